@@ -1,0 +1,1 @@
+"""The command service: judges commands, appends their events, publishes what was appended."""

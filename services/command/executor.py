@@ -1,0 +1,183 @@
+"""Load, fold, decide, append: the one loop through which every command goes, however it came."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from services.command.states import States, Streams
+from services.command.turns import Turns
+from shared import codec
+from shared.clock import Clock
+from shared.command_envelope import CommandEnvelope
+from shared.domain.kernel import Context, Decider, On, Refusal, Stream
+from shared.envelope import Recorded
+from shared.log import Append, Appended, KeyReused, Outcome, Pending, WrongVersion
+from shared.log.appending import Receipt
+
+
+class EventLog(Protocol):
+    """What the loop needs of the log."""
+
+    async def append(self, append: Append) -> Appended: ...
+    async def append_all(self, appends: Sequence[Append]) -> list[Outcome]: ...
+    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]: ...
+    async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]: ...
+    async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]: ...
+
+
+class Executor:
+    """Executes commands against the log.
+
+    Folded states are kept for the streams used last. A kept state may be stale when another replica wrote: an accepted
+    command is judged by the log on the versions it was decided on, and a refused one is decided again on what the log
+    holds now, so staleness costs a round trip and never an answer.
+    """
+
+    def __init__(
+        self, log: EventLog, deciders: Mapping[str, Decider[Any]], clock: Clock, *, keep: int = 50_000
+    ) -> None:
+        self._log, self._deciders, self._clock = log, deciders, clock
+        self._streams = Streams(log.read_streams, deciders, keep=keep)
+        self._turns = Turns()
+
+    async def execute(self, envelope: CommandEnvelope) -> Appended:
+        """Judge one command and append its events; a repeated command gets its first answer.
+
+        Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`,
+        `LogUnavailable`.
+        """
+        stream = envelope.stream
+        async with self._turns.take(envelope.tenant, stream.id):
+            fresh = False
+            while True:
+                states = await self._streams.load(envelope.tenant, [stream], fresh=fresh)
+                try:
+                    append = await self._decide(envelope, states, fresh=fresh)
+                except (Refusal, WrongVersion) as refusal:
+                    if not fresh:
+                        fresh = True
+                        continue
+                    return await self._first_answer(envelope, refusal)
+                try:
+                    appended = await self._log.append(append)
+                except WrongVersion:  # somebody else was quicker: decide again on what they wrote
+                    fresh = True
+                    continue
+                if not appended.repeated:
+                    self._streams.keep(envelope.tenant, states)
+                return appended
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        """Judge commands in their order and append them together; one outcome for each, in order.
+
+        Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
+        """
+        known = await self._log.receipts([(each.tenant, each.command_id) for each in envelopes])
+        loaded = await self._streams.load_many({(each.tenant, each.stream) for each in envelopes})
+        outcomes: dict[int, Appended | Exception] = {}
+        appends: dict[int, Append] = {}
+        seen: set[tuple[str, UUID]] = set()
+        repeats: list[int] = []
+        for index, envelope in enumerate(envelopes):
+            key = (envelope.tenant, envelope.command_id)
+            if key in known:
+                outcomes[index] = await self._answer_of(envelope, known[key])
+            elif key in seen:
+                repeats.append(index)
+            else:
+                seen.add(key)
+                try:
+                    appends[index] = await self._decide(envelope, loaded[envelope.tenant], fresh=True)
+                except (Refusal, WrongVersion) as refusal:
+                    outcomes[index] = refusal
+        written = dict(zip(appends, await self._log.append_all(list(appends.values())), strict=True))
+        if any(isinstance(outcome, WrongVersion) for outcome in written.values()):
+            # Another writer came between: what was decided after it, refusals too, may rest on what never was.
+            return await self._one_by_one(envelopes, written)
+        outcomes |= written
+        outcomes |= {index: await self._outcome(envelopes[index]) for index in repeats}
+        return [outcomes[index] for index in range(len(envelopes))]
+
+    async def _one_by_one(
+        self, envelopes: Sequence[CommandEnvelope], written: Mapping[int, Outcome]
+    ) -> list[Appended | Exception]:
+        outcomes: list[Appended | Exception] = []
+        for index, envelope in enumerate(envelopes):
+            outcome = written.get(index)
+            settled = outcome if isinstance(outcome, Appended | KeyReused) else await self._outcome(envelope)
+            outcomes.append(settled)
+        return outcomes
+
+    async def _outcome(self, envelope: CommandEnvelope) -> Appended | Exception:
+        try:
+            return await self.execute(envelope)
+        except (Refusal, WrongVersion, KeyReused) as error:
+            return error
+
+    async def _decide(self, envelope: CommandEnvelope, states: States, *, fresh: bool) -> Append:
+        """Judge on `states`, which are moved along by what was decided."""
+        decider = self._deciders[envelope.stream.category]
+        stream, command = envelope.stream, envelope.data
+        state = states.state(stream)
+        if envelope.expected_version is not None and states.version(stream) != envelope.expected_version:
+            raise WrongVersion(stream, envelope.expected_version, states.version(stream))
+        now = self._clock.now()
+        context = Context(envelope.tenant, stream, envelope.occurred_at or now, now, envelope.actor)
+        others = list(decider.also(command, state, context))
+        if missing := [other for other in others if other not in states]:
+            states.add(await self._streams.load(envelope.tenant, missing, fresh=fresh))
+        seen = {other: states.state(other) for other in others}
+        context = Context(envelope.tenant, stream, context.at, now, envelope.actor, seen)
+        decided = [
+            each if isinstance(each, On) else On(stream, each) for each in decider.decide(command, state, context)
+        ]
+        expected = {each: states.version(each) for each in (stream, *others, *(on.stream for on in decided))}
+        for on in decided:
+            states.apply(on)
+        return Append(
+            tenant=envelope.tenant,
+            command_id=envelope.command_id,
+            events=[
+                Pending(on.stream, on.event.type, on.event.schema_version, codec.encode(on.event)) for on in decided
+            ],
+            expected=expected,
+            occurred_at=context.at,
+            actor=envelope.actor,
+            correlation_id=envelope.correlation_id or envelope.command_id,
+            causation_id=envelope.causation_id or envelope.command_id,
+            fingerprint=fingerprint(envelope),
+        )
+
+    async def _first_answer(self, envelope: CommandEnvelope, refusal: Refusal | WrongVersion) -> Appended:
+        """The answer that a refused command got the first time it came, if it did; else the refusal stands."""
+        key = (envelope.tenant, envelope.command_id)
+        receipt = (await self._log.receipts([key])).get(key)
+        if receipt is None:
+            raise refusal
+        answer = await self._answer_of(envelope, receipt)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _answer_of(self, envelope: CommandEnvelope, receipt: Receipt) -> Appended | KeyReused:
+        if receipt.fingerprint != fingerprint(envelope):
+            return KeyReused(envelope.command_id)
+        [answer] = await self._log.first_answers([(envelope.command_id, receipt)])
+        return answer
+
+
+def fingerprint(envelope: CommandEnvelope) -> bytes:
+    """What makes two commands the same: name, stream, body and the time given; 16 bytes."""
+    parts: Iterable[str] = (
+        envelope.command,
+        str(envelope.id),
+        envelope.data.model_dump_json(),
+        envelope.occurred_at.isoformat() if envelope.occurred_at else "",
+    )
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
+
+
+__all__ = ["EventLog", "Executor", "Stream", "fingerprint"]

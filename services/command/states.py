@@ -1,0 +1,111 @@
+"""The folded states that commands are decided on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from shared import codec
+from shared.domain.kernel import Decider, On, Refusal, Stream
+from shared.envelope import Recorded
+
+Read = Callable[[Sequence[str], Sequence[UUID]], Awaitable[list[Recorded[bytes]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    category: str
+    version: int
+    state: Any
+
+
+class States:
+    """Some streams of one tenant as one command, or one batch, sees them. Moved along by what is decided."""
+
+    def __init__(self, deciders: Mapping[str, Decider[Any]], folded: dict[Stream, Folded]) -> None:
+        self._deciders, self._folded = deciders, folded
+
+    def __contains__(self, stream: Stream) -> bool:
+        return stream in self._folded
+
+    def state(self, stream: Stream) -> Any:
+        return self._folded[stream].state
+
+    def version(self, stream: Stream) -> int:
+        """0 for a stream without events."""
+        return self._folded[stream].version
+
+    def apply(self, on: On) -> None:
+        """Fold a decided event. Its stream must have been loaded: nobody writes to what `also` did not name."""
+        folded = self._folded[on.stream]
+        state = self._deciders[on.stream.category].evolve(folded.state, on.event)
+        self._folded[on.stream] = Folded(folded.category, folded.version + 1, state)
+
+    def add(self, others: States) -> None:
+        self._folded |= others._folded
+
+    def items(self) -> Iterable[tuple[Stream, Folded]]:
+        return self._folded.items()
+
+
+class Streams:
+    """Loads and folds streams, keeping the states used last."""
+
+    def __init__(self, read: Read, deciders: Mapping[str, Decider[Any]], *, keep: int) -> None:
+        self._read, self._deciders, self._limit = read, deciders, keep
+        self._kept: OrderedDict[tuple[str, UUID], Folded] = OrderedDict()
+
+    async def load(self, tenant: str, streams: Sequence[Stream], *, fresh: bool) -> States:
+        """The states of `streams`; with `fresh`, none of them from memory. Raises `Refusal` `id_in_use`."""
+        found: dict[Stream, Folded] = {}
+        if not fresh:
+            for stream in streams:
+                folded = self._kept.get((tenant, stream.id))
+                if folded is not None and folded.category == stream.category:
+                    self._kept.move_to_end((tenant, stream.id))
+                    found[stream] = folded
+        if missing := {(tenant, stream) for stream in streams if stream not in found}:
+            found |= (await self._load_fresh(missing)).get(tenant, {})
+        return States(self._deciders, found)
+
+    async def load_many(self, wanted: Iterable[tuple[str, Stream]]) -> dict[str, States]:
+        """Fresh states by tenant, in one round trip. A stream of another category is left as without events."""
+        loaded = await self._load_fresh(set(wanted), strict=False)
+        return {tenant: States(self._deciders, folded) for tenant, folded in loaded.items()}
+
+    def keep(self, tenant: str, states: States) -> None:
+        """Remember states that the log has confirmed."""
+        for stream, folded in states.items():
+            if folded.version:
+                self._kept[tenant, stream.id] = folded
+                self._kept.move_to_end((tenant, stream.id))
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    async def _load_fresh(
+        self, wanted: set[tuple[str, Stream]], *, strict: bool = True
+    ) -> dict[str, dict[Stream, Folded]]:
+        keys = sorted(wanted, key=lambda each: (each[0], each[1].id))
+        events = await self._read([tenant for tenant, _ in keys], [stream.id for _, stream in keys])
+        history: dict[tuple[str, UUID], list[Recorded[bytes]]] = defaultdict(list)
+        for event in events:
+            history[event.tenant, event.stream_id].append(event)
+        loaded: dict[str, dict[Stream, Folded]] = defaultdict(dict)
+        for tenant, stream in keys:
+            loaded[tenant][stream] = self._fold(stream, history[tenant, stream.id], strict=strict)
+        return loaded
+
+    def _fold(self, stream: Stream, events: Sequence[Recorded[bytes]], *, strict: bool) -> Folded:
+        if events and events[0].category != stream.category:
+            if not strict:
+                return Folded(stream.category, 0, None)
+            raise Refusal(
+                "id_in_use",
+                f"{stream.id} is the id of a {events[0].category}, not of a {stream.category}",
+                remedy=f"give the {stream.category} an id of its own, or correct the id",
+            )
+        state = self._deciders[stream.category].fold(codec.decode(event).data for event in events)
+        return Folded(stream.category, events[-1].version if events else 0, state)

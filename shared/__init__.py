@@ -1,0 +1,1 @@
+"""What both services share: the domain, the log, the broker's contract."""

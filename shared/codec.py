@@ -1,0 +1,48 @@
+"""The one way between an event and its stored bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shared.domain.catalogue import EVENTS
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+"""(type, schema version) → how its payload becomes one of the next version."""
+
+
+class UnknownEventType(Exception):
+    """The log holds an event that this release can't read: an unknown type, or a newer schema version.
+
+    A reader stops here, loudly; skipping it would be losing it.
+    """
+
+    def __init__(self, type: str, schema_version: int, position: int) -> None:
+        super().__init__(f"event type {type!r} version {schema_version} at position {position} is not known here")
+        self.type, self.schema_version, self.position = type, schema_version, position
+
+
+def encode(event: Event) -> bytes:
+    """UTF-8 JSON without the fields that are None."""
+    return event.__pydantic_serializer__.to_json(event, exclude_none=True)
+
+
+def decode(recorded: Recorded[bytes]) -> Recorded[Event]:
+    """The event in its present shape, older schema versions brought up step by step.
+
+    Raises `UnknownEventType`, and pydantic's `ValidationError` when the stored bytes are not what the type says.
+    """
+    declared = EVENTS.get(recorded.type)
+    if declared is None or recorded.schema_version > declared.schema_version:
+        raise UnknownEventType(recorded.type, recorded.schema_version, recorded.position)
+    if recorded.schema_version == declared.schema_version:
+        return recorded.holding(declared.model_validate_json(recorded.data))
+    payload = json.loads(recorded.data)
+    for version in range(recorded.schema_version, declared.schema_version):
+        payload = UPCASTERS[recorded.type, version](payload)
+    return recorded.holding(declared.model_validate(payload))

@@ -1,0 +1,61 @@
+"""A command as it travels: over HTTP, over AMQP and as a line of an import, always in this shape."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal, Union
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, create_model
+
+from shared.domain.catalogue import COMMANDS
+from shared.domain.kernel import Command, Stream
+
+TENANT = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Tenant = Annotated[str, Field(pattern=TENANT, description="The career centre, programme or platform it belongs to.")]
+Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,120}$")]
+
+
+class CommandEnvelope(BaseModel):
+    """One command for one stream of one tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    tenant: Tenant
+    id: UUID
+    """The stream it is for: the interview's id, the contact's …; new for a command that creates one."""
+    command_id: UUID
+    """Repeating a command with the same id gives the first answer again."""
+    data: Any
+    """The command's body; its fields depend on `command`."""
+    occurred_at: AwareDatetime | None = None
+    """When it happened outside; now, unless told."""
+    actor: Actor = "unknown"
+    expected_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """Refuse unless the stream has this version (0: does not exist yet)."""
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(COMMANDS[self.command].category, self.id)
+
+
+def message_model(command: type[Command]) -> type[CommandEnvelope]:
+    """The envelope with `data` of exactly this command: what validates a message and describes it in schemas."""
+    return create_model(
+        f"{command.__name__}Message",
+        __base__=CommandEnvelope,
+        __doc__=command.__doc__,
+        command=(Literal[command.type], ...),  # type: ignore[arg-type]  # built at run time
+        data=(command, ...),
+    )
+
+
+@cache
+def command_messages() -> TypeAdapter[CommandEnvelope]:
+    """Parses a command message of any kind. Raises pydantic's `ValidationError`, naming the field."""
+    models = tuple(message_model(command) for command in COMMANDS.values())
+    union = Union[models]  # type: ignore[valid-type] # noqa: UP007 - built at run time
+    return TypeAdapter(Annotated[union, Field(discriminator="command")])

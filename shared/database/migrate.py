@@ -1,0 +1,87 @@
+"""The schema is the sum of its migrations, applied in order, once, whoever starts first."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+import asyncpg
+import structlog
+
+from shared.database.pool import persist
+
+_LOCK = 0x6B697468  # "kith": the advisory lock that lets one replica migrate while others wait
+_NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")
+logger = structlog.get_logger(__name__)
+
+
+class MigrationChanged(Exception):
+    """An applied migration's text is not what it was: history of the schema is append-only, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """All migrations of this release, by number. Raises `ValueError` when numbers are not 1, 2, 3 …"""
+    found = []
+    for entry in files("shared.database").joinpath("migrations").iterdir():
+        if match := _NAME.match(entry.name):
+            found.append(Migration(int(match[1]), match[2], entry.read_text(encoding="utf-8")))
+    found.sort(key=lambda migration: migration.number)
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"migrations must be numbered without holes: {[m.number for m in found]}")
+    return found
+
+
+async def migrate(database_url: str) -> list[int]:
+    """Apply what is missing, each migration in a transaction of its own; answers their numbers.
+
+    Safe with several replicas starting at once. Raises `MigrationChanged` when an applied one was edited.
+    """
+    connection = await persist("postgresql", lambda: asyncpg.connect(database_url, timeout=5))
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        return await _apply(connection)
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _apply(connection: asyncpg.Connection[asyncpg.Record]) -> list[int]:
+    await connection.execute(
+        """CREATE TABLE IF NOT EXISTS public.kithlog_migration (
+               number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+               applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"""
+    )
+    rows = await connection.fetch("SELECT number, checksum FROM public.kithlog_migration")
+    applied = {row["number"]: row["checksum"] for row in rows}
+    done = []
+    for migration in migrations():
+        if migration.number in applied:
+            if applied[migration.number] != migration.checksum:
+                raise MigrationChanged(
+                    f"migration {migration.number:04} ({migration.name}) was applied with another text: "
+                    "write a new migration instead of editing it"
+                )
+            continue
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "INSERT INTO public.kithlog_migration (number, name, checksum) VALUES ($1, $2, $3)",
+                migration.number,
+                migration.name,
+                migration.checksum,
+            )
+        await logger.ainfo("migration applied", number=migration.number, name=migration.name)
+        done.append(migration.number)
+    return done

@@ -1,0 +1,65 @@
+"""Connections to PostgreSQL that wait for it rather than fail."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+ROLE = "kithlog_app"
+"""Runtime connections work as this role: it may append to the log and read it, never change it."""
+
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+"""What asyncpg raises while PostgreSQL is away, restarting or cut off. `InterfaceError` stands for calls on a
+connection that was closed under them."""
+
+T = TypeVar("T")
+_CUT_OFF = re.compile("connection|pool")
+logger = structlog.get_logger(__name__)
+
+
+async def connect(url: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection in the services' role. Raises what asyncpg raises."""
+    settings = {"role": ROLE, "application_name": "kithlog", **options.pop("server_settings", {})}
+    return await asyncpg.connect(url, server_settings=settings, timeout=5, **options)
+
+
+async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool in the services' role; keeps trying while PostgreSQL is away."""
+    return await persist(
+        "postgresql",
+        lambda: asyncpg.create_pool(
+            url,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=5,
+            server_settings={"role": ROLE, "application_name": "kithlog"},
+        ),
+    )
+
+
+async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pause: float = 2.0) -> T:
+    """Try until it works, with growing pauses; only unavailability is waited for, other errors are raised."""
+    pause = 0.05
+    while True:
+        try:
+            return await attempt()
+        except UNAVAILABLE as error:
+            if isinstance(error, asyncpg.InterfaceError) and not _CUT_OFF.search(str(error)):
+                raise  # wrong arguments are InterfaceErrors, too: waiting won't mend them
+            await logger.awarning("waiting for it", what=what, error=repr(error), pause=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest_pause)

@@ -1,0 +1,102 @@
+"""What goes into an append and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.domain.kernel import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An event on its way into the log."""
+
+    stream: Stream
+    type: str
+    schema_version: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """The events of one command, with what must hold for them to be written.
+
+    `expected` gives the version each concerned stream must have (0: no events yet), and must name every stream that
+    `events` writes to. `fingerprint` identifies the command's content; without one no receipt is kept, and only the
+    expected versions forbid a second append.
+    """
+
+    tenant: str
+    command_id: UUID
+    events: Sequence[Pending]
+    expected: Mapping[Stream, int]
+    occurred_at: datetime
+    correlation_id: UUID
+    causation_id: UUID
+    actor: str = "unknown"
+    fingerprint: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where one event was written."""
+
+    position: int
+    stream: Stream
+    version: int
+    type: str
+    event_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A durable append; `repeated` when it is the first answer to the same command, given again."""
+
+    command_id: UUID
+    position: int
+    """Of its last event; what a reader names to read its own writes."""
+    events: tuple[Written, ...]
+    recorded_at: datetime
+    repeated: bool = False
+
+
+class WrongVersion(Exception):
+    """A stream is not where the append expected it. Nothing was written."""
+
+    def __init__(self, stream: Stream, expected: int, actual: int) -> None:
+        super().__init__(f"stream {stream} has version {actual}, expected {expected}")
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class KeyReused(Exception):
+    """A command id came again with other content. Nothing was written."""
+
+    def __init__(self, command_id: UUID) -> None:
+        super().__init__(f"command id {command_id} was used before for a command with other content")
+        self.command_id = command_id
+
+
+class LogUnavailable(Exception):
+    """PostgreSQL did not answer in time. Whether the append was written is not known; repeating it is safe."""
+
+
+Outcome = Appended | WrongVersion | KeyReused
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was kept of the first answer to a command."""
+
+    fingerprint: bytes
+    position: int
+    events: int
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    position: int
+    epoch: int

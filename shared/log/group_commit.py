@@ -1,0 +1,143 @@
+"""Group commit: what is appended at the same moment becomes one transaction.
+
+A transaction costs a round trip, the head's lock and a flush to disk, whether it holds one event or a thousand. One
+writer at a time takes all that waits; while it commits, the next batch gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Protocol
+
+import asyncpg
+import structlog
+
+from shared.database.pool import UNAVAILABLE, connect
+from shared.log.appending import Append, LogUnavailable, Outcome
+from shared.log.writing import write
+
+logger = structlog.get_logger(__name__)
+
+
+class Observer(Protocol):
+    def appended(self, *, commands: int, events: int, seconds: float) -> None:
+        """One batch was committed: how many commands it held, events it wrote, and how long it took."""
+        ...
+
+
+class _Waiting:
+    __slots__ = ("append", "done", "since")
+
+    def __init__(self, append: Append, done: asyncio.Future[Outcome], since: float) -> None:
+        self.append, self.done, self.since = append, done, since
+
+
+class GroupCommit:
+    """The writing side of the log; one per process."""
+
+    def __init__(self, database_url: str, *, batch: int, patience: float, observer: Observer | None) -> None:
+        self._url, self._batch, self._patience, self._observer = database_url, batch, patience, observer
+        self._queue: deque[_Waiting] = deque()
+        self._bell = asyncio.Event()
+        self._closing = False
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        writer = asyncio.create_task(self._write_until_closed(), name="group commit")
+        try:
+            yield
+        finally:
+            self._closing = True
+            self._bell.set()
+            await writer
+
+    async def submit(self, append: Append) -> Outcome:
+        """Wait until the append is durable or refused. Raises `LogUnavailable`.
+
+        A caller that goes away takes nothing with it: what was submitted is written.
+        """
+        for event in append.events:
+            if event.stream not in append.expected:
+                raise ValueError(f"no expected version for stream {event.stream}, which the append writes to")
+        if self._closing:
+            raise LogUnavailable("the log is being closed")
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(append, done, monotonic()))
+        self._bell.set()
+        return await done
+
+    async def _write_until_closed(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            while self._queue:
+                await self._write_batch(self._take())
+            if self._closing:
+                if self._connection is not None:
+                    await self._connection.close(timeout=5)
+                return
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        events = 0
+        while self._queue and (not batch or events + len(self._queue[0].append.events) <= self._batch):
+            waiting = self._queue.popleft()
+            events += len(waiting.append.events)
+            batch.append(waiting)
+        return batch
+
+    async def _write_batch(self, batch: list[_Waiting]) -> None:
+        started = monotonic()
+        try:
+            outcomes = await self._persist(batch)
+        except LogUnavailable as error:
+            _fail(batch, error)
+            return
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+            else:  # something PostgreSQL can't take: it must hurt only the command that brought it
+                for waiting in batch:
+                    await self._write_batch([waiting])
+            return
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(outcome)
+        if self._observer is not None:
+            events = sum(len(waiting.append.events) for waiting in batch)
+            self._observer.appended(commands=len(batch), events=events, seconds=monotonic() - started)
+
+    async def _persist(self, batch: list[_Waiting]) -> list[Outcome]:
+        """Write, again and again while PostgreSQL is away: receipts and versions make repeating it safe."""
+        pause = 0.02
+        deadline = batch[0].since + self._patience
+        appends = [waiting.append for waiting in batch]
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await connect(self._url, command_timeout=self._patience)
+                return await write(self._connection, appends)
+            except UNAVAILABLE as error:
+                await self._forget_connection()
+                if monotonic() + pause > deadline:
+                    raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s: {error!r}") from error
+                await logger.awarning("append waits for postgresql", error=repr(error), commands=len(batch))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+
+    async def _forget_connection(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.terminate()
+            self._connection = None
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_exception(error)

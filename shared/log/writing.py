@@ -1,0 +1,151 @@
+"""One batch into the log: judge, ask the database, judge again where it disagrees."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from shared.database.queries import load_queries
+from shared.domain.identity import event_id
+from shared.domain.kernel import Stream
+from shared.log.appending import Append, Appended, Outcome, Receipt, Written
+from shared.log.judging import Key, Verdicts, judge
+
+QUERIES = load_queries("shared.log", "queries.sql")
+
+_Place = tuple[int, Stream, int, str, UUID]
+"""Where an event goes: place in the batch (from 1), stream, version, type, event id."""
+
+
+async def write(connection: Any, appends: Sequence[Append]) -> list[Outcome]:
+    """Write what may be written of a batch, in one statement; answers one outcome for each append, in order.
+
+    `connection` is asyncpg's: outside a transaction the statement is one of its own, durable on return.
+    """
+    versions: dict[Key, int] = {}
+    receipts: dict[Key, Receipt] = {}
+    while True:
+        verdicts = judge(appends, versions, receipts)
+        if not verdicts.accepted:
+            return await _outcomes(connection, appends, verdicts, {})
+        arguments, written = _arguments(appends, verdicts)
+        row = await connection.fetchrow(QUERIES["append"], *arguments)
+        if row["moved"] is None and row["known"] is None:
+            done = {
+                index: Appended(
+                    appends[index].command_id,
+                    row["base"] + last,
+                    tuple(
+                        Written(row["base"] + at, stream, version, type, id) for at, stream, version, type, id in places
+                    ),
+                    row["recorded_at"],
+                )
+                for index, (last, places) in written.items()
+            }
+            return await _outcomes(connection, appends, verdicts, done)
+        checks = list(verdicts.checks)
+        for ordinal, actual in zip(row["moved"] or (), row["actual"] or (), strict=True):
+            versions[checks[ordinal - 1]] = actual
+        if row["known"] is not None:
+            receipts |= await find_receipts(connection, ((a.tenant, a.command_id) for a in appends))
+
+
+def _arguments(
+    appends: Sequence[Append], verdicts: Verdicts
+) -> tuple[list[list[Any]], dict[int, tuple[int, list[_Place]]]]:
+    """The columns that `log.append` takes, and for each accepted index what it will have written where."""
+    checks = verdicts.checks
+    receipt_rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
+    written: dict[int, tuple[int, list[_Place]]] = {}
+    version: dict[Key, int] = dict(checks)
+    for index in verdicts.accepted:
+        append = appends[index]
+        places = []
+        for ordinal, event in enumerate(append.events):
+            key = (append.tenant, event.stream.id)
+            version[key] += 1
+            id = event_id(append.command_id, ordinal)
+            rows.append(
+                (append.tenant, event.stream.category, event.stream.id, version[key], id, event.type,
+                 event.schema_version, append.occurred_at, append.actor, append.command_id, append.correlation_id,
+                 append.causation_id, event.data)
+            )  # fmt: skip
+            places.append((len(rows), event.stream, version[key], event.type, id))
+        written[index] = (len(rows), places)
+        if append.fingerprint is not None:
+            receipt_rows.append((append.tenant, append.command_id, append.fingerprint, len(rows), len(append.events)))
+    keys = list(checks)
+    check_columns: list[list[Any]] = [
+        [tenant for tenant, _ in keys],
+        [stream for _, stream in keys],
+        list(checks.values()),
+    ]
+    return [*check_columns, *_columns(receipt_rows, 5), *_columns(rows, 13)], written
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+async def find_receipts(connection: Any, commands: Iterable[Key]) -> dict[Key, Receipt]:
+    """The receipts of those (tenant, command id) that were answered before."""
+    keys = list(commands)
+    rows = await connection.fetch(QUERIES["receipts"], [tenant for tenant, _ in keys], [id for _, id in keys])
+    return {
+        (row["tenant"], row["command_id"]): Receipt(
+            row["fingerprint"], row["position"], row["events"], row["recorded_at"]
+        )
+        for row in rows
+    }
+
+
+async def first_answers(connection: Any, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]:
+    """The first answers to repeated commands, read back from what they wrote."""
+    rows = await connection.fetch(
+        QUERIES["written"],
+        [receipt.position - receipt.events for _, receipt in receipts],
+        [receipt.position for _, receipt in receipts],
+    )
+    events: dict[int, Written] = {
+        row["position"]: Written(
+            row["position"],
+            Stream(row["category"], row["stream_id"]),
+            row["version"],
+            row["type"],
+            row["event_id"],
+        )
+        for row in rows
+    }
+    return [
+        Appended(
+            command_id,
+            receipt.position,
+            tuple(events[at] for at in range(receipt.position - receipt.events + 1, receipt.position + 1)),
+            receipt.recorded_at,
+            repeated=True,
+        )
+        for command_id, receipt in receipts
+    ]
+
+
+async def _outcomes(
+    connection: Any, appends: Sequence[Append], verdicts: Verdicts, done: dict[int, Appended]
+) -> list[Outcome]:
+    outcomes: dict[int, Outcome] = {**done, **verdicts.refused}
+    if verdicts.known:
+        known = [(appends[index].command_id, receipt) for index, receipt in verdicts.known.items()]
+        outcomes |= zip(verdicts.known, await first_answers(connection, known), strict=True)
+    repeats: dict[int, list[int]] = defaultdict(list)
+    for index, first in verdicts.twins.items():
+        repeats[first].append(index)
+    for first, indices in repeats.items():
+        answer = outcomes[first]
+        assert isinstance(answer, Appended)
+        for index in indices:
+            outcomes[index] = Appended(
+                answer.command_id, answer.position, answer.events, answer.recorded_at, repeated=True
+            )
+    return [outcomes[index] for index in range(len(appends))]

@@ -1,0 +1,250 @@
+"""The log's promises on real PostgreSQL, with the interleavings that break them forced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from shared.database.pool import connect, open_pool
+from shared.domain.kernel import Stream
+from shared.log import Append, Appended, Head, KeyReused, Log, Pending, WrongVersion
+
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+A, B = Stream("interview", UUID(int=1)), Stream("contact", UUID(int=2))
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+
+def append(
+    command: int, expected: dict[Stream, int], *, writes: int = 1, content: bytes = b"p", tenant: str = "acme"
+) -> Append:
+    events = [Pending(stream, "interview.held", 1, b'{"n":%d}' % command) for stream in expected for _ in range(writes)]
+    id = UUID(int=command)
+    return Append(tenant, id, events, expected, AT, id, id, actor="seeker:1", fingerprint=content)
+
+
+@asynccontextmanager
+async def opened(database_url: str, **options: Any) -> AsyncIterator[Log]:
+    pool = await open_pool(database_url)
+    try:
+        async with Log.open(pool, database_url, **options) as log:
+            yield log
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+async def log(database_url: str) -> AsyncIterator[Log]:
+    async with opened(database_url) as log:
+        yield log
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def until_blocked(observer: Connection, sessions: int) -> None:
+    """Wait until so many sessions of this database wait for a lock."""
+    while True:
+        blocked = await observer.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        if blocked >= sessions:
+            return
+        await asyncio.sleep(0.005)
+
+
+def positions(events: Sequence[Any]) -> list[int]:
+    return [event.position for event in events]
+
+
+async def test_an_append_is_read_back_with_its_whole_envelope(log: Log) -> None:
+    """Given an empty log, when a command's events are appended, then every field comes back as it was given."""
+    answer = await log.append(append(1, {A: 0, B: 0}))
+    events = await log.read(0, 10)
+    assert positions(events) == [1, 2]
+    first = events[0]
+    assert (first.tenant, first.stream, first.version, first.type) == ("acme", A, 1, "interview.held")
+    assert (first.epoch, first.schema_version, first.data) == (1, 1, b'{"n":1}')
+    assert (first.occurred_at, first.actor, first.command_id) == (AT, "seeker:1", UUID(int=1))
+    assert first.recorded_at == answer.recorded_at
+    assert answer.position == 2
+    assert [event.event_id for event in events] == [written.event_id for written in answer.events]
+    assert await log.head() == Head(2, 1)
+
+
+async def test_positions_are_dense_whatever_is_refused(log: Log) -> None:
+    """Given many callers of whom half expect a wrong version, then no gaps, and refusals wrote nothing."""
+    streams = [Stream("interview", UUID(int=100 + n)) for n in range(50)]
+    commands = count(1)
+    appends = [append(next(commands), {stream: version}) for stream in streams for version in (0, 7, 0, 1)]
+    outcomes = await log.append_all(appends)
+    written = [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+    assert len(written) == 100  # of each stream: version 0, then 1
+    assert positions(await log.read(0, 1000)) == list(range(1, 101))
+    for stream in streams:
+        assert [event.version for event in await log.read_stream("acme", stream.id)] == [1, 2]
+
+
+async def test_a_repeated_command_gets_the_first_answer(log: Log) -> None:
+    first = await log.append(append(1, {A: 0}))
+    await log.append(append(2, {A: 1}))
+    again = await log.append(append(1, {A: 0}))
+    assert again.repeated
+    assert (again.position, again.events, again.recorded_at) == (
+        first.position,
+        first.events,
+        first.recorded_at,
+    )
+    with pytest.raises(KeyReused):
+        await log.append(append(1, {A: 0}, content=b"other"))
+    assert (await log.head()).position == 2
+
+
+async def test_the_same_command_id_of_another_tenant_is_another_command(log: Log) -> None:
+    assert not (await log.append(append(1, {A: 0}))).repeated
+    assert not (await log.append(append(1, {A: 0}, tenant="other"))).repeated
+
+
+async def test_two_copies_of_a_command_race(database_url: str, connection: Connection) -> None:
+    """Given two replicas that append the same command at the same moment, then one writes and both answer alike."""
+    async with opened(database_url) as one, opened(database_url) as two, asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM log.head FOR UPDATE")
+            tasks = [group.create_task(each.append(append(1, {A: 0}))) for each in (one, two)]
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer, 2)
+            await observer.close()
+        answers = await asyncio.gather(*tasks)
+        assert sorted(answer.repeated for answer in answers) == [False, True]
+        assert answers[0].events == answers[1].events
+        assert (await one.head()).position == 1
+
+
+async def test_two_appenders_of_one_stream_race(database_url: str, connection: Connection) -> None:
+    """Given two replicas that expect the same version, then one wins and the other is told the version it lost to."""
+    async with opened(database_url) as one, opened(database_url) as two, asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM log.head FOR UPDATE")
+            tasks = [group.create_task(_outcome(log, append(n, {A: 0}))) for n, log in ((1, one), (2, two))]
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer, 2)
+            await observer.close()
+        outcomes = await asyncio.gather(*tasks)
+        [refused] = [each for each in outcomes if isinstance(each, WrongVersion)]
+        assert refused.actual == 1
+        assert (await one.head()).position == 1
+
+
+async def test_a_reader_skips_nothing_while_a_slow_transaction_is_open(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given a slow append between fast ones, then a reader that follows the log sees every position, in order."""
+    await log.append(append(1, {A: 0}))
+    cursor, seen = 0, []
+
+    async def follow() -> None:
+        nonlocal cursor
+        for event in await log.read(cursor, 100):
+            seen.append(event.position)
+            cursor = event.position
+
+    await follow()
+    async with asyncio.TaskGroup() as group, connection.transaction():
+        [slow] = await Log.append_within(connection, [append(2, {B: 0}, writes=3)])
+        fast = group.create_task(log.append(append(3, {A: 1})))
+        observer = await asyncpg.connect(database_url)
+        await until_blocked(observer, 1)
+        await observer.close()
+        await follow()
+        assert seen == [1]
+    assert isinstance(slow, Appended)
+    assert (slow.position, fast.result().position) == (4, 5)
+    await follow()
+    assert seen == [1, 2, 3, 4, 5]
+
+
+async def test_a_rollback_returns_its_positions(log: Log, connection: Connection) -> None:
+    transaction = connection.transaction()
+    await transaction.start()
+    await Log.append_within(connection, [append(1, {A: 0}, writes=5)])
+    await transaction.rollback()
+    assert (await log.append(append(2, {A: 0}))).position == 1
+
+
+async def test_one_bad_append_hurts_nobody_else(log: Log) -> None:
+    """Given a batch in which PostgreSQL can't take one append, then the others are written."""
+    bad = append(1, {A: 0})
+    bad = Append(
+        bad.tenant,
+        bad.command_id,
+        bad.events,
+        bad.expected,
+        AT,
+        bad.command_id,
+        bad.command_id,
+        "nul\0",
+        b"p",
+    )
+    outcomes = await asyncio.gather(log.append(bad), log.append(append(2, {B: 0})), return_exceptions=True)
+    assert isinstance(outcomes[0], asyncpg.PostgresError | asyncpg.DataError)
+    assert isinstance(outcomes[1], Appended)
+    assert positions(await log.read(0, 10)) == [1]
+
+
+async def test_an_append_outlives_the_loss_of_its_connection(log: Log, database_url: str) -> None:
+    """Given that the server ends the writer's connection, then the append is written by the next one, once."""
+    await log.append(append(1, {A: 0}))
+    admin = await asyncpg.connect(database_url)
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await admin.close()
+    assert not (await log.append(append(2, {A: 1}))).repeated
+    assert (await log.append(append(2, {A: 1}))).repeated
+
+
+async def test_what_was_submitted_is_written_before_the_log_closes(database_url: str) -> None:
+    async with opened(database_url) as log:
+        tasks = [asyncio.create_task(log.append(append(n, {Stream("lead", UUID(int=n)): 0}))) for n in range(1, 201)]
+        await asyncio.sleep(0)  # lets the tasks submit; nothing depends on how far they get
+    assert all(isinstance(task.result(), Appended) for task in tasks)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET tenant = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
+@pytest.mark.parametrize("table", ["log.event", "log.receipt"])
+async def test_history_is_append_only(log: Log, database_url: str, table: str, statement: str) -> None:
+    """Neither the services' role (by grants) nor the owner (by trigger) can change what was written."""
+    await log.append(append(1, {A: 0}))
+    owner, service = await asyncpg.connect(database_url), await connect(database_url)
+    with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+        await owner.execute(statement.format(table))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await service.execute(statement.format(table))
+    await owner.close()
+    await service.close()
+
+
+async def test_every_written_stream_needs_an_expected_version(log: Log) -> None:
+    bare = append(1, {A: 0})
+    with pytest.raises(ValueError, match="no expected version for stream interview"):
+        await log.append(Append("acme", UUID(int=1), bare.events, {}, AT, UUID(int=1), UUID(int=1)))
+
+
+async def _outcome(log: Log, wanted: Append) -> Appended | WrongVersion:
+    try:
+        return await log.append(wanted)
+    except WrongVersion as refused:
+        return refused
