@@ -1,0 +1,1 @@
+"""How Kithlog is brought up: the launcher for one machine, the image and the compose file for others."""

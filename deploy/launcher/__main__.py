@@ -1,0 +1,136 @@
+"""``python -m deploy.launcher demo|run|infra``: what make calls."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+from deploy.launcher.child import Child
+from deploy.launcher.failure import LaunchFailure
+from deploy.launcher.infrastructure import Infrastructure
+from deploy.launcher.report import say, tail
+from deploy.launcher.services import ROOT, SERVICES, Running, Service, running, watch
+
+STORY = [sys.executable, "-m", "deploy.demo"]
+
+
+class Interrupted(BaseException):
+    """The person at the terminal, or the machine, asked the launcher to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turns the first signal to end into :class:`Interrupted`; later ones do not disturb the stopping."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def settings_of(infrastructure: Infrastructure, up: Sequence[Running] = ()) -> dict[str, str]:
+    """How a service, the demo or a command of the user finds what runs."""
+    urls = {one.service.variable: one.url for one in up}
+    return {
+        "KITHLOG_DATABASE_URL": infrastructure.database_url,
+        "KITHLOG_AMQP_URL": infrastructure.amqp_url,
+    } | urls
+
+
+def demo(
+    infrastructure: Infrastructure, env: Mapping[str, str], services: Sequence[Service], story: Sequence[str]
+) -> int:
+    """Plays the story against the services; its exit code."""
+    logs = infrastructure.run.path
+    with running(services, {**env, **settings_of(infrastructure)}, logs) as up:
+        told = Child("the demo", story, env={**env, **settings_of(infrastructure, up)}, log=None, cwd=ROOT)
+        try:
+            code = watch([one.child for one in up], until=told)
+        finally:
+            told.stop()
+        if code != 0:
+            for one in up:
+                end = tail(logs / f"{one.service.name}.log")
+                say(f"the end of the {one.service.name} service's log:\n{end}")
+        return code
+
+
+def run(infrastructure: Infrastructure, env: Mapping[str, str], services: Sequence[Service]) -> int:
+    """Keeps the services up, their logs on the terminal, until interrupted."""
+    with running(services, {**env, **settings_of(infrastructure)}, logs=None) as up:
+        for one in up:
+            say(f"{one.service.name} service: {one.url} (API at {one.url}/docs)")
+        _print_ways_in(infrastructure)
+        return watch([one.child for one in up])
+
+
+def infra(infrastructure: Infrastructure, env: Mapping[str, str], command: Sequence[str]) -> int:
+    """Runs a command with PostgreSQL and RabbitMQ at hand; its exit code. Without one, keeps them up."""
+    if not command:
+        _print_ways_in(infrastructure)
+        signal.pause()
+    urls = {"DATABASE_URL": infrastructure.database_url, "AMQP_URL": infrastructure.amqp_url}
+    child = Child(command[0], command, env={**env, **urls, **settings_of(infrastructure)}, log=None)
+    try:
+        return child.wait()
+    finally:
+        child.stop()
+
+
+def _print_ways_in(infrastructure: Infrastructure) -> None:
+    if infrastructure.mode != "external":
+        # The passwords were made for this run and end with it.
+        for name, value in settings_of(infrastructure).items():
+            say(f"export {name}={value}")
+    say("up; Ctrl-C ends it")
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    services: Sequence[Service] = SERVICES,
+    story: Sequence[str] = STORY,
+) -> int:
+    """Exit code: of what was run; 0 for what stays up until interrupted; 1 when something did not come up."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.launcher", description=__doc__)
+    parser.add_argument("what", choices=["demo", "run", "infra"])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for infra: a command to run with both")
+    chosen = parser.parse_args(arguments)
+    env = dict(os.environ)
+    try:
+        with (
+            interruptible(),
+            Infrastructure.start(env.get("INFRA", "auto"), env=env, preferred_ports=True) as infrastructure,
+        ):
+            say(infrastructure.banner)
+            if chosen.what == "demo":
+                return demo(infrastructure, env, services, story)
+            if chosen.what == "run":
+                return run(infrastructure, env, services)
+            return infra(infrastructure, env, chosen.command)
+    except LaunchFailure as failure:
+        say(str(failure))
+        return 1
+    except Interrupted as interrupted:
+        stays_up = chosen.what == "run" or (chosen.what == "infra" and not chosen.command)
+        return 0 if stays_up else 128 + interrupted.number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

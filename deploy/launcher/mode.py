@@ -1,0 +1,58 @@
+"""Which infrastructure is used. Decided once, by what is given and what answers; never changed silently."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
+
+from deploy.launcher.failure import LaunchFailure
+
+Mode = Literal["external", "docker", "local"]
+_PROBE_TIMEOUT = 8.0
+
+
+def decide(wanted: str, env: Mapping[str, str]) -> Mode:
+    """``auto``: external where both URLs are given, else docker where it answers and has Compose, else local.
+
+    Any other value is taken at its word, and whether it works shows when it starts. LaunchFailure for what
+    is none of these and for one URL without the other, where a guess could write to the wrong database.
+    """
+    given = [name for name in ("DATABASE_URL", "AMQP_URL") if env.get(name)]
+    if wanted == "auto":
+        if len(given) == 1:
+            raise LaunchFailure(f"only {given[0]} is given: give both DATABASE_URL and AMQP_URL, or neither")
+        if given:
+            return "external"
+        return "docker" if compose_command(env) else "local"
+    if wanted not in get_args(Mode):
+        raise LaunchFailure(f"INFRA={wanted}: it is one of auto, {', '.join(get_args(Mode))}")
+    return cast(Mode, wanted)
+
+
+def compose_command(env: Mapping[str, str]) -> list[str] | None:
+    """How Compose is called here; None where no engine answers or Compose is missing."""
+    path = env.get("PATH")
+    docker = shutil.which("docker", path=path)
+    if docker is None or not _succeeds([docker, "info"], env):
+        return None
+    if _succeeds([docker, "compose", "version"], env):
+        return [docker, "compose"]
+    compose = shutil.which("docker-compose", path=path)
+    return [compose] if compose and _succeeds([compose, "version"], env) else None
+
+
+def _succeeds(command: list[str], env: Mapping[str, str]) -> bool:
+    try:
+        done = subprocess.run(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,58 @@
+"""Real servers for the tests: one private PostgreSQL and one private RabbitMQ per session, gone with it.
+
+Each test gets a database and a virtual host of its own. The tests run in one process: the servers and the
+template database belong to the session, and a second worker would start a second pair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from deploy.launcher.infrastructure import Infrastructure
+from shared.database.migrate import migrate
+
+_TEMPLATE = "kithlog_template"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def infra() -> Iterator[Infrastructure]:
+    """The servers of this session, to reach, and to kill, freeze and restart for a test that needs it."""
+    with Infrastructure.start(mode="local") as infrastructure:
+        yield infrastructure
+
+
+@pytest.fixture(scope="session")
+def migrated_template(infra: Infrastructure) -> str:
+    """The name of a migrated, empty database to copy from; copying is much faster than migrating."""
+    url = infra.postgres.create_database(_TEMPLATE)
+    asyncio.run(migrate(url))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def empty_database_url(infra: Infrastructure) -> Iterator[str]:
+    """A database of this test's own in which nothing was migrated."""
+    name = f"empty_{next(_numbers)}"
+    yield infra.postgres.create_database(name)
+    infra.postgres.drop_database(name)
+
+
+@pytest.fixture
+def database_url(infra: Infrastructure, migrated_template: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    yield infra.postgres.create_database(name, template=migrated_template)
+    infra.postgres.drop_database(name)
+
+
+@pytest.fixture
+def amqp_url(infra: Infrastructure) -> Iterator[str]:
+    """A virtual host of this test's own."""
+    name = f"test_{next(_numbers)}"
+    yield infra.rabbitmq.create_vhost(name)
+    infra.rabbitmq.delete_vhost(name)

@@ -1,0 +1,95 @@
+"""The cache that stays and the run folders that go."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.launcher import folders
+from deploy.launcher.failure import LaunchFailure
+from deploy.launcher.folders import RunFolder, arriving, cache_folder, remove_stale
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="kithlog-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_folder_that_arrives_whole_takes_its_place(tmp_path: Path) -> None:
+    with arriving(tmp_path / "thing") as filling:
+        (filling / "file").write_text("all of it")
+        assert not (tmp_path / "thing").exists()
+    assert (tmp_path / "thing" / "file").read_text() == "all of it"
+    assert [path.name for path in tmp_path.iterdir()] == ["thing"]
+
+
+def test_a_folder_that_fails_to_arrive_leaves_nothing(tmp_path: Path) -> None:
+    """Given a download that breaks off, then the next start finds no half of it."""
+
+    def fetch() -> None:
+        with arriving(tmp_path / "thing") as filling:
+            (filling / "file").write_text("half")
+            raise OSError("broken off")
+
+    with pytest.raises(OSError, match="broken off"):
+        fetch()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_run_that_was_killed_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    """Given one run alive and one that died (nobody holds its lock), when another starts, then one folder goes."""
+    alive = RunFolder.create(tmp_path)
+    dead = tmp_path / "kithlog-run-dead"
+    dead.mkdir()
+    (dead / "lock").touch()
+    (dead / "postgres").mkdir()
+
+    fresh = RunFolder.create(tmp_path)
+
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {alive.path, fresh.path}
+    alive.remove()
+    fresh.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sweep_follows_no_links(tmp_path: Path) -> None:
+    """Given a link with a run's name that leads elsewhere, then what it leads to stays."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    (tmp_path / "kithlog-run-link").symlink_to(elsewhere)
+    remove_stale(tmp_path)
+    assert (elsewhere / "lock").exists()
+
+
+def test_the_cache_is_where_the_setting_says(open_folder: Path) -> None:
+    assert cache_folder({"KITHLOG_CACHE": str(open_folder / "cache")}) == open_folder / "cache"
+
+
+def test_a_cache_that_cannot_be_made_is_a_failure_that_names_it(open_folder: Path) -> None:
+    (open_folder / "file").touch()
+    with pytest.raises(LaunchFailure, match=r"file/cache .* KITHLOG_CACHE"):
+        cache_folder({"KITHLOG_CACHE": str(open_folder / "file" / "cache")})
+
+
+def test_for_an_ordinary_user_the_cache_is_the_users(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "server_user", lambda: None)
+    assert cache_folder({"HOME": str(open_folder)}) == open_folder / ".cache" / "kithlog"
+    assert cache_folder({"XDG_CACHE_HOME": str(open_folder / "x")}) == open_folder / "x" / "kithlog"
+
+
+def test_for_root_a_cache_that_servers_cannot_enter_is_refused(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given that servers run as another user, when the cache lies in a private folder, then it is a clear failure."""
+    monkeypatch.setattr(folders, "server_user", lambda: "nobody")
+    private = open_folder / "private"
+    private.mkdir(mode=0o700)
+    with pytest.raises(LaunchFailure, match="cannot enter"):
+        cache_folder({"KITHLOG_CACHE": str(private / "cache")})

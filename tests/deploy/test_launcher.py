@@ -1,0 +1,127 @@
+"""The launcher as a program: what it starts, what it says, and that it leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.launcher.child import descendants
+from deploy.launcher.failure import LaunchFailure
+from deploy.launcher.folders import RunFolder
+from deploy.launcher.infrastructure import Infrastructure
+from deploy.launcher.services import ROOT, Service, running
+
+STANDIN = Service("command", "tests.deploy.standin:create_app")
+BROKEN = Service("projector", "tests.deploy.standin:create_broken_app")
+LIMIT = 60.0
+# The launcher with the stand-in for a service, and with a story that shows what it was told and fails.
+PROGRAM = f"""
+import sys
+from deploy.launcher.__main__ import main
+from deploy.launcher.services import Service
+sys.exit(main(sys.argv[1:], services=[{STANDIN!r}], story=[
+    sys.executable, "-c",
+    "import httpx, os, sys; print(httpx.get(os.environ['KITHLOG_COMMAND_URL']).text); sys.exit(5)",
+]))
+"""
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for run folders that any user may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="kithlog-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def launch(scratch: Path, what: str, **settings: str) -> subprocess.Popen[str]:
+    env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "AMQP_URL")}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, what],
+        cwd=ROOT,
+        env={**env, "TMPDIR": str(scratch), "INFRA": "local", **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_until(launcher: subprocess.Popen[str], end: str) -> list[str]:
+    assert launcher.stderr is not None
+    lines: list[str] = []
+    for line in launcher.stderr:
+        lines.append(line.strip())
+        if end in line:
+            return lines
+    pytest.fail(f"it ended without saying {end!r}: {lines}")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)],
+    ids=["Ctrl-C", "TERM", "kill -9"],
+)
+def test_when_the_launcher_ends_nothing_is_left(scratch: Path, number: signal.Signals, code: int) -> None:
+    """Given PostgreSQL, RabbitMQ and a service up, when the launcher gets the signal, then every process of it ends.
+
+    Its folder is gone too; after ``kill -9``, when the next run starts.
+    """
+    with launch(scratch, "run") as launcher:
+        said = lines_until(launcher, "Ctrl-C ends it")
+        family = descendants(launcher.pid)
+        ends = [os.pidfd_open(pid) for pid in family]
+        assert len(family) > 3
+        launcher.send_signal(number)
+        assert all(select.select([end], [], [], LIMIT)[0] for end in ends)
+        for end in ends:
+            os.close(end)
+        assert launcher.wait(LIMIT) == code
+    assert sum(line.startswith("kithlog: INFRA=local · PostgreSQL ") for line in said) == 1
+    RunFolder.create(scratch).remove()
+    assert list(scratch.glob("*kithlog*")) == []
+
+
+def test_the_demos_exit_code_is_the_launchers(infra: Infrastructure, scratch: Path) -> None:
+    """Given servers and a service, when the story ends with 5, then so does the launcher; the story found the service,
+
+    which had found its database.
+    """
+    urls = {"DATABASE_URL": infra.database_url, "AMQP_URL": infra.amqp_url}
+    with launch(scratch, "demo", INFRA="external", **urls) as launcher:
+        told, said = launcher.communicate(timeout=LIMIT)
+    assert launcher.returncode == 5
+    assert told.strip() == infra.database_url
+    assert "INFRA=external" in said
+
+
+def test_servers_that_do_not_answer_end_the_launcher_with_1(scratch: Path) -> None:
+    urls = {"DATABASE_URL": "postgresql://127.0.0.1:1/kithlog", "AMQP_URL": "amqp://127.0.0.1:1/"}
+    with launch(scratch, "demo", INFRA="external", **urls) as launcher:
+        _, said = launcher.communicate(timeout=LIMIT)
+    assert launcher.returncode == 1
+    assert "kithlog: PostgreSQL at 127.0.0.1:1/kithlog: " in said
+    assert "Traceback" not in said
+
+
+def test_services_are_up_and_ready_and_then_gone(tmp_path: Path) -> None:
+    with running([STANDIN], os.environ, tmp_path) as up:
+        assert httpx.get(f"{up[0].url}/readyz", trust_env=False).status_code == 200
+    assert not up[0].child.running
+
+
+def test_a_service_that_cannot_start_shows_why_and_takes_the_others_down(tmp_path: Path) -> None:
+    """Given one service that starts and one that fails, then the failure shows the end of its log; both are gone."""
+    before = set(descendants(os.getpid()))
+    reason = r"(?s)the projector service ended with.*the stand-in cannot start"
+    with pytest.raises(LaunchFailure, match=reason), running([STANDIN, BROKEN], os.environ, tmp_path):
+        pytest.fail("it was taken for ready")
+    assert set(descendants(os.getpid())) <= before

@@ -1,0 +1,61 @@
+"""The compose file, as Compose itself understands it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+PASSWORDS = {"KITHLOG_POSTGRES_PASSWORD": "for-postgres", "KITHLOG_RABBITMQ_PASSWORD": "for-rabbitmq"}
+
+
+def config(passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("KITHLOG_")}
+    return subprocess.run(
+        [COMPOSE, "--file", ROOT / "docker-compose.yml", "config", "--format", "json"],
+        env={**env, **passwords},
+        capture_output=True,
+        text=True,
+    )
+
+
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(config(PASSWORDS).stdout)["services"]
+    return found
+
+
+@pytest.mark.parametrize("missing", PASSWORDS)
+def test_without_a_password_nothing_starts(missing: str) -> None:
+    """Given that one password is not set, then Compose refuses and names it: there is no default to forget."""
+    refused = config({name: value for name, value in PASSWORDS.items() if name != missing})
+    assert refused.returncode != 0
+    assert missing in refused.stderr
+
+
+def test_every_port_is_bound_to_loopback() -> None:
+    ports = [port for service in services().values() for port in service["ports"]]
+    assert len(ports) == 4
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+
+
+def test_services_wait_for_servers_that_say_they_are_healthy() -> None:
+    found = services()
+    for name in ("command", "projector"):
+        assert {on: how["condition"] for on, how in found[name]["depends_on"].items()} == {
+            "postgres": "service_healthy",
+            "rabbitmq": "service_healthy",
+        }
+    assert all("healthcheck" in found[name] for name in ("postgres", "rabbitmq"))
+
+
+def test_services_reach_the_servers_by_the_passwords_given() -> None:
+    environment = services()["projector"]["environment"]
+    assert environment["KITHLOG_DATABASE_URL"] == "postgresql://kithlog:for-postgres@postgres:5432/kithlog"
+    assert environment["KITHLOG_AMQP_URL"] == "amqp://kithlog:for-rabbitmq@rabbitmq:5672/%2F"
