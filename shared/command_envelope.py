@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
+from shared.domain.values import Instant
 
 TENANT = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Tenant = Annotated[str, Field(pattern=TENANT, description="The career centre, programme or platform it belongs to.")]
@@ -19,7 +21,7 @@ Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,120}$")]
 class CommandEnvelope(BaseModel):
     """One command for one stream of one tenant."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     command: str
     tenant: Tenant
@@ -29,7 +31,7 @@ class CommandEnvelope(BaseModel):
     """Repeating a command with the same id gives the first answer again."""
     data: Any
     """The command's body; its fields depend on `command`."""
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Instant | None = None
     """When it happened outside; now, unless told."""
     actor: Actor = "unknown"
     expected_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
@@ -45,7 +47,8 @@ class CommandEnvelope(BaseModel):
 def message_model(command: type[Command]) -> type[CommandEnvelope]:
     """The envelope with `data` of exactly this command: what validates a message and describes it in schemas."""
     return create_model(
-        f"{command.__name__}Message",
+        # Of the whole type: several categories have a command of the same name, such as correct_details.
+        "".join(part.capitalize() for part in re.split(r"[._]", command.type)) + "Message",
         __base__=CommandEnvelope,
         __doc__=command.__doc__,
         command=(Literal[command.type], ...),  # type: ignore[arg-type]  # built at run time

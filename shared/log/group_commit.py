@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from time import monotonic
 from typing import Protocol
 
@@ -30,10 +31,13 @@ class Observer(Protocol):
 
 
 class _Waiting:
-    __slots__ = ("append", "done", "since")
+    """Appends that were submitted together."""
 
-    def __init__(self, append: Append, done: asyncio.Future[Outcome], since: float) -> None:
-        self.append, self.done, self.since = append, done, since
+    __slots__ = ("appends", "done", "events", "since")
+
+    def __init__(self, appends: Sequence[Append], done: asyncio.Future[list[Outcome]], since: float) -> None:
+        self.appends, self.done, self.since = appends, done, since
+        self.events = sum(len(append.events) for append in appends)
 
 
 class GroupCommit:
@@ -56,18 +60,20 @@ class GroupCommit:
             self._bell.set()
             await writer
 
-    async def submit(self, append: Append) -> Outcome:
-        """Wait until the append is durable or refused. Raises `LogUnavailable`.
+    async def submit(self, appends: Sequence[Append]) -> list[Outcome]:
+        """Wait until the appends are durable or refused, in one transaction. Raises `LogUnavailable`.
 
-        A caller that goes away takes nothing with it: what was submitted is written.
+        They may be decided each on what those before it would write; see `judge`. A caller that goes away takes
+        nothing with it: what was submitted is written.
         """
-        for event in append.events:
-            if event.stream not in append.expected:
-                raise ValueError(f"no expected version for stream {event.stream}, which the append writes to")
+        for append in appends:
+            for event in append.events:
+                if event.stream not in append.expected:
+                    raise ValueError(f"no expected version for stream {event.stream}, which the append writes to")
         if self._closing:
             raise LogUnavailable("the log is being closed")
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(append, done, monotonic()))
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(appends, done, monotonic()))
         self._bell.set()
         return await done
 
@@ -85,9 +91,9 @@ class GroupCommit:
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         events = 0
-        while self._queue and (not batch or events + len(self._queue[0].append.events) <= self._batch):
+        while self._queue and (not batch or events + self._queue[0].events <= self._batch):
             waiting = self._queue.popleft()
-            events += len(waiting.append.events)
+            events += waiting.events
             batch.append(waiting)
         return batch
 
@@ -105,28 +111,31 @@ class GroupCommit:
                 for waiting in batch:
                     await self._write_batch([waiting])
             return
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+        left = iter(outcomes)
+        for waiting in batch:
+            own = list(islice(left, len(waiting.appends)))
             if not waiting.done.done():
-                waiting.done.set_result(outcome)
+                waiting.done.set_result(own)
         if self._observer is not None:
-            events = sum(len(waiting.append.events) for waiting in batch)
-            self._observer.appended(commands=len(batch), events=events, seconds=monotonic() - started)
+            events = sum(waiting.events for waiting in batch)
+            self._observer.appended(commands=len(outcomes), events=events, seconds=monotonic() - started)
 
     async def _persist(self, batch: list[_Waiting]) -> list[Outcome]:
         """Write, again and again while PostgreSQL is away: receipts and versions make repeating it safe."""
         pause = 0.02
         deadline = batch[0].since + self._patience
-        appends = [waiting.append for waiting in batch]
+        appends = [append for waiting in batch for append in waiting.appends]
+        groups = [group for group, waiting in enumerate(batch) for _ in waiting.appends]
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connect(self._url, command_timeout=self._patience)
-                return await write(self._connection, appends)
+                return await write(self._connection, appends, groups)
             except UNAVAILABLE as error:
                 await self._forget_connection()
                 if monotonic() + pause > deadline:
                     raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s: {error!r}") from error
-                await logger.awarning("append waits for postgresql", error=repr(error), commands=len(batch))
+                await logger.awarning("append waits for postgresql", error=repr(error), commands=len(appends))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 

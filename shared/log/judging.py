@@ -27,39 +27,76 @@ class Verdicts:
     """Index of a repeat within the batch → index of the first."""
 
 
-def judge(appends: Sequence[Append], versions: Mapping[Key, int], receipts: Mapping[Key, Receipt]) -> Verdicts:
+def judge(
+    appends: Sequence[Append],
+    versions: Mapping[Key, int],
+    receipts: Mapping[Key, Receipt],
+    groups: Sequence[int] | None = None,
+) -> Verdicts:
     """Judge a batch on the stream versions and receipts known so far.
 
     A stream of unknown version is taken to be where the first append that touches it expects it; that assumption is
     returned in `checks` for the database to confirm. When it does not, judge again with what it said.
+
+    `groups` says which appends were decided together, each on what those before it would have written (each on its
+    own, unless told). Where one of them is not written, those that rest on it are refused, too: the versions that they
+    expect may be reached all the same, by another writer's events.
     """
     verdicts = Verdicts()
     present: dict[Key, int] = {}
     firsts: dict[Key, int] = {}
+    fallen: set[tuple[int, Key]] = set()
     for index, append in enumerate(appends):
-        command = (append.tenant, append.command_id)
-        if append.fingerprint is not None:
-            if receipt := receipts.get(command):
-                if receipt.fingerprint == append.fingerprint:
-                    verdicts.known[index] = receipt
-                else:
-                    verdicts.refused[index] = KeyReused(append.command_id)
+        group = index if groups is None else groups[index]
+        if not _settled_before(append, index, appends, receipts, firsts, verdicts):
+            refusal = _rests_on_fallen(append, group, fallen) or _versions_hold(
+                append, versions, present, verdicts.checks
+            )
+            if refusal is None:
+                for event in append.events:
+                    present[append.tenant, event.stream.id] += 1
+                verdicts.accepted.append(index)
+                if append.fingerprint is not None:
+                    firsts[append.tenant, append.command_id] = index
                 continue
-            if (first := firsts.get(command)) is not None:
-                if appends[first].fingerprint == append.fingerprint:
-                    verdicts.twins[index] = first
-                else:
-                    verdicts.refused[index] = KeyReused(append.command_id)
-                continue
-        if refusal := _versions_hold(append, versions, present, verdicts.checks):
             verdicts.refused[index] = refusal
-            continue
-        for event in append.events:
-            present[append.tenant, event.stream.id] += 1
-        verdicts.accepted.append(index)
-        if append.fingerprint is not None:
-            firsts[command] = index
+        fallen |= {(group, (append.tenant, event.stream.id)) for event in append.events}
     return verdicts
+
+
+def _settled_before(
+    append: Append,
+    index: int,
+    appends: Sequence[Append],
+    receipts: Mapping[Key, Receipt],
+    firsts: Mapping[Key, int],
+    verdicts: Verdicts,
+) -> bool:
+    """Whether this command id was used before, in the log or in the batch; notes what follows from it."""
+    if append.fingerprint is None:
+        return False
+    command = (append.tenant, append.command_id)
+    if receipt := receipts.get(command):
+        if receipt.fingerprint == append.fingerprint:
+            verdicts.known[index] = receipt
+        else:
+            verdicts.refused[index] = KeyReused(append.command_id)
+        return True
+    if (first := firsts.get(command)) is not None:
+        if appends[first].fingerprint == append.fingerprint:
+            verdicts.twins[index] = first
+        else:
+            verdicts.refused[index] = KeyReused(append.command_id)
+        return True
+    return False
+
+
+def _rests_on_fallen(append: Append, group: int, fallen: set[tuple[int, Key]]) -> WrongVersion | None:
+    if fallen:
+        for stream, expected in append.expected.items():
+            if (group, (append.tenant, stream.id)) in fallen:
+                return WrongVersion(stream, expected, expected - 1)
+    return None
 
 
 def _versions_hold(

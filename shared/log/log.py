@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from shared.database.pool import persist
 from shared.envelope import Recorded
-from shared.log.appending import Append, Appended, Head, Outcome, Receipt
+from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome, Receipt
 from shared.log.group_commit import GroupCommit, Observer
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
+
+T = TypeVar("T")
 
 NOTIFY_CHANNEL = "kithlog_log"
 """PostgreSQL channel on which each committed batch announces the log's head."""
@@ -25,8 +28,8 @@ class Log:
     Open it with `Log.open(pool, url)`: the writing side has one connection of its own.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], group: GroupCommit) -> None:
-        self._pool, self._group = pool, group
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], group: GroupCommit, *, patience: float) -> None:
+        self._pool, self._group, self._patience = pool, group, patience
 
     @classmethod
     @asynccontextmanager
@@ -39,24 +42,35 @@ class Log:
         patience: float = 10.0,
         observer: Observer | None = None,
     ) -> AsyncIterator[Log]:
-        """A log whose appends wait up to `patience` seconds for PostgreSQL. On leaving, what waits is written first."""
+        """A log whose appends, and the reads for them, wait up to `patience` seconds for PostgreSQL.
+
+        On leaving, what waits is written first.
+        """
         group = GroupCommit(database_url, batch=batch, patience=patience, observer=observer)
         async with group.running():
-            yield cls(pool, group)
+            yield cls(pool, group, patience=patience)
 
     async def append(self, append: Append) -> Appended:
         """Write one command's events, together with what others append at the same moment.
 
         Raises `WrongVersion`, `KeyReused`, `LogUnavailable`.
         """
-        outcome = await self._group.submit(append)
+        [outcome] = await self._group.submit([append])
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def append_all(self, appends: Sequence[Append]) -> list[Outcome]:
         """Write many in their order, each judged on its own. Raises `LogUnavailable`."""
-        return list(await asyncio.gather(*(self._group.submit(append) for append in appends)))
+        submitted = await asyncio.gather(*(self._group.submit([append]) for append in appends))
+        return [outcome for [outcome] in submitted]
+
+    async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
+        """Write many in their order, each decided on what those before it would write, in one transaction.
+
+        One that rests on another which is not written is refused with `WrongVersion`, too. Raises `LogUnavailable`.
+        """
+        return await self._group.submit(appends) if appends else []
 
     @staticmethod
     async def append_within(
@@ -80,14 +94,23 @@ class Log:
         return [Recorded(*row) for row in rows]
 
     async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]:
-        """All events of several streams, by tenant, stream and version."""
-        rows = await self._pool.fetch(QUERIES["read_streams"], tenants, stream_ids, [0] * len(stream_ids))
+        """All events of several streams, by tenant, stream and version. Raises `LogUnavailable`."""
+        versions = [0] * len(stream_ids)
+        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["read_streams"], tenants, stream_ids, versions))
         return [Recorded(*row) for row in rows]
 
     async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]:
-        """The receipts of those (tenant, command id) that were answered before."""
-        return await find_receipts(self._pool, commands)
+        """The receipts of those (tenant, command id) that were answered before. Raises `LogUnavailable`."""
+        return await self._patiently(lambda: find_receipts(self._pool, commands))
 
     async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]:
-        """The first answers to repeated commands, by command id and receipt."""
-        return await first_answers(self._pool, receipts)
+        """The first answers to repeated commands, by command id and receipt. Raises `LogUnavailable`."""
+        return await self._patiently(lambda: first_answers(self._pool, receipts))
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What a command has to read waits for PostgreSQL as its append does."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await persist("log", read)
+        except TimeoutError as error:
+            raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error

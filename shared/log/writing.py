@@ -19,15 +19,17 @@ _Place = tuple[int, Stream, int, str, UUID]
 """Where an event goes: place in the batch (from 1), stream, version, type, event id."""
 
 
-async def write(connection: Any, appends: Sequence[Append]) -> list[Outcome]:
+async def write(connection: Any, appends: Sequence[Append], groups: Sequence[int] | None = None) -> list[Outcome]:
     """Write what may be written of a batch, in one statement; answers one outcome for each append, in order.
+
+    `groups` says which appends were decided together; see `judge`.
 
     `connection` is asyncpg's: outside a transaction the statement is one of its own, durable on return.
     """
     versions: dict[Key, int] = {}
     receipts: dict[Key, Receipt] = {}
     while True:
-        verdicts = judge(appends, versions, receipts)
+        verdicts = judge(appends, versions, receipts, groups)
         if not verdicts.accepted:
             return await _outcomes(connection, appends, verdicts, {})
         arguments, written = _arguments(appends, verdicts)

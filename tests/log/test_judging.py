@@ -71,6 +71,32 @@ def test_a_command_id_with_other_content_is_refused() -> None:
     assert isinstance(verdicts.refused[2], KeyReused)
 
 
+def test_what_rests_on_a_fallen_append_falls_with_it() -> None:
+    """Given a chain decided together, when another writer has taken the version that its first append expected, then
+    the second falls, too, though the stream happens to have the version that it expects."""
+    chain = [append(1, {A: 1}), append(2, {A: 2}), append(3, {B: 0})]
+    known = {("acme", A.id): 2}
+    assert judge(chain, known, {}, groups=[0, 0, 0]).accepted == [2]
+    assert judge(chain, known, {}, groups=[0, 1, 2]).accepted == [1, 2]
+
+
+def test_falling_is_passed_on_through_every_stream_that_is_concerned() -> None:
+    """Given a chain A → A and B → B of which the first falls, then all of it does."""
+    chain = [append(1, {A: 1}), append(2, {A: 2, B: 0}), append(3, {B: 0})]
+    verdicts = judge(chain, {("acme", A.id): 2}, {}, groups=[0, 0, 0])
+    assert verdicts.accepted == []
+    assert all(isinstance(refusal, WrongVersion) for refusal in verdicts.refused.values())
+
+
+def test_what_rests_on_a_repeat_falls() -> None:
+    """Given a chain whose first command was answered meanwhile, then what was decided on deciding it again falls."""
+    receipt = Receipt(b"p", 7, 1, AT)
+    chain = [append(1, {A: 1}), append(2, {A: 2})]
+    verdicts = judge(chain, {("acme", A.id): 2}, {("acme", UUID(int=1)): receipt}, groups=[0, 0])
+    assert verdicts.known == {0: receipt}
+    assert verdicts.accepted == []
+
+
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -1,0 +1,39 @@
+"""`kithlog`: the root of the command line. A group of commands is imported when it is used, and not before."""
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+GROUPS: dict[str, str] = {
+    "questions": "services.cli.questions",
+}
+"""Name of each group of commands and the module whose Typer `app` it is."""
+
+
+class _Groups(TyperGroup):
+    """Looks commands up in `GROUPS`: `kithlog questions` needs neither a database driver nor a broker client."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted({*super().list_commands(ctx), *GROUPS})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in GROUPS:
+            return super().get_command(ctx, cmd_name)
+        group = get_command(importlib.import_module(GROUPS[cmd_name]).app)
+        group.name = cmd_name
+        return group
+
+
+app = typer.Typer(name="kithlog", cls=_Groups, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def root() -> None:
+    """Kithlog: the event log of informational interviews, and of the ties that grow from them."""
+
+
+if __name__ == "__main__":
+    app()

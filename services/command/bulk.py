@@ -1,0 +1,185 @@
+"""Imports: `POST /v1/commands/bulk` takes command messages as NDJSON, one per line, and answers one outcome per line.
+
+Lines are executed in order, a chunk in one transaction; a line that is refused or can't be read does not stop those
+after it. Outcomes stream back while lines still come. They are never waited for: a caller that sends everything before
+it reads would otherwise wait for the server, and the server for it; what it has not read lies in a temporary file.
+
+When PostgreSQL does not answer, the rest is reported as not executed. Sending the same file again is always safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from services.command.answers import answer
+from services.command.executor import Executor
+from services.command.gate import Gate
+from services.command.messages import as_message_problem, parse_message
+from services.command.outcomes import outcome_of
+from services.command.spool import Spool
+from shared.command_envelope import CommandEnvelope
+from shared.log import Appended, LogUnavailable
+from shared.operations.metrics import CommandMetrics
+from shared.operations.problems import Problem, ProblemError
+from shared.operations.settings import CommandSettings
+
+logger = structlog.get_logger(__name__)
+
+BULK_PATH = "/v1/commands/bulk"
+CONTENT_TYPE = "application/x-ndjson"
+MOST_BYTES = 4 * 1024 * 1024
+"""A chunk ends here, too, however few its lines are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an import, numbered from 1: the command in it, or why there is none."""
+
+    number: int
+    command: CommandEnvelope | Exception
+
+
+class BulkEndpoint:
+    """An ASGI app, because it sends its answer while it still receives."""
+
+    def __init__(self, gate: Gate, metrics: CommandMetrics, settings: CommandSettings) -> None:
+        self._gate, self._metrics = gate, metrics
+        self._chunk, self._longest = settings.bulk_chunk, settings.bulk_line_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        executor = self._gate.executor
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", CONTENT_TYPE.encode())],
+            }
+        )
+        with Spool() as spool:
+            sending = asyncio.create_task(_send_all(spool, send))
+            try:
+                await self._execute(executor, scope, receive, spool)
+                spool.finish()
+                await sending
+            finally:
+                sending.cancel()  # an answer that breaks off must not look like one that is complete
+
+    async def _execute(self, executor: Executor, scope: Scope, receive: Receive, spool: Spool) -> None:
+        number = size = 0
+        chunk: list[Line] = []
+        away: LogUnavailable | None = None
+        async for raw in lines(receive, longest=self._longest):
+            number += 1
+            if raw is not None and not raw.strip():
+                continue
+            chunk.append(Line(number, self._read(raw, scope)))
+            size += len(raw or b"")
+            if len(chunk) >= self._chunk or size >= MOST_BYTES:
+                away = await self._settle(executor, chunk, spool, away)
+                chunk, size = [], 0
+        await self._settle(executor, chunk, spool, away)
+
+    def _read(self, raw: bytes | None, scope: Scope) -> CommandEnvelope | Exception:
+        if raw is None:
+            return ProblemError(
+                Problem(
+                    413,
+                    "line_too_long",
+                    f"the line has more than {self._longest} bytes",
+                    f"a line is one command and has at most {self._longest} bytes",
+                )
+            )
+        try:
+            envelope = parse_message(raw)
+        except Exception as error:
+            return error
+        if envelope.correlation_id is None:
+            return envelope.model_copy(update={"correlation_id": scope["correlation_id"]})
+        return envelope
+
+    async def _settle(
+        self, executor: Executor, chunk: Sequence[Line], spool: Spool, away: LogUnavailable | None
+    ) -> LogUnavailable | None:
+        """Execute a chunk and report it; once the log was `away`, only report. Answers whether it is away now."""
+        envelopes = [line.command for line in chunk if isinstance(line.command, CommandEnvelope)]
+        outcomes: list[Appended | Exception] = []
+        if envelopes and away is None:
+            try:
+                outcomes = await _execute_all(executor, envelopes)
+            except LogUnavailable as error:
+                away = error
+        if away is not None:
+            outcomes = [away] * len(envelopes)
+        settled = iter(outcomes)
+        for line in chunk:
+            outcome = next(settled) if isinstance(line.command, CommandEnvelope) else line.command
+            name = line.command.command if isinstance(line.command, CommandEnvelope) else "unknown"
+            self._metrics.commands.labels("bulk", name, outcome_of(outcome)).inc()
+            spool.write(_report(line, outcome))
+        return away
+
+
+async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+    """Raises `LogUnavailable`. What nobody foresaw strikes only the command whose it is."""
+    try:
+        return await executor.execute_all(envelopes)
+    except LogUnavailable:
+        raise
+    except Exception as error:
+        if len(envelopes) > 1:
+            return [outcome for each in envelopes for outcome in await _execute_all(executor, [each])]
+        await logger.aerror("command failed", command=envelopes[0].command, exc_info=error)
+        return [error]
+
+
+def _report(line: Line, outcome: Appended | Exception) -> bytes:
+    """`{"line": 1, "status": 200, "answer": {…}}` or `{"line": 2, "status": 409, "problem": {…}}`."""
+    if isinstance(outcome, Appended):
+        report: dict[str, Any] = {"line": line.number, "status": 200, "answer": answer(outcome)}
+    else:
+        problem = as_message_problem(outcome)
+        if isinstance(line.command, CommandEnvelope):
+            problem = problem.with_members(command_id=str(line.command.command_id))
+        report = {"line": line.number, "status": problem.status, "problem": problem.to_dict()}
+    return json.dumps(report, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+async def _send_all(spool: Spool, send: Send) -> None:
+    async for part in spool.read():
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def lines(receive: Receive, *, longest: int) -> AsyncIterator[bytes | None]:
+    """The lines of a body without their ends, as they come; None for one of more than `longest` bytes.
+
+    Holds one line at most. Raises `ClientDisconnect`.
+    """
+    kept = bytearray()
+    skipping = False
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        *whole, rest = message.get("body", b"").split(b"\n")
+        for part in whole:
+            kept += part
+            yield None if skipping or len(kept) > longest else bytes(kept)
+            kept.clear()
+            skipping = False
+        kept += rest
+        if len(kept) > longest:
+            kept.clear()
+            skipping = True
+    if skipping or kept:
+        yield None if skipping else bytes(kept)

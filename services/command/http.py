@@ -1,0 +1,137 @@
+"""Commands over HTTP: `POST /v1/tenants/{tenant}/interviews/{id}/send-request`, and so on for every command there is.
+
+The paths follow from the registry of commands, so a new command has its endpoint, its checks and its documentation
+(`services/command/openapi.py`) by being declared. One route serves them all: a lookup costs the same for the
+sixtieth command as for the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.command.answers import answer_of
+from services.command.gate import Gate
+from services.command.messages import OCCURRED_AT, as_message_problem, parse_message
+from services.command.outcomes import outcome_of
+from services.command.requests import PLACES, envelope_fields, read_body
+from shared.command_envelope import CommandEnvelope
+from shared.domain.catalogue import COMMANDS
+from shared.domain.kernel import Command, Stream
+from shared.log import Appended
+from shared.operations import strict_json
+from shared.operations.metrics import CommandMetrics
+from shared.operations.problems import Fault, Problem, ProblemError, faults_of, invalid, problem_of
+from shared.operations.settings import CommandSettings
+
+COMMAND_PATH = "/v1/tenants/{tenant}/{category}/{id}/{verb}"
+MESSAGE_PATH = "/v1/commands"
+
+
+def path_of(command: type[Command]) -> tuple[str, str]:
+    """Category and verb as paths have them: `interviews`, `send-request`."""
+    return command.category + "s", command.type.partition(".")[2].replace("_", "-")
+
+
+BY_PATH = {path_of(command): command for command in COMMANDS.values()}
+
+
+class CommandRoutes:
+    """The endpoints for single commands."""
+
+    def __init__(self, gate: Gate, metrics: CommandMetrics, settings: CommandSettings) -> None:
+        self._gate, self._metrics, self._limit = gate, metrics, settings.body_limit
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(COMMAND_PATH, self.by_path, methods=["POST"]),
+            Route(MESSAGE_PATH, self.by_message, methods=["POST"]),
+        ]
+
+    async def by_path(self, request: Request) -> Response:
+        """One command; its name, stream and tenant stand in the path, its fields in the body."""
+        path = request.path_params
+        command = BY_PATH.get((path["category"], path["verb"]))
+        if command is None:
+            raise unknown_command_path(path["category"], path["verb"])
+        fields = envelope_fields(request.scope, path["tenant"], path["id"])
+        body = await read_body(request.scope, request.receive, limit=self._limit)
+        try:
+            envelope = _envelope(command, fields, body)
+            appended = await self._gate.executor.execute(envelope)
+        except Exception as error:
+            problem = problem_of(error).with_members(command_id=str(fields["command_id"]))
+            if problem.field == OCCURRED_AT:
+                problem = replace(problem, field=PLACES["occurred_at"])
+            self._metrics.commands.labels("http", command.type, outcome_of(error)).inc()
+            raise ProblemError(problem) from error
+        return self._accepted(envelope, appended)
+
+    async def by_message(self, request: Request) -> Response:
+        """One command message: all in the body, as over AMQP."""
+        body = await read_body(request.scope, request.receive, limit=self._limit)
+        name = "unknown"
+        try:
+            envelope = parse_message(body)
+            name = envelope.command
+            if envelope.correlation_id is None:
+                envelope = envelope.model_copy(update={"correlation_id": request.scope["correlation_id"]})
+            appended = await self._gate.executor.execute(envelope)
+        except Exception as error:
+            self._metrics.commands.labels("http", name, outcome_of(error)).inc()
+            raise ProblemError(as_message_problem(error)) from error
+        return self._accepted(envelope, appended)
+
+    def _accepted(self, envelope: CommandEnvelope, appended: Appended) -> Response:
+        self._metrics.commands.labels("http", envelope.command, outcome_of(appended)).inc()
+        headers = {"Kithlog-Position": str(appended.position), "Idempotency-Key": str(appended.command_id)}
+        if (version := version_after(appended, envelope.stream)) is not None:
+            headers["ETag"] = f'"{version}"'
+        status = 201 if COMMANDS[envelope.command].creates else 200
+        return Response(answer_of(appended), status, headers, media_type="application/json")
+
+
+def version_after(appended: Appended, stream: Stream) -> int | None:
+    """The version that the command left its stream at; None when it wrote to others alone."""
+    return next((event.version for event in reversed(appended.events) if event.stream == stream), None)
+
+
+def _envelope(command: type[Command], fields: dict[str, Any], body: bytes) -> CommandEnvelope:
+    """Raises `NotJson`, and `ProblemError` that names all that is wrong in body, path, query and headers."""
+    faults: list[Fault] = []
+    data = None
+    if body.strip():
+        strict_json.parse(body)
+    try:
+        data = command.model_validate_json(body.strip() or b"{}")
+    except ValidationError as error:
+        faults += faults_of(error)
+    try:
+        envelope = CommandEnvelope(command=command.type, data=data, **fields)
+    except ValidationError as error:
+        faults += [
+            Fault(PLACES.get(fault.field[1:] if fault.field else "", fault.field), fault.detail, fault.code)
+            for fault in faults_of(error)
+        ]
+    if faults:
+        raise ProblemError(invalid(faults))
+    return envelope
+
+
+def unknown_command_path(category: str, verb: str) -> ProblemError:
+    verbs = sorted(known for plural, known in BY_PATH if plural == category)
+    plurals = sorted({plural for plural, _ in BY_PATH})
+    return ProblemError(
+        Problem(
+            404,
+            "unknown_command",
+            f"{category!r} has no command {verb!r}" if verbs else f"there are no {category!r}",
+            f"one of: {', '.join(verbs or plurals)}",
+            "path.verb" if verbs else "path.category",
+        )
+    )

@@ -1,0 +1,355 @@
+"""Commands over AMQP: queue `kithlog.commands`, one JSON command message (`shared/command_envelope.py`) each.
+
+They are executed in the order in which they were queued, and acknowledged once they are durable. A sender that names
+`reply_to` gets the answer there, with its own `correlation_id`: what HTTP would answer, or the problem document.
+Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
+headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Protocol, cast
+from uuid import UUID
+
+import asyncpg
+import structlog
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError
+from faststream import AckPolicy
+from faststream.message import StreamMessage
+from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
+from faststream.rabbit.schemas.queue import QuorumQueueArgs
+from yarl import URL
+
+from services.command.answers import answer_of
+from services.command.messages import as_message_problem, parse_message
+from services.command.waits import first_of
+from shared.broker import topology
+from shared.broker.connection import HEARTBEAT, UNREACHABLE, truly_cancelled
+from shared.command_envelope import CommandEnvelope
+from shared.database.pool import UNAVAILABLE
+from shared.log import Appended, LogUnavailable
+from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 200
+"""Commands taken from the queue, and executed, at a time."""
+SUSPECT = 10
+"""Deliveries after which the command at the head of the queue is taken for what ends the process."""
+GRACE = 10.0
+"""Seconds that stopping waits for the commands that are being executed."""
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts while PostgreSQL is away."""
+
+AWAY = (
+    LogUnavailable,
+    *UNAVAILABLE,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+)
+"""What passes when PostgreSQL is back or has room again: to be waited for, never the command's fault."""
+
+
+Concluded = Callable[[str, Appended | Exception], None]
+
+
+class Executor(Protocol):
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]: ...
+
+
+class Intake:
+    """`run` it in as many replicas as you like: the broker gives the commands to one of them at a time."""
+
+    def __init__(
+        self,
+        amqp_url: str,
+        executor: Executor,
+        *,
+        body_limit: int = 256 * 1024,
+        concluded: Concluded = lambda command, outcome: None,
+    ) -> None:
+        """`body_limit`: bytes of the longest command that is accepted. `concluded` hears of every command's end, with
+        its name, or `unknown` where the message is no command.
+        """
+        self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
+        self._concluded = concluded
+        self._settled_any = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Execute what comes until `stop` is set; what is being executed then is finished, the rest stays queued.
+
+        Waits while RabbitMQ or PostgreSQL is away. Raises aio-pika's `ChannelPreconditionFailed` when the queue was
+        declared with other arguments.
+        """
+        pause = 0.05
+        while not stop.is_set():
+            began = monotonic()
+            try:
+                with truly_cancelled():
+                    await self._run_until_cut_off(stop)
+            except ChannelPreconditionFailed:
+                raise
+            except UNREACHABLE as error:
+                # Unacknowledged commands come again, in order; what was executed gets its first answer then.
+                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                logger.warning("intake begins again", error=repr(error), pause=pause)
+                await first_of(stop.wait(), timeout=pause)
+
+    async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
+        waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        busy = asyncio.Lock()
+        async with consuming(self._url, waiting) as broker:
+            working = asyncio.create_task(self._work(broker, waiting, busy, stop))
+            try:
+                await first_of(asyncio.shield(working), stop.wait())
+                if working.done():
+                    working.result()
+            finally:
+                # Taking the turn from the worker: it is between two batches then.
+                await first_of(busy.acquire(), timeout=GRACE)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+
+    async def _work(
+        self,
+        broker: RabbitBroker,
+        waiting: asyncio.Queue[AbstractIncomingMessage],
+        busy: asyncio.Lock,
+        stop: asyncio.Event,
+    ) -> None:
+        await declare_all(broker)
+        await broker.start()
+        while True:
+            batch = [await waiting.get()]
+            # A command that came before and was not settled may have ended the process: such go one by one, so that
+            # it is known which.
+            while len(batch) < BATCH and not waiting.empty() and not batch[-1].redelivered:
+                batch.append(waiting.get_nowait())
+            async with busy:
+                await self._settle(broker, batch, stop)
+
+    async def _settle(
+        self, broker: RabbitBroker, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event
+    ) -> None:
+        """Execute the messages, answer or park each, then acknowledge them all. Raises what is in `UNREACHABLE`."""
+        parsed = [self._parse(message) for message in batch]
+        envelopes = [each for each in parsed if isinstance(each, CommandEnvelope)]
+        executed = await self._execute(envelopes, stop)
+        if executed is None:
+            return
+        outcomes = iter(executed)
+        await asyncio.gather(
+            *(
+                self._conclude(broker, message, each, each if isinstance(each, Exception) else next(outcomes))
+                for message, each in zip(batch, parsed, strict=True)
+            )
+        )
+        await batch[-1].ack(multiple=True)
+        self._settled_any = True
+
+    def _parse(self, message: AbstractIncomingMessage) -> CommandEnvelope | Exception:
+        deliveries = message.headers.get("x-delivery-count", 0) if message.headers else 0
+        if not self._settled_any and isinstance(deliveries, int) and deliveries >= SUSPECT:
+            return ProblemError(
+                Problem(
+                    500,
+                    "suspect",
+                    f"delivered {deliveries} times and never settled: it may be what ends the process",
+                    "find out what it does to the service before sending it again",
+                )
+            )
+        if len(message.body) > self._body_limit:
+            return ProblemError(
+                Problem(
+                    413,
+                    "body_too_large",
+                    f"the message has {len(message.body)} bytes",
+                    f"send at most {self._body_limit} bytes",
+                )
+            )
+        try:
+            envelope = parse_message(message.body)
+        except (ValueError, ProblemError) as error:
+            return error
+        if envelope.correlation_id is None and (id := uuid_or_none(message.correlation_id)):
+            return envelope.model_copy(update={"correlation_id": id})
+        return envelope
+
+    async def _execute(
+        self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event
+    ) -> list[Appended | Exception] | None:
+        """One outcome for each, in order; waits while PostgreSQL is away. None when told to stop meanwhile."""
+        pause = 0.05
+        while envelopes:
+            try:
+                outcomes = await self._executor.execute_all(envelopes)
+            except Exception as error:
+                if not is_away(error) and len(envelopes) > 1:
+                    return await self._one_by_one(envelopes, stop)
+                outcomes = [error]
+            away = next((each for each in outcomes if isinstance(each, Exception) and is_away(each)), None)
+            if away is None:
+                return outcomes
+            logger.warning("commands wait", error=repr(away), commands=len(envelopes), pause=pause)
+            await first_of(stop.wait(), timeout=pause)
+            if stop.is_set():
+                return None
+            pause = min(pause * 2, LONGEST_PAUSE)
+        return []
+
+    async def _one_by_one(
+        self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event
+    ) -> list[Appended | Exception] | None:
+        """After an error that nobody expected: so that it strikes only the command whose it is."""
+        outcomes: list[Appended | Exception] = []
+        for envelope in envelopes:
+            outcome = await self._execute([envelope], stop)
+            if outcome is None:
+                return None
+            outcomes += outcome
+        return outcomes
+
+    async def _conclude(
+        self,
+        broker: RabbitBroker,
+        message: AbstractIncomingMessage,
+        parsed: CommandEnvelope | Exception,
+        outcome: Appended | Exception,
+    ) -> None:
+        """Answer the message, or park it if there is nobody to tell that it was not executed."""
+        envelope = parsed if isinstance(parsed, CommandEnvelope) else None
+        self._concluded(envelope.command if envelope else "unknown", outcome)
+        correlation = envelope.correlation_id if envelope else None
+        correlation = correlation or uuid_or_none(message.correlation_id)
+        bound = {"correlation_id": str(correlation)} if correlation else {}
+        with structlog.contextvars.bound_contextvars(**bound):
+            if isinstance(outcome, Appended):
+                logger.debug("command executed", command_id=str(outcome.command_id), position=outcome.position)
+                if message.reply_to:
+                    await self._reply(broker, message, answer_of(outcome), "application/json")
+                return
+            problem = as_message_problem(outcome)
+            if problem.status >= 500:
+                logger.error("command failed", code=problem.code, exc_info=outcome)
+            if message.reply_to:
+                await self._reply(broker, message, problem.to_json(), CONTENT_TYPE)
+            else:
+                await park(broker, message, problem)
+
+    async def _reply(
+        self, broker: RabbitBroker, message: AbstractIncomingMessage, body: bytes, content_type: str
+    ) -> None:
+        reply = Message(
+            body,
+            content_type=content_type,
+            correlation_id=message.correlation_id,
+            delivery_mode=DeliveryMode.PERSISTENT,
+        )
+        try:
+            # Not mandatory: who does not wait any more needs no answer.
+            await broker.publish(reply, queue=message.reply_to or "", mandatory=False)
+        except DeliveryError as error:
+            logger.warning("reply refused", reply_to=message.reply_to, error=repr(error))
+
+
+async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: Problem) -> None:
+    """Put a copy into the dead-letter queue, with the reason; returns when the broker has it safe.
+
+    Headers: `kithlog-reason` (the problem's code), `kithlog-detail`, and `kithlog-headers`, the message's own: among
+    ours they would take effect again (`CC`, for one).
+    """
+    parked = Message(
+        message.body,
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        message_id=message.message_id,
+        type=message.type,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        headers={
+            "kithlog-reason": problem.code,
+            "kithlog-detail": problem.detail[:2000],
+            "kithlog-headers": dict(message.headers or {}),
+        },
+    )
+    while True:
+        try:
+            await broker.publish(parked, queue=topology.DEAD_COMMANDS, mandatory=True)
+        except DeliveryError as error:
+            logger.error("dead-letter queue does not take a command", error=repr(error))
+            await asyncio.sleep(1)
+            await declare_all(broker)
+        else:
+            logger.warning("command parked", reason=problem.code, detail=problem.detail)
+            return
+
+
+async def declare_all(broker: RabbitBroker) -> None:
+    async with (await broker.connect()).channel() as channel:
+        await topology.declare(channel)
+
+
+@asynccontextmanager
+async def consuming(amqp_url: str, waiting: asyncio.Queue[AbstractIncomingMessage]) -> AsyncIterator[RabbitBroker]:
+    """A broker that puts what comes into `waiting`, in order, and leaves acknowledging to whoever takes it out.
+
+    Not started. What was not acknowledged on leaving goes back to the queue.
+    """
+    commands = topology.TOPOLOGY.queue(topology.COMMANDS)
+    broker = RabbitBroker(
+        str(URL(amqp_url).update_query(heartbeat=HEARTBEAT, name="kithlog commands")),
+        reconnect_interval=1.0,
+        default_channel=Channel(on_return_raises=True),
+        # Its two lines for each message go to debug; what it has to say about failures stays.
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+        # Without injection: a message that is injected goes through a thread pool, and loses its place in the order.
+        apply_types=False,
+    )
+
+    @broker.subscriber(
+        RabbitQueue(
+            commands.name,
+            queue_type=QueueType.QUORUM,
+            durable=True,
+            arguments=cast(QuorumQueueArgs, dict(commands.arguments)),
+        ),
+        channel=Channel(prefetch_count=2 * BATCH),
+        ack_policy=AckPolicy.MANUAL,
+        decoder=as_it_is,
+        no_reply=True,
+    )
+    async def take(body: bytes) -> None:
+        waiting.put_nowait(broker.context.get_local("message").raw_message)
+
+    try:
+        yield broker
+    finally:
+        with suppress(*UNREACHABLE):
+            await asyncio.wait_for(broker.stop(), timeout=5)
+
+
+async def as_it_is(message: StreamMessage[AbstractIncomingMessage]) -> bytes:
+    """Undecoded: FastStream's own decoding would lose a message that is not JSON."""
+    return message.body if isinstance(message.body, bytes) else b""
+
+
+def is_away(error: Exception) -> bool:
+    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
+    return isinstance(error, AWAY) and not isinstance(error, ValueError)
+
+
+def uuid_or_none(text: str | None) -> UUID | None:
+    try:
+        return UUID(text)
+    except (ValueError, TypeError, AttributeError):
+        return None

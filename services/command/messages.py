@@ -1,0 +1,59 @@
+"""Command messages: from bytes to an envelope with the right kind of body."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from shared.command_envelope import CommandEnvelope, message_model
+from shared.domain.catalogue import COMMANDS
+from shared.domain.kernel import Refusal
+from shared.operations import strict_json
+from shared.operations.problems import Problem, ProblemError, problem_of
+
+model_of = cache(message_model)
+
+
+def parse_message(body: bytes) -> CommandEnvelope:
+    """The command message in a JSON document.
+
+    Raises `NotJson`, pydantic's `ValidationError`, and `ProblemError` with code `unknown_command`.
+    """
+    value = strict_json.parse(body)
+    name = value.get("command") if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        CommandEnvelope.model_validate(value)  # says what is missing or of the wrong type
+    command = COMMANDS.get(str(name))
+    if command is None:
+        raise unknown_command(str(name))
+    return model_of(command).model_validate_json(body)
+
+
+def unknown_command(name: str) -> ProblemError:
+    category = name.partition(".")[0]
+    near = sorted(other for other in COMMANDS if other.startswith(f"{category}.")) or sorted(COMMANDS)
+    return ProblemError(
+        Problem(
+            422,
+            "unknown_command",
+            f"there is no command {name!r}",
+            f"one of: {', '.join(near)}",
+            "/command",
+        )
+    )
+
+
+OCCURRED_AT = "/occurred_at"
+"""What deciders call the time given: it is the envelope's, not a field of the body."""
+
+_IN_MESSAGE = {"header.If-Match": "/expected_version", "header.Idempotency-Key": "/command_id"}
+
+
+def as_message_problem(error: Exception) -> Problem:
+    """The problem document for a command that came as a message: its fields are those of the message."""
+    problem = problem_of(error)
+    if problem.field in _IN_MESSAGE:
+        return replace(problem, field=_IN_MESSAGE[problem.field])
+    if isinstance(error, Refusal) and error.field is not None and error.field != OCCURRED_AT:
+        return replace(problem, field=f"/data{error.field}")
+    return problem

@@ -1,0 +1,298 @@
+"""The relay: publishes what was committed to the log, in order, and remembers how far it has come.
+
+At least once: the cursor moves after the broker's confirms, so whatever comes between repeats some events and loses
+none. In order: one leader reads the log by position and publishes over one channel. After a failure it starts again
+from the cursor on new connections; repeated events carry the same ids and positions, so consumers know them.
+
+A message that comes back unroutable, or is refused by a queue, is not passed over either: the relay declares the
+topology again and repeats, with growing pauses, until it is taken. A consumer's queue that rejects what is published
+when full therefore holds up all; queues that may fill should drop their oldest and heal from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import asyncpg
+import structlog
+from aio_pika.abc import AbstractConnection
+
+from services.command.waits import first_of
+from shared.broker import cloudevents, topology
+from shared.broker.connection import UNREACHABLE, connect, lost, truly_cancelled
+from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
+from shared.broker.publisher import open_publisher
+from shared.database.pool import UNAVAILABLE
+from shared.database.pool import connect as connect_database
+from shared.database.queries import load_queries
+from shared.envelope import Recorded
+from shared.log.log import NOTIFY_CHANNEL
+
+logger = structlog.get_logger(__name__)
+QUERIES = load_queries("services.command", "relay.sql")
+
+NAME = "events"
+PAGE = 250
+"""Events per batch. Beyond this the broker's rate does not grow, but what is repeated after a failure does."""
+WINDOW = 8
+"""Batches on their way at once: the next is read and written while the one before is being confirmed."""
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts while PostgreSQL or RabbitMQ is away."""
+GRACE = 5.0
+"""Seconds that stopping waits for confirms that are due."""
+
+
+class LeadLost(Exception):
+    """This relay leads no more: its session has ended, or somebody else has moved the cursor."""
+
+
+BEGIN_AGAIN = (
+    *UNAVAILABLE,
+    *UNREACHABLE,
+    asyncpg.PostgresError,  # also while the schema is not there yet
+    asyncpg.InternalClientError,  # asyncpg's answer to a session that the server ends between two statements
+    LeadLost,
+)
+"""What a relay meets while PostgreSQL or RabbitMQ is away; the cursor tells where to go on."""
+
+
+class LogReader(Protocol):
+    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
+
+
+class RelayObserver(Protocol):
+    """Hears what the relay does; for metrics."""
+
+    def leading(self, leads: bool) -> None: ...
+
+    def published(self, *, events: int, seconds: float) -> None:
+        """One batch was confirmed, so many seconds after it was handed over."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """An attempt ended; the next follows after a pause."""
+        ...
+
+
+class Silent:
+    """Observes nothing."""
+
+    def leading(self, leads: bool) -> None: ...
+
+    def published(self, *, events: int, seconds: float) -> None: ...
+
+    def failed(self, error: Exception) -> None: ...
+
+
+class Session:
+    """The connection that holds the leader's lock, hears of new events, and alone moves the cursor.
+
+    Lock and cursor share it so that a leader whose lock is gone can't move the cursor: both went with the session.
+    """
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
+        self._connection, self._name = connection, name
+        self.news = asyncio.Event()
+        """Set when something was appended, and when the session has ended."""
+        self.position = 0
+        """The cursor, once `lead` has answered yes."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, database_url: str, name: str) -> AsyncIterator[Session]:
+        """Raises what is in `UNAVAILABLE`."""
+        connection = await connect_database(
+            database_url,
+            command_timeout=30,
+            server_settings={
+                # A cursor move that is lost in a crash repeats some events, no more: not worth a flush to disk.
+                "synchronous_commit": "off",
+                # The server notices a leader whose machine or network is gone, and frees the lock.
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
+        )
+        try:
+            session = cls(connection, name)
+            connection.add_termination_listener(lambda _: session.news.set())
+            await connection.add_listener(NOTIFY_CHANNEL, lambda *_: session.news.set())
+            yield session
+        finally:
+            with suppress(*UNAVAILABLE, asyncpg.InternalClientError):
+                await connection.close(timeout=2)
+
+    async def lead(self) -> bool:
+        """Take the lead if nobody has it. Raises what is in `UNAVAILABLE`."""
+        # Tried, not waited for: a waiting statement would keep vacuum from cleaning up, for days on a stand-by.
+        if not await self._connection.fetchval(QUERIES["take_lead"], self._name):
+            return False
+        await self._connection.execute(QUERIES["start_cursor"], self._name)
+        self.position = await self._connection.fetchval(QUERIES["cursor"], self._name)
+        return True
+
+    async def move(self, to: Recorded[bytes]) -> None:
+        """Everything up to `to` is confirmed. Raises `LeadLost` and what is in `UNAVAILABLE`."""
+        moved = await self._connection.fetchval(
+            QUERIES["move_cursor"], self._name, self.position, to.position, to.epoch
+        )
+        if moved is None:
+            raise LeadLost(f"cursor {self._name!r} is not at {self.position} any more")
+        self.position = to.position
+
+    def check(self) -> None:
+        """Raises `LeadLost` when the session has ended."""
+        if self._connection.is_closed():
+            raise LeadLost("the leader's connection to PostgreSQL has closed")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some events on their way to the broker."""
+
+    publishing: asyncio.Task[None]
+    events: int
+    last: Recorded[bytes]
+    since: float
+
+
+class Relay:
+    """`run` it in as many replicas as you like: one leads, the others stand by."""
+
+    def __init__(
+        self,
+        database_url: str,
+        amqp_url: str,
+        log: LogReader,
+        *,
+        observer: RelayObserver | None = None,
+        name: str = NAME,
+        poll: float = 1.0,
+    ) -> None:
+        """`poll`: seconds after which the log is read, or the lead tried for, though nothing was heard."""
+        self._database_url, self._amqp_url, self._log = database_url, amqp_url, log
+        self._observer = observer or Silent()
+        self._name, self._poll = name, poll
+
+    async def run_once(self) -> int:
+        """Publish all that is committed, if the lead is to be had; answers how many events.
+
+        Raises what is in `UNAVAILABLE` and `UNREACHABLE`, and `LeadLost`.
+        """
+        async with Session.open(self._database_url, self._name) as session:
+            if not await session.lead():
+                return 0
+            start = session.position
+            async with self._connection() as connection:
+                await self._pump(session, connection, until=None)
+            return session.position - start
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead or stand by until `stop` is set; then what is on its way is confirmed, or given up after `GRACE`.
+
+        Begins again, with growing pauses, while PostgreSQL or RabbitMQ is away.
+        """
+        pause = 0.05
+        while not stop.is_set():
+            began = monotonic()
+            try:
+                with truly_cancelled():
+                    await self._lead_or_stand_by(stop)
+            except BEGIN_AGAIN as error:
+                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                self._observer.failed(error)
+                logger.warning("relay begins again", error=repr(error), pause=pause)
+                await first_of(stop.wait(), timeout=pause)
+            finally:
+                self._observer.leading(False)
+
+    async def _lead_or_stand_by(self, stop: asyncio.Event) -> None:
+        async with Session.open(self._database_url, self._name) as session:
+            while not await session.lead():
+                await first_of(stop.wait(), timeout=self._poll)
+                if stop.is_set():
+                    return
+            async with self._connection() as connection:
+                self._observer.leading(True)
+                logger.info("relay leads", cursor=session.position)
+                await self._pump(session, connection, until=stop)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AbstractConnection]:
+        """A connection to a broker on which everything is declared."""
+        connection = await connect(self._amqp_url, "relay")
+        try:
+            async with connection.channel() as channel:
+                await topology.declare(channel)
+            yield connection
+        finally:
+            with suppress(*UNREACHABLE):
+                await asyncio.wait_for(connection.close(), timeout=5)
+
+    async def _pump(self, session: Session, connection: AbstractConnection, until: asyncio.Event | None) -> None:
+        """Publish until `until` is set, or, without it, until the log's end."""
+        publisher = await open_publisher(connection, topology.EVENTS)
+        window: asyncio.Queue[Batch | None] = asyncio.Queue(WINDOW)
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(_watch(connection, until or asyncio.Event()))
+                group.create_task(self._feed(session, publisher, group, window, until))
+                while (batch := await window.get()) is not None:
+                    await batch.publishing
+                    await session.move(batch.last)
+                    self._observer.published(events=batch.events, seconds=monotonic() - batch.since)
+                watch.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _feed(
+        self,
+        session: Session,
+        publisher: Publisher,
+        group: asyncio.TaskGroup,
+        window: asyncio.Queue[Batch | None],
+        until: asyncio.Event | None,
+    ) -> None:
+        after = session.position
+        while until is None or not until.is_set():
+            session.news.clear()
+            page = await self._log.read(after, PAGE)
+            if page:
+                publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))
+                await window.put(Batch(publishing, len(page), page[-1], monotonic()))
+                after = page[-1].position
+            elif until is None:
+                break
+            else:
+                await first_of(session.news.wait(), until.wait(), timeout=self._poll)
+                session.check()
+        await window.put(None)
+
+
+def outgoing(event: Recorded[bytes]) -> Outgoing:
+    """The message of an event."""
+    body, headers = cloudevents.encode(event)
+    return Outgoing(
+        routing_key=cloudevents.routing_key(event),
+        body=body,
+        message_id=str(event.event_id),
+        content_type=cloudevents.CONTENT_TYPE,
+        headers=dict(headers),
+        type=cloudevents.message_type(event),
+        correlation_id=str(event.correlation_id),
+        timestamp=event.recorded_at,
+    )
+
+
+async def _watch(connection: AbstractConnection, until: asyncio.Event) -> None:
+    """Raises `ConnectionLost` when the broker is gone, and when stopping takes too long."""
+    gone = lost(connection)
+    await first_of(gone.wait(), until.wait())
+    if until.is_set():
+        await first_of(gone.wait(), timeout=GRACE)
+    raise ConnectionLost("the connection to RabbitMQ has closed")

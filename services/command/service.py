@@ -1,0 +1,128 @@
+"""The command service put together: what it stands on, in the order in which it is started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+import structlog
+
+from services.command.executor import Executor
+from services.command.gate import Gate
+from services.command.intake import Intake
+from services.command.relay import NAME, Relay
+from shared.clock import Clock
+from shared.database.migrate import migrate
+from shared.database.pool import open_pool
+from shared.database.queries import load_queries
+from shared.domain.catalogue import DECIDERS
+from shared.log import Log
+from shared.operations.health import OK, Check, Finding, Health, Movement
+from shared.operations.metrics import CommandMetrics
+from shared.operations.reach import reaches
+from shared.operations.settings import CommandSettings
+from shared.operations.supervision import Loop, Supervised, unless_stopped
+
+logger = structlog.get_logger(__name__)
+QUERIES = load_queries("services.command", "queries.sql")
+
+
+class CommandService:
+    """Serves at once and composes itself behind the gate, however long PostgreSQL and RabbitMQ keep it waiting.
+
+    Stopping finishes what was accepted: the intake first, then the log's writer, then the relay.
+    """
+
+    def __init__(self, settings: CommandSettings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self.metrics = CommandMetrics()
+        self.gate = Gate()
+        self.health = Health([Check("database", self._closed)])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for loop in (
+                self._supervised("event loop", self.metrics.watch_event_loop),
+                self._supervised("composition", self._compose),
+            ):
+                await stack.enter_async_context(loop.running())
+            yield
+
+    def _supervised(self, name: str, loop: Loop) -> Supervised:
+        """A loop whose deaths are counted and seen by the readiness check."""
+        supervised = Supervised(name, loop, died=lambda name: self.metrics.restarts.labels(name).inc())
+        self.health.add(supervised.check)
+        return supervised
+
+    async def _compose(self, stop: asyncio.Event) -> None:
+        """Get what commands need, open the gate, close it when told to stop."""
+        settings = self._settings
+        async with AsyncExitStack() as last, AsyncExitStack() as first:
+            await unless_stopped(stop, migrate(settings.database_url))
+            pool = await unless_stopped(stop, open_pool(settings.database_url, max_size=settings.pool_size))
+            last.push_async_callback(_close, pool)
+            log = await first.enter_async_context(
+                Log.open(
+                    pool,
+                    settings.database_url,
+                    batch=settings.append_batch,
+                    patience=settings.append_patience,
+                    observer=self.metrics,
+                )
+            )
+            executor = Executor(log, DECIDERS, self._clock, keep=settings.kept_states)
+            self._watch_database(pool)
+            if settings.relay:
+                relay = Relay(settings.database_url, settings.amqp_url, log, observer=self.metrics)
+                await last.enter_async_context(self._supervised("relay", relay.run).running())
+                await last.enter_async_context(self._relay_movement(pool).running())
+            if settings.intake:
+                intake = Intake(settings.amqp_url, executor, body_limit=settings.body_limit)
+                await first.enter_async_context(self._supervised("intake", intake.run).running())
+            if settings.relay or settings.intake:
+                self.health.add(Check("broker", self._broker, otherwise="degraded"))
+            self.gate.open(executor)
+            first.callback(self.gate.close)
+            await logger.ainfo("commands are accepted")
+            await stop.wait()
+        await logger.ainfo("stopped")
+
+    def _relay_movement(self, pool: asyncpg.Pool[asyncpg.Record]) -> Supervised:
+        async def read() -> tuple[int, int]:
+            row = await pool.fetchrow(QUERIES["relay_movement"], NAME)
+            assert row is not None
+            return row[0], row[1]
+
+        def observe(head: int, place: int) -> None:
+            self.metrics.head.set(head)
+            self.metrics.relay_lag.set(head - place)
+
+        movement = Movement(read, stalled_after=self._settings.stalled_after, observe=observe)
+        self.health.add(Check("publishing", movement.probe))
+        return self._supervised("movement", movement.watch)
+
+    def _watch_database(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        async def answers() -> Finding:
+            await pool.fetchval("SELECT 1")
+            return OK if self.gate.is_open else Finding("failing", "commands are not accepted yet")
+
+        self.health.add(Check("database", answers))
+
+    async def _closed(self) -> Finding:
+        return Finding("failing", "waiting for PostgreSQL")
+
+    async def _broker(self) -> Finding:
+        """Commands are accepted, and durable, without a broker: its absence is worth a look, not an outage."""
+        await reaches(self._settings.amqp_url)
+        return OK
+
+
+async def _close(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Wait for what is being read, but not for ever."""
+    try:
+        await asyncio.wait_for(pool.close(), timeout=5)
+    except TimeoutError:
+        pool.terminate()

@@ -1,0 +1,53 @@
+"""Connecting to RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError
+
+from shared.broker.outgoing import ConnectionLost, PublishFailed
+
+UNREACHABLE = (OSError, AMQPError, PublishFailed, RuntimeError)
+"""What is raised while RabbitMQ is away, starting or cut off: `OSError` includes timeouts, and the client library uses
+`RuntimeError` for calls on a connection or channel that was closed under them."""
+
+HEARTBEAT = 10
+"""Seconds; a peer that says nothing for three times as long is taken for gone."""
+
+
+async def connect(url: str, name: str) -> AbstractConnection:
+    """One connection that does not come back by itself: who needs it again opens another, and starts from what is
+    known to be true. `name` is shown in the broker's management. Raises what is in `UNREACHABLE`.
+    """
+    return await aio_pika.connect(
+        url, timeout=10, heartbeat=HEARTBEAT, client_properties={"connection_name": f"kithlog {name}"}
+    )
+
+
+def lost(connection: AbstractConnection) -> asyncio.Event:
+    """An event that is set once the connection has ended, whoever ended it."""
+    # `connection.closed()` answers only to an end that was asked for on this side.
+    ended = asyncio.Event()
+    connection.close_callbacks.add(lambda *_: ended.set())
+    return ended
+
+
+@contextmanager
+def truly_cancelled() -> Iterator[None]:
+    """Turns a cancellation that nobody asked for into `ConnectionLost`.
+
+    The client library ends what waits on a connection that went silent with `CancelledError`, which would pass
+    through every `except Exception` and end the task without a word.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionLost("the connection to RabbitMQ went silent") from error

@@ -1,0 +1,188 @@
+"""The word classes that the rules are written in. Multi-word entries are parted by blanks, entries by bars."""
+
+from shared.domain.conversation.patterns import Phrase
+
+
+def _class(*lines: str) -> frozenset[Phrase]:
+    return frozenset(tuple(e.replace("-", " ").split()) for line in lines for e in line.split("|") if e.strip())
+
+
+def _each(before: str, nouns: str) -> str:
+    return "|".join(f"{b} {n}" for b in before.split("|") for n in nouns.split("|"))
+
+
+_ORG = (
+    "company|firm|agency|studio|office|department|team|group|lab|laboratory|organization|organisation|employer|startup"
+    "|place|business|division|unit|clinic|hospital|school|shop|workshop|practice|newsroom|branch|store|restaurant|bank"
+    "|university|institute|foundation|museum|hr|bakery|plant|factory|hotel|library|theatre|theater|publisher|council"
+    "|cafe|farm|garage|salon|kitchen|gallery|crew|staff|outfit|institution|charity|nonprofit|magazine"
+)
+_BOSS = "boss|manager|managers|director|supervisor|ceo|partner|hiring manager|recruiter|lead|head|editor|principal"
+_THEIR = "your|his|her|their"
+_OPENING = (
+    "opening|openings|vacancy|vacancies|job opening|job openings|open position|open positions|open role|open roles"
+    "|vacant position|vacant positions|job vacancy|job vacancies|open post|open posts|vacant post|open job|open jobs"
+)
+_POST = (
+    "job|jobs|position|positions|role|roles|gig|gigs|internship|internships|apprenticeship|apprenticeships|traineeship"
+    "|placement|vacancy|vacancies|opening|openings|post"
+)
+
+VOCABULARY: dict[str, frozenset[Phrase]] = {
+    # Who is asked: the contact, in the second person or, on an agenda, in the third.
+    "you": _class("you|you guys|you all|you folks"),
+    "them": _class("you|him|her|them"),
+    "your": _class(_THEIR),
+    "your_org": _class(_each(_THEIR + "|the", _ORG)),
+    "boss": _class(_BOSS),
+    "contact": _class("you|you guys|you all|you folks|he|she|they|anyone|someone", _each(_THEIR, _ORG + "|" + _BOSS)),
+    "field": _class(
+        "field|industry|line|profession|area|city|country|sector|kind|type|shoes|position|view|opinion"
+        "|work|job|career|world|experience|own|life|role|story|case|class|talk|time|mind|calendar|diary"
+    ),
+    "gatekeeper": _class(
+        "hr|human resources|hiring manager|hiring managers|recruiter|recruiters|recruiting|recruitment|talent team"
+        "|hiring team|hiring committee|recruiting team|whoever hires|whoever recruits"
+    ),
+    "circle": _class("friends|contacts|network|colleagues|clients|acquaintances|suppliers|circle|connections|people"),
+    # For whom: the seeker, or somebody dear to them.
+    "me": _class(
+        "me|us|someone like me|anyone like me|a person like me|such as myself|like myself|me myself",
+        _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner"),
+    ),
+    "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
+    # What is asked for.
+    "a": _class("a|an|any|some|another|the|that|this|suitable|open|vacant|part-time|paid|summer"),
+    "post": _class(_POST),
+    "job": _class(_POST, "work|employment|contract|interview|interviews|hired|offer"),
+    "opening": _class(_OPENING),
+    "place": _class("spot|place|slot|room|space|seat|seats|opportunity|something|anything|chance"),
+    "papers": _class("cv|resume|application|cover letter|portfolio|profile|details|name|credentials|candidacy"),
+    "newcomer": _class(
+        "intern|interns|assistant|assistants|apprentice|apprentices|trainee|trainees|junior|juniors|employee|student"
+        "|graduate|newcomer|career changer|beginner|researcher|helper|volunteer"
+    ),
+    "worker": _class(
+        "intern|interns|assistant|apprentice|trainee|trainees|junior|designer|designers|developer|developers|engineer"
+        "|engineers|analyst|analysts|nurse|nurses|writer|writers|copywriter|translator|translators|accountant|teacher"
+        "|teachers|editor|programmer|driver|drivers|chef|cook|waiter|cleaner|carpenter|electrician|bookkeeper|nanny"
+        "|photographer|salesperson|receptionist|secretary|researcher|librarian|tutor|help|hands|staff|people|someone"
+    ),
+    "hire": _class(
+        "hire|hired|hires|hiring|employ|employed|employing|recruit|recruiting|take on|taking on|bring on|interview"
+        "|sponsor|take a chance on|taking a chance on|gamble on"
+    ),
+    "hiring": _class(
+        "hiring|recruiting|taking on|taking people on|looking to hire|looking to recruit|looking for people"
+    ),
+    # How it is asked.
+    "can": _class("can|could|will|would|might|may|shall"),
+    "request": _class(
+        _each("can|could|will|would|might|may|do", "you|he|she|they|anyone|someone"),
+        _each(_each("can|could|will|would|might", _THEIR), _ORG + "|" + _BOSS),
+        "would you mind|are you able|are you willing|are you open|in a position to|chance you|way you|possible for you"
+        "|you to|you could|you would|you can|please|him to|her to|them to|kindly|whether you|if you|ask if|ask whether"
+        "|how about you|what if you",
+    ),
+    "now": _class("still|currently|presently|all|also|now|actively|even|perhaps|maybe|just|by any chance"),
+    "pass": _class(
+        "pass|passing|forward|forwarding|give|giving|hand|handing|send|sending|slip|submit|submitting|share|sharing"
+        "|circulate|deliver|drop|put in|show|get|bring|walk|carry|take|put|move|leave|upload|champion|support|push"
+        "|back|endorse|promote|mention|mentioning|check|chase|track|flag|bump|expedite|prioritise|prioritize|fast-track"
+        "|speed up|follow up on|nudge|consider|keep|spread|recommend|hold|attach|add|vouch for|post"
+    ),
+    "refer": _class(
+        "refer|referring|recommend|recommending|nominate|nominating|propose|suggest|recommended|endorse|endorsing|back"
+        "|sponsor|suggesting"
+    ),
+    "find": _class(
+        "find|finding|get|getting|land|landing|secure|securing|line up|arrange|score|snag|organise|organize|locate"
+        "|source|dig up|scout|search|look|hunt|obtain|procure|scouting|looking|searching|wangle|create|save"
+    ),
+    "arises": _class("opens|open|opens up|open up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
+    "know": _class("know|aware|heard|hear|hears|learn|see|come across|familiar"),
+    "any_one": _class(
+        "anyone|someone|people|who|companies|employers|firms|businesses|managers",
+        _each("a|any", "company|firm|person|manager|business|employer|place|team|boss"),
+    ),
+    "wants": _class(
+        "want|like|love|wish|hope|hoping|eager|keen|dream|dreamed|dreaming|aim|request|need|thrilled|happy"
+    ),
+    "advise": _class(
+        "tell me|tells me|teach me|explain|advise|advise me|walk me|take me through|describe|show me how|show me what"
+        "|point me to resources|figure out|understand|prepare|practise|practice|rehearse|decide|learn|compare|talk me",
+        _each("give me", "advice|tips|an idea|a sense|an overview|feedback|an example|some advice|some tips|a taste"),
+        _each("help me", "understand|see|choose|think|plan|improve|polish|write|word|phrase|avoid|know|find out"),
+    ),
+    "review": _class(
+        "look|looking|read|reading|review|reviewing|feedback|critique|comment|comments|commenting|glance|think|opinion"
+        "|honest|tips|advice|advise|improve|better|missing|lacks|lack|fix|mistakes|see|find attached|polish"
+        "|strengthen|suggestions|change|proofread|edit|correct|rate|bring"
+    ),
+    "job_topic": _class(
+        _each(
+            "job",
+            "market|board|boards|title|titles|description|descriptions|security|fair|fairs|satisfaction"
+            "|shadowing|site|sites|talk|hunting|seeker|seekers|interviews|ad|talks|sharing|growth",
+        )
+    ),
+    "spend": _class("have|get|land|do|start|spend|take|complete"),
+    "glad": _class(
+        "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance|possible"
+    ),
+    "talk_to": _class("tell|tells|ask|talk|talked|speak|convince|persuade|call"),
+    "talk_with": _class("expert|colleague|conversation|chat|talk|person"),
+    "introduce": _class("introduce|connect|put|point|pass|introducing|introduction"),
+    "wanted": _class(
+        "hire|hired|hiring|employ|employed|recruit|recruited|a job|any job|some job|the job|jobs|position|positions"
+        "|role|roles|vacancy|vacancies|opening|openings|internship|internships|apprenticeship|traineeship|placement"
+        "|candidacy|trainee|apprentice|employment|contract|job offer|recruiter|recruitment|hr|job interview"
+    ),
+    "seek_verb": _class(
+        "ask|asking|asks|looking|seeking|seek|expect|expecting|here|after|trying|want|wanting|hoping|requesting"
+        "|request|angling|fishing|way"
+    ),
+    "posting": _class("job|jobs|openings|vacancies|posting|postings|open jobs|ads|positions"),
+    "beginners": _class(
+        "interns|internship|internships|trainees|apprentices|apprentice|newcomer|newcomers|beginner|beginners|junior"
+        "|juniors|graduates|people|employees|staff|workers|folks|one|doctors|teachers|nurses|lawyers"
+    ),
+    # Pay.
+    "talked_of": _class("experience|experiences|thoughts|view|views|opinion|perspective|insight|story|example|idea"),
+    "per": _class(_each("a|an|each|every|in a|per", "year|month|week|hour|day|season|project|annum|session")),
+    "ask": _class("ask|asking|see|check|find|find out|learn|know|discuss|tell|talk"),
+    "disclose": _class("ask|asking|tell|telling|telling me|share|disclose|reveal|say|know|live|satisfied"),
+    "got": _class("get|got|have|had|receive|received|earn|earned|accepted|make|negotiated|start|started|begin"),
+    "sum": _class("figures|100k|money|k|wage|living|salary|income|6|six"),
+    "earn": _class(
+        "earn|earns|earning|earned|get paid|gets paid|be paid|take home|takes home|taking home|bring home|bringing home"
+        "|pull in|pulling in|pull down|net|gross|pocket"
+    ),
+    "earning": _class("making|earning|pulling in|pulling|paid|getting paid|clearing|netting|compensated|taking home"),
+    "period": _class("year|month|week|hour|day|season|project|annum|session"),
+    "tail": _class(
+        "a year|a month|a week|an hour|a day|per|each|every|in|at|on|as|from|annually|yearly|monthly|hourly|doing"
+        "|right now|now|these days|currently|today|typically|usually|after|before|if|off|out|when|back|yourself"
+        "|working|for a living|with|around|here|last|this|as a|roughly|over there|there|weekly|compared|personally"
+        "|selling|while"
+    ),
+    "pay": _class(
+        "pay|salary|salaries|wage|wages|income|incomes|earnings|paycheck|paycheque|compensation|remuneration|stipend"
+        "|bonus|bonuses|hourly rate|day rate|daily rate|hourly wage|comp|payslip|take home|pay package|salary package"
+    ),
+    "pay_kind": _class(
+        "current|own|first|last|starting|annual|base|monthly|yearly|total|initial|present|old|previous|personal|net"
+        "|gross|signing|latest|exact|approximate|entire|whole|take-home|hourly|daily|weekly|year-end|typical|average"
+        "|actual|real|new"
+    ),
+    "pay_topic": _class(
+        "tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team|department|software|work|law"
+        "|philosophy|policy|policies|research|analysis|statement|benefits|off|offs|structure|stream|streams|system"
+        "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits"
+    ),
+    "typical": _class(
+        "typical|average|usual|normal|realistic|fair|median|starting|common|decent|good|expected|reasonable"
+        "|entry-level|mean|general|standard|sensible|ballpark|considered|highest|lowest|best|worst|minimum starting"
+    ),
+}
+"""Every word class by name."""

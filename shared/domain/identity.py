@@ -1,0 +1,26 @@
+"""Ids that follow from others, so that nobody has to look them up or can make two for one thing."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+_RELATIONSHIP = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a01")
+_NOTIFICATION = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a02")
+
+
+def relationship_id(seeker_id: UUID, contact_id: UUID) -> UUID:
+    """The one relationship of a seeker with a contact."""
+    return uuid5(_RELATIONSHIP, f"{seeker_id}:{contact_id}")
+
+
+def notification_id(policy: str, subject_id: UUID, occurrence: UUID, stage: str) -> UUID:
+    """The one notification of a policy's stage for an occurrence (the event that armed it) of a subject.
+
+    It names the notification's stream, whose version 1 only one append can write: the permanent dedupe key.
+    """
+    return uuid5(_NOTIFICATION, f"{policy}:{subject_id}:{occurrence}:{stage}")
+
+
+def event_id(command_id: UUID, ordinal: int) -> UUID:
+    """The id of the n-th event (from 0) of a command: repeating the command can't make others."""
+    return uuid5(command_id, str(ordinal))

@@ -1,0 +1,220 @@
+"""Which wishes about an interview may come true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.domain.courtesy import Wording, check_wording
+from shared.domain.interview import commands as c
+from shared.domain.interview import events as e
+from shared.domain.interview import places
+from shared.domain.interview.machine import AGREED, EVENT_OF, MACHINE, State, evolve
+from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
+from shared.domain.occurrence import check_occurrence
+from shared.domain.people import chain, chain_streams, require_reachable, require_seeker
+from shared.domain.refusals import refusal
+from shared.domain.values import said
+
+MOST_FOLLOW_UPS = 2
+EARLY = timedelta(days=1)
+"""People meet earlier than agreed, but not by more than this without agreeing anew."""
+
+CONCERN_CONTACTS = (
+    c.SendRequest,
+    c.FollowUp,
+    c.Accept,
+    c.Decline,
+    c.Lapse,
+    c.OfferTimes,
+    c.Reschedule,
+    c.Cancel,
+    c.Miss,
+)
+
+
+def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
+    check_occurrence(context)
+    state = state or State()
+    MACHINE.require(state.status, EVENT_OF[type(command)])
+    match command:
+        case c.Plan():
+            _check_plan(command, context)
+            return [e.Planned(**said(command))]
+        case c.SendRequest():
+            check_wording([("/intent", command.intent), ("/message", command.message)])
+            return [_event(command, state), *places.take(context, state)]
+        case c.FollowUp():
+            return [_followed_up(command, state, context)]
+        case c.Accept():
+            return [_event(command, state), *places.take_again(context, state, welcome=True)]
+        case c.Decline():
+            return [_event(command, state), *places.free(context, state, "declined")]
+        case c.Lapse():
+            return [_event(command, state), *places.free(context, state, "lapsed")]
+        case c.Cancel():
+            return [_event(command, state), *places.free(context, state, "cancelled")]
+        case c.OfferTimes():
+            _check_accepted(state)
+            welcome = command.by == "contact"
+            return [_event(command, state), *places.take_again(context, state, welcome=welcome)]
+        case c.Reschedule():
+            return _rescheduled(command, state, context)
+        case c.Start():
+            _check_begun(context, state)
+        case c.Hold():
+            return _held(command, state, context)
+        case c.Miss():
+            _check_begun(context, state, early=timedelta())
+            used = places.use(context, state, "missed") if command.by == "seeker" else []
+            return [_event(command, state), *used]
+        case c.Thank():
+            _check_begun(context, state)
+            return [_thanked(command, state)]
+        case _:
+            _check_preparation(command, state)
+    return [_event(command, state)]
+
+
+def _event(command: Command, state: State, **further: Any) -> e.InterviewEvent:
+    """The command's event, telling whose interview it is."""
+    whose = {"seeker_id": state.seeker_id, "contact_ids": state.contact_ids}
+    return EVENT_OF[type(command)](**said(command) | whose | further)
+
+
+def _check_plan(command: c.Plan, context: Context) -> None:
+    require_seeker(context, command.seeker_id)
+    _check_distinct(command.contact_ids)
+    for contact_id in command.contact_ids:
+        require_reachable(context, contact_id, field="/contact_ids")
+    if command.lead_id is not None:
+        lead = context.other("lead", command.lead_id)
+        if lead is None:
+            raise refusal("unknown_lead", f"there is no lead {command.lead_id}", field="/lead_id")
+        if lead.seeker_id != command.seeker_id:
+            raise refusal("not_of_this_seeker", "the lead is another seeker's", field="/lead_id")
+    if command.programme_id is not None:
+        programme = context.other("programme", command.programme_id)
+        if programme is None:
+            raise refusal("unknown_programme", f"there is no programme {command.programme_id}", field="/programme_id")
+        if command.seeker_id not in programme.participants:
+            raise refusal("not_a_participant", "the seeker is not enrolled there", field="/programme_id")
+
+
+def _check_distinct(contact_ids: tuple[UUID, ...]) -> None:
+    if len(set(contact_ids)) < len(contact_ids):
+        raise refusal("named_twice", "a contact is named twice", field="/contact_ids")
+
+
+def _followed_up(command: c.FollowUp, state: State, context: Context) -> e.InterviewEvent:
+    for contact_id in state.contact_ids:
+        require_reachable(context, contact_id, field="/contact_ids")
+    if state.follow_ups >= MOST_FOLLOW_UPS:
+        raise refusal("enough_follow_ups", f"the request was followed up {state.follow_ups} times")
+    check_wording([("/message", command.message)])
+    return _event(command, state, number=state.follow_ups + 1)
+
+
+def _check_accepted(state: State) -> None:
+    if not state.accepted:
+        raise refusal("never_accepted", "it was called off before the contact accepted")
+
+
+def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[Event | On]:
+    _check_accepted(state)
+    if state.appointment is None:
+        raise refusal("never_scheduled", "no time was agreed on before")
+    event = _event(command, state)
+    same = ("starts_at", "time_zone", "minutes", "format", "place")
+    if state.status in {"scheduled", "confirmed"} and all(
+        getattr(event, name) == getattr(state.appointment, name) for name in same
+    ):
+        raise refusal("nothing_changes", "that is the appointment already")
+    return [event, *places.take_again(context, state, welcome=command.asked_by == "contact")]
+
+
+def _check_begun(context: Context, state: State, early: timedelta = EARLY) -> None:
+    if state.starts_at is not None and context.at < state.starts_at - early:
+        raise refusal(
+            "before_it_began",
+            f"it is to begin at {state.starts_at.isoformat()}, and this is said to be of {context.at.isoformat()}",
+            field="/occurred_at",
+        )
+
+
+def _held(command: c.Hold, state: State, context: Context) -> list[Event | On]:
+    format = command.format or state.format
+    if state.status in AGREED and format != "email":
+        raise refusal("held_before_scheduled", "the conversation was never scheduled")
+    if state.status not in AGREED:
+        _check_begun(context, state)
+    overran = command.minutes is not None and state.minutes is not None and command.minutes > state.minutes
+    event = _event(
+        command,
+        state,
+        format=format,
+        overran=overran,
+        introduced_by=chain(context, state.seeker_id, state.contact_ids),
+    )
+    return [event, *places.use(context, state, "held", command.minutes)]
+
+
+def _thanked(command: c.Thank, state: State) -> e.Thanked:
+    thanked = command.contact_ids or state.unthanked
+    _check_distinct(thanked)
+    if strangers := set(thanked) - set(state.contact_ids):
+        raise refusal(
+            "not_a_contact_of_this_interview",
+            f"took no part: {', '.join(sorted(map(str, strangers)))}",
+            field="/contact_ids",
+        )
+    if not thanked or not set(thanked).isdisjoint(state.thanked):
+        raise refusal("already_done", "they were thanked already", field="/contact_ids", what="the thank-you")
+    return e.Thanked(
+        seeker_id=state.seeker_id,
+        contact_ids=state.contact_ids,
+        how=command.how,
+        note=command.note,
+        thanked_ids=thanked,
+        complete=set(state.unthanked) <= set(thanked),
+    )
+
+
+def _check_preparation(command: Command, state: State) -> None:
+    match command:
+        case c.Prepare() if state.prepared:
+            raise refusal("already_done", "it is prepared", what="the preparation")
+        case c.SetObjectives():
+            check_wording((f"/objectives/{at}", text) for at, text in enumerate(command.objectives))
+        case c.ChooseQuestions():
+            check_wording(question_wordings(command))
+        case c.RecordResearch() | c.TakeNotes() if not command.model_fields_set:
+            raise refusal("nothing_changes", "there is nothing in it")
+
+
+def question_wordings(command: c.ChooseQuestions) -> Iterator[Wording]:
+    """Every question with its place in the body."""
+    for name, questions in (("questions", command.questions), ("reserve", command.reserve)):
+        for at, question in enumerate(questions):
+            yield f"/{name}/{at}/text", question.text
+
+
+def also(command: Command, state: State | None, context: Context) -> Iterator[Stream]:
+    if isinstance(command, c.Plan):
+        yield Stream("seeker", command.seeker_id)
+        yield from (Stream("contact", contact_id) for contact_id in dict.fromkeys(command.contact_ids))
+        if command.lead_id is not None:
+            yield Stream("lead", command.lead_id)
+        if command.programme_id is not None:
+            yield Stream("programme", command.programme_id)
+    elif state is None:
+        return
+    elif isinstance(command, c.Hold):
+        yield from chain_streams(state.seeker_id, state.contact_ids)
+    elif isinstance(command, CONCERN_CONTACTS):
+        yield from (Stream("contact", contact_id) for contact_id in state.contact_ids)
+
+
+DECIDER = Decider("interview", evolve, decide, also)

@@ -1,0 +1,161 @@
+"""How an interview stands, and what may follow in each state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from shared.domain.interview import commands as c
+from shared.domain.interview import events as e
+from shared.domain.kernel import NEW, Command, Event, Machine, Move
+
+AGREED = {"accepted", "agreed_loosely", "times_offered"}
+"""The contact said yes, and no time is fixed. An e-mail interview needs none."""
+FIXED = {"scheduled", "confirmed"}
+AHEAD = {"planned", "requested", *AGREED, *FIXED}
+
+MACHINE = Machine(
+    "interview",
+    {
+        e.Planned: Move({NEW}, "planned"),
+        e.RequestSent: Move({"planned"}, "requested"),
+        e.RequestFollowedUp: Move({"requested"}),
+        e.Accepted: Move({"requested", "lapsed"}, "accepted"),
+        e.Declined: Move({"requested", "lapsed", *AGREED}, "declined"),
+        e.Lapsed: Move({"requested", *AGREED, "missed"}, "lapsed"),
+        e.AgreedLoosely: Move({"requested", "accepted", "times_offered"}, "agreed_loosely"),
+        e.TimesOffered: Move({*AGREED, "missed", "cancelled"}, "times_offered"),
+        e.Scheduled: Move(AGREED, "scheduled"),
+        e.Rescheduled: Move({*FIXED, "missed", "cancelled"}, "scheduled"),
+        e.Confirmed: Move({"scheduled"}, "confirmed"),
+        e.Cancelled: Move({*AHEAD, "missed"}, "cancelled"),
+        e.ResearchRecorded: Move({*AHEAD, "started"}),
+        e.ObjectivesSet: Move({*AHEAD, "started"}),
+        e.QuestionsChosen: Move({*AHEAD, "started"}),
+        e.Prepared: Move({*AGREED, *FIXED}),
+        e.Started: Move(FIXED, "started"),
+        e.Held: Move({*AGREED, *FIXED, "started"}, "held"),
+        e.Missed: Move(FIXED, "missed"),
+        e.NotesTaken: Move({"started", "held", "thanked"}),
+        e.ReflectionRecorded: Move({"held", "thanked"}),
+        e.Thanked: Move({"held", "thanked"}, "thanked"),
+    },
+)
+
+EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
+    c.Plan: e.Planned,
+    c.SendRequest: e.RequestSent,
+    c.FollowUp: e.RequestFollowedUp,
+    c.Accept: e.Accepted,
+    c.Decline: e.Declined,
+    c.Lapse: e.Lapsed,
+    c.AgreeLoosely: e.AgreedLoosely,
+    c.OfferTimes: e.TimesOffered,
+    c.Schedule: e.Scheduled,
+    c.Reschedule: e.Rescheduled,
+    c.Confirm: e.Confirmed,
+    c.Cancel: e.Cancelled,
+    c.RecordResearch: e.ResearchRecorded,
+    c.SetObjectives: e.ObjectivesSet,
+    c.ChooseQuestions: e.QuestionsChosen,
+    c.Prepare: e.Prepared,
+    c.Start: e.Started,
+    c.Hold: e.Held,
+    c.Miss: e.Missed,
+    c.TakeNotes: e.NotesTaken,
+    c.RecordReflection: e.ReflectionRecorded,
+    c.Thank: e.Thanked,
+}
+
+
+NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    status: str = NEW
+    seeker_id: UUID = NOBODY
+    contact_ids: tuple[UUID, ...] = ()
+    format: str | None = None
+    minutes: int | None = None
+    """Asked for, then agreed on."""
+    follow_ups: int = 0
+    accepted: bool = False
+    starts_at: datetime | None = None
+    appointment: e.Scheduled | e.Rescheduled | None = None
+    prepared: bool = False
+    reflected: bool = False
+    thanked: frozenset[UUID] = frozenset()
+    let_down_by: str | None = None
+    """Who cancelled or missed it last."""
+
+    @property
+    def unthanked(self) -> tuple[UUID, ...]:
+        return tuple(each for each in self.contact_ids if each not in self.thanked)
+
+
+def evolve(state: State | None, event: Event) -> State:
+    state = state or State()
+    state = replace(state, status=MACHINE.next(state.status, event))
+    match event:
+        case e.Planned():
+            return replace(state, seeker_id=event.seeker_id, contact_ids=event.contact_ids, format=event.format)
+        case e.RequestSent():
+            return replace(state, minutes=event.minutes, format=event.format or state.format)
+        case e.RequestFollowedUp():
+            return replace(state, follow_ups=event.number)
+        case e.Accepted() | e.AgreedLoosely():
+            return replace(state, accepted=True, format=event.format or state.format)
+        case e.Scheduled() | e.Rescheduled():
+            return replace(
+                state,
+                appointment=event,
+                starts_at=event.starts_at,
+                minutes=event.minutes,
+                format=event.format,
+                let_down_by=None,
+            )
+        case e.Cancelled() | e.Missed():
+            return replace(state, let_down_by=event.by)
+        case e.Prepared():
+            return replace(state, prepared=True)
+        case e.Held():
+            return replace(state, format=event.format)
+        case e.ReflectionRecorded():
+            return replace(state, reflected=True)
+        case e.Thanked():
+            return replace(state, thanked=state.thanked | set(event.thanked_ids))
+        case _:
+            return state
+
+
+def next_move(state: State) -> str | None:
+    """The next polite move, a key of `moves.MOVES`."""
+    match state.status:
+        case "planned":
+            return "send_request"
+        case "requested":
+            return "follow_up" if state.follow_ups < 2 else "let_it_rest"
+        case "accepted" | "agreed_loosely" if state.format == "email":
+            return "send_questions" if state.prepared else "prepare"
+        case "accepted" | "agreed_loosely":
+            return "agree_time"
+        case "times_offered":
+            return "take_offered_time"
+        case "scheduled":
+            return "confirm" if state.prepared else "prepare"
+        case "confirmed":
+            return "meet" if state.prepared else "prepare"
+        case "started":
+            return "record_conversation"
+        case "held" | "thanked" if state.unthanked:
+            return "thank"
+        case "held" | "thanked":
+            return None if state.reflected else "reflect"
+        case "cancelled" | "missed":
+            return "apologise" if state.let_down_by == "seeker" else "offer_new_time"
+        case "declined" | "lapsed":
+            return "let_it_rest"
+        case _:
+            return None

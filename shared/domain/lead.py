@@ -1,0 +1,252 @@
+"""Lead: what a conversation gave the seeker to act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated
+from uuid import UUID
+
+from shared.domain.identity import relationship_id
+from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
+from shared.domain.occurrence import check_occurrence
+from shared.domain.people import chain_streams, require_contact, require_seeker
+from shared.domain.personal import Personal
+from shared.domain.refusals import refusal
+from shared.domain.relationship.decider import introduction_made
+from shared.domain.values import Channel, Day, Details, LeadKind, Name, Resource, Text, said
+
+
+class Lead(Details):
+    """`contact_id` is who gave it. A job opening is one that the contact volunteered (S0)."""
+
+    seeker_id: UUID
+    contact_id: UUID
+    interview_id: UUID | None = None
+    """The conversation it came from; none: from a touchpoint."""
+    kind: LeadKind
+    what: Annotated[Text, Personal("seeker")]
+    person: Annotated[Name | None, Personal("seeker")] = None
+    """Whom to talk to, for a referral or a promised introduction; not a contact yet."""
+    employer: Annotated[Name | None, Personal("seeker")] = None
+    resource: Resource | None = None
+    """What to read or follow, for a resource."""
+    until: Day | None = None
+    """When it is too late, such as an opening's closing date."""
+
+
+class Action(Details):
+    what: Annotated[Text | None, Personal("seeker")] = None
+
+
+class Result(Details):
+    what: Annotated[Text | None, Personal("seeker")] = None
+    new_contact_id: UUID | None = None
+    """Who became a contact by it: a kept promise of an introduction, a referral that answered."""
+
+
+class Report(Details):
+    channel: Channel | None = None
+    note: Annotated[Text | None, Personal("seeker")] = None
+
+
+class Reason(Details):
+    why: Annotated[Text | None, Personal("seeker")] = None
+
+
+class LeadEvent(Event):
+    pass
+
+
+class LeadFollowed(LeadEvent):
+    """What every event after the first repeats, so that a reader needs no look-up."""
+
+    seeker_id: UUID
+    contact_id: UUID
+    interview_id: UUID | None = None
+    kind: LeadKind
+
+
+class Recorded(LeadEvent, Lead, type="lead.recorded"):
+    """A conversation gave something to follow up: a referral, a promise, a posting, advice."""
+
+
+class ActedOn(LeadFollowed, Action, type="lead.acted_on"):
+    """The seeker followed it up."""
+
+
+class CameToSomething(LeadFollowed, Result, type="lead.came_to_something"):
+    """It led somewhere."""
+
+
+class CameToNothing(LeadFollowed, Reason, type="lead.came_to_nothing"):
+    """It led nowhere."""
+
+
+class ReportedBack(LeadFollowed, Report, type="lead.reported_back"):
+    """The contact was told (S4: let them know)."""
+
+
+class Dropped(LeadFollowed, Reason, type="lead.dropped"):
+    """The seeker will not follow it up."""
+
+
+class Record(Command, Lead, command="lead.record", creates=True):
+    pass
+
+
+class ActOn(Command, Action, command="lead.act_on"):
+    pass
+
+
+class ComeToSomething(Command, Result, command="lead.come_to_something"):
+    pass
+
+
+class ComeToNothing(Command, Reason, command="lead.come_to_nothing"):
+    pass
+
+
+class ReportBack(Command, Report, command="lead.report_back"):
+    pass
+
+
+class Drop(Command, Reason, command="lead.drop"):
+    pass
+
+
+MACHINE = Machine(
+    "lead",
+    {
+        Recorded: Move({NEW}, "recorded"),
+        ActedOn: Move({"recorded"}, "acted_on"),
+        CameToSomething: Move({"recorded", "acted_on", "reported_back"}, "came_to_something"),
+        CameToNothing: Move({"recorded", "acted_on", "reported_back"}, "came_to_nothing"),
+        ReportedBack: Move({"acted_on", "came_to_something", "came_to_nothing"}, "reported_back"),
+        Dropped: Move({"recorded", "acted_on"}, "dropped"),
+    },
+)
+"""A promise may come true without the seeker acting; who reported what they did may report again what came of it."""
+
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Record: Recorded,
+    ActOn: ActedOn,
+    ComeToSomething: CameToSomething,
+    ComeToNothing: CameToNothing,
+    ReportBack: ReportedBack,
+    Drop: Dropped,
+}
+
+KINDS_OF: dict[str, frozenset[str]] = {
+    "person": frozenset({"referral", "promised_introduction"}),
+    "resource": frozenset({"resource"}),
+}
+"""Field → the kinds of lead that it goes with."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    status: str = NEW
+    lead: Recorded | None = None
+    result: bool = False
+    """Whether it is known what came of it."""
+
+    @property
+    def seeker_id(self) -> UUID | None:
+        return self.lead.seeker_id if self.lead else None
+
+
+def evolve(state: State | None, event: Event) -> State:
+    state = state or State()
+    state = replace(state, status=MACHINE.next(state.status, event))
+    match event:
+        case Recorded():
+            return replace(state, lead=event)
+        case CameToSomething() | CameToNothing():
+            return replace(state, result=True)
+        case _:
+            return state
+
+
+def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
+    check_occurrence(context)
+    state = state or State()
+    event = EVENT_OF[type(command)]
+    MACHINE.require(state.status, event)
+    if isinstance(command, Record):
+        _check_record(command, context)
+        return [Recorded(**said(command))]
+    if isinstance(command, ComeToSomething | ComeToNothing) and state.result:
+        raise refusal("already_done", "what came of it is recorded", what="the result")
+    lead = state.lead
+    assert lead is not None, "a lead that stands somewhere was recorded"
+    whose = {
+        "seeker_id": lead.seeker_id,
+        "contact_id": lead.contact_id,
+        "interview_id": lead.interview_id,
+        "kind": lead.kind,
+    }
+    followed = event(**said(command) | whose)
+    if isinstance(command, ComeToSomething):
+        return [followed, *_introduction(command, lead, context)]
+    return [followed]
+
+
+def _check_record(command: Record, context: Context) -> None:
+    require_seeker(context, command.seeker_id)
+    require_contact(context, command.contact_id)
+    for name, kinds in KINDS_OF.items():
+        if getattr(command, name) is not None and command.kind not in kinds:
+            raise refusal("not_for_this_kind", f"a {command.kind} has no {name}", field=f"/{name}", name=name)
+    if command.interview_id is None:
+        return
+    interview = context.other("interview", command.interview_id)
+    if interview is None:
+        raise refusal("unknown_interview", f"there is no interview {command.interview_id}", field="/interview_id")
+    if interview.seeker_id != command.seeker_id:
+        raise refusal("not_of_this_seeker", "the interview is another seeker's", field="/interview_id")
+    if command.contact_id not in interview.contact_ids:
+        raise refusal("not_a_contact_of_this_interview", "the contact took no part", field="/contact_id")
+
+
+def _introduction(command: ComeToSomething, lead: Recorded, context: Context) -> list[On]:
+    """A promise that was kept makes an edge of the network: who gave the lead introduced the new contact."""
+    if command.new_contact_id is None:
+        return []
+    if command.new_contact_id == lead.contact_id:
+        raise refusal("own_introducer", "the new contact is who gave the lead", field="/new_contact_id")
+    require_contact(context, command.new_contact_id, field="/new_contact_id")
+    relationship = relationship_id(lead.seeker_id, command.new_contact_id)
+    tie = context.other("relationship", relationship)
+    if tie is not None and tie.introduction == "made":
+        return []
+    made = introduction_made(
+        context, lead.seeker_id, command.new_contact_id, lead.contact_id, lead_id=context.stream.id
+    )
+    return [On(Stream("relationship", relationship), made)]
+
+
+def also(command: Command, state: State | None, context: Context) -> Iterator[Stream]:
+    if isinstance(command, Record):
+        yield Stream("seeker", command.seeker_id)
+        yield Stream("contact", command.contact_id)
+        if command.interview_id is not None:
+            yield Stream("interview", command.interview_id)
+    elif isinstance(command, ComeToSomething) and command.new_contact_id and state and state.lead:
+        lead = state.lead
+        yield from chain_streams(lead.seeker_id, dict.fromkeys([lead.contact_id, command.new_contact_id]))
+
+
+def next_move(state: State) -> str | None:
+    """The next polite move, a key of `moves.MOVES`."""
+    if state.status == "recorded":
+        promised = state.lead is not None and state.lead.kind == "promised_introduction"
+        return "await_promise" if promised else "act"
+    if state.status in {"came_to_something", "came_to_nothing"}:
+        return "report_back"
+    if state.status == "acted_on" or (state.status == "reported_back" and not state.result):
+        return "record_result"
+    return None
+
+
+DECIDER = Decider("lead", evolve, decide, also)

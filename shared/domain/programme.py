@@ -1,0 +1,258 @@
+"""Programme: a coach's group of seekers, each matched with a contact in the field they aspire to (S0)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
+from shared.domain.occurrence import check_occurrence
+from shared.domain.people import require_reachable, require_seeker
+from shared.domain.personal import Personal
+from shared.domain.refusals import refusal
+from shared.domain.values import Details, Email, Name, Party, Text, said
+
+
+class Outline(Details):
+    title: Name
+    about: Text | None = None
+    fields: tuple[Name, ...] = Field(default=(), max_length=50)
+
+
+class CoachDetails(Details):
+    coach_id: UUID
+    name: Annotated[Name | None, Personal("coach")] = None
+    email: Annotated[Email | None, Personal("coach")] = None
+
+
+class Reason(Details):
+    why: Annotated[Text | None, Personal("seeker")] = None
+
+
+class Pairing(Details):
+    """A participant and the contact that they are matched with."""
+
+    seeker_id: UUID
+    contact_id: UUID
+
+
+class Proposal(Pairing):
+    field: Name | None = None
+    """The field that both have in common."""
+    why: Annotated[Text | None, Personal("seeker")] = None
+
+
+class ProgrammeEvent(Event):
+    pass
+
+
+class ParticipantEvent(ProgrammeEvent):
+    """About one participant and the coach who looks after them."""
+
+    seeker_id: UUID
+    coach_id: UUID | None = None
+
+
+class Created(ProgrammeEvent, Outline, type="programme.created"):
+    """A programme that matches its participants with contacts begins."""
+
+
+class CoachAssigned(ProgrammeEvent, CoachDetails, type="programme.coach_assigned"):
+    """Looks after the participants who enrol from now on, and after those who had no coach."""
+
+
+class ParticipantEnrolled(ParticipantEvent, type="programme.participant_enrolled"):
+    """A seeker takes part from now on, looked after by a coach where there is one."""
+
+
+class ParticipantLeft(ParticipantEvent, Reason, type="programme.participant_left"):
+    """A seeker does not take part any more."""
+
+
+class MatchProposed(ParticipantEvent, Proposal, type="programme.match_proposed"):
+    """A contact was proposed to a participant."""
+
+
+class MatchAccepted(ParticipantEvent, Pairing, type="programme.match_accepted"):
+    """The proposed match is welcome."""
+
+    by: Party = "contact"
+
+
+class MatchTurnedDown(ParticipantEvent, Pairing, Reason, type="programme.match_turned_down"):
+    """The proposed match is not wanted."""
+
+    by: Party = "contact"
+
+
+class Create(Command, Outline, command="programme.create", creates=True):
+    pass
+
+
+class AssignCoach(Command, CoachDetails, command="programme.assign_coach"):
+    pass
+
+
+class EnrolParticipant(Command, command="programme.enrol_participant"):
+    seeker_id: UUID
+    coach_id: UUID | None = None
+    """One of the programme's coaches; none: the one assigned last."""
+
+
+class LetParticipantGo(Command, Reason, command="programme.let_participant_go"):
+    seeker_id: UUID
+
+
+class ProposeMatch(Command, Proposal, command="programme.propose_match"):
+    pass
+
+
+class AcceptMatch(Command, Pairing, command="programme.accept_match"):
+    by: Party = "contact"
+
+
+class TurnDownMatch(Command, Pairing, Reason, command="programme.turn_down_match"):
+    by: Party = "contact"
+
+
+MACHINE = Machine(
+    "programme",
+    {
+        Created: Move({NEW}, "running"),
+        CoachAssigned: Move({"running"}),
+        ParticipantEnrolled: Move({"running"}),
+        ParticipantLeft: Move({"running"}),
+        MatchProposed: Move({"running"}),
+        MatchAccepted: Move({"running"}),
+        MatchTurnedDown: Move({"running"}),
+    },
+)
+
+MATCH = Machine(
+    "match",
+    {
+        MatchProposed: Move({NEW, "turned_down"}, "proposed"),
+        MatchAccepted: Move({"proposed"}, "accepted"),
+        MatchTurnedDown: Move({"proposed", "accepted"}, "turned_down"),
+    },
+)
+"""One participant with one contact."""
+
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Create: Created,
+    AssignCoach: CoachAssigned,
+    EnrolParticipant: ParticipantEnrolled,
+    LetParticipantGo: ParticipantLeft,
+    ProposeMatch: MatchProposed,
+    AcceptMatch: MatchAccepted,
+    TurnDownMatch: MatchTurnedDown,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    status: str = NEW
+    coaches: tuple[UUID, ...] = ()
+    """Assigned last, last."""
+    participants: Mapping[UUID, UUID | None] = field(default_factory=dict)
+    """Seeker → coach."""
+    matches: Mapping[tuple[UUID, UUID], str] = field(default_factory=dict)
+    """(seeker, contact) → status of the match."""
+
+
+def evolve(state: State | None, event: Event) -> State:
+    state = state or State()
+    state = replace(state, status=MACHINE.next(state.status, event))
+    match event:
+        case CoachAssigned():
+            coaches = tuple(each for each in state.coaches if each != event.coach_id)
+            participants = {seeker: coach or event.coach_id for seeker, coach in state.participants.items()}
+            return replace(state, coaches=(*coaches, event.coach_id), participants=participants)
+        case ParticipantEnrolled():
+            return replace(state, participants={**state.participants, event.seeker_id: event.coach_id})
+        case ParticipantLeft():
+            rest = {seeker: coach for seeker, coach in state.participants.items() if seeker != event.seeker_id}
+            return replace(state, participants=rest)
+        case MatchProposed() | MatchAccepted() | MatchTurnedDown():
+            pair = (event.seeker_id, event.contact_id)
+            status = MATCH.next(state.matches.get(pair, NEW), event)
+            return replace(state, matches={**state.matches, pair: status})
+        case _:
+            return state
+
+
+def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
+    check_occurrence(context)
+    state = state or State()
+    event = EVENT_OF[type(command)]
+    MACHINE.require(state.status, event)
+    match command:
+        case AssignCoach() if state.coaches[-1:] == (command.coach_id,) and command.name is None is command.email:
+            raise refusal("already_done", "that is the coach assigned last", what="assigning the coach")
+        case EnrolParticipant():
+            return [_enrolled(command, state, context)]
+        case LetParticipantGo():
+            return [ParticipantLeft(**said(command), coach_id=_coach_of(command.seeker_id, state))]
+        case ProposeMatch() | AcceptMatch() | TurnDownMatch():
+            coach_id = _coach_of(command.seeker_id, state)
+            MATCH.require(state.matches.get((command.seeker_id, command.contact_id), NEW), event)
+            if isinstance(command, ProposeMatch):
+                _check_free(command, context)
+            return [event(**said(command) | {"coach_id": coach_id})]
+    return [event(**said(command))]
+
+
+def _enrolled(command: EnrolParticipant, state: State, context: Context) -> ParticipantEnrolled:
+    require_seeker(context, command.seeker_id)
+    if command.seeker_id in state.participants:
+        raise refusal("already_done", "the seeker is enrolled", field="/seeker_id", what="enrolling")
+    if command.coach_id is not None and command.coach_id not in state.coaches:
+        raise refusal("unknown_coach", f"{command.coach_id} is no coach of this programme", field="/coach_id")
+    coach_id = command.coach_id or (state.coaches[-1] if state.coaches else None)
+    return ParticipantEnrolled(seeker_id=command.seeker_id, coach_id=coach_id)
+
+
+def _coach_of(seeker_id: UUID, state: State) -> UUID | None:
+    if seeker_id not in state.participants:
+        raise refusal("not_a_participant", f"seeker {seeker_id} is not enrolled", field="/seeker_id")
+    return state.participants[seeker_id]
+
+
+def _check_free(command: ProposeMatch, context: Context) -> None:
+    """A match is proposed only where the contact may be asked, and has a place left this month."""
+    person = require_reachable(context, command.contact_id)
+    if person.free_places(context.at) == 0:
+        raise refusal(
+            "contact_at_capacity",
+            f"contact {command.contact_id} has no place left in {person.month(context.at)}",
+            field="/contact_id",
+        )
+
+
+def also(command: Command, state: State | None, context: Context) -> list[Stream]:
+    match command:
+        case EnrolParticipant():
+            return [Stream("seeker", command.seeker_id)]
+        case ProposeMatch():
+            return [Stream("contact", command.contact_id)]
+        case _:
+            return []
+
+
+def next_move(state: State) -> str | None:
+    """The next polite move, a key of `moves.MOVES`."""
+    if state.status != "running":
+        return None
+    if not state.coaches:
+        return "assign_coach"
+    if not state.participants:
+        return "enrol_participants"
+    matched = {seeker for (seeker, _), status in state.matches.items() if status != "turned_down"}
+    return "propose_matches" if set(state.participants) - matched else None
+
+
+DECIDER = Decider("programme", evolve, decide, also)

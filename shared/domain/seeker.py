@@ -1,0 +1,301 @@
+"""Seeker: a person who wants to learn about a field, a company or a role, and drives the conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
+from shared.domain.occurrence import check_occurrence
+from shared.domain.people import require_contact
+from shared.domain.personal import Personal
+from shared.domain.refusals import refusal
+from shared.domain.values import (
+    Country,
+    Day,
+    Details,
+    Email,
+    Hours,
+    Locale,
+    Name,
+    Note,
+    OutcomeKind,
+    Settings,
+    Slug,
+    Stage,
+    Text,
+    Verdict,
+    Zone,
+    ZoneName,
+    said,
+)
+
+
+class Goals(Details):
+    """All goals as they stand; what is absent is no longer one."""
+
+    stage: Stage = "other"
+    fields: tuple[Name, ...] = Field(default=(), max_length=20)
+    goal: Text | None = None
+    goal_date: Day | None = None
+
+
+class Whereabouts(Details):
+    time_zone: ZoneName
+    country: Country | None = None
+    locale: Locale | None = None
+
+
+class Identity(Details):
+    name: Annotated[Name, Personal("seeker")]
+    email: Annotated[Email | None, Personal("seeker")] = None
+
+
+class Introduction(Details):
+    """The professional introduction that S4 wants ready."""
+
+    text: Annotated[Note, Personal("seeker")]
+
+
+class Preferences(Details):
+    """How to be notified; what is absent stays as it was."""
+
+    quiet_hours: Hours | None = None
+    waking_hours: Hours | None = None
+    working_days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(max_length=7)] | None = None
+    """ISO weekdays, Monday being 1."""
+    digest: bool | None = None
+    """Whether what falls due on one day is to be delivered together."""
+    muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = None
+    """Policies that are not wanted, by name; complete, so an empty one unmutes all."""
+    overrides: Settings | None = None
+    """Policy → setting → value: changed lead times; complete, so an empty one goes back to the tenant's."""
+
+
+class FieldVerdict(Details):
+    """What the conversations taught about a field: S3's whole purpose."""
+
+    field: Name
+    verdict: Verdict
+    why: Annotated[Text | None, Personal("seeker")] = None
+
+
+class Outcome(Details):
+    """Where it led, and through whom: most jobs come through people (S2)."""
+
+    kind: OutcomeKind
+    what: Annotated[Text | None, Personal("seeker")] = None
+    through_contact_id: UUID | None = None
+
+
+class FeedSecret(Details):
+    """The secret address of the calendar feed. Who asks for the feed makes the secret, 32 characters or more, by
+    chance; only its digest is told, so that the log can't give it away.
+    """
+
+    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Leaving(Details):
+    why: Annotated[Text | None, Personal("seeker")] = None
+
+
+class SeekerEvent(Event):
+    """An event of a seeker's stream, whose id is the seeker's."""
+
+
+class Registered(SeekerEvent, Identity, Goals, Whereabouts, type="seeker.registered"):
+    """A person who wants to learn through conversations became known."""
+
+
+class DetailsCorrected(SeekerEvent, Identity, type="seeker.details_corrected"):
+    """Name and address as they should have been."""
+
+
+class GoalsChanged(SeekerEvent, Goals, type="seeker.goals_changed"):
+    """What the seeker is after from now on, complete."""
+
+
+class IntroductionWritten(SeekerEvent, Introduction, type="seeker.introduction_written"):
+    """How the seeker introduces themselves, complete."""
+
+
+class Moved(SeekerEvent, Whereabouts, type="seeker.moved"):
+    """Where the seeker lives now, complete: time zone, country and language."""
+
+
+class PreferencesChanged(SeekerEvent, Preferences, type="seeker.preferences_changed"):
+    """How the seeker wants to be notified; what is absent stays as it was."""
+
+
+class VerdictRecorded(SeekerEvent, FieldVerdict, type="seeker.verdict_recorded"):
+    """What the conversations taught the seeker about a field."""
+
+
+class OutcomeRecorded(SeekerEvent, Outcome, type="seeker.outcome_recorded"):
+    """Where it led: a job, a course of studies, another field."""
+
+
+class CalendarFeedOpened(SeekerEvent, FeedSecret, type="seeker.calendar_feed_opened"):
+    """The agenda can be subscribed to; an earlier address no longer leads to it."""
+
+
+class CalendarFeedClosed(SeekerEvent, type="seeker.calendar_feed_closed"):
+    """No address leads to the agenda any more."""
+
+
+class Left(SeekerEvent, Leaving, type="seeker.left"):
+    """The seeker does not take part any more; nothing is to be sent."""
+
+
+class Register(Command, Identity, Goals, Whereabouts, command="seeker.register", creates=True):
+    time_zone: Zone
+
+
+class CorrectDetails(Command, Identity, command="seeker.correct_details"):
+    pass
+
+
+class ChangeGoals(Command, Goals, command="seeker.change_goals"):
+    pass
+
+
+class WriteIntroduction(Command, Introduction, command="seeker.write_introduction"):
+    pass
+
+
+class Relocate(Command, Whereabouts, command="seeker.relocate"):
+    """An absent country or locale stays as it was."""
+
+    time_zone: Zone
+
+
+class ChangePreferences(Command, Preferences, command="seeker.change_preferences"):
+    pass
+
+
+class RecordVerdict(Command, FieldVerdict, command="seeker.record_verdict"):
+    pass
+
+
+class RecordOutcome(Command, Outcome, command="seeker.record_outcome"):
+    pass
+
+
+class OpenCalendarFeed(Command, FeedSecret, command="seeker.open_calendar_feed"):
+    """Revokes an earlier secret, too."""
+
+
+class CloseCalendarFeed(Command, command="seeker.close_calendar_feed"):
+    pass
+
+
+class Leave(Command, Leaving, command="seeker.leave"):
+    pass
+
+
+MACHINE = Machine(
+    "seeker",
+    {
+        Registered: Move({NEW}, "registered"),
+        DetailsCorrected: Move({"registered"}),
+        GoalsChanged: Move({"registered"}),
+        IntroductionWritten: Move({"registered"}),
+        Moved: Move({"registered"}),
+        PreferencesChanged: Move({"registered"}),
+        VerdictRecorded: Move({"registered"}),
+        OutcomeRecorded: Move({"registered", "left"}),
+        CalendarFeedOpened: Move({"registered"}),
+        CalendarFeedClosed: Move({"registered", "left"}),
+        Left: Move({"registered"}, "left"),
+    },
+)
+
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Register: Registered,
+    CorrectDetails: DetailsCorrected,
+    ChangeGoals: GoalsChanged,
+    WriteIntroduction: IntroductionWritten,
+    Relocate: Moved,
+    ChangePreferences: PreferencesChanged,
+    RecordVerdict: VerdictRecorded,
+    RecordOutcome: OutcomeRecorded,
+    OpenCalendarFeed: CalendarFeedOpened,
+    CloseCalendarFeed: CalendarFeedClosed,
+    Leave: Left,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    status: str = NEW
+    time_zone: str = "UTC"
+    country: str | None = None
+    locale: str | None = None
+    introduced: bool = False
+    """Whether the professional introduction is written."""
+    feed: str | None = None
+    """The digest of the calendar feed's secret, while it is open."""
+
+
+def evolve(state: State | None, event: Event) -> State:
+    state = state or State()
+    state = replace(state, status=MACHINE.next(state.status, event))
+    match event:
+        case Registered() | Moved():
+            return replace(state, time_zone=event.time_zone, country=event.country, locale=event.locale)
+        case IntroductionWritten():
+            return replace(state, introduced=True)
+        case CalendarFeedOpened():
+            return replace(state, feed=event.secret_sha256)
+        case CalendarFeedClosed():
+            return replace(state, feed=None)
+        case _:
+            return state
+
+
+def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
+    check_occurrence(context)
+    state = state or State()
+    event = EVENT_OF[type(command)]
+    MACHINE.require(state.status, event)
+    match command:
+        case Relocate():
+            return [_moved(command, state)]
+        case ChangePreferences() if not command.model_fields_set:
+            raise refusal("nothing_changes", "no preference is given")
+        case OpenCalendarFeed() if command.secret_sha256 == state.feed:
+            raise refusal("nothing_changes", "the feed is open at that address already", field="/secret_sha256")
+        case CloseCalendarFeed() if state.feed is None:
+            raise refusal("nothing_changes", "no feed is open")
+        case RecordOutcome() if command.through_contact_id:
+            require_contact(context, command.through_contact_id, field="/through_contact_id")
+    return [event(**said(command))]
+
+
+def _moved(command: Relocate, state: State) -> Moved:
+    moved = Moved(
+        time_zone=command.time_zone,
+        country=command.country or state.country,
+        locale=command.locale or state.locale,
+    )
+    if (moved.time_zone, moved.country, moved.locale) == (state.time_zone, state.country, state.locale):
+        raise refusal("nothing_changes", "this is where the seeker lives already")
+    return moved
+
+
+def also(command: Command, state: State | None, context: Context) -> list[Stream]:
+    if isinstance(command, RecordOutcome) and command.through_contact_id:
+        return [Stream("contact", command.through_contact_id)]
+    return []
+
+
+def next_move(state: State) -> str | None:
+    """The next polite move, a key of `moves.MOVES`."""
+    return "write_introduction" if state.status == "registered" and not state.introduced else None
+
+
+DECIDER = Decider("seeker", evolve, decide, also)

@@ -1,0 +1,66 @@
+"""The log page by page for readers who want a part of it, and have to know that they got all of that part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import asyncpg
+
+from shared.database.queries import load_queries
+from shared.envelope import Recorded
+from shared.log.appending import Head
+
+QUERIES = load_queries("shared.log", "history.sql")
+
+WINDOW = 20_000
+"""Positions looked through for one page, so that a filter that matches little does not hold up the database."""
+MOST_BYTES = 1024 * 1024
+"""A page ends with the event whose payload reaches this sum."""
+PATIENCE = 10.0
+"""Seconds to wait for PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: those of a tenant, of some types or whole categories. By default all."""
+
+    tenant: str | None = None
+    types: Collection[str] | None = None
+    categories: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Every event that was wanted, up to `position`; nothing can come in between any more."""
+
+    events: list[Recorded[bytes]]
+    position: int
+    """The last position that was looked at, which need not be that of an event here."""
+    head: Head
+    """Where the log ended at that moment."""
+
+
+class History:
+    """Reads through the pool; one page is one statement, and its connection is free again before it is used."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def page(self, after: int, limit: int, wanted: Wanted = Wanted()) -> HistoryPage:
+        """Up to `limit` of the wanted events after a position.
+
+        It may hold fewer, or none, although more follow: only `position` tells how far it goes. Raises what asyncpg
+        raises while PostgreSQL is away, and `TimeoutError`.
+        """
+        types = None if wanted.types is None else list(wanted.types)
+        async with asyncio.timeout(PATIENCE):
+            rows = await self._pool.fetch(
+                QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
+            )
+        head = Head(rows[0]["head"], rows[0]["timeline"])
+        events = [Recorded(*row[3:]) for row in rows if row["position"] is not None]
+        cut = bool(events) and (len(events) == limit or len(events) < rows[0]["found"])
+        position = events[-1].position if cut else max(after, min(after + WINDOW, head.position))
+        return HistoryPage(events, position, head)

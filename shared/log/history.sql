@@ -1,0 +1,23 @@
+-- name: page
+-- Events after position $1 that match, at most $2 of them, looked for among the next $3 positions; with the log's head,
+-- and `found`, which tells whether some were left out because those before them have $4 bytes already.
+SELECT h.position AS head, h.epoch AS timeline, e.found, e.position, e.epoch, e.tenant, e.category, e.stream_id,
+       e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.actor, e.command_id,
+       e.correlation_id, e.causation_id, e.data
+FROM log.head h
+LEFT JOIN LATERAL (
+    SELECT *, count(*) OVER () AS found,
+           sum(octet_length(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
+    FROM (
+        SELECT * FROM log.event
+        WHERE position > $1 AND position <= $1 + $3
+          AND ($5::text IS NULL OR tenant = $5)
+          AND ($6::text[] IS NULL OR type = ANY ($6) OR category = ANY ($7))
+        ORDER BY position LIMIT $2
+    ) matching
+) e ON e.before < $4
+ORDER BY e.position;
+
+-- name: head
+-- Where the log ends.
+SELECT position FROM log.head;

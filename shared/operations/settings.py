@@ -1,0 +1,108 @@
+"""Everything that can be set from outside, read from environment variables that begin with `KITHLOG_`.
+
+`documented(Settings)` lists them with what they mean, for the README's table and the test that compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "KITHLOG_"
+
+
+def _needs_scheme(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"must begin with {schemes[0]}://")
+        return url
+
+    return AfterValidator(check)
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """What both services share."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: Annotated[str, _needs_scheme("postgresql", "postgres")] = Field(
+        "postgresql://kithlog@127.0.0.1:5432/kithlog",
+        repr=False,
+        description="PostgreSQL of the log and the read models.",
+    )
+    amqp_url: Annotated[str, _needs_scheme("amqp", "amqps")] = Field(
+        "amqp://guest:guest@127.0.0.1:5672/",
+        repr=False,
+        description="RabbitMQ.",
+    )
+    pool_size: int = Field(10, ge=2, le=200, description="Most connections to PostgreSQL used for reading.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important kind of log line to write."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="`json`: one object per line; `console`: for eyes; `auto`: console on a terminal, else json.",
+    )
+    access_log: bool = Field(True, description="Write a log line for each request that was answered.")
+    stalled_after: Seconds = Field(
+        30.0,
+        description="Seconds for which a loop may be behind the log without moving before `/readyz` says so.",
+    )
+
+
+class CommandSettings(Settings):
+    """The command service."""
+
+    body_limit: int = Field(
+        256 * 1024, ge=1024, le=64 * 1024 * 1024, description="Most bytes in the body of one command."
+    )
+    bulk_line_limit: int = Field(
+        256 * 1024, ge=1024, le=64 * 1024 * 1024, description="Most bytes in one line of an import."
+    )
+    bulk_chunk: int = Field(500, ge=1, le=10_000, description="Lines of an import that are written in one transaction.")
+    append_batch: int = Field(1000, ge=1, le=20_000, description="Most events in one group commit.")
+    append_patience: Seconds = Field(
+        10.0, description="Seconds for which a command waits for PostgreSQL before it is answered 503."
+    )
+    kept_states: int = Field(50_000, ge=0, description="Streams whose folded state is kept in memory.")
+    relay: bool = Field(True, description="Publish the log to RabbitMQ; one replica leads, the others stand by.")
+    intake: bool = Field(True, description="Take commands from RabbitMQ's queue `kithlog.commands`.")
+
+
+class ProjectorSettings(Settings):
+    """The projector service."""
+
+    page: int = Field(500, ge=1, le=10_000, description="Most events folded in one transaction.")
+    poll_interval: Seconds = Field(
+        1.0, description="Seconds between looks at the log's head when the broker rings no bell."
+    )
+    wait_limit: Seconds = Field(
+        5.0, description="Most seconds that a query waits for the position it names in `min_position`."
+    )
+    fire: bool = Field(True, description="Fire timers; off, notifications wait in the schedule.")
+    firing_batch: int = Field(200, ge=1, le=500, description="Most timers settled in one transaction.")
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    variable: str
+    default: str
+    description: str
+
+
+def documented(settings: type[Settings]) -> Iterator[Documented]:
+    """Each setting's environment variable, default and meaning, in the order of declaration."""
+    for name, info in settings.model_fields.items():
+        default = info.default
+        yield Documented(
+            PREFIX + name.upper(),
+            str(default).lower() if isinstance(default, bool) else str(default),
+            info.description or "",
+        )

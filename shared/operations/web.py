@@ -1,0 +1,128 @@
+"""The web app that both services are: correlation, problems, metrics and health around their routes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from time import perf_counter
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.ids import new_id
+from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of
+from shared.operations.health import Health
+from shared.operations.metrics import CONTENT_TYPE, Metrics
+from shared.operations.problems import problem_of
+
+logger = structlog.get_logger(__name__)
+
+UNLOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines: their answers would bury the other lines."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Those that are counted by name: callers may invent others without end."""
+
+
+def create_web_app(
+    *,
+    title: str,
+    description: str,
+    version: str,
+    health: Health,
+    metrics: Metrics,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    access_log: bool = True,
+) -> FastAPI:
+    """An app with `/healthz`, `/readyz`, `/metrics`, `/docs` and `/openapi.json`; the caller adds its own routes.
+
+    Every error that a route raises is answered by its problem document (`problem_of`).
+    """
+    app = FastAPI(title=title, description=description, version=version, lifespan=lifespan, redoc_url=None)
+
+    async def alive() -> Response:
+        """Alive: the process answers."""
+        return Response(b'{"status":"alive"}', media_type="application/json")
+
+    async def ready() -> Response:
+        """Ready: what it stands on answers, and its loops move. 503 when not; `checks` tells why."""
+        readiness = await health.look()
+        body = json.dumps(readiness.to_dict()).encode()
+        return Response(body, 200 if readiness.ready else 503, media_type="application/json")
+
+    async def figures() -> Response:
+        """Metrics for Prometheus."""
+        return Response(metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    for path, endpoint in {"/healthz": alive, "/readyz": ready, "/metrics": figures}.items():
+        app.add_api_route(path, endpoint, methods=["GET"], tags=["operations"], response_class=Response)
+    app.add_exception_handler(HTTPException, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_middleware(Edge, metrics=metrics, access_log=access_log)
+    return app
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return problem_of(error).to_response()
+
+
+class Edge:
+    """The outermost layer: gives each request its correlation id, answers what nobody caught, measures and logs."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, access_log: bool) -> None:
+        self._app, self._metrics, self._access_log = app, metrics, access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = perf_counter(), 0
+        unreadable: MalformedCorrelationId | None = None
+        try:
+            correlation = correlation_of(scope["headers"])
+        except MalformedCorrelationId as error:
+            correlation, unreadable = new_id(), error
+        named = (b"x-correlation-id", str(correlation).encode())
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), named]
+            await send(message)
+
+        scope["correlation_id"] = correlation
+        with correlated(correlation):
+            try:
+                if unreadable is not None:
+                    raise unreadable
+                await self._app(scope, receive, answer)
+            except ClientDisconnect:
+                await logger.ainfo("caller went away", path=scope["path"])
+            except Exception as error:
+                problem = problem_of(error)
+                if problem.status == 500:
+                    await logger.aerror("request failed", path=scope["path"], exc_info=error)
+                if status:  # the answer has begun: all that is left is to break it off
+                    raise
+                await problem.to_response()(scope, receive, answer)
+            finally:
+                self._note(scope, status, perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.requests.labels(method, status).observe(seconds)
+        if self._access_log and scope["path"] not in UNLOGGED:
+            logger.info(
+                "answered",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+            )

@@ -1,0 +1,15 @@
+"""When who is to be told what: policies as data, and the pure functions from facts to timers.
+
+No I/O, no clock, no chance. How a reader of the log uses it, event by event:
+
+1. `recipients(e)`, and all recipients of `assigned_programme(e)`: fold by `evolve_recipient(id, recipient, e)`.
+2. `subjects(e)`, and all subjects with `closed_contact(e)` among their contacts: fold by
+   `evolve(id, subject, e, policies)`, which returns the same object where nothing changed.
+3. For each subject that changed, and all subjects of a recipient who changed: `timers(subject, recipient, policies)`.
+   Moving, disarming and rescheduling are nothing but computing this again.
+4. `changes(before, after, subject, recipient, policies, e)`: rows to write, rows to end with an event and its reason.
+   That event, too, is folded when it comes back from the log, and keeps the timer from ever coming again.
+5. When a row is due and no unseen event stands on its `guards`: `settle(timer, now, recipient, fired_today, policies)`.
+
+`explain(subject, recipient, policies)` tells why and why not. `SUBJECT`, `RECIPIENT`, `TIMER` write and read JSON.
+"""

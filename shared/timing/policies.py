@@ -1,0 +1,210 @@
+"""The set of policies in force: read from TOML, checked against the events there are, overridden per tenant and seeker.
+
+Overrides are merged setting by setting, the seeker's over the tenant's over the default. One that is not sound leaves
+the policy as it would be without it: what is in the log never stops the timers.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property, lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.kernel import Command, Event
+from shared.timing.policy import Arm, Limits, LimitsOverride, Policy, PolicyOverride
+
+LIMITS = "limits"
+"""The key of the settings that belong to no policy, in the file and in overrides."""
+
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Policy name, or `limits` → setting → value."""
+
+_FIELDS_OF_ANCHOR = {
+    "occurred": (),
+    "starts_at": ("starts_at",),
+    "ends_at": ("starts_at", "minutes"),
+    "goal_date": ("goal_date",),
+    "until": ("until",),
+}
+
+
+class PolicyError(ValueError):
+    """Policies that can't be used. Raised at start, listing every problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("timing policies are not usable:\n  " + "\n  ".join(problems))
+        self.problems = problems
+
+
+class Policies:
+    """Immutable; `of` gives the set as it holds for one seeker of a tenant."""
+
+    def __init__(
+        self, limits: Limits, policies: Mapping[str, Policy], tenants: Mapping[str, Overrides] | None = None
+    ) -> None:
+        self.limits, self.by_name, self.tenants = limits, dict(policies), dict(tenants or {})
+        self.of = lru_cache(maxsize=4096)(self._of)
+
+    @cached_property
+    def by_event(self) -> Mapping[str, tuple[Policy, ...]]:
+        """Event type → the policies that it arms, disarms, holds or releases."""
+        found: dict[str, list[Policy]] = {}
+        for policy in self.by_name.values():
+            for type in dict.fromkeys(event_types(policy)):
+                found.setdefault(type, []).append(policy)
+        return {type: tuple(those) for type, those in found.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with anything about the policies: timers computed under another are to be computed again."""
+        whole = [self.limits.model_dump(mode="json"), self.tenants]
+        whole += [policy.model_dump(mode="json") for policy in self.by_name.values()]
+        return _digest(whole)
+
+    def _of(self, tenant: str, overrides: str = "{}") -> Policies:
+        """The policies of a seeker whose overrides are the JSON object `overrides`; memoised."""
+        result, seekers = self, json.loads(overrides)
+        for layer, whose in ((self.tenants.get(tenant, {}), "tenant"), (seekers, "seeker")):
+            if layer:
+                result = result._with(layer, whose == "seeker")
+        return result
+
+    def _with(self, layer: Overrides, by_seeker: bool) -> Policies:
+        policies = {name: _overridden(policy, layer.get(name), by_seeker) for name, policy in self.by_name.items()}
+        limits = self.limits
+        if layer.get(LIMITS):
+            try:
+                said = LimitsOverride.model_validate(layer[LIMITS])
+                limits = Limits.model_validate({**limits.model_dump(), **_given(said)})
+            except ValidationError:
+                pass
+        return Policies(limits, policies)
+
+    def problems(self, overrides: Overrides, *, by_seeker: bool = True) -> list[str]:
+        """What is wrong with overrides, for refusing them before they are in force; empty when nothing is."""
+        found = []
+        for name, settings in overrides.items():
+            try:
+                if name == LIMITS:
+                    LimitsOverride.model_validate(settings)
+                elif name not in self.by_name:
+                    found.append(f"{name}: there is no such policy")
+                elif by_seeker and not self.by_name[name].mutable:
+                    found.append(f"{name}: a seeker can't change this policy")
+                else:
+                    _merged(self.by_name[name], settings)
+            except (ValidationError, ValueError) as error:
+                found += [f"{name}: {problem}" for problem in _messages(error)]
+        return found
+
+
+def event_types(policy: Policy) -> Iterator[str]:
+    """Every event type that a policy listens to."""
+    yield from (trigger.on for trigger in (*policy.armed_by, *policy.disarmed_by))
+    yield from (*policy.held_by, *policy.released_by)
+
+
+def _given(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(exclude_none=True)
+
+
+def _digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def _overridden(policy: Policy, settings: Any, by_seeker: bool) -> Policy:
+    if not settings or (by_seeker and not policy.mutable):
+        return policy
+    try:
+        return _merged(policy, settings)
+    except ValueError:
+        return policy
+
+
+def _merged(policy: Policy, settings: Any) -> Policy:
+    """`policy` with the settings of an override; raises ValueError where the result is not sound."""
+    override = PolicyOverride.model_validate(settings)
+    stages = {stage.name: stage for stage in policy.stages}
+    for name, said in override.stages.items():
+        if name not in stages:
+            raise ValueError(f"it has no stage {name}")
+        changes = _given(said)
+        for way in {"after", "before", "then"} & set(changes):
+            if getattr(stages[name], way) is None:
+                raise ValueError(f"stage {name} is not counted with `{way}`")
+        stages[name] = type(stages[name]).model_validate({**_given(stages[name]), **changes})
+    changes = {**_given(override), "stages": [_given(stage) for stage in stages.values()]}
+    digest = _digest([policy.override, _given(override)])
+    return Policy.model_validate({**_given(policy), **changes, "override": digest})
+
+
+def _messages(error: ValueError) -> list[str]:
+    if isinstance(error, ValidationError):
+        return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return [str(error)]
+
+
+def parse_policies(text: str, tenants: Mapping[str, Overrides] | None = None) -> Policies:
+    """Policies from TOML like `policies.toml`, and what tenants override. Raises `PolicyError`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError([str(error)]) from error
+    problems = [f"{key}: not known here" for key in data if key not in {LIMITS, "policies"}]
+    policies: dict[str, Policy] = {}
+    limits: Limits | None = None
+    try:
+        limits = Limits.model_validate(data.get(LIMITS, {}))
+    except ValidationError as error:
+        problems += [f"limits.{problem}" for problem in _messages(error)]
+    for name, settings in data.get("policies", {}).items():
+        try:
+            policies[name] = Policy.model_validate({**settings, "name": name})
+        except ValidationError as error:
+            problems += [f"{name}.{problem}" for problem in _messages(error)]
+    if problems or limits is None:
+        raise PolicyError(problems)
+    parsed = Policies(limits, policies, tenants)
+    for tenant, overrides in parsed.tenants.items():
+        problems += [f"tenant {tenant}: {problem}" for problem in parsed.problems(overrides, by_seeker=False)]
+    if problems:
+        raise PolicyError(problems)
+    return parsed
+
+
+def parse_tenant_overrides(text: str) -> dict[str, Overrides]:
+    """TOML whose tables are `[<tenant>.<policy>]`: what tenants change. Raises `PolicyError`."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError([str(error)]) from error
+
+
+def check_policies(
+    policies: Policies, events: Mapping[str, type[Event]], commands: Mapping[str, type[Command]]
+) -> None:
+    """That every event, field and command that the policies name exists. Raises `PolicyError`."""
+    problems = []
+    for policy in policies.by_name.values():
+        for type in event_types(policy):
+            if type not in events:
+                problems.append(f"{policy.name}: there is no event {type}")
+        problems += [f"{policy.name}: there is no command {name}" for name in policy.actions if name not in commands]
+        for trigger in (*policy.armed_by, *policy.disarmed_by):
+            fields = [*trigger.where, *(_FIELDS_OF_ANCHOR[trigger.anchor] if isinstance(trigger, Arm) else ())]
+            known = events[trigger.on].model_fields if trigger.on in events else fields
+            problems += [f"{policy.name}: {trigger.on} has no {field}" for field in fields if field not in known]
+    if problems:
+        raise PolicyError(problems)
+
+
+@cache
+def default_policies() -> Policies:
+    """The policies of this release."""
+    return parse_policies(files("shared.timing").joinpath("policies.toml").read_text("utf-8"))

@@ -1,0 +1,233 @@
+"""What a timing policy is: which event arms it, which disarms it, and its stages. All of it data.
+
+`policies.toml` holds the defaults and explains each figure; `shared.timing.policies` reads, checks and overrides them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import time, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shared.domain.notification import Role, Urgency
+from shared.domain.values import Slug
+from shared.timing.offsets import Span
+from shared.timing.waking import Direction
+
+Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until"]
+"""What the stages are counted from: when the arming event happened, or a time that it names."""
+Delay = Literal["none", "first", "cadence"]
+"""What is added to the anchor: nothing, the relationship's first interval, or its cadence."""
+Rearm = Literal["replace", "latest", "each", "advance"]
+"""What another arming event does while armed: takes the place of the first; does so unless it happened earlier;
+stands beside it; takes its place and goes on at the next stage."""
+Remember = Literal["no", "later", "ever"]
+"""What a disarming event that is folded first does to an arming one folded after it: nothing; ends it if it happened
+later; ends it in any case."""
+Side = Literal["contact", "introducer"]
+"""Whose relationship an interview's event concerns: the contact's, or that of a person who introduced."""
+
+
+class Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _spelled_out(value: object) -> object:
+    return {"on": value} if isinstance(value, str) else value
+
+
+class Trigger(Data):
+    """An event type; only with these values of its fields, where `where` names some."""
+
+    on: str
+    where: dict[str, tuple[str | bool | int, ...]] = Field(default_factory=dict)
+
+    def wants(self, event: Any) -> bool:
+        return all(getattr(event, field) in values for field, values in self.where.items())
+
+
+class Arm(Trigger):
+    anchor: Anchor = "occurred"
+    delay: Delay = "none"
+    restart: bool = False
+    """Only restarts what is armed already."""
+    side: Side = "contact"
+    spread_days: int = Field(default=0, ge=0, le=60)
+    """A stable hash puts the whole round one to so many days later, at any waking minute."""
+
+
+class Disarm(Trigger):
+    remember: Remember = "no"
+    same_programme: bool = False
+    """Ends only what the same programme armed."""
+
+
+Arms = Annotated[Arm, BeforeValidator(_spelled_out)]
+Disarms = Annotated[Disarm, BeforeValidator(_spelled_out)]
+
+
+class Stage(Data):
+    """One notification of a round. Counted `after` or `before` the anchor, or `then` from the stage before it."""
+
+    name: Slug
+    after: Span | None = None
+    before: Span | None = None
+    then: Span | None = None
+    at: time | None = None
+    """Time of day on the day found; absent: as the arithmetic leaves it."""
+    days: Literal["any", "working"] | None = None
+    """Which days it may fall on; absent: working days if it is counted in them, else any."""
+    shift: Direction = "later"
+    """Where to out of quiet hours; deadlines go earlier."""
+    to: Role = "seeker"
+    urgency: Urgency | None = None
+    expires_after: Span | None = None
+    """After it was due, in elapsed time; it also expires when a later stage is due."""
+    grace_hours: float = Field(default=0, ge=0, le=24 * 14)
+    """Not before so many hours after the arming event was written down: no one is reported for what they were not
+    reminded of, when an old conversation is written up late."""
+    when_past: Literal["fire", "skip"] = "fire"
+    """If its moment had passed when the arming event was written down."""
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _one_offset(self) -> Self:
+        if sum(span is not None for span in (self.after, self.before, self.then)) != 1:
+            raise ValueError(f"stage {self.name}: give exactly one of after, before, then")
+        return self
+
+    @property
+    def on_working_days(self) -> bool:
+        return self.days == "working" or (self.days is None and self.span.working_days is not None)
+
+    @property
+    def span(self) -> Span:
+        span = self.after or self.before or self.then
+        assert span is not None
+        return span
+
+
+class Policy(Data):
+    name: Slug
+    version: int = Field(ge=1)
+    kind: Slug = ""
+    """What the recipient sees and may mute; several policies may be of one kind. Absent: the name."""
+    topic: Slug
+    subject: Slug
+    """Category of the streams it is about; `any` for one that follows from notifications themselves."""
+    armed_by: tuple[Arms, ...] = Field(min_length=1)
+    disarmed_by: tuple[Disarms, ...] = ()
+    held_by: tuple[str, ...] = ()
+    """Events after which the round stands still, until …"""
+    released_by: tuple[str, ...] = ()
+    rearm: Rearm = "replace"
+    first_days: int | None = Field(default=None, ge=1, le=730)
+    cadence_days: int | None = Field(default=None, ge=1, le=730)
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=10)
+    urgency: Urgency = "normal"
+    expires_after: Span
+    expires_at_anchor: bool = False
+    expires_with_lead: bool = False
+    """On the day after which the lead is too late, where it names one."""
+    actions: tuple[str, ...] = ()
+    """Commands that would answer it."""
+    reaches_contact: bool = False
+    """Asks the seeker to write to the contact: pointless once the contact asked to be left alone."""
+    mutable: bool = True
+    """Whether the seeker may mute or change it."""
+    enabled: bool = True
+    override: str = ""
+    """Digest of what was overridden; part of the version that notifications record."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_name(cls, data: Any) -> Any:
+        return {"kind": data.get("name"), **data} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            yield "the names of its stages are not unique"
+        types = [(arm.on, arm.side) for arm in self.armed_by]
+        if len(set(types)) < len(types):
+            yield "an event arms it twice"
+        if self.rearm == "advance" and any(stage.then is None for stage in self.stages):
+            yield "one that advances counts every stage from the one before it (`then`)"
+        for arm in self.armed_by:
+            if arm.delay == "first" and self.first_days is None:
+                yield "first_days is needed"
+            if arm.delay == "cadence" and self.cadence_days is None:
+                yield "cadence_days is needed"
+        yield from self._falling_offsets()
+
+    def _falling_offsets(self) -> Iterator[str]:
+        """Stages must come one after another, whatever units they are counted in."""
+        reached: timedelta | None = None
+        for stage in self.stages:
+            length = stage.span.nominal
+            if stage.then is not None:
+                offset = (reached or timedelta(0)) + length
+            else:
+                offset = -length if stage.before is not None else length
+            if reached is not None and offset <= reached:
+                yield f"stage {stage.name} does not come after the one before it"
+            reached = offset
+
+    @property
+    def rule_version(self) -> str:
+        return f"{self.version}+{self.override}" if self.override else str(self.version)
+
+    @property
+    def recurs(self) -> bool:
+        return any(arm.delay == "cadence" for arm in self.armed_by)
+
+
+class Limits(Data):
+    """What holds for a recipient whatever the policy."""
+
+    waking_hours: tuple[time, time]
+    """Where the recipient named none."""
+    cap_per_day: int = Field(ge=1, le=1_000)
+    """Notifications for one person in one local day; those of urgency `high` come through and are counted."""
+    digest_at: time
+    """When the digest of the day is put together."""
+    version: int = Field(default=1, ge=1)
+
+
+class StageOverride(Data):
+    """What may be different about a stage. A span replaces the one that the stage has, counted the same way."""
+
+    after: Span | None = None
+    before: Span | None = None
+    then: Span | None = None
+    at: time | None = None
+    days: Literal["any", "working"] | None = None
+    urgency: Urgency | None = None
+    expires_after: Span | None = None
+    enabled: bool | None = None
+
+
+class PolicyOverride(Data):
+    """What a tenant or a seeker may change about a policy: its timing, never what arms or disarms it."""
+
+    enabled: bool | None = None
+    first_days: int | None = Field(default=None, ge=1, le=730)
+    cadence_days: int | None = Field(default=None, ge=1, le=730)
+    urgency: Urgency | None = None
+    expires_after: Span | None = None
+    stages: dict[Slug, StageOverride] = Field(default_factory=dict)
+
+
+class LimitsOverride(Data):
+    waking_hours: tuple[time, time] | None = None
+    cap_per_day: int | None = Field(default=None, ge=1, le=1_000)
+    digest_at: time | None = None

@@ -1,0 +1,209 @@
+"""When each stage of a round is due, and until when it makes sense: the arithmetic between policy and recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, cached_property
+from itertools import zip_longest
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from shared.timing.calendar import ONE_DAY, Moment, WorkWeek, zone
+from shared.timing.offsets import Span, shifted
+from shared.timing.policies import Policies
+from shared.timing.policy import Arm, Policy, Stage
+from shared.timing.recipient import Recipient
+from shared.timing.subject import Arming, Subject
+from shared.timing.waking import Waking, at_minute, into, later
+
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One stage: when it is due, the earliest and the last moment for it, and what moved it from the plain rule."""
+
+    stage: Stage
+    due: Moment
+    not_before: datetime
+    expires_at: datetime
+    moved_by: tuple[str, ...]
+    too_late: bool = False
+    """Its moment had passed when the round began, and it is one that is skipped then."""
+
+    @property
+    def due_at(self) -> datetime:
+        return self.due.instant
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A recipient's clock and habits, ready for arithmetic. A zone that is not known here counts as UTC."""
+
+    recipient: Recipient
+    policies: Policies
+    """As they hold for the recipient."""
+
+    @cached_property
+    def tz(self) -> ZoneInfo:
+        return zone(self.recipient.time_zone) or _UTC
+
+    @cached_property
+    def week(self) -> WorkWeek:
+        return self.recipient.week()
+
+    @cached_property
+    def hours(self) -> Waking:
+        return self.recipient.waking(self.policies)
+
+    def moment(self, at: datetime) -> Moment:
+        return Moment.of(at.astimezone(UTC), self.tz)
+
+    def midnight(self, day: date) -> Moment:
+        return Moment.local_at(datetime.combine(day, time()), self.tz)
+
+    def moved(self, moment: Moment, span: Span, sign: int = 1, at: time | None = None) -> Moment:
+        return shifted(moment, span, sign, self.tz, self.week, at)
+
+    def open(self, stage: Stage, moment: Moment) -> Moment:
+        """`moment`, moved to where the stage may disturb the recipient."""
+        return into(stage.shift, moment, self.tz, self.hours, self._days(stage))
+
+    def open_later(self, stage: Stage, moment: Moment) -> Moment:
+        return later(moment, self.tz, self.hours, self._days(stage))
+
+    def _days(self, stage: Stage) -> WorkWeek | None:
+        return self.week if stage.on_working_days else None
+
+    def next_digest(self, moment: Moment) -> Moment:
+        """When the next digest is put together."""
+        at = datetime.combine(moment.local.date(), self.policies.limits.digest_at)
+        found = Moment.local_at(at if at >= moment.local else at + ONE_DAY, self.tz)
+        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours)
+
+
+def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
+    """Every stage of a round, in order; those already settled included, those switched off not."""
+    limit = _limit(subject, arming, policy, clock)
+    base, spread = _base(subject, arming, policy, clock)
+    previous: Moment | None = None
+    found: list[Planned] = []
+    for stage in policy.stages[arming.round :]:
+        start = previous if stage.then and previous else base
+        due, plain, moved = _due(stage, start, arming, policy, clock, limit)
+        if previous and due.instant < previous.instant:
+            due, moved = previous, [*moved, "after_previous"]
+        expires = _expiry(stage, due, policy)
+        found.append(
+            Planned(
+                stage=stage,
+                due=due,
+                not_before=min(plain.instant, due.instant),
+                expires_at=min(expires, limit) if limit else expires,
+                moved_by=("spread", *moved) if spread else tuple(moved),
+                too_late=stage.when_past == "skip" and due.instant < arming.recorded_at,
+            )
+        )
+        previous = due
+    return list(_until_the_next([one for one in found if one.stage.enabled]))
+
+
+def _due(
+    stage: Stage, start: Moment, arming: Arming, policy: Policy, clock: Clock, limit: datetime | None
+) -> tuple[Moment, Moment, list[str]]:
+    """When the stage is due, when it would be by the plain rule, and why the two differ."""
+    plain = clock.moved(start, stage.span, -1 if stage.before else 1, stage.at)
+    due, moved = clock.open(stage, plain), []
+    if due != plain:
+        moved.append("quiet_hours" if not clock.hours.allows(plain.local) else "day_off")
+    if stage.grace_hours:
+        earliest = arming.recorded_at + timedelta(hours=stage.grace_hours)
+        if due.instant < earliest:
+            due = clock.open_later(stage, clock.moment(earliest))
+            moved.append("written_late")
+    if _digested(stage, policy, clock):
+        digest = clock.next_digest(due)
+        if digest != due and (limit is None or digest.instant < limit):
+            due = digest
+            moved.append("digest")
+    return due, plain, moved
+
+
+def _expiry(stage: Stage, due: Moment, policy: Policy) -> datetime:
+    return due.instant + (stage.expires_after or policy.expires_after).nominal
+
+
+def _digested(stage: Stage, policy: Policy, clock: Clock) -> bool:
+    """Deadlines and what is urgent do not wait for the digest."""
+    wanted = clock.recipient.digest and stage.to == "seeker" and stage.shift == "later"
+    return wanted and (stage.urgency or policy.urgency) != "high"
+
+
+def _until_the_next(stages: list[Planned]) -> Iterator[Planned]:
+    """A stage expires at latest when a later one is due; one that is too late has expired already."""
+    for one, following in zip_longest(stages, stages[1:]):
+        ends = one.expires_at
+        if following is not None and following.due_at < ends:
+            ends = following.due_at
+        if one.too_late and one.due_at < ends:
+            ends = one.due_at
+        yield one if ends is one.expires_at else replace(one, expires_at=ends)
+
+
+def snoozed(one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock) -> Planned:
+    """A stage that is to come again at `until`; `rest` are the stages still to come."""
+    wanted = clock.moment(until)
+    due = clock.open_later(one.stage, wanted)
+    ends = [_expiry(one.stage, due, policy)]
+    ends += [other.due_at for other in rest if other.due_at > due.instant]
+    moved = ("snoozed",) if due == wanted else ("snoozed", "quiet_hours")
+    return Planned(one.stage, due, wanted.instant, min(ends), moved)
+
+
+def _limit(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> datetime | None:
+    """The moment after which nothing of the round makes sense."""
+    ends = []
+    if policy.expires_at_anchor and arming.at:
+        ends.append(arming.at.astimezone(UTC))
+    if policy.expires_at_anchor and arming.on:
+        ends.append(clock.midnight(arming.on + ONE_DAY).instant)
+    if policy.expires_with_lead and subject.until:
+        ends.append(clock.midnight(subject.until + ONE_DAY).instant)
+    return min(ends, default=None)
+
+
+def _base(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> tuple[Moment, bool]:
+    """What the first stage is counted from: the anchor and the delay; and whether it was spread."""
+    if arming.on:
+        return clock.midnight(arming.on), False
+    assert arming.at is not None
+    base = clock.moment(arming.at)
+    if arming.delay == "none":
+        return base, False
+    first = arming.days or policy.first_days
+    cadence = subject.cadence_days or policy.cadence_days
+    base = clock.moved(base, _days(first if arming.delay == "first" else cadence))
+    arm = _arm_of(arming, policy)
+    if arm is None or not arm.spread_days:
+        return base, False
+    return _spread(base, subject.id, arm.spread_days, clock), True
+
+
+@cache
+def _days(count: int | None) -> Span:
+    return Span(days=count)
+
+
+def _arm_of(arming: Arming, policy: Policy) -> Arm | None:
+    return next((arm for arm in policy.armed_by if (arm.on, arm.side) == (arming.type, arming.side)), None)
+
+
+def _spread(base: Moment, id: UUID, days: int, clock: Clock) -> Moment:
+    """One to `days` days later, at some waking minute: always the same for one subject, even over many.
+
+    A name-based id's bits are those of a hash; the low and the high ones choose independently.
+    """
+    day = base.local + timedelta(days=1 + (id.int & 0xFFFFFFFF) % days)
+    return Moment.local_at(at_minute(day, clock.hours.open_minute(id.int >> 80)), clock.tz)

@@ -1,0 +1,149 @@
+"""What a timer ends as when its time has come: fired, put off, or ended with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from uuid import UUID
+
+from shared.domain.notification import Action, Due, Rule, Withdrawn
+from shared.timing.calendar import ONE_DAY, instant, wall, zone
+from shared.timing.changes import withdrawal
+from shared.timing.policies import Policies
+from shared.timing.policy import Policy, Stage
+from shared.timing.recipient import Recipient
+from shared.timing.schedule import Clock
+from shared.timing.timers import Timer, group_key
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Tell the recipient: append `event` as version 1 of the notification's stream."""
+
+    event: Due
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Not now: look again at `until`. Nothing is written."""
+
+    until: datetime
+    because: str
+    """`not_yet`, `quiet_hours` or `cap_per_day`."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nobody is told: append `event` as version 1 of the notification's stream."""
+
+    event: Withdrawn
+
+
+Settlement = Fire | Defer | End
+
+
+def settle(
+    timer: Timer, now: datetime, recipient: Recipient | None, fired_today: int, policies: Policies
+) -> Settlement:
+    """Judge one due timer at `now` (the log's clock).
+
+    `recipient` is the seeker's record, also for what goes to a coach. `fired_today` counts what was fired for
+    `timer.recipient.id` since the last midnight on that clock (`start_of_day`), this batch included.
+    """
+    if recipient is None or recipient.left:
+        return End(withdrawal(timer, "withdrawn", "seeker.left"))
+    if now < timer.due_at:
+        return Defer(timer.due_at, "not_yet")
+    clock = Clock(recipient, recipient.policies(policies))
+    policy = clock.policies.by_name.get(timer.policy)
+    stage = next((one for one in policy.stages if one.name == timer.stage), None) if policy else None
+    if policy is None or stage is None:
+        return End(withdrawal(timer, "withdrawn", "switched_off"))
+    silence = _silence(timer, recipient, policy)
+    if silence is not None:
+        return End(withdrawal(timer, "suppressed", silence))
+    if now >= timer.expires_at:
+        return End(withdrawal(timer, "expired", "already_past" if timer.too_late else "moment_passed"))
+    return _delay(timer, now, fired_today, stage, clock) or Fire(_due(timer, now, policy, recipient, clock))
+
+
+def start_of_day(time_zone: str, now: datetime) -> datetime:
+    """The instant of the last midnight on a recipient's clock, from which `fired_today` counts."""
+    tz = zone(time_zone) or zone("UTC")
+    assert tz is not None
+    return instant(datetime.combine(wall(now, tz).date(), time()), tz)
+
+
+def _silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
+    """Why the recipient must not be told, where that is so. A clock that is unknown is no leave to ring at night."""
+    if policy.mutable and {policy.name, policy.kind} & set(recipient.muted):
+        return "muted"
+    if timer.recipient.id is None:
+        return "no_coach"
+    if zone(recipient.time_zone) is None:
+        return "unknown_time_zone"
+    return None
+
+
+def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, clock: Clock) -> Defer | None:
+    """Late ones keep out of quiet hours too, always forward: their moment is past."""
+    moment = clock.moment(now)
+    awake = clock.open_later(stage, moment)
+    if awake != moment:
+        return Defer(awake.instant, "quiet_hours")
+    capped = timer.recipient.role == "seeker" and timer.urgency != "high"
+    if capped and fired_today >= clock.policies.limits.cap_per_day:
+        tomorrow = clock.midnight(moment.local.date() + ONE_DAY)
+        return Defer(clock.open_later(stage, tomorrow).instant, "cap_per_day")
+    return None
+
+
+def _due(timer: Timer, now: datetime, policy: Policy, recipient: Recipient, clock: Clock) -> Due:
+    return Due(
+        kind=timer.kind,
+        stage=timer.stage,
+        rule=Rule(policy=timer.policy, version=timer.policy_version),
+        subject=timer.subject,
+        subject_id=timer.subject_id,
+        occurrence=timer.occurrence,
+        recipient=timer.recipient,
+        seeker_id=timer.seeker_id,
+        contact_ids=timer.contact_ids,
+        interview_id=timer.interview_id,
+        lead_id=timer.lead_id,
+        programme_id=timer.programme_id,
+        cancellation_key=timer.cancellation_key,
+        dedupe_key=timer.dedupe_key,
+        group_key=group_key(timer.recipient, wall(now, clock.tz), recipient.digest),
+        due_at=timer.due_at,
+        local_due=timer.local_due,
+        not_before=timer.not_before,
+        expires_at=timer.expires_at,
+        late_seconds=int((now - timer.due_at).total_seconds()),
+        urgency=timer.urgency,
+        topic=timer.topic,
+        armed_by=timer.armed_by,
+        moved_by=timer.moved_by,
+        actions=_actions(timer, policy),
+        escalates_to=timer.escalates_to,
+    )
+
+
+def _actions(timer: Timer, policy: Policy) -> tuple[Action, ...]:
+    """The policy's commands, each with the stream that it goes to, and what one may do with any notification."""
+    streams: dict[str, UUID | None] = {
+        "interview": timer.interview_id,
+        "lead": timer.lead_id,
+        "programme": timer.programme_id,
+        "seeker": timer.seeker_id,
+        "notification": timer.id,
+    }
+    if timer.subject == "relationship":
+        streams["relationship"] = timer.subject_id
+    found = []
+    for command in (*policy.actions, "notification.acknowledge", "notification.snooze"):
+        category = command.partition(".")[0]
+        id = streams.get(category)
+        if id is not None:
+            found.append(Action(command=command, category=category, id=id))
+    return tuple(found)

@@ -1,0 +1,322 @@
+"""What timing must know of one subject: the rounds that events armed, and how each stands.
+
+A *subject* is an interview, a relationship, a lead or a seeker; an *arming* is one round of one policy for it, begun by
+one event, its *occurrence*. Folding keeps facts only. When something is due follows from them in
+`shared.timing.timers`, so that whatever moves a timer, a new zone or another cadence, is computing again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from shared.domain import contact, lead, notification, relationship
+from shared.domain.kernel import Event
+from shared.domain.notification import Cause, Reason
+from shared.envelope import Recorded
+from shared.timing.policies import Policies
+from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
+from shared.timing.routing import Route, routes
+
+_ROUNDS_KEPT = 20
+"""Of one policy that lets rounds stand beside each other."""
+
+
+@lru_cache(maxsize=1024)
+def cause_of(event_id: UUID, type: str, position: int) -> Cause:
+    return Cause(event_id=event_id, type=type, position=position)
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """A stage that is to come again: its own occurrence, named by the event that asked for it."""
+
+    event_id: UUID
+    stage: str
+    until: datetime
+    settled: bool = False
+    fired: bool = False
+    """Whether it settled by falling due, and was not taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arming:
+    policy: str
+    occurrence: UUID
+    type: str
+    position: int
+    side: Side
+    delay: Delay
+    occurred_at: datetime
+    recorded_at: datetime
+    at: datetime | None = None
+    """The anchor where it is an instant …"""
+    on: date | None = None
+    """… or a day."""
+    days: int | None = None
+    """The first interval, where the event names one."""
+    round: int = 0
+    """How many stages earlier rounds have used up."""
+    settled: tuple[str, ...] = ()
+    """Stages that have ended, in whatever way."""
+    fired: tuple[str, ...] = ()
+    """Those that fell due, and were not taken back."""
+    snoozes: tuple[Snooze, ...] = ()
+    acknowledged: bool = False
+    interview_id: UUID | None = None
+    programme_id: UUID | None = None
+
+    @property
+    def armed_by(self) -> Cause:
+        return cause_of(self.occurrence, self.type, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a policy's latest round came to its end."""
+
+    policy: str
+    occurrence: UUID
+    reason: Reason
+    cause: Cause
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A disarming event that also ends what is folded after it."""
+
+    policy: str
+    remember: Remember
+    occurred_at: datetime
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    id: UUID
+    tenant: str
+    kind: str
+    seeker_id: UUID
+    contact_ids: tuple[UUID, ...] = ()
+    closed: tuple[UUID, ...] = ()
+    """Contacts among them who are to be left in peace."""
+    cadence_days: int | None = None
+    until: date | None = None
+    """When a lead is too late."""
+    held: tuple[str, ...] = ()
+    """Policies that stand still."""
+    armings: tuple[Arming, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    memory: tuple[Memory, ...] = ()
+
+    @property
+    def unreachable(self) -> bool:
+        return bool(self.contact_ids) and set(self.contact_ids) <= set(self.closed)
+
+
+def evolve(id: UUID, subject: Subject | None, e: Recorded[Event], policies: Policies) -> Subject | None:
+    """Fold one event that `subjects` or `closed_contact` routed to the subject `id`.
+
+    Never refuses. A subject that the event does not concern is returned as the same object.
+    """
+    if isinstance(e.data, contact.AskedNotToBeContacted | contact.Forgotten):
+        return _without(subject, e.stream_id) if subject else None
+    for route in routes(e):
+        if route.id == id:
+            subject = subject or _new(route, e)
+            subject = _knowing(subject, e.data)
+            for policy in policies.by_event.get(e.type, ()):
+                if policy.subject in (route.kind, "any") and _own(policy, subject, e.data):
+                    subject = _under(subject, policy, route, e)
+            if isinstance(e.data, notification.NotificationEvent):
+                subject = _answered(subject, e.data, e)
+    return subject
+
+
+def _new(route: Route, e: Recorded[Event]) -> Subject:
+    data: Any = e.data
+    seeker_id = e.stream_id if e.category == "seeker" else data.seeker_id
+    contact_ids: tuple[UUID, ...] = ()
+    if route.kind != "seeker":
+        contact_ids = (route.contact_id,) if route.contact_id else getattr(data, "contact_ids", ())
+    return Subject(route.id, e.tenant, route.kind, seeker_id, contact_ids)
+
+
+def _without(subject: Subject, contact_id: UUID) -> Subject:
+    if contact_id in subject.closed or contact_id not in subject.contact_ids:
+        return subject
+    return replace(subject, closed=(*subject.closed, contact_id))
+
+
+def _knowing(subject: Subject, data: Event) -> Subject:
+    match data:
+        case relationship.KeepInTouchStarted() | relationship.CadenceChanged():
+            return replace(subject, cadence_days=data.cadence_days)
+        case lead.Recorded():
+            return replace(subject, until=data.until)
+        case _:
+            return subject
+
+
+def _own(policy: Policy, subject: Subject, data: Event) -> bool:
+    """Events of a notification concern the policy that it is of, while its round lasts; one that follows from
+    any policy, always."""
+    if isinstance(data, notification.NotificationEvent) and policy.subject != "any":
+        return data.rule.policy == policy.name and _round_of(subject, data) is not None
+    return True
+
+
+def _round_of(subject: Subject, data: notification.NotificationEvent) -> tuple[Arming, Snooze | None] | None:
+    for arming in subject.armings:
+        if arming.policy == data.rule.policy:
+            snooze = next((s for s in arming.snoozes if s.event_id == data.occurrence), None)
+            if snooze or arming.occurrence == data.occurrence:
+                return arming, snooze
+    return None
+
+
+def _cause(e: Recorded[Event]) -> Cause:
+    return cause_of(e.event_id, e.type, e.position)
+
+
+def _under(subject: Subject, policy: Policy, route: Route, e: Recorded[Event]) -> Subject:
+    """What the event means to one policy."""
+    if e.type in policy.held_by and policy.name not in subject.held:
+        subject = replace(subject, held=(*subject.held, policy.name))
+    if e.type in policy.released_by and policy.name in subject.held:
+        subject = replace(subject, held=tuple(name for name in subject.held if name != policy.name))
+    for disarm in policy.disarmed_by:
+        if disarm.on == e.type and disarm.wants(e.data):
+            subject = _disarmed(subject, policy, disarm, e)
+    for arm in policy.armed_by:
+        if arm.on == e.type and arm.side == route.side and arm.wants(e.data):
+            subject = _armed(subject, policy, arm, e)
+    return subject
+
+
+def _disarmed(subject: Subject, policy: Policy, disarm: Disarm, e: Recorded[Event]) -> Subject:
+    def ends(arming: Arming) -> bool:
+        if disarm.same_programme and arming.programme_id != e.stream_id:
+            return False
+        return disarm.remember != "later" or arming.occurred_at <= e.occurred_at
+
+    if disarm.remember != "no":
+        subject = _remembering(subject, policy, disarm, e)
+    return _ending(subject, [a for a in subject.armings if a.policy == policy.name and ends(a)], "withdrawn", e)
+
+
+def _remembering(subject: Subject, policy: Policy, disarm: Disarm, e: Recorded[Event]) -> Subject:
+    known = next((m for m in subject.memory if m.policy == policy.name), None)
+    if known is not None and known.occurred_at >= e.occurred_at:
+        return subject
+    others = tuple(m for m in subject.memory if m.policy != policy.name)
+    return replace(subject, memory=(*others, Memory(policy.name, disarm.remember, e.occurred_at, _cause(e))))
+
+
+def _ending(subject: Subject, armings: list[Arming], reason: Reason, e: Recorded[Event]) -> Subject:
+    if not armings:
+        return subject
+    latest = armings[-1]
+    others = tuple(one for one in subject.ended if one.policy != latest.policy)
+    ended = Ended(latest.policy, latest.occurrence, reason, _cause(e), e.occurred_at)
+    left = tuple(arming for arming in subject.armings if arming not in armings)
+    return replace(subject, armings=left, ended=(*others, ended))
+
+
+def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Subject:
+    present = [arming for arming in subject.armings if arming.policy == policy.name]
+    at, on = _anchor(arm, e)
+    if at is None and on is None:
+        # A goal without a date: nothing to count from any more.
+        return _ending(subject, present, "withdrawn", e)
+    if arm.restart and not present:
+        return subject
+    memory = next((m for m in subject.memory if m.policy == policy.name), None)
+    if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):
+        return subject
+    if arm.anchor != "occurred" and any((one.at, one.on) == (at, on) for one in present):
+        # The same time again, such as another place for the same hour: no second round of reminders.
+        return subject
+    if policy.rearm == "latest" and any(one.occurred_at > e.occurred_at for one in present):
+        return subject
+    used_up = max((one.round for one in present), default=-1) + 1 if policy.rearm == "advance" else 0
+    arming = Arming(
+        policy=policy.name,
+        occurrence=e.event_id,
+        type=e.type,
+        position=e.position,
+        side=arm.side,
+        delay=arm.delay,
+        occurred_at=e.occurred_at,
+        recorded_at=e.recorded_at,
+        at=at,
+        on=on,
+        days=getattr(e.data, "first_after_days", None) if arm.delay == "first" else None,
+        round=min(used_up, len(policy.stages) - 1),
+        interview_id=e.stream_id if e.category == "interview" else getattr(e.data, "interview_id", None),
+        programme_id=e.stream_id if e.category == "programme" else getattr(e.data, "programme_id", None),
+    )
+    if policy.rearm == "each":
+        subject = replace(subject, armings=_recent(subject.armings, present))
+    else:
+        subject = _ending(subject, present, "superseded", e)
+    return replace(subject, armings=(*subject.armings, arming))
+
+
+def _recent(armings: tuple[Arming, ...], present: list[Arming]) -> tuple[Arming, ...]:
+    surplus = present[: max(0, len(present) + 1 - _ROUNDS_KEPT)]
+    return tuple(arming for arming in armings if arming not in surplus)
+
+
+def _anchor(arm: Arm, e: Recorded[Event]) -> tuple[datetime | None, date | None]:
+    data: Any = e.data
+    match arm.anchor:
+        case "occurred":
+            return e.occurred_at, None
+        case "starts_at":
+            return data.starts_at, None
+        case "ends_at":
+            return data.starts_at + timedelta(minutes=data.minutes), None
+        case "goal_date":
+            return None, data.goal_date
+        case "until":
+            return data.until, None
+
+
+def _answered(subject: Subject, data: notification.NotificationEvent, e: Recorded[Event]) -> Subject:
+    """What became of a notification, in the round that it belongs to; one of a round that is over is past caring."""
+    found = _round_of(subject, data)
+    if found is None:
+        return subject
+    arming, snooze = found
+    now = _standing(arming, snooze, data, e)
+    return replace(subject, armings=tuple(now if one is arming else one for one in subject.armings))
+
+
+def _standing(
+    arming: Arming, snooze: Snooze | None, data: notification.NotificationEvent, e: Recorded[Event]
+) -> Arming:
+    match data:
+        case notification.Due() | notification.Withdrawn() if snooze:
+            ended = replace(snooze, settled=True, fired=isinstance(data, notification.Due))
+            return replace(arming, snoozes=tuple(ended if one is snooze else one for one in arming.snoozes))
+        case notification.Due():
+            return _settled(replace(arming, fired=(*arming.fired, data.stage)), data.stage)
+        case notification.Withdrawn():
+            fired = tuple(stage for stage in arming.fired if stage != data.stage)
+            return _settled(replace(arming, fired=fired), data.stage)
+        case notification.Snoozed():
+            again = Snooze(e.event_id, data.stage, data.until)
+            return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
+        case notification.Acknowledged() if data.how != "seen":
+            return replace(arming, acknowledged=True)
+        case _:
+            return arming
+
+
+def _settled(arming: Arming, stage: str) -> Arming:
+    return arming if stage in arming.settled else replace(arming, settled=(*arming.settled, stage))

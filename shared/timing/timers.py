@@ -1,0 +1,208 @@
+"""From facts to timers: what is pending for a subject, and when. A pure function, computed again after every event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from shared.domain.identity import notification_id
+from shared.domain.notification import Addressee, Cause, Role, Urgency
+from shared.timing.policies import Policies
+from shared.timing.policy import Policy
+from shared.timing.recipient import Recipient
+from shared.timing.schedule import Clock, Planned, plan, snoozed
+from shared.timing.subject import Arming, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """One pending notification: what the projector keeps as a row until it is due."""
+
+    id: UUID
+    """Of the notification and its stream; the permanent dedupe key."""
+    tenant: str
+    policy: str
+    policy_version: str
+    kind: str
+    stage: str
+    topic: str
+    urgency: Urgency
+    subject: str
+    subject_id: UUID
+    occurrence: UUID
+    armed_by: Cause
+    recipient: Addressee
+    escalates_to: UUID | None
+    seeker_id: UUID
+    contact_ids: tuple[UUID, ...]
+    interview_id: UUID | None
+    lead_id: UUID | None
+    programme_id: UUID | None
+    guards: tuple[UUID, ...]
+    """Streams whose events not folded yet could make it needless: it waits until there are none."""
+    due_at: datetime
+    """Derived: the instant of `local_due` in `time_zone`, as the zone's rules are known today."""
+    local_due: datetime
+    time_zone: str
+    not_before: datetime
+    expires_at: datetime
+    moved_by: tuple[str, ...]
+    too_late: bool
+    group_key: str
+    cancellation_key: str
+
+    @property
+    def dedupe_key(self) -> str:
+        return str(self.id)
+
+
+SUBJECT = TypeAdapter(Subject)
+RECIPIENT = TypeAdapter(Recipient)
+TIMER = TypeAdapter(Timer)
+"""Each to JSON by `dump_json` and back by `validate_json`."""
+
+
+class Pending(NamedTuple):
+    """A stage of a round and the occurrence that it belongs to: the round's own, or that of a snooze."""
+
+    planned: Planned
+    occurrence: UUID
+    gone: str = ""
+    """Why it is not pending, where it is not: `settled`, `snoozed`."""
+
+
+def timers(subject: Subject | None, recipient: Recipient | None, policies: Policies) -> dict[UUID, Timer]:
+    """What is pending for a subject, by notification id.
+
+    `policies` are the general ones; those of the recipient are taken from them. Nothing is pending for somebody who
+    left or is not registered, for rounds that stand still, and for what would reach a contact who is to be left alone.
+    """
+    if subject is None or recipient is None or recipient.left or not recipient.time_zone:
+        return {}
+    clock = Clock(recipient, recipient.policies(policies))
+    found = {}
+    for arming in subject.armings:
+        policy = clock.policies.by_name.get(arming.policy)
+        if policy is not None and standstill(subject, arming, policy) is None:
+            for pending in rounds(subject, arming, policy, clock):
+                if not pending.gone:
+                    timer = _timer(subject, arming, policy, clock, pending)
+                    found[timer.id] = timer
+    return found
+
+
+def standstill(subject: Subject, arming: Arming, policy: Policy) -> str | None:
+    """Why nothing of a round is pending, where that is so."""
+    if not policy.enabled:
+        return "switched_off"
+    if arming.acknowledged:
+        return "acknowledged"
+    if policy.name in subject.held:
+        return "paused"
+    if policy.reaches_contact and subject.unreachable:
+        return "contact_closed"
+    return None
+
+
+def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Pending]:
+    """Every stage of a round, pending or not, and every snooze of one.
+
+    A snooze stands for the seeker's stages that would have come before it ends; the coach's are not snoozed.
+    """
+    stages = plan(subject, arming, policy, clock)
+    awake = max((snooze.until for snooze in arming.snoozes), default=None)
+    rest = []
+    for one in stages:
+        gone = "settled" if one.stage.name in arming.settled else ""
+        if not gone and awake and one.stage.to == "seeker" and one.due_at <= awake:
+            gone = "snoozed"
+        if not gone:
+            rest.append(one)
+        yield Pending(one, arming.occurrence, gone)
+    for snooze in arming.snoozes:
+        one_again = next((one for one in stages if one.stage.name == snooze.stage), None)
+        if one_again is not None:
+            again = snoozed(one_again, snooze.until, rest, policy, clock)
+            yield Pending(again, snooze.event_id, "settled" if snooze.settled else "")
+
+
+def fired_timers(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Timer]:
+    """The timers of a round that ended with `due`, as they were."""
+    again = {snooze.event_id for snooze in arming.snoozes if snooze.fired}
+    for pending in rounds(subject, arming, policy, clock):
+        first = pending.occurrence == arming.occurrence and pending.planned.stage.name in arming.fired
+        if first or pending.occurrence in again:
+            yield _timer(subject, arming, policy, clock, pending)
+
+
+def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
+    """Shared by what is fired for one person in one hour of their clock; of one day, with a digest."""
+    return f"{recipient.id}:{local.isoformat()[: 10 if digest else 13]}"
+
+
+def _timer(subject: Subject, arming: Arming, policy: Policy, clock: Clock, pending: Pending) -> Timer:
+    planned, recipient = pending.planned, clock.recipient
+    stage = planned.stage
+    coach = recipient.coach(arming.programme_id)
+    to = _addressee(recipient, stage.to, coach)
+    local = planned.due.local
+    return Timer(
+        id=notification_id(policy.name, subject.id, pending.occurrence, stage.name),
+        tenant=subject.tenant,
+        policy=policy.name,
+        policy_version=policy.rule_version,
+        kind=policy.kind,
+        stage=stage.name,
+        topic=policy.topic,
+        urgency=stage.urgency or policy.urgency,
+        subject=subject.kind,
+        subject_id=subject.id,
+        occurrence=pending.occurrence,
+        armed_by=arming.armed_by,
+        recipient=to,
+        escalates_to=coach if stage.to == "seeker" else None,
+        seeker_id=subject.seeker_id,
+        contact_ids=subject.contact_ids,
+        interview_id=arming.interview_id,
+        lead_id=subject.id if subject.kind == "lead" else None,
+        programme_id=arming.programme_id,
+        guards=_guards(subject, arming, policy, recipient, to),
+        due_at=planned.due_at,
+        local_due=local,
+        time_zone=recipient.time_zone,
+        not_before=planned.not_before,
+        expires_at=planned.expires_at,
+        moved_by=planned.moved_by,
+        too_late=planned.too_late,
+        group_key=group_key(to, local, recipient.digest),
+        cancellation_key=f"{policy.name}:{subject.id}:{arming.occurrence}",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _addressee(recipient: Recipient, role: Role, coach: UUID | None) -> Addressee:
+    id = recipient.id if role == "seeker" else coach
+    return Addressee(id=id, role=role, time_zone=recipient.time_zone, locale=recipient.locale)
+
+
+def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, to: Addressee) -> tuple[UUID, ...]:
+    """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
+    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered."""
+    streams = [subject.id, subject.seeker_id]
+    if policy.reaches_contact:
+        streams += subject.contact_ids
+    if to.role == "coach":
+        streams += [enrolment.programme_id for enrolment in recipient.enrolments]
+    streams += [notification_id(policy.name, subject.id, arming.occurrence, stage) for stage in arming.fired]
+    streams += [
+        notification_id(policy.name, subject.id, snooze.event_id, snooze.stage)
+        for snooze in arming.snoozes
+        if snooze.fired
+    ]
+    return tuple(dict.fromkeys(streams))

@@ -1,0 +1,65 @@
+"""Connections, the log and a sender of commands for the tests of broker, relay and intake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.command.executor import Executor
+from shared.broker import topology
+from shared.broker.connection import connect
+from shared.database.pool import open_pool
+from shared.domain.catalogue import DECIDERS
+from shared.log import Log
+from tests.broker.senders import FixedClock, Sender
+
+
+@pytest.fixture
+async def connection(amqp_url: str) -> AsyncIterator[AbstractConnection]:
+    connection = await connect(amqp_url, "test")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    async with connection.channel() as channel:
+        yield channel
+
+
+@pytest.fixture
+async def log(database_url: str) -> AsyncIterator[Log]:
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url) as log:
+        yield log
+    await pool.close()
+
+
+@pytest.fixture
+async def safe_broker(infra: Infrastructure) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Call it before killing the broker; afterwards the broker runs again, for the tests that follow."""
+
+    async def write_tables_to_disk() -> None:
+        # RabbitMQ 3.10 forgets that it leads a quorum queue when it is killed within seconds of the declaration.
+        await asyncio.to_thread(infra.rabbitmq.ctl, "eval", "[dets:sync(Table) || Table <- dets:all()].")
+
+    yield write_tables_to_disk
+    await asyncio.to_thread(infra.rabbitmq.start)
+
+
+@pytest.fixture
+async def sender(channel: AbstractChannel) -> Sender:
+    await topology.declare(channel)
+    replies = await channel.declare_queue(exclusive=True)
+    sender = Sender(channel, replies.name)
+    await replies.consume(sender.answers.take, no_ack=True)
+    return sender
+
+
+@pytest.fixture
+def executor(log: Log) -> Executor:
+    return Executor(log, DECIDERS, FixedClock())

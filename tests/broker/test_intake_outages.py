@@ -1,0 +1,220 @@
+"""The intake while broker or database are away, and with commands that break things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import ChannelNotFoundEntity
+from structlog.testing import capture_logs
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.command.executor import Executor
+from services.command.intake import SUSPECT, Intake
+from shared.broker import topology
+from shared.broker.connection import connect
+from shared.broker.topology import COMMANDS, DEAD_COMMANDS
+from shared.command_envelope import CommandEnvelope
+from shared.log import Appended, Log, LogUnavailable
+from tests.broker.events import Seen, an_id, reached, taken
+from tests.broker.senders import (
+    Scripted,
+    Sender,
+    as_many,
+    holds,
+    is_empty,
+    registration,
+    running,
+    send_many,
+)
+from tests.broker.test_relay_outages import Settle
+
+
+async def test_while_the_database_is_away_commands_wait_in_place(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a database that is away for a while, then the command is tried again without being delivered again."""
+    away = Scripted(
+        LogUnavailable("gone"),
+        ConnectionRefusedError(),
+        asyncpg.CannotConnectNowError("starting"),
+        asyncpg.DiskFullError("full"),
+        asyncpg.InterfaceError("connection is closed"),
+    )
+    async with running(Intake(amqp_url, away)):
+        await sender.send(registration())
+        _, answer = await sender.answer()
+
+    assert answer["position"] == 1
+    assert len(away.calls) == 6
+    assert await is_empty(channel, COMMANDS)
+    assert await is_empty(channel, DEAD_COMMANDS)
+
+
+async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_the_queue(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a command that waits for the database, when the service stops, then it is there for the next."""
+    away = Scripted(*[LogUnavailable("gone")] * 1000)
+    async with running(Intake(amqp_url, away)):
+        await sender.send(registration())
+        await away.called.wait()
+
+    async with running(Intake(amqp_url, Scripted())):
+        _, answer = await sender.answer()
+    assert answer["position"] == 1
+
+
+async def test_an_unforeseen_error_strikes_one_command(amqp_url: str, sender: Sender, channel: AbstractChannel) -> None:
+    """Given a command on which the executor fails, then it is answered with a 500, and those beside it are executed."""
+    bad = str(an_id("command 2"))
+
+    class Failing(Scripted):
+        async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+            if any(str(each.command_id) == bad for each in envelopes):
+                raise ZeroDivisionError("a mistake")
+            return await super().execute_all(envelopes)
+
+    for number in (1, 2, 3):
+        await sender.send(registration(number))
+    with capture_logs() as lines:
+        async with running(Intake(amqp_url, Failing())):
+            await sender.answer(3)
+
+    answers = [json.loads(message.body) for message in sender.answers.messages]
+    assert [answer.get("code") for answer in answers] == [None, "internal_error", None]
+    assert "mistake" not in json.dumps(answers)
+    assert any(line["event"] == "command failed" and line["log_level"] == "error" for line in lines)
+
+
+async def test_a_command_that_ends_the_process_is_found_and_parked(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a command at which every process so far has died, with others behind it, then a new process parks it,
+    and only it, and executes the others.
+    """
+    for number in (1, 2, 3):
+        await sender.send(registration(number), reply=False)
+    for _ in range(SUSPECT):
+        await die_holding(amqp_url, 3)
+
+    survivor = Scripted()
+    concluded: list[str] = []
+    async with running(Intake(amqp_url, survivor, concluded=lambda command, _: concluded.append(command))):
+        parked = await taken(channel, DEAD_COMMANDS)
+        await reached(lambda: as_many(concluded, 3))
+
+    assert json.loads(parked.body) == registration(1)
+    assert parked.headers["kithlog-reason"] == "suspect"
+    assert [[str(each.id) for each in call] for call in survivor.calls] == [
+        [registration(2)["id"]],
+        [registration(3)["id"]],
+    ]
+
+
+async def test_where_nobody_parks_it_the_broker_does(amqp_url: str, sender: Sender, channel: AbstractChannel) -> None:
+    """Given a command that ends processes before they can look at it, then the delivery limit moves it, not lost, to
+    the dead-letter queue.
+    """
+    await sender.send(registration())
+    limit = topology.TOPOLOGY.queue(COMMANDS).arguments["x-delivery-limit"]
+    for _ in range(int(limit) + 1):
+        await die_holding(amqp_url, 1)
+
+    dead = await taken(channel, DEAD_COMMANDS)
+
+    assert json.loads(dead.body) == registration()
+    deaths: Any = dead.headers["x-death"]
+    assert [death["reason"] for death in deaths] == ["delivery_limit"]
+
+
+async def die_holding(amqp_url: str, number: int) -> None:
+    """A consumer that takes so many commands and is gone before it settles one."""
+    connection = await connect(amqp_url, "dying")
+    seen = Seen()
+    opened = await connection.channel()
+    await (await opened.get_queue(COMMANDS)).consume(seen.take)
+    await seen.until(lambda now: len(now.messages) >= number)
+    await connection.close()
+
+
+async def test_a_missing_dead_letter_queue_is_made_again(
+    amqp_url: str, sender: Sender, executor: Executor, channel: AbstractChannel
+) -> None:
+    """Given somebody deleted the dead-letter queue, when a message has to be parked, then it is not lost."""
+    async with running(Intake(amqp_url, executor)):
+        await sender.send(registration())
+        await sender.answer()
+        await channel.queue_delete(DEAD_COMMANDS)
+        await sender.send(b"no json", reply=False)
+
+        async def there() -> bool:
+            connection = await connect(amqp_url, "look")
+            async with connection, connection.channel() as look:
+                with suppress(ChannelNotFoundEntity):
+                    return not await is_empty(look, DEAD_COMMANDS)
+            return False
+
+        await reached(there)
+        parked = await taken(channel, DEAD_COMMANDS)
+
+    assert parked.body == b"no json"
+
+
+async def test_commands_sent_while_the_broker_restarts_are_executed_once(
+    amqp_url: str, executor: Executor, log: Log, infra: Infrastructure, safe_broker: Settle
+) -> None:
+    """Given an intake at work, when the broker is killed and comes back, then every command that the broker has
+    confirmed is executed, once.
+    """
+    async with running(Intake(amqp_url, executor)):
+        await send_many(amqp_url, range(1, 201))
+        await safe_broker()
+        await asyncio.to_thread(infra.rabbitmq.kill)
+        await asyncio.to_thread(infra.rabbitmq.start)
+        await send_many(amqp_url, range(201, 301))
+        await reached(lambda: holds(log, 300))
+
+    assert {event.stream_id for event in await log.read(0, 1000)} == {an_id(f"seeker {n}") for n in range(1, 301)}
+
+
+async def test_it_waits_for_a_broker_that_is_not_there_yet(
+    amqp_url: str,
+    executor: Executor,
+    log: Log,
+    infra: Infrastructure,
+    safe_broker: Settle,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Given no broker when the intake starts, when one comes, then commands are executed."""
+    caplog.set_level(logging.CRITICAL)
+    await safe_broker()
+    await asyncio.to_thread(infra.rabbitmq.kill)
+    async with running(Intake(amqp_url, executor)) as task:
+        await asyncio.to_thread(infra.rabbitmq.start)
+        await send_many(amqp_url, range(1, 11))
+        await reached(lambda: holds(log, 10))
+        assert not task.done()
+
+
+async def test_after_the_broker_was_wiped_it_takes_commands_again(
+    amqp_url: str, executor: Executor, log: Log, infra: Infrastructure, safe_broker: Settle
+) -> None:
+    """Given an intake at work, when the broker loses all it knew, then the queues are there again and served."""
+    async with running(Intake(amqp_url, executor)):
+        await send_many(amqp_url, range(1, 11))
+        await reached(lambda: holds(log, 10))
+        await asyncio.to_thread(infra.rabbitmq.wipe)
+        await asyncio.to_thread(infra.rabbitmq.start)
+        await asyncio.to_thread(infra.rabbitmq.create_vhost, amqp_url.rpartition("/")[2])
+        await send_many(amqp_url, range(11, 21))
+        await reached(lambda: holds(log, 20))
+
+    assert (await log.head()).position == 20

@@ -1,0 +1,216 @@
+"""Imports: NDJSON in, NDJSON of outcomes out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from starlette.requests import ClientDisconnect
+
+from services.command.app import create_app
+from services.command.bulk import BulkEndpoint, lines
+from services.command.gate import Gate
+from services.command.spool import IN_MEMORY, Spool
+from shared.command_envelope import CommandEnvelope
+from shared.log import Appended, LogUnavailable
+from shared.operations.metrics import CommandMetrics
+from tests.command.client import REGISTER, Client, message, ndjson, problem
+from tests.command.conftest import NOW, FixedClock, serving, settings
+
+VERDICT = {"field": "Geology", "verdict": "pursue"}
+
+
+def register(number: int) -> dict[str, Any]:
+    return message("seeker.register", UUID(int=number), REGISTER, number=number)
+
+
+async def test_lines_are_executed_in_order_and_reported_by_number(client: Client) -> None:
+    """Given lines that build on one another, one unreadable, one refused and some blank, then each that holds
+    something is reported in order, and those after a bad one are executed."""
+    verdict = message("seeker.record_verdict", UUID(int=1), VERDICT, number=3)
+    too_early = message("seeker.record_verdict", UUID(int=2), VERDICT, number=4)
+    content = ndjson(register(1)) + b"\n" + b"{oops\r\n" + ndjson(too_early, verdict) + b"  \n" + ndjson(register(1))
+    outcomes = await client.bulk(content.rstrip(b"\n"))
+    told = [(each["line"], each["status"], each.get("problem", {}).get("code")) for each in outcomes]
+    assert told == [
+        (1, 200, None), (3, 400, "malformed_json"), (4, 404, "unknown_seeker"), (5, 200, None), (7, 200, None),
+    ]  # fmt: skip
+    assert [each["answer"]["repeated"] for each in outcomes if "answer" in each] == [False, False, True]
+    assert outcomes[2]["problem"]["command_id"] == str(UUID(int=4))
+
+
+async def test_an_import_may_be_sent_again(client: Client, database: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Given an import of several chunks, when it is sent twice, then the answers are the same and all is there once."""
+    content = ndjson(*(register(number) for number in range(1, 1201)))
+    first, again = await client.bulk(content), await client.bulk(content)
+    assert {each["status"] for each in first} == {200}
+    assert [each["answer"]["events"] for each in again] == [each["answer"]["events"] for each in first]
+    assert [each["answer"]["position"] for each in first] == list(range(1, 1201))
+    assert await database.fetchval("SELECT count(*) FROM log.event") == 1200
+
+
+async def test_a_correlation_id_is_the_imports_unless_a_line_has_one(
+    client: Client, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    content = ndjson(register(1), {**register(2), "correlation_id": str(UUID(int=9))})
+    await client.http.post("/v1/commands/bulk", content=content, headers={"X-Correlation-Id": str(UUID(int=8))})
+    rows = await database.fetch("SELECT correlation_id FROM log.event ORDER BY position")
+    assert [row[0] for row in rows] == [UUID(int=8), UUID(int=9)]
+
+
+async def test_nothing_comes_of_nothing(client: Client) -> None:
+    assert await client.bulk(b"") == await client.bulk(b"\n\n") == []
+
+
+class FailingLog:
+    """Executes some chunks, then loses the log."""
+
+    def __init__(self, chunks: int) -> None:
+        self.left, self.calls = chunks, 0
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        self.calls += 1
+        if not self.left:
+            raise LogUnavailable("gone")
+        self.left -= 1
+        return [Appended(each.command_id, 1, (), NOW) for each in envelopes]
+
+
+async def test_when_the_log_is_lost_the_rest_is_reported(database_url: str) -> None:
+    """Given a log that goes away in the second chunk, then the first is reported as written, all after it as 503 with
+    their command ids, and the log is not asked again."""
+    app = create_app(settings(database_url, bulk_chunk=10), clock=FixedClock())
+    log = FailingLog(chunks=1)
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        app.state.gate.open(log)
+        outcomes = await client.bulk(ndjson(*(register(number) for number in range(1, 36))))
+    assert [each["status"] for each in outcomes] == [200] * 10 + [503] * 25
+    assert {each["problem"]["code"] for each in outcomes[10:]} == {"log_unavailable"}
+    assert [each["problem"]["command_id"] for each in outcomes[10:]] == [str(UUID(int=n)) for n in range(11, 36)]
+    assert log.calls == 2
+
+
+class Bug:
+    """Breaks on one command."""
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        if any(each.command_id == UUID(int=3) for each in envelopes):
+            raise ZeroDivisionError
+        return [Appended(each.command_id, 1, (), NOW) for each in envelopes]
+
+
+async def test_what_nobody_foresaw_strikes_one_line(database_url: str) -> None:
+    """Given one command that brings an error to light, then its line is a 500 that tells nothing of the inside."""
+    app = create_app(settings(database_url), clock=FixedClock())
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        app.state.gate.open(Bug())
+        outcomes = await client.bulk(ndjson(*(register(number) for number in range(1, 6))))
+    assert [each["status"] for each in outcomes] == [200, 200, 500, 200, 200]
+    assert "ZeroDivision" not in json.dumps(outcomes)
+
+
+async def test_before_the_log_is_there_an_import_is_not_begun(database_url: str) -> None:
+    app = create_app(settings(database_url), clock=FixedClock())
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        app.state.gate.close()
+        problem(await client.http.post("/v1/commands/bulk", content=ndjson(register(1))), 503, "starting")
+
+
+async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
+    """Given a caller that reads nothing before it has sent everything, when the outcomes are more than any buffer
+    holds, then it can send everything all the same, and gets every outcome."""
+    gate, count = Gate(), 20_000
+    endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url))
+    gate.open(FailingLog(chunks=count))  # type: ignore[arg-type]  # accepts all of them
+    sent_all = asyncio.Event()
+    parts = [ndjson(*(register(number) for number in range(first, first + 500))) for first in range(1, count, 500)]
+    received: list[bytes] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0)
+        body = parts.pop(0) if parts else b""
+        if not parts:
+            sent_all.set()
+        return {"type": "http.request", "body": body, "more_body": bool(parts)}
+
+    async def send(sent: MutableMapping[str, Any]) -> None:
+        if sent["type"] == "http.response.body":
+            await sent_all.wait()
+            received.append(sent["body"])
+
+    await endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send)
+    outcomes = b"".join(received).splitlines()
+    assert len(b"".join(received)) > IN_MEMORY
+    assert [json.loads(outcome)["line"] for outcome in outcomes] == list(range(1, count + 1))
+
+
+async def test_a_caller_that_goes_away_keeps_what_was_written(database_url: str) -> None:
+    """Given a caller that breaks off within the third chunk, then two chunks were executed and the answer is not
+    ended as if it were complete."""
+    gate, log = Gate(), FailingLog(chunks=9)
+    endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url, bulk_chunk=10))
+    gate.open(log)  # type: ignore[arg-type]
+    messages: list[MutableMapping[str, Any]] = [
+        {"type": "http.request", "body": ndjson(*(register(n) for n in range(1, 26))), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    ends: list[bool] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    async def send(sent: MutableMapping[str, Any]) -> None:
+        ends.append(sent["type"] == "http.response.body" and not sent["more_body"])
+
+    with pytest.raises(ClientDisconnect):
+        await endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send)
+    assert log.calls == 2
+    assert not any(ends)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+async def test_lines_do_not_depend_on_how_they_come(size: int) -> None:
+    """Given a body in parts of any size, then its lines are the same; one that is too long costs no memory and
+    leaves its number."""
+    body = b"one\ntwo\n\n" + b"x" * 50 + b"\nfive\n" + b"y" * 11 + b"\nseven"
+
+    def parts() -> Sequence[MutableMapping[str, Any]]:
+        cut = [body[at : at + size] for at in range(0, len(body), size)]
+        return [
+            {"type": "http.request", "body": part, "more_body": number < len(cut)}
+            for number, part in enumerate(cut, start=1)
+        ]
+
+    waiting = list(parts())
+
+    async def receive() -> MutableMapping[str, Any]:
+        return waiting.pop(0)
+
+    assert [line async for line in lines(receive, longest=10)] == [
+        b"one", b"two", b"", None, b"five", None, b"seven",
+    ]  # fmt: skip
+
+
+async def test_a_spool_gives_back_what_it_was_given() -> None:
+    """Given a reader that comes late and one that keeps up, then both get all of it in order."""
+    written = [bytes([number % 256]) * 3000 for number in range(1000)]
+
+    async def collect(parts: AsyncIterator[bytes]) -> bytes:
+        return b"".join([part async for part in parts])
+
+    with Spool() as spool:
+        reading = asyncio.create_task(collect(spool.read()))
+        for number, part in enumerate(written):
+            spool.write(part)
+            if number % 400 == 0:
+                await asyncio.sleep(0)
+        spool.finish()
+        assert await reading == b"".join(written)

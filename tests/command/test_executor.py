@@ -1,0 +1,220 @@
+"""Load, fold, decide, append on real PostgreSQL: what is kept in memory may be stale, an answer never is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.command.executor import Executor
+from shared.command_envelope import CommandEnvelope
+from shared.database.pool import open_pool
+from shared.domain.catalogue import COMMANDS, DECIDERS
+from shared.domain.kernel import Refusal
+from shared.log import Append, Appended, KeyReused, Log, LogUnavailable, Outcome, WrongVersion
+from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER
+from tests.command.conftest import NOW, FixedClock
+
+VERDICT = {"field": "Geology", "verdict": "pursue"}
+
+
+def envelope(command: str, id: UUID, data: dict[str, Any], *, number: int, **others: Any) -> CommandEnvelope:
+    """A command whose id is made of `number`."""
+    body = COMMANDS[command].model_validate_json(json.dumps(data))
+    return CommandEnvelope(
+        command=command, tenant="acme", id=id, command_id=UUID(int=number), occurred_at=NOW, data=body, **others
+    )
+
+
+def register(number: int = 1, id: UUID = SEEKER) -> CommandEnvelope:
+    return envelope("seeker.register", id, REGISTER, number=number)
+
+
+def verdict(number: int, id: UUID = SEEKER, **others: Any) -> CommandEnvelope:
+    return envelope("seeker.record_verdict", id, VERDICT, number=number, **others)
+
+
+class Replicas:
+    """Executors on one log, each with a memory of its own."""
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        self.executors = [Executor(log, DECIDERS, FixedClock()) for log in logs]
+        self.log = logs[0]
+
+    async def history(self) -> list[str]:
+        return [event.type for event in await self.log.read(0, 1000)]
+
+
+@asynccontextmanager
+async def opened(database_url: str, replicas: int) -> AsyncIterator[list[Log]]:
+    pool = await open_pool(database_url)
+    try:
+        async with Log.open(pool, database_url) as first, Log.open(pool, database_url) as second:
+            yield [first, second][:replicas]
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+async def replicas(database_url: str) -> AsyncIterator[Replicas]:
+    async with opened(database_url, 2) as logs:
+        yield Replicas(logs)
+
+
+async def test_a_command_accepted_on_a_stale_state_is_decided_again(replicas: Replicas) -> None:
+    """Given a seeker that one replica remembers, when the other lets them leave, then the first refuses to go on, and
+    nothing is written."""
+    here, there = replicas.executors
+    await here.execute(register())
+    await there.execute(envelope("seeker.leave", SEEKER, {}, number=2))
+    with pytest.raises(Refusal, match="out_of_order"):
+        await here.execute(verdict(3))
+    assert await replicas.history() == ["seeker.registered", "seeker.left"]
+
+
+async def test_a_command_refused_on_a_stale_state_is_decided_again(replicas: Replicas) -> None:
+    """Given an interview that one replica remembers as planned, when the other has sent the request, then the first
+    accepts the answer to it."""
+    here, there = replicas.executors
+    await here.execute(register())
+    await here.execute(envelope("contact.add", ANA, ADD, number=2))
+    await here.execute(envelope("interview.plan", INTERVIEW, PLAN, number=3))
+    with pytest.raises(Refusal, match="out_of_order"):
+        await here.execute(envelope("interview.accept", INTERVIEW, {}, number=4))
+    await there.execute(envelope("interview.send_request", INTERVIEW, REQUEST, number=5))
+    assert (await here.execute(envelope("interview.accept", INTERVIEW, {}, number=6))).events
+
+
+async def test_replicas_that_meet_on_a_stream_both_get_through(replicas: Replicas) -> None:
+    """Given two replicas, when both write to one stream at the same time, then all is accepted, in dense versions."""
+    await replicas.executors[0].execute(register())
+    answers = await asyncio.gather(
+        *(replicas.executors[number % 2].execute(verdict(number)) for number in range(10, 50))
+    )
+    assert sorted(answer.events[0].version for answer in answers) == list(range(2, 42))
+
+
+async def test_two_copies_that_race_get_one_answer(replicas: Replicas) -> None:
+    """Given one command sent to two replicas at once, then it is written once, and both get the same answer."""
+    answers = await asyncio.gather(*(executor.execute(register()) for executor in replicas.executors))
+    assert sorted(answer.repeated for answer in answers) == [False, True]
+    assert answers[0].events == answers[1].events
+    assert await replicas.history() == ["seeker.registered"]
+
+
+async def test_two_copies_that_race_within_one_replica_get_one_answer(replicas: Replicas) -> None:
+    here = replicas.executors[0]
+    answers = await asyncio.gather(*(here.execute(register()) for _ in range(5)))
+    assert [answer.events for answer in answers] == [answers[0].events] * 5
+    assert [answer.repeated for answer in answers].count(False) == 1
+
+
+async def test_a_repeat_is_answered_though_it_would_be_refused_by_now(replicas: Replicas) -> None:
+    """Given a command whose time has passed, when it is repeated, then it gets its first answer, not a refusal; with
+    other content, or another expected version that held then, it is told so."""
+    here, there = replicas.executors
+    first = await here.execute(register())
+    await here.execute(envelope("seeker.leave", SEEKER, {}, number=2))
+    for executor in (here, there):
+        again = await executor.execute(register())
+        assert (again.repeated, again.events, again.recorded_at) == (True, first.events, first.recorded_at)
+    with pytest.raises(KeyReused):
+        await there.execute(envelope("seeker.register", SEEKER, {**REGISTER, "name": "Other"}, number=1))
+
+
+async def test_an_expected_version_is_judged_on_what_the_log_holds(replicas: Replicas) -> None:
+    """Given a replica that remembers version 1, when another has written version 2, then expecting 2 is right and
+    expecting 1 is not."""
+    here, there = replicas.executors
+    await here.execute(register())
+    await there.execute(verdict(2))
+    with pytest.raises(WrongVersion) as refused:
+        await here.execute(verdict(3, expected_version=1))
+    assert (refused.value.expected, refused.value.actual) == (1, 2)
+    assert (await here.execute(verdict(4, expected_version=2))).events[0].version == 3
+
+
+async def test_an_id_belongs_to_one_category(replicas: Replicas) -> None:
+    """Given a seeker's id, when a contact is to be created with it, then it is refused on any replica."""
+    await replicas.executors[0].execute(register())
+    for executor in replicas.executors:
+        with pytest.raises(Refusal, match="id_in_use"):
+            await executor.execute(envelope("contact.add", SEEKER, ADD, number=2))
+
+
+async def test_a_batch_is_judged_in_order(replicas: Replicas) -> None:
+    """Given commands that build on one another, some refused, some repeated, then each gets what it would have got
+    alone, in order, and the accepted ones follow one another in the log."""
+    here = replicas.executors[0]
+    earlier = await here.execute(register(1))
+    outcomes = await here.execute_all(
+        [
+            verdict(10, UUID(int=0xF)),  # too early: nobody is registered there yet
+            register(11, UUID(int=0xF)),
+            verdict(12, UUID(int=0xF)),
+            register(1),  # answered before
+            register(11, UUID(int=0xF)),  # a repeat within the batch
+            register(13, UUID(int=0xF)),  # exists by now
+            verdict(1),  # a key that was used for something else
+            verdict(14, UUID(int=0xF), expected_version=2),
+            verdict(15, UUID(int=0xF), expected_version=2),
+        ]
+    )
+    codes = [outcome.code if isinstance(outcome, Refusal) else type(outcome).__name__ for outcome in outcomes]
+    assert codes == [
+        "unknown_seeker", "Appended", "Appended", "Appended", "Appended", "already_exists", "KeyReused", "Appended",
+        "WrongVersion",
+    ]  # fmt: skip
+    registered, repeated_before, repeated_here = outcomes[1], outcomes[3], outcomes[4]
+    assert isinstance(registered, Appended)
+    assert isinstance(repeated_before, Appended)
+    assert isinstance(repeated_here, Appended)
+    assert (repeated_before.repeated, repeated_before.events) == (True, earlier.events)
+    assert (repeated_here.repeated, repeated_here.events) == (True, registered.events)
+    assert [event.position for event in await replicas.log.read(0, 100)] == [1, 2, 3, 4]
+
+
+class Interrupted:
+    """A log to which somebody else writes just before a batch is appended."""
+
+    def __init__(self, log: Log, interruption: Callable[[], Any]) -> None:
+        self._log, self._interruption = log, interruption
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
+        await self._interruption()
+        return await self._log.append_chain(appends)
+
+
+async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -> None:
+    """Given a batch decided on a seeker who leaves before it is appended, then what rests on their staying is
+    refused, and the rest is written."""
+    here, there = replicas.executors
+    await here.execute(register())
+    leave = envelope("seeker.leave", SEEKER, {}, number=2)
+    overtaken = Executor(Interrupted(replicas.log, lambda: there.execute(leave)), DECIDERS, FixedClock())
+    outcomes = await overtaken.execute_all([verdict(3), register(4, UUID(int=0xF)), verdict(5)])
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Refusal", "Appended", "Refusal"]
+    assert await replicas.history() == ["seeker.registered", "seeker.left", "seeker.registered"]
+
+
+async def test_a_log_out_of_reach_is_said_to_be(database_url: str) -> None:
+    """Given a database that can't be reached, when a command needs it, then `LogUnavailable` within its patience."""
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    pool = await open_pool(database_url)
+    async with Log.open(pool, nowhere, patience=0.2) as log:
+        executor = Executor(log, DECIDERS, FixedClock())
+        with pytest.raises(LogUnavailable):
+            await executor.execute(register())
+        await pool.close()
+        with pytest.raises(LogUnavailable):
+            await executor.execute(register(2, UUID(int=2)))
+        with pytest.raises(LogUnavailable):
+            await executor.execute_all([register(3, UUID(int=3))])

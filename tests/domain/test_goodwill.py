@@ -1,0 +1,212 @@
+"""Rule 4: the contact's time is protected across all seekers; rules 2 and 3: what a request says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.domain import contact, interview
+from shared.domain.advice import advise
+from shared.domain.kernel import Command, On
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    ASKED,
+    INTERVIEW,
+    OTHER_INTERVIEW,
+    OTHER_SEEKER,
+    PEOPLE,
+    PLANNED,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    WHOSE,
+    given,
+    on,
+)
+
+REQUEST = interview.SendRequest(channel="email", minutes=20, intent="I want to learn about your field.")
+ONE_A_MONTH = ADDED.model_copy(update={"capacity": 1})
+OF_ANOTHER = ASKED.model_copy(update={"seeker_id": OTHER_SEEKER, "interview_id": OTHER_INTERVIEW})
+FREED = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="cancelled")
+USED = contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="missed")
+CANCELLED = interview.Cancelled(**WHOSE, by="contact")
+
+
+def freed(why: str) -> On:
+    return on("contact", ANA, FREED.model_copy(update={"why": why}))
+
+
+def test_no_request_beyond_the_capacity() -> None:
+    """Given one place a month, when another seeker has it, then a request is refused; a month later it is not."""
+    full = given(REGISTERED, ONE_A_MONTH, OF_ANOTHER, PLANNED)
+    full.when(REQUEST).refused("contact_at_capacity", field="/contact_ids")
+    december = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+    full.when(REQUEST, at=december, now=december).then(
+        REQUESTED, on("contact", ANA, ASKED.model_copy(update={"month": "2026-12"}))
+    )
+
+
+def test_months_are_those_of_the_contact() -> None:
+    """Given a contact in Auckland, when it is the last evening of the month in UTC, then it counts for the next."""
+    far = ADDED.model_copy(update={"time_zone": "Pacific/Auckland"})
+    evening = datetime(2026, 11, 30, 22, 0, tzinfo=UTC)
+    given(REGISTERED, far, PLANNED).when(REQUEST, at=evening, now=evening).then(
+        REQUESTED, on("contact", ANA, ASKED.model_copy(update={"month": "2026-12"}))
+    )
+
+
+def test_a_place_given_back_is_free_again() -> None:
+    """Given one place a month, when it was given back, then the next one gets it; when it was used, nobody does."""
+    back = FREED.model_copy(update={"seeker_id": OTHER_SEEKER, "interview_id": OTHER_INTERVIEW})
+    given(REGISTERED, ONE_A_MONTH, OF_ANOTHER, back, PLANNED).when(REQUEST).then(REQUESTED, on("contact", ANA, ASKED))
+    used = USED.model_copy(update={"seeker_id": OTHER_SEEKER, "interview_id": OTHER_INTERVIEW})
+    given(REGISTERED, ONE_A_MONTH, OF_ANOTHER, used, PLANNED).when(REQUEST).refused("contact_at_capacity")
+
+
+def test_one_open_request_at_a_time() -> None:
+    """Given an open request, when the same seeker asks the same contact again, then it is refused."""
+    open_elsewhere = ASKED.model_copy(update={"interview_id": OTHER_INTERVIEW})
+    refusal = given(*PEOPLE, open_elsewhere, PLANNED).when(REQUEST).refused("request_already_open")
+    assert str(OTHER_INTERVIEW) in refusal.remedy
+
+
+def test_an_open_request_of_another_seeker_is_no_obstacle() -> None:
+    """Given another seeker's open request and no limit, when one asks, then it is sent."""
+    given(*PEOPLE, OF_ANOTHER, PLANNED).when(REQUEST).then(REQUESTED, on("contact", ANA, ASKED))
+
+
+def test_who_asked_not_to_be_contacted_is_left_in_peace() -> None:
+    """Given that wish, when a request or a follow-up is to be sent, then it is refused."""
+    wish = contact.AskedNotToBeContacted()
+    given(*PEOPLE, PLANNED, wish).when(REQUEST).refused("contact_asked_not_to_be_contacted")
+    follow_up = interview.FollowUp(channel="email")
+    given(*PEOPLE, PLANNED, REQUESTED, wish).when(follow_up).refused("contact_asked_not_to_be_contacted")
+
+
+def test_at_most_two_follow_ups() -> None:
+    """Given a silent request, when it is followed up a third time, then it is refused."""
+    follow_up = interview.FollowUp(channel="email")
+    first = interview.RequestFollowedUp(**WHOSE, channel="email", number=1)
+    second = first.model_copy(update={"number": 2})
+    given(*PEOPLE, PLANNED, REQUESTED).when(follow_up).then(first)
+    given(*PEOPLE, PLANNED, REQUESTED, first).when(follow_up).then(second)
+    given(*PEOPLE, PLANNED, REQUESTED, first, second).when(follow_up).refused("enough_follow_ups")
+
+
+CLOSING: list[tuple[Command, Any, str]] = [
+    (interview.Decline(), interview.Declined(**WHOSE), "declined"),
+    (interview.Lapse(), interview.Lapsed(**WHOSE), "lapsed"),
+    (interview.Cancel(by="seeker"), interview.Cancelled(**WHOSE, by="seeker"), "cancelled"),
+]
+
+
+@pytest.mark.parametrize(("command", "event", "why"), CLOSING)
+def test_what_comes_to_nothing_gives_the_place_back(command: Command, event: Any, why: str) -> None:
+    """Given an open request, when it comes to nothing, then the contact has the place back."""
+    given(*PEOPLE, ASKED, PLANNED, REQUESTED).when(command).then(event, freed(why))
+
+
+def test_a_plan_that_was_dropped_gives_nothing_back() -> None:
+    """Given a plan without a request, when it is cancelled, then there is no place to give back."""
+    cancelled = interview.Cancelled(**WHOSE, by="seeker")
+    given(*PEOPLE, PLANNED).when(interview.Cancel(by="seeker")).then(cancelled)
+
+
+def test_who_is_kept_waiting_has_given_the_time() -> None:
+    """Given an appointment, when the seeker misses it, then the place is used up; when the contact does, it is not."""
+    history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    history.when(interview.Miss(by="seeker")).then(interview.Missed(**WHOSE, by="seeker"), on("contact", ANA, USED))
+    history.when(interview.Miss(by="contact")).then(interview.Missed(**WHOSE, by="contact"))
+
+
+APPOINTMENT = {name: getattr(SCHEDULED, name) for name in ("starts_at", "time_zone", "minutes", "format", "place")}
+
+
+def test_a_new_time_takes_a_place_again() -> None:
+    """Given a cancelled appointment and no place left, then the contact may have a new time, the seeker not."""
+    history = given(
+        REGISTERED, ONE_A_MONTH, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, CANCELLED, FREED, OF_ANOTHER
+    )
+    own_wish = interview.Reschedule(**APPOINTMENT, asked_by="contact")
+    history.when(own_wish).then(
+        interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="contact"), on("contact", ANA, ASKED)
+    )
+    history.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).refused("contact_at_capacity")
+
+
+def test_a_late_yes_is_welcome() -> None:
+    """Given a request that lapsed, when the contact accepts after all, then a place is taken, whatever the limit."""
+    lapsed = [REQUESTED, interview.Lapsed(**WHOSE), FREED.model_copy(update={"why": "lapsed"}), OF_ANOTHER]
+    given(REGISTERED, ONE_A_MONTH, ASKED, PLANNED, *lapsed).when(interview.Accept()).then(
+        ACCEPTED, on("contact", ANA, ASKED)
+    )
+
+
+@pytest.mark.parametrize("minutes", [14, 61])
+def test_length_asked_for_is_15_to_60_minutes(minutes: int) -> None:
+    """Given a request of another length, then it is invalid (rule 2)."""
+    with pytest.raises(ValidationError, match="minutes"):
+        interview.SendRequest(channel="email", minutes=minutes, intent="Learn")
+
+
+def test_intent_must_be_stated() -> None:
+    """Given a request without intent, or a blank one, then it is invalid (rule 2)."""
+    with pytest.raises(ValidationError, match="intent"):
+        interview.SendRequest.model_validate({"channel": "email", "minutes": 20})
+    with pytest.raises(ValidationError, match="intent"):
+        interview.SendRequest(channel="email", minutes=20, intent="  ")
+
+
+RUDE = [
+    (interview.SendRequest(channel="email", minutes=20, intent="Can you hire me?"), "asks_for_job", "/intent"),
+    (
+        interview.SendRequest(channel="email", minutes=20, intent="Learn", message="Hello. How much do you earn?"),
+        "asks_own_pay",
+        "/message",
+    ),
+    (
+        interview.SetObjectives(objectives=("Learn about the field", "Would you hire me?")),
+        "asks_for_job",
+        "/objectives/1",
+    ),
+    (
+        interview.ChooseQuestions.model_validate(
+            {"questions": [{"text": "How did you get this job?"}], "reserve": [{"text": "What is your salary?"}]}
+        ),
+        "asks_own_pay",
+        "/reserve/0/text",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "field"), RUDE)
+def test_it_is_not_a_job_interview(command: Command, code: str, field: str) -> None:
+    """Given a text that asks for a job or the contact's pay, then it is refused with a better way to ask (rule 3)."""
+    refusal = given(*PEOPLE, PLANNED).when(command).refused(code, field=field)
+    assert "The words:" in refusal.detail
+
+
+POLITE = [
+    (REQUEST.model_copy(update={"personalised_by": "Your talk"}), []),
+    (REQUEST.model_copy(update={"minutes": 45, "personalised_by": "Your talk"}), ["longer_than_usual"]),
+    (REQUEST.model_copy(update={"minutes": 15, "personalised_by": "Your talk"}), ["shorter_than_usual"]),
+    (REQUEST, ["not_personalised"]),
+    (
+        interview.ChooseQuestions.model_validate({"questions": [{"text": "How did you get this job?"}]}),
+        ["too_few", "no_closing_question"],
+    ),
+    (interview.FollowUp(channel="email", message="¿Tendría usted veinte minutos para hablar conmigo?"), ["not_judged"]),
+    (interview.Accept(), []),
+]
+
+
+@pytest.mark.parametrize(("command", "codes"), POLITE)
+def test_advice_is_no_refusal(command: Command, codes: list[str]) -> None:
+    """Given what is allowed and yet better done otherwise, then advice comes with it."""
+    assert [each.code for each in advise(command)] == codes

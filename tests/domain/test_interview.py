@@ -1,0 +1,315 @@
+"""The interview's lifecycle: rule 1, the order of things, and what each step records."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.domain import contact, interview, lead, programme
+from shared.domain.interview.decider import DECIDER
+from shared.domain.kernel import Command, Event, On
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    ASKED,
+    BEN,
+    COACH,
+    HELD,
+    INTERVIEW,
+    LEAD,
+    NOW,
+    OTHER_SEEKER,
+    PEOPLE,
+    PLANNED,
+    PROGRAMME,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    STARTS_AT,
+    WHOSE,
+    given,
+    on,
+)
+
+THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
+PLAN = interview.Plan(**WHOSE, purpose="field", about="Marketing")
+BY_EMAIL = interview.Accepted(**WHOSE, format="email")
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", why="ill")
+TWO = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+SCHEDULE = interview.Schedule(
+    starts_at=STARTS_AT, time_zone="Europe/Lisbon", minutes=30, format="coffee", place="Café Nobre"
+)
+
+
+def reschedule(**changes: object) -> interview.Reschedule:
+    appointment = {name: getattr(SCHEDULED, name) for name in ("starts_at", "time_zone", "minutes", "format", "place")}
+    return interview.Reschedule(**appointment | changes)
+
+
+def test_planned_with_people_who_are_known() -> None:
+    """Given a seeker and a contact, when an interview is planned, then it is."""
+    given(*PEOPLE).when(PLAN).then(PLANNED)
+
+
+@pytest.mark.parametrize(
+    ("known", "code"),
+    [
+        ([ADDED], "unknown_seeker"),
+        ([REGISTERED], "unknown_contact"),
+        ([*PEOPLE, contact.Forgotten()], "contact_forgotten"),
+        ([*PEOPLE, contact.AskedNotToBeContacted()], "contact_asked_not_to_be_contacted"),
+        ([*PEOPLE, PLANNED], "already_exists"),
+    ],
+)
+def test_not_planned_with(known: list[Event], code: str) -> None:
+    """Given that somebody is missing or gone, when an interview is planned, then it is refused."""
+    given(*known).when(PLAN).refused(code)
+
+
+def test_plan_names_each_contact_once() -> None:
+    """Given a contact, when an interview with them twice is planned, then it is refused."""
+    twice = PLAN.model_copy(update={"contact_ids": (ANA, ANA)})
+    given(*PEOPLE).when(twice).refused("named_twice", field="/contact_ids")
+
+
+def test_plan_from_a_lead_and_in_a_programme() -> None:
+    """Given a lead and a programme, when an interview is planned from them, then they must be the seeker's own."""
+    gave = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="referral", what="Talk to Ben")
+    created = programme.Created(title="Spring")
+    enrolled = programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=COACH)
+    links = {"lead_id": LEAD, "programme_id": PROGRAMME}
+    plan = PLAN.model_copy(update=links)
+    given(*PEOPLE, gave, created, enrolled).when(plan).then(PLANNED.model_copy(update=links))
+    given(*PEOPLE, created, enrolled).when(plan).refused("unknown_lead", field="/lead_id")
+    given(*PEOPLE, gave).when(plan).refused("unknown_programme", field="/programme_id")
+    given(*PEOPLE, gave, created).when(plan).refused("not_a_participant", field="/programme_id")
+    foreign = gave.model_copy(update={"seeker_id": OTHER_SEEKER})
+    given(*PEOPLE, foreign, created, enrolled).when(plan).refused("not_of_this_seeker", field="/lead_id")
+
+
+REQUEST = interview.SendRequest(channel="email", minutes=20, intent="I want to learn about your field.")
+
+
+def test_request_takes_a_place_of_the_contact() -> None:
+    """Given a plan, when the request is sent, then the contact's stream tells so in the same breath."""
+    given(*PEOPLE, PLANNED).when(REQUEST).then(REQUESTED, on("contact", ANA, ASKED))
+
+
+TOO_EARLY = [
+    ([], interview.SendRequest(channel="email", minutes=20, intent="Learn"), "unknown_interview"),
+    ([PLANNED], interview.FollowUp(channel="email"), "out_of_order"),
+    ([PLANNED], interview.Accept(), "out_of_order"),
+    ([PLANNED, REQUESTED], SCHEDULE, "out_of_order"),
+    ([PLANNED, REQUESTED], interview.Hold(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED], interview.Hold(), "held_before_scheduled"),
+    ([PLANNED, REQUESTED, ACCEPTED], interview.Start(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED], interview.Confirm(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED], reschedule(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], interview.Thank(how="email"), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], interview.TakeNotes(points=("A point",)), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], interview.RecordReflection(learned="Much", clicked=4), "out_of_order"),
+    ([PLANNED], interview.Prepare(), "out_of_order"),
+]
+
+
+@pytest.mark.parametrize(("history", "command", "code"), TOO_EARLY)
+def test_too_early(history: list[Event], command: Command, code: str) -> None:
+    """Given that what must come first has not happened, when a command comes, then it is refused (rule 1)."""
+    given(*PEOPLE, *history).when(command).refused(code)
+
+
+ONCE = [
+    ([PLANNED, REQUESTED], REQUEST, "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED], interview.Accept(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], SCHEDULE, "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], reschedule(), "nothing_changes"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Confirmed(**WHOSE)], interview.Confirm(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, interview.Prepared(**WHOSE)], interview.Prepare(), "already_done"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD], interview.Hold(minutes=30), "out_of_order"),
+    (
+        [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED],
+        interview.Thank(how="handwritten_note"),
+        "already_done",
+    ),
+]
+
+
+@pytest.mark.parametrize(("history", "command", "code"), ONCE)
+def test_twice(history: list[Event], command: Command, code: str) -> None:
+    """Given that it has happened, when the command comes again, then it is refused (rule 1)."""
+    given(*PEOPLE, *history).when(command).refused(code)
+
+
+def test_email_interview_has_no_start_time() -> None:
+    """Given an e-mail interview that was accepted, when it is held, then no time was needed."""
+    held = interview.Held(**WHOSE, format="email")
+    given(*PEOPLE, PLANNED, REQUESTED, BY_EMAIL).when(interview.Hold()).then(held)
+
+
+def test_email_can_be_settled_when_it_was_held() -> None:
+    """Given an accepted request, when it is recorded as held by e-mail, then that is how it was."""
+    held = interview.Held(**WHOSE, format="email")
+    given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED).when(interview.Hold(format="email")).then(held)
+
+
+def test_email_interview_not_held_before_acceptance() -> None:
+    """Given an e-mail request without an answer, when it is held, then it is refused."""
+    planned = PLANNED.model_copy(update={"format": "email"})
+    given(*PEOPLE, planned, REQUESTED).when(interview.Hold()).refused("out_of_order")
+
+
+@pytest.mark.parametrize(("minutes", "overran"), [(30, False), (31, True), (None, False)])
+def test_held_tells_whether_it_overran(minutes: int | None, overran: bool) -> None:
+    """Given a talk of 30 minutes, when it took longer, then it overran."""
+    history = [*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED]
+    held = interview.Held(**WHOSE, format="coffee", minutes=minutes, overran=overran)
+    used = contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="held", minutes=minutes)
+    given(*history).when(interview.Hold(minutes=minutes)).then(held, on("contact", ANA, used))
+
+
+def test_written_up_a_week_later() -> None:
+    """Given last week's appointment, when it is recorded today with the time it happened, then it is held (rule 6)."""
+    earlier = SCHEDULED.model_copy(update={"starts_at": STARTS_AT - timedelta(days=7)})
+    ended = STARTS_AT - timedelta(days=7) + timedelta(minutes=30)
+    given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, earlier).when(interview.Hold(minutes=30), at=ended).then(HELD)
+
+
+def test_held_somewhat_early_but_not_days() -> None:
+    """Given an appointment, when the talk was on the eve, then it is held; two days before, it is refused."""
+    history = given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    history.when(interview.Hold(minutes=30), at=STARTS_AT - timedelta(hours=20)).then(HELD)
+    history.when(interview.Hold(minutes=30), at=STARTS_AT - timedelta(days=2)).refused("before_it_began")
+
+
+def test_nobody_misses_what_has_not_begun() -> None:
+    """Given an appointment, when it is said to be missed before its time, then it is refused."""
+    history = given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    history.when(interview.Miss(by="contact"), at=STARTS_AT - timedelta(minutes=1)).refused("before_it_began")
+    history.when(interview.Miss(by="contact")).then(interview.Missed(**WHOSE, by="contact"))
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"), [(timedelta(minutes=5), None), (timedelta(minutes=5, seconds=1), "in_the_future")]
+)
+def test_nothing_has_happened_in_the_future(ahead: timedelta, code: str | None) -> None:
+    """Given clocks that differ by minutes, when something happened later than that, then it is refused (rule 6)."""
+    outcome = given(*PEOPLE).when(PLAN, at=NOW + ahead)
+    if code:
+        outcome.refused(code, field="/occurred_at")
+    else:
+        outcome.then(PLANNED)
+
+
+def test_nothing_happened_before_1900() -> None:
+    """Given a slip of the pen, when something happened in 1826, then it is refused."""
+    given(*PEOPLE).when(PLAN, at=NOW.replace(year=1826)).refused("too_long_ago", field="/occurred_at")
+
+
+BOTH: list[Event | On] = [
+    REGISTERED,
+    ADDED,
+    on("contact", BEN, ADDED),
+    interview.Planned(**TWO, purpose="company", about="Northwind"),
+]
+HELD_WITH_BOTH: list[Event | On] = [
+    *BOTH,
+    interview.RequestSent(**TWO, channel="email", minutes=20, intent="Learn"),
+    interview.Accepted(**TWO, format="email"),
+    interview.Held(**TWO, format="email"),
+]
+
+
+def thanked(*ids: UUID, complete: bool) -> interview.Thanked:
+    return interview.Thanked(**TWO, how="handwritten_note", thanked_ids=ids, complete=complete)
+
+
+def test_every_contact_is_owed_thanks() -> None:
+    """Given two contacts, when both are thanked at once or one after the other, then it is complete at the end."""
+    thank = interview.Thank(how="handwritten_note")
+    given(*HELD_WITH_BOTH).when(thank).then(thanked(ANA, BEN, complete=True))
+    only_ben = thank.model_copy(update={"contact_ids": (BEN,)})
+    given(*HELD_WITH_BOTH).when(only_ben).then(thanked(BEN, complete=False))
+    half = given(*HELD_WITH_BOTH, thanked(BEN, complete=False))
+    half.when(thank).then(thanked(ANA, complete=True))
+    half.when(only_ben).refused("already_done")
+    stranger = thank.model_copy(update={"contact_ids": (OTHER_SEEKER,)})
+    half.when(stranger).refused("not_a_contact_of_this_interview", field="/contact_ids")
+
+
+def test_empty_notes_and_research_are_refused() -> None:
+    """Given a talk, when a recording has nothing in it, then it is refused."""
+    given(*HELD_WITH_BOTH).when(interview.TakeNotes()).refused("nothing_changes")
+    given(*PEOPLE, PLANNED).when(interview.RecordResearch()).refused("nothing_changes")
+
+
+def test_notes_are_typed() -> None:
+    """Given a talk, when notes are taken, then advice tells what it is about, and resources can be followed."""
+    notes = {
+        "points": ("Start small",),
+        "advice": ({"about": "skills", "text": "Learn to edit video"},),
+        "resources": ({"kind": "blog", "title": "Plain Copy", "url": "https://example.org/plain"},),
+    }
+    command = interview.TakeNotes.model_validate(notes)
+    given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD).when(command).then(
+        interview.NotesTaken.model_validate(notes | WHOSE)
+    )
+
+
+RESCHEDULED = interview.Rescheduled(
+    **WHOSE,
+    starts_at=STARTS_AT + timedelta(days=2),
+    time_zone="Europe/Lisbon",
+    minutes=30,
+    format="coffee",
+    place="Café Nobre",
+)
+
+
+def test_rescheduled_must_be_confirmed_again() -> None:
+    """Given a confirmed appointment, when it is moved, then it may be confirmed again."""
+    confirmed = [*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Confirmed(**WHOSE)]
+    given(*confirmed).when(reschedule(starts_at=RESCHEDULED.starts_at)).then(RESCHEDULED)
+    given(*confirmed, RESCHEDULED).when(interview.Confirm()).then(interview.Confirmed(**WHOSE))
+
+
+def test_no_new_time_for_what_was_never_agreed() -> None:
+    """Given a request that was withdrawn, when a new time is recorded, then it is refused."""
+    withdrawn = given(*PEOPLE, PLANNED, REQUESTED, CANCELLED)
+    withdrawn.when(reschedule()).refused("never_accepted")
+    offer = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})
+    withdrawn.when(offer).refused("never_accepted")
+    given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, CANCELLED).when(reschedule()).refused("never_scheduled")
+
+
+NEXT = [
+    ([PLANNED], "send_request"),
+    ([PLANNED, REQUESTED], "follow_up"),
+    ([PLANNED, REQUESTED, interview.RequestFollowedUp(**WHOSE, channel="email", number=2)], "let_it_rest"),
+    ([PLANNED, REQUESTED, ACCEPTED], "agree_time"),
+    ([PLANNED, REQUESTED, BY_EMAIL], "prepare"),
+    ([PLANNED, REQUESTED, BY_EMAIL, interview.Prepared(**WHOSE)], "send_questions"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], "prepare"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Prepared(**WHOSE)], "confirm"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, CANCELLED], "offer_new_time"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Cancelled(**WHOSE, by="seeker")], "apologise"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Missed(**WHOSE, by="seeker")], "apologise"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Missed(**WHOSE, by="contact")], "offer_new_time"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD], "thank"),
+    (
+        [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED],
+        "reflect",
+    ),
+    ([PLANNED, REQUESTED, interview.Declined(**WHOSE)], "let_it_rest"),
+]
+
+
+@pytest.mark.parametrize(("history", "move"), NEXT)
+def test_next_polite_move(history: list[Event], move: str) -> None:
+    """Given how it stands, then the next move offered is the polite one (rule 5)."""
+    state = DECIDER.fold(history)
+    assert state is not None
+    assert interview.next_move(state) == move

@@ -1,0 +1,146 @@
+"""Leads: what a conversation gave to act on, and reporting back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.domain import interview, lead, relationship
+from shared.domain.identity import relationship_id
+from shared.domain.kernel import Command, Event
+from tests.domain.scenario import (
+    ADDED,
+    ANA,
+    BEN,
+    CLEO,
+    HELD,
+    INTERVIEW,
+    LEAD,
+    OTHER_SEEKER,
+    PEOPLE,
+    PLANNED,
+    SEEKER,
+    WHOSE,
+    given,
+    on,
+)
+
+GIVEN: dict[str, Any] = {"seeker_id": SEEKER, "contact_id": ANA, "kind": "promised_introduction"}
+RECORD = lead.Record(**GIVEN, what="Will introduce me to Cleo", interview_id=INTERVIEW, person="Cleo")
+RECORDED = lead.Recorded(**GIVEN, what="Will introduce me to Cleo", interview_id=INTERVIEW, person="Cleo")
+FOLLOWED: dict[str, Any] = {**GIVEN, "interview_id": INTERVIEW}
+ACTED = lead.ActedOn(**FOLLOWED)
+NOTHING = lead.CameToNothing(**FOLLOWED)
+REPORTED = lead.ReportedBack(**FOLLOWED)
+KEPT = lead.ComeToSomething(new_contact_id=CLEO)
+CAME = lead.CameToSomething(**FOLLOWED, new_contact_id=CLEO)
+CLEO_KNOWN = on("contact", CLEO, ADDED)
+
+
+def test_recorded_from_an_interview() -> None:
+    """Given a talk with Ana, when a lead from it is recorded, then it is."""
+    given(*PEOPLE, PLANNED, HELD).when(RECORD).then(RECORDED)
+
+
+def test_recorded_from_a_touchpoint() -> None:
+    """Given no interview, when a resource is recorded, then it is."""
+    blog = {"kind": "resource", "what": "Read it", "resource": {"kind": "blog", "title": "Plain Copy"}}
+    command = lead.Record.model_validate(GIVEN | blog)
+    given(*PEOPLE).when(command).then(lead.Recorded.model_validate(GIVEN | blog))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"interview_id": LEAD}, "unknown_interview"),
+        ({"contact_id": BEN}, "not_a_contact_of_this_interview"),
+        ({"seeker_id": OTHER_SEEKER}, "unknown_seeker"),
+        ({"kind": "advice"}, "not_for_this_kind"),
+    ],
+)
+def test_not_recorded(change: dict[str, Any], code: str) -> None:
+    """Given a talk with Ana, when a lead names what does not go with it, then it is refused."""
+    given(*PEOPLE, on("contact", BEN, ADDED), PLANNED).when(RECORD.model_copy(update=change)).refused(code)
+
+
+def test_not_from_the_interview_of_another() -> None:
+    """Given another seeker's interview, when a lead from it is recorded, then it is refused."""
+    of_another = PLANNED.model_copy(update={"seeker_id": OTHER_SEEKER})
+    given(*PEOPLE, of_another).when(RECORD).refused("not_of_this_seeker", field="/interview_id")
+
+
+def test_a_kept_promise_makes_an_edge() -> None:
+    """Given that Ben led to Ana, when her promise leads to Cleo, then both are the chain to Cleo."""
+    ana = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN, introduced_by=(BEN,))
+    made = relationship.IntroductionMade(
+        seeker_id=SEEKER, contact_id=CLEO, connector_id=ANA, introduced_by=(ANA, BEN), lead_id=LEAD
+    )
+    tie = relationship_id(SEEKER, CLEO)
+    given(*PEOPLE, CLEO_KNOWN, ana, RECORDED).when(KEPT).then(CAME, on("relationship", tie, made))
+
+
+def test_an_introduction_is_recorded_once() -> None:
+    """Given that the introduction to Cleo is recorded, when the lead comes to it, then it is not recorded again."""
+    made = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=CLEO, connector_id=BEN, introduced_by=(BEN,))
+    given(*PEOPLE, CLEO_KNOWN, made, RECORDED).when(KEPT).then(CAME)
+
+
+def test_gratitude_goes_up_the_chain() -> None:
+    """Given that Ben led to Ana and she to Cleo, when Cleo was talked to, then both are owed thanks, nearest first."""
+    made = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=CLEO, connector_id=ANA, introduced_by=(ANA, BEN))
+    with_cleo = {"seeker_id": SEEKER, "contact_ids": (CLEO,)}
+    history = [PLANNED.model_copy(update=with_cleo), interview.Accepted(**WHOSE | with_cleo, format="email")]
+    held = interview.Held(**WHOSE | with_cleo, format="email", introduced_by=(ANA, BEN))
+    given(*PEOPLE, CLEO_KNOWN, made, *history).when(interview.Hold()).then(held)
+
+
+def test_new_contact_must_be_known_and_another() -> None:
+    """Given a promise, when it led to nobody we know, or to the one who made it, then it is refused."""
+    given(*PEOPLE, RECORDED).when(KEPT).refused("unknown_contact", field="/new_contact_id")
+    given(*PEOPLE, RECORDED).when(lead.ComeToSomething(new_contact_id=ANA)).refused("own_introducer")
+
+
+@pytest.mark.parametrize(
+    ("history", "command", "code"),
+    [
+        ([], lead.ActOn(), "unknown_lead"),
+        ([RECORDED], lead.ReportBack(), "out_of_order"),
+        ([RECORDED, ACTED], lead.ActOn(), "out_of_order"),
+        ([RECORDED, ACTED, NOTHING], lead.ComeToSomething(), "out_of_order"),
+        ([RECORDED, ACTED, NOTHING, REPORTED], lead.ComeToNothing(), "already_done"),
+        ([RECORDED, ACTED, NOTHING, REPORTED], lead.ReportBack(), "out_of_order"),
+        ([RECORDED, ACTED, NOTHING], lead.Drop(), "out_of_order"),
+        ([RECORDED, lead.Dropped(**FOLLOWED)], lead.ActOn(), "out_of_order"),
+        ([RECORDED], RECORD, "already_exists"),
+    ],
+)
+def test_too_early_or_twice(history: list[Event], command: Command, code: str) -> None:
+    """Given how it stands, when a command comes too early or twice, then it is refused (rule 1)."""
+    given(*PEOPLE, PLANNED, *history).when(command).refused(code)
+
+
+def test_reported_early_and_again() -> None:
+    """Given that acting was reported, when something comes of it later, then that can be reported too."""
+    given(*PEOPLE, RECORDED, ACTED).when(lead.ReportBack()).then(REPORTED)
+    given(*PEOPLE, RECORDED, ACTED, REPORTED).when(lead.ComeToNothing()).then(NOTHING)
+    given(*PEOPLE, RECORDED, ACTED, REPORTED, NOTHING).when(lead.ReportBack()).then(REPORTED)
+
+
+@pytest.mark.parametrize(
+    ("history", "move"),
+    [
+        ([RECORDED], "await_promise"),
+        ([RECORDED.model_copy(update={"kind": "job_opening"})], "act"),
+        ([RECORDED, ACTED], "record_result"),
+        ([RECORDED, ACTED, REPORTED], "record_result"),
+        ([RECORDED, NOTHING], "report_back"),
+        ([RECORDED, NOTHING, REPORTED], None),
+        ([RECORDED, lead.Dropped(**FOLLOWED)], None),
+    ],
+)
+def test_next_move(history: list[Event], move: str | None) -> None:
+    """Given how a lead stands, then that is the next move."""
+    state = lead.DECIDER.fold(history)
+    assert state is not None
+    assert lead.next_move(state) == move

@@ -1,0 +1,141 @@
+"""Settings from the environment, and what log lines look like."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+import structlog
+from pydantic import ValidationError
+
+from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of, current_correlation
+from shared.operations.logging import configure_logging
+from shared.operations.settings import CommandSettings, ProjectorSettings, Settings, documented
+
+ID = UUID("0af76519-16cd-43dd-8448-eb211c80319c")
+
+
+@pytest.mark.parametrize("kind", [CommandSettings, ProjectorSettings])
+def test_every_setting_is_described(kind: type[Settings]) -> None:
+    """Given each setting, then it has a variable, a default and a sentence on what it means."""
+    for setting in documented(kind):
+        assert setting.variable.startswith("KITHLOG_")
+        assert setting.description.endswith("."), setting
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KITHLOG_DATABASE_URL", "postgresql://db/x")
+    monkeypatch.setenv("KITHLOG_RELAY", "off")
+    settings = CommandSettings()
+    assert (settings.database_url, settings.relay) == ("postgresql://db/x", False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("KITHLOG_DATABASE_URL", "mysql://db:secret@x"), ("KITHLOG_BODY_LIMIT", "0"), ("KITHLOG_LOG_LEVEL", "loud")],
+)
+def test_a_wrong_setting_is_refused_without_telling_secrets(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Given a wrong value, then the service does not start; the message names the setting and holds no password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError) as refused:
+        CommandSettings()
+    assert variable.removeprefix("KITHLOG_").lower() in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_passwords_are_not_shown() -> None:
+    settings = CommandSettings(database_url="postgresql://app:secret@db/x", amqp_url="amqp://app:secret@mq/")
+    assert "secret" not in repr(settings)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is written to the log as JSON; logging is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    configure_logging("info", "auto", stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+def lines(log: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_a_line_is_an_object_with_the_correlation_id(log: io.StringIO) -> None:
+    """Given no terminal, then each line is JSON, whoever wrote it, and carries the correlation id."""
+    with correlated(ID):
+        structlog.get_logger("kithlog").info("something", position=7)
+        logging.getLogger("uvicorn.error").warning("theirs %s", 1)
+        structlog.get_logger("kithlog").debug("unheard")
+    ours, theirs = lines(log)
+    assert (ours["event"], ours["position"], ours["level"], ours["correlation_id"]) == (
+        "something", 7, "info", str(ID),
+    )  # fmt: skip
+    assert (theirs["event"], theirs["logger"], theirs["level"], theirs["correlation_id"]) == (
+        "theirs 1", "uvicorn.error", "warning", str(ID),
+    )  # fmt: skip
+    assert "timestamp" in ours
+    assert "timestamp" in theirs
+
+
+def test_a_traceback_tells_no_values(log: io.StringIO) -> None:
+    """Given an error whose frames hold personal data, then the line has the frames, and not the data."""
+
+    def fails(name: str) -> None:
+        raise ValueError("wrong")
+
+    for logger in (structlog.get_logger("kithlog"), logging.getLogger("aio_pika")):
+        try:
+            fails("Mona Quist")
+        except ValueError:
+            logger.error("failed", exc_info=True)
+    for line in lines(log):
+        assert "Mona" not in json.dumps(line)
+        assert "fails" in json.dumps(line["exception"])
+
+
+def test_a_terminal_gets_text() -> None:
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    configure_logging("info", "auto", stream)
+    structlog.get_logger("kithlog").info("something", position=7)
+    structlog.reset_defaults()
+    assert "something" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ([(b"x-correlation-id", str(ID).encode())], ID),
+        ([(b"traceparent", f"00-{ID.hex}-b7ad6b7169203331-01".encode())], ID),
+        ([(b"traceparent", b"00-" + b"1" * 32 + b"-b7ad6b7169203331-01"), (b"x-correlation-id", ID.hex.encode())], ID),
+        ([(b"traceparent", b"00-" + b"0" * 32 + b"-b7ad6b7169203331-01")], None),
+        ([(b"traceparent", b"garbage")], None),
+        ([], None),
+    ],
+)
+def test_the_correlation_id_is_taken_or_made(headers: list[tuple[bytes, bytes]], wanted: UUID | None) -> None:
+    found = correlation_of(headers)
+    assert found == wanted if wanted else found not in {ID, UUID(int=0)}
+
+
+def test_an_unreadable_correlation_id_is_an_error() -> None:
+    with pytest.raises(MalformedCorrelationId):
+        correlation_of([(b"x-correlation-id", b"\xff\x00")])
+
+
+def test_the_correlation_id_holds_within_its_block() -> None:
+    with correlated(ID):
+        assert current_correlation() == ID
+    assert current_correlation() is None

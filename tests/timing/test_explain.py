@@ -1,0 +1,110 @@
+"""Why was I reminded, why was I not, and when will I be?"""
+
+from __future__ import annotations
+
+from shared.domain import contact, notification, relationship, seeker
+from shared.timing.explain import Explanation, explain
+from shared.timing.settling import Fire
+from tests.timing.story import CONTACT, INTERVIEW, RELATIONSHIP, SEEKER, Story, at
+
+
+def _told(story: Story, policy: str) -> dict[str, Explanation]:
+    found = explain(story.subjects[INTERVIEW], story.recipients.get(SEEKER), story.policies)
+    return {one.stage: one for one in found if one.policy == policy}
+
+
+def test_why_it_will_be() -> None:
+    """Given a held conversation, then each stage is explained: by what, when, and what stands against it."""
+    story = Story()
+    held = story.holds("2026-05-05T20:30+02:00")
+    told = _told(story, "thank_you")
+    assert set(told) == {"due", "overdue", "last_call", "coach"}
+    due = told["due"]
+    assert (due.status, due.because, due.due_at) == ("pending", "interview.held", at("2026-05-06T08:00+02:00"))
+    assert due.moved_by == ("quiet_hours",)
+    assert due.armed_by is not None
+    assert due.armed_by.event_id == held.event_id
+    assert due.notification_id == story.timer("thank_you").id
+    assert due.would_disarm == ("interview.thanked",)
+    assert told["coach"].will_be == "no_coach"
+    story.prefers("2026-05-05T21:00+02:00", muted=["thank_you"])
+    assert {one.will_be for one in _told(story, "thank_you").values()} == {"muted"}
+
+
+def test_why_it_was_and_was_not() -> None:
+    """Given one stage fired and one expired, then they say so, and the rest is pending."""
+    story = Story()
+    story.enrols("2026-05-01T10:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    first, second = story.timer("thank_you"), story.timer("thank_you", "overdue")
+    assert isinstance(story.settle(first, first.due_at), Fire)
+    story.settle(second, second.expires_at)
+    told = _told(story, "thank_you")
+    assert {stage: one.status for stage, one in told.items()} == {
+        "due": "fired",
+        "overdue": "not_fired",
+        "last_call": "pending",
+        "coach": "pending",
+    }
+
+
+def test_why_not_any_more() -> None:
+    """Given thanks, then the policy says which event ended it; one that was never armed says what would arm it."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    thanked = story.thanks("2026-05-05T11:00+02:00")
+    (ended,) = _told(story, "thank_you").values()
+    assert (ended.status, ended.because, ended.reason) == ("ended", "interview.thanked", "withdrawn")
+    assert ended.cause is not None
+    assert ended.cause.position == thanked.position
+    (never,) = _told(story, "preparation").values()
+    assert never.status == "never_armed"
+    assert never.would_arm == ("interview.scheduled", "interview.rescheduled")
+
+
+def test_why_silent() -> None:
+    """Given a round that stands still, then each stage says why."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-05T10:10+02:00")
+    # What was pending has ended by now, each with its own event.
+    assert {one.status for one in _told(story, "thank_you").values()} == {"not_fired"}
+    tie = Story("Asia/Tokyo")
+    tie.thanks("2026-05-01T10:00+09:00")
+    tie.between(relationship.Paused, "2026-05-02T10:00+09:00")
+    tie.touches("2026-05-03T10:00+09:00")
+    told = explain(tie.subjects[RELATIONSHIP], tie.recipients[SEEKER], tie.policies)
+    assert {(one.status, one.because) for one in told if one.policy == "keep_in_touch"} == {("silent", "paused")}
+
+
+def test_connected_before() -> None:
+    story = Story()
+    story.between(relationship.Connected, "2026-05-01T10:00+02:00")
+    told = explain(story.subjects[RELATIONSHIP], story.recipients[SEEKER], story.policies)
+    (connect,) = [one for one in told if one.policy == "connect"]
+    assert (connect.status, connect.because) == ("ended", "relationship.connected")
+
+
+def test_a_seeker_who_is_not_there() -> None:
+    unknown = Story(registered=False)
+    unknown.holds("2026-05-05T10:00+02:00")
+    assert [one.because for one in _told(unknown, "thank_you").values()] == ["seeker_unknown"]
+    story = Story()
+    story.tell(SEEKER, seeker.Left(), "2026-05-05T09:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    assert {one.because for one in _told(story, "thank_you").values()} == {"seeker_left"}
+
+
+def test_snoozed() -> None:
+    """Given a fired reminder snoozed, then it is told twice: fired, and pending again under another id."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    timer = story.timer("thank_you")
+    result = story.settle(timer, timer.due_at)
+    assert isinstance(result, Fire)
+    same = {name: getattr(result.event, name) for name in notification.NotificationEvent.model_fields}
+    snoozed = notification.Snoozed(**same, until=at("2026-05-05T18:00+02:00"))
+    story.tell(timer.id, snoozed, "2026-05-05T13:00+02:00")
+    found = explain(story.subjects[INTERVIEW], story.recipients[SEEKER], story.policies)
+    told = [(one.status, one.due_at) for one in found if (one.policy, one.stage) == ("thank_you", "due")]
+    assert told == [("fired", timer.due_at), ("pending", at("2026-05-05T18:00+02:00"))]

@@ -1,0 +1,191 @@
+"""Laws that hold for any history of timing and any habits of a recipient."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from shared.domain import interview, relationship
+from shared.domain.identity import notification_id
+from shared.timing.calendar import Moment, wall, work_week
+from shared.timing.settling import Defer, End, Fire, settle
+from shared.timing.timers import timers
+from shared.timing.waking import earlier, later, waking
+from tests.timing.story import SEEKER, Story, named
+
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LAWS = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+instants = st.integers(0, 2 * 366 * 24 * 60).map(lambda minutes: START + timedelta(minutes=minutes))
+clocks = st.times().map(lambda t: t.replace(second=0, microsecond=0))
+hours = st.tuples(clocks, clocks)
+zones = st.sampled_from(ZONES)
+
+
+@given(instants, zones, hours, st.none() | hours, st.booleans())
+@settings(LAWS, max_examples=200)
+@example(datetime(2026, 3, 29, 3, tzinfo=UTC), "Europe/Berlin", (time(0), time(0)), (time(3), time(8)), False)
+@example(datetime(2026, 10, 25, 1, 10, tzinfo=UTC), "Europe/Berlin", (time(0), time(0)), (time(22), time(2, 30)), True)
+def test_never_in_quiet_hours(
+    moment: datetime, zone: str, waking_hours: tuple[time, time], quiet: tuple[time, time] | None, working: bool
+) -> None:
+    """Given any moment and habits, when moved, then it is open, in the wanted direction, and stays where it is then."""
+    tz, habits = ZoneInfo(zone), waking(waking_hours, quiet)
+    week = work_week((), "DE") if working else None
+    start = Moment.of(moment, tz)
+    for move, sign in ((later, 1), (earlier, -1)):
+        found = move(start, tz, habits, week)
+        assert habits.allows(wall(found.instant, tz))
+        assert week is None or week.works(found.local.date())
+        assert sign * (found.instant - moment) >= timedelta(0)
+        assert found.local == wall(found.instant, tz)
+        assert move(found, tz, habits, week) == found
+        if quiet and quiet[0] != quiet[1]:
+            shown = wall(found.instant, tz).time()
+            inside = quiet[0] <= shown < quiet[1] if quiet[0] < quiet[1] else shown >= quiet[0] or shown < quiet[1]
+            assert not inside
+
+
+STEPS = (
+    *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
+    *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
+    *("fire", "fire", "fire"),
+)
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(STEPS),
+        st.integers(1, 30 * 24),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+def _lives(story: Story, step: str, now: datetime) -> None:
+    when = now.isoformat()
+    soon = (now + timedelta(days=5)).isoformat()
+    match step:
+        case "ask":
+            story.asks(when)
+        case "follow up":
+            story.follows_up(when)
+        case "schedule" | "reschedule":
+            story.schedules(when, soon, again=step == "reschedule")
+        case "prepare":
+            story.happens(interview.Prepared, when)
+        case "hold":
+            story.holds((now - timedelta(days=2)).isoformat(), written=when, introduced_by=(named("introducer"),))
+        case "thank":
+            story.thanks(when)
+        case "touch":
+            story.touches(when)
+        case "start":
+            story.between(relationship.KeepInTouchStarted, when)
+        case "pause":
+            story.between(relationship.Paused, when)
+        case "resume":
+            story.between(relationship.Resumed, when)
+        case "snooze":
+            story.between(relationship.Snoozed, when, until=now + timedelta(days=9))
+        case "end":
+            story.between(relationship.Ended, when)
+        case "move":
+            story.moves(when, ZONES[story.position % len(ZONES)])
+        case "lead":
+            story.leads(when)
+        case "goal":
+            story.registers(when, (now + timedelta(days=100)).date().isoformat())
+        case "enrol":
+            story.enrols(when)
+        case "mute":
+            story.prefers(when, muted=["connect"], quiet_hours={"start": "19:30", "end": "10:15"})
+        case "digest":
+            story.prefers(when, digest=True)
+        case "switch off" | "switch on":
+            story.prefers(when, overrides={"thank_you": {"enabled": step == "switch on"}})
+        case "fire":
+            _fires(story, now)
+
+
+def _fires(story: Story, now: datetime) -> None:
+    for timer in sorted(story.timers.values(), key=lambda t: (t.due_at, t.id)):
+        if timer.id in story.timers and timer.due_at <= now:
+            story.settle(timer, now)
+
+
+@given(steps)
+@settings(LAWS)
+def test_any_history(history: list[tuple[str, int]]) -> None:
+    """Given any history, then: computing again changes nothing; nothing that settled comes back; nothing is due in
+    quiet hours; nothing reminds before what armed it happened, unless it is counted back from a date; a timer has
+    one id; everything that vanished has an ending or an event of its own."""
+    story, now = Story("Europe/Berlin"), START
+    seen: dict[UUID, str] = {}
+    over: set[UUID] = set()
+    for step, gap in history:
+        now += timedelta(hours=gap)
+        pending = set(story.timers)
+        _lives(story, step, now)
+        recipient = story.recipients[SEEKER]
+        habits = recipient.waking(recipient.policies(story.policies))
+        for subject in story.subjects.values():
+            own = {k: t for k, t in story.timers.items() if t.subject_id == subject.id}
+            assert timers(subject, recipient, story.policies) == own
+        for timer in story.timers.values():
+            assert timer.id not in over
+            assert seen.setdefault(timer.id, timer.cancellation_key) == timer.cancellation_key
+            assert habits.allows(timer.local_due)
+            assert timer.not_before <= timer.due_at
+            policy = story.policies.by_name[timer.policy]
+            stage = next(one for one in policy.stages if one.name == timer.stage)
+            subject = story.subjects[timer.subject_id]
+            arming = next(a for a in subject.armings if a.occurrence == timer.occurrence)
+            if stage.before is None:
+                assert timer.due_at >= (arming.at or arming.occurred_at)
+        gone = pending - set(story.timers)
+        assert gone <= set(story.endings) | over | set(_settled_now(story, gone))
+        over |= gone
+
+
+def _settled_now(story: Story, gone: set[UUID]) -> list[UUID]:
+    """Those whose own `due` is folded: no longer pending, and not ended by another event."""
+    fired = []
+    for subject in story.subjects.values():
+        for arming in subject.armings:
+            fired += [notification_id(arming.policy, subject.id, arming.occurrence, stage) for stage in arming.settled]
+    return [id for id in gone if id in fired]
+
+
+@given(instants, st.integers(0, 20 * 24 * 60), st.integers(0, 12), zones, st.booleans())
+@settings(LAWS)
+def test_settling_always_comes_to_an_end(held: datetime, late: int, fired_today: int, zone: str, digest: bool) -> None:
+    """Given any timer and any moment, when settled and looked at again whenever it says, then it fires in waking
+    hours, or ends, after a few looks; what fires is neither early nor expired."""
+    story = Story(zone, "DE")
+    story.prefers("2025-12-02T10:00+00:00", digest=digest)
+    story.enrols("2025-12-03T10:00+00:00")
+    story.holds(held.isoformat())
+    recipient = story.recipients[SEEKER]
+    habits = recipient.waking(story.policies)
+    for timer in story.timers.values():
+        now, looks = held + timedelta(minutes=late), fired_today
+        for _ in range(12):
+            result = settle(timer, now, recipient, looks, story.policies)
+            if not isinstance(result, Defer):
+                break
+            assert result.until > now
+            now, looks = result.until, 0
+        assert isinstance(result, Fire | End)
+        if isinstance(result, Fire):
+            assert timer.due_at <= now < timer.expires_at
+            assert habits.allows(wall(now, ZoneInfo(zone)))
+        else:
+            assert result.event.reason == "expired"

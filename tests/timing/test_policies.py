@@ -1,0 +1,119 @@
+"""Policies are data: read, checked at start, overridden."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from shared.domain.catalogue import COMMANDS, EVENTS
+from shared.timing.policies import (
+    Policies,
+    PolicyError,
+    check_policies,
+    default_policies,
+    event_types,
+    parse_policies,
+    parse_tenant_overrides,
+)
+from shared.timing.routing import UNTIMED
+
+TEXT = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
+
+
+def test_the_defaults_name_events_fields_and_commands_that_exist() -> None:
+    check_policies(default_policies(), EVENTS, COMMANDS)
+
+
+def test_no_policy_listens_to_an_event_that_is_not_routed() -> None:
+    for policy in default_policies().by_name.values():
+        assert not UNTIMED & set(event_types(policy))
+    assert set(EVENTS) >= UNTIMED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('armed_by = ["interview.held"]', 'armed_by = ["interview.hold"]', "no event interview.hold"),
+        ('actions = ["interview.thank"]', 'actions = ["interview.praise"]', "no command interview.praise"),
+        ("where = { complete = [true] }", "where = { all = [true] }", "interview.thanked has no all"),
+        ('anchor = "goal_date"', 'anchor = "starts_at"', "seeker.registered has no starts_at"),
+        ('name = "overdue"', 'name = "due"', "not unique"),
+        ("after = { hours = 48 }", "after = { hours = 20 }", "last_call does not come after"),
+        ("before = { days = 3 }", "before = { hours = 3 }", "day_before does not come after"),
+        ("after = { hours = 24 }", "after = { hours = 24, days = 1 }", "exactly one of hours"),
+        ("after = { hours = 24 }", "after = { hours = -24 }", "greater than or equal to 0"),
+        ("after = { hours = 24 }", "afer = { hours = 24 }", "afer"),
+        ("cap_per_day = 8", "cap_per_day = 0", "cap_per_day"),
+        ("cap_per_day = 8", "cap = 8", "cap"),
+        ("first_days = 30", "", "first_days is needed"),
+        ("[limits]", "[limits", "Expected"),
+        ("[limits]", "[more]\n[limits]", "more: not known"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_at_start(old: str, new: str, problem: str) -> None:
+    """Given a mistake in the file, when it is read and checked, then the problem is named."""
+    assert old in TEXT
+    with pytest.raises(PolicyError, match=problem):
+        check_policies(parse_policies(TEXT.replace(old, new)), EVENTS, COMMANDS)
+
+
+def test_tenants_override_from_a_file() -> None:
+    """Given a tenant's file, then its policies differ and another tenant's do not; a mistake in it is said at start."""
+    text = "[career_centre.thank_you.stages.due]\nafter = { hours = 3 }\n[career_centre.limits]\ncap_per_day = 3\n"
+    policies = parse_policies(TEXT, parse_tenant_overrides(text))
+    theirs, others = policies.of("career_centre"), policies.of("another")
+    assert theirs.by_name["thank_you"].stages[0].span.hours == 3
+    assert theirs.limits.cap_per_day == 3
+    assert theirs.by_name["thank_you"].rule_version != "1"
+    assert others.by_name["thank_you"] == policies.by_name["thank_you"]
+    with pytest.raises(PolicyError, match=r"tenant career_centre: thank_you: .*afer"):
+        parse_policies(TEXT, parse_tenant_overrides(text.replace("after =", "afer =")))
+    with pytest.raises(PolicyError):
+        parse_tenant_overrides("[")
+
+
+def test_the_fingerprint_follows_the_data() -> None:
+    changed = parse_policies(TEXT.replace("hours = 48", "hours = 47"))
+    assert changed.fingerprint != default_policies().fingerprint
+    assert parse_policies(TEXT).fingerprint == default_policies().fingerprint
+    assert parse_policies(TEXT, {"tenant": {}}).fingerprint != default_policies().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, None),
+        ({"thank_you": {"enabled": False}}, None),
+        ({"limits": {"digest_at": "18:00"}}, None),
+        ({"thank_you": {"stages": {"due": {"after": {"hours": 30}}}}}, "does not come after"),
+        ({"thank_you": {"stages": {"due": {"before": {"hours": 3}}}}}, "not counted with `before`"),
+        ({"thank_you": {"stages": {"sometime": {}}}}, "no stage sometime"),
+        ({"thank_you": {"armed_by": ["interview.thanked"]}}, "armed_by"),
+        ({"thanks": {}}, "no such policy"),
+        ({"participant_stalled": {"enabled": False}}, "a seeker can't change"),
+        ({"limits": {"cap_per_day": 0}}, "cap_per_day"),
+        ({"limits": 7}, "limits"),
+        ({"thank_you": "never"}, "thank_you"),
+    ],
+)
+def test_overrides_of_a_seeker(overrides: dict[str, object], problem: str | None) -> None:
+    """Given a seeker's overrides, when they are sound, no problem is found; else it is named, and were they in the log
+    all the same, the policy would be as without them."""
+    policies: Policies = default_policies()
+    found = policies.problems(overrides)  # type: ignore[arg-type]
+    assert (problem is None) == (not found)
+    own = policies.of("tenant", json.dumps(overrides))
+    if problem is not None:
+        assert problem in found[0]
+        assert own.by_name == policies.by_name
+        assert own.limits == policies.limits
+
+
+def test_a_seeker_s_override_adds_to_the_tenant_s() -> None:
+    policies = parse_policies(TEXT, {"tenant": {"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}})
+    own = policies.of("tenant", json.dumps({"thank_you": {"stages": {"overdue": {"after": {"hours": 20}}}}}))
+    stages = {stage.name: stage.span.hours for stage in own.by_name["thank_you"].stages}
+    assert stages == {"due": 3, "overdue": 20, "last_call": 48, "coach": 72}
+    assert policies.of("tenant", "{}") is policies.of("tenant", "{}")

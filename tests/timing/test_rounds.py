@@ -1,0 +1,477 @@
+"""What arms, disarms, moves, replaces and holds a round; and what the timers that go are told to end as."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
+from shared.timing.settling import Fire
+from shared.timing.subject import evolve
+from shared.timing.timers import RECIPIENT, SUBJECT, TIMER
+from tests.timing.story import COACH, CONTACT, INTERVIEW, INTRODUCER, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named
+
+
+def test_thanks_end_the_reminders() -> None:
+    """Given a held conversation, when the contact is thanked, then every stage ends as withdrawn, by that event."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    thanked = story.thanks("2026-05-05T11:00+02:00")
+    assert story.due("thank_you") == {}
+    assert story.ended("thank_you") == dict.fromkeys(
+        ("due", "overdue", "last_call", "coach"), ("withdrawn", "interview.thanked")
+    )
+    (event,) = [e for e in story.endings.values() if (e.kind, e.stage) == ("thank_you", "due")]
+    assert event.cause is not None
+    assert (event.cause.event_id, event.cause.position) == (thanked.event_id, thanked.position)
+
+
+def test_thanking_one_of_two_is_not_enough() -> None:
+    """Given two contacts, when one is thanked, then the other's thanks stay due; the tie with the first is kept."""
+    story = Story()
+    other = named("other contact")
+    story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
+    story.thanks("2026-05-05T11:00+02:00", complete=False)
+    assert "due" in story.due("thank_you")
+    assert story.timer("keep_in_touch").subject_id == RELATIONSHIP
+    story.thanks("2026-05-05T12:00+02:00", thanked=(other,))
+    assert story.due("thank_you") == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "said", "policies"),
+    [
+        (interview.Prepared, {}, {"preparation"}),
+        (interview.Confirmed, {}, {"confirmation"}),
+        (interview.Cancelled, {"by": "contact"}, {"preparation", "confirmation", "how_did_it_go"}),
+        (interview.Missed, {"by": "seeker"}, {"preparation", "confirmation", "how_did_it_go"}),
+        (interview.Started, {}, {"preparation", "confirmation"}),
+        (interview.Held, {"format": "video"}, {"preparation", "confirmation", "how_did_it_go"}),
+        (interview.NotesTaken, {"text": "Much"}, set()),
+    ],
+)
+def test_what_ends_the_reminders_of_an_appointment(
+    event: type[interview.InterviewEvent], said: dict[str, object], policies: set[str]
+) -> None:
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    story.happens(event, "2026-05-02T10:00+02:00", **said)
+    assert {e.rule.policy for e in story.endings.values()} == policies
+    assert {e.reason for e in story.endings.values()} <= {"withdrawn"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        interview.Accepted,
+        interview.Declined,
+        interview.Lapsed,
+    ],
+)
+def test_any_answer_ends_the_follow_up(event: type[interview.InterviewEvent]) -> None:
+    story = Story()
+    story.asks("2026-05-04T10:00+02:00")
+    story.happens(event, "2026-05-05T10:00+02:00")
+    assert story.due("request_follow_up") == {}
+
+
+def test_a_new_time_supersedes_the_old_one() -> None:
+    """Given an appointment, when it is moved, then its pending reminders end as superseded and new ones are due."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    before = set(story.timers)
+    story.schedules("2026-05-02T10:00+02:00", "2026-05-27T10:00+02:00", again=True)
+    assert not before & set(story.timers)
+    assert set(story.ended("preparation").values()) == {("superseded", "interview.rescheduled")}
+    assert story.due("preparation")["due"] == at("2026-05-24T10:00+02:00")
+
+
+def test_another_place_for_the_same_hour_changes_nothing() -> None:
+    """Given a fired reminder to prepare, when only the place changes, then it does not come again."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    story.run_until("2026-05-18T10:00+02:00")
+    pending = dict(story.timers)
+    story.schedules("2026-05-18T11:00+02:00", "2026-05-20T10:00+02:00", again=True)
+    assert story.timers == pending
+
+
+def test_who_is_prepared_stays_prepared_when_the_time_moves() -> None:
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    story.happens(interview.Prepared, "2026-05-02T10:00+02:00")
+    story.happens(interview.Confirmed, "2026-05-02T10:00+02:00")
+    story.schedules("2026-05-03T10:00+02:00", "2026-05-27T10:00+02:00", again=True)
+    assert story.due("preparation") == {}
+    assert story.due("confirmation") == {"due": at("2026-05-26T09:00+02:00")}
+
+
+def test_a_follow_up_goes_on_at_the_next_reminder() -> None:
+    """Given a silent request, when it is followed up, then the second reminder counts from there, and after the
+    second follow-up only the advice to let it rest is left."""
+    story = Story()
+    story.asks("2026-05-04T10:00+02:00")
+    story.follows_up("2026-05-06T10:00+02:00")
+    assert story.due("request_follow_up") == {
+        "again": at("2026-05-13T10:00+02:00"),
+        "lapse_suggested": at("2026-05-20T10:00+02:00"),
+    }
+    story.follows_up("2026-05-13T10:00+02:00", 2)
+    assert story.due("request_follow_up") == {"lapse_suggested": at("2026-05-20T10:00+02:00")}
+    assert set(story.ended("request_follow_up").values()) == {("superseded", "interview.request_followed_up")}
+
+
+def test_connected_before_the_conversation() -> None:
+    """Given two who are connected, when they talk, then nobody is reminded to connect."""
+    story = Story()
+    story.between(relationship.Connected, "2026-05-01T10:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    assert story.due("connect") == {}
+
+
+def test_a_conversation_written_up_late_gets_the_right_timings() -> None:
+    """Given Tuesday's conversation written up on Friday noon, then thanks are due at once, and the coach is not told
+    before the seeker has been reminded for a day."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-05T15:00+02:00", written="2026-05-08T12:00+02:00")
+    assert story.due("thank_you") == {
+        "due": at("2026-05-05T17:00+02:00"),
+        "overdue": at("2026-05-06T15:00+02:00"),
+        "last_call": at("2026-05-07T15:00+02:00"),
+        "coach": at("2026-05-11T08:00+02:00"),  # Saturday 12:00 is no working day
+    }
+    assert story.timer("thank_you", "coach").moved_by == ("written_late",)
+    results = {}
+    for timer in sorted((t for t in story.timers.values() if t.policy == "thank_you"), key=lambda t: t.due_at):
+        results[timer.stage] = type(story.settle(timer, at("2026-05-08T12:00+02:00"))).__name__
+    assert results == {"due": "End", "overdue": "End", "last_call": "Fire", "coach": "Defer"}
+    assert story.ended("thank_you") == {
+        "due": ("expired", "moment_passed"),
+        "overdue": ("expired", "moment_passed"),
+    }
+
+
+def test_a_touch_with_the_introducer_counts_from_when_it_happened() -> None:
+    """Given an introducer thanked on Wednesday, when Tuesday's conversation is written up on Friday, then no reminder;
+    a touch of the week before does not count."""
+    story = Story()
+    story.touches("2026-05-06T10:00+02:00", INTRODUCER)
+    story.holds("2026-05-05T10:00+02:00", written="2026-05-08T10:00+02:00", introduced_by=(INTRODUCER,))
+    assert story.due("thank_introducer") == {}
+    story.holds("2026-05-12T10:00+02:00", introduced_by=(INTRODUCER,), id=named("later"))
+    assert "due" in story.due("thank_introducer")
+    story.touches("2026-04-28T10:00+02:00", INTRODUCER, written="2026-05-12T12:00+02:00")
+    assert "due" in story.due("thank_introducer")
+    story.touches("2026-05-12T11:00+02:00", INTRODUCER, written="2026-05-12T12:00+02:00")
+    assert story.due("thank_introducer") == {}
+
+
+def test_a_touch_restarts_the_cadence_and_only_a_later_one() -> None:
+    """Given keep-in-touch, when a touch is recorded, then the next is due a cadence later; an older one written down
+    afterwards changes nothing; without keep-in-touch a touch starts none."""
+    story = Story("Asia/Tokyo")
+    story.touches("2026-04-01T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.thanks("2026-05-01T10:00+09:00")
+    story.touches("2026-05-20T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-18T10:00+09:00")
+    story.touches("2026-05-10T10:00+09:00", written="2026-05-21T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-18T10:00+09:00")
+    assert set(story.ended("keep_in_touch").values()) == {("superseded", "relationship.touchpoint_recorded")}
+
+
+def test_pause_resume_snooze_end() -> None:
+    """Given keep-in-touch, when paused, nothing is due; touches meanwhile count; resumed, a cadence later; snoozed,
+    then; ended, never."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    story.between(relationship.Paused, "2026-05-10T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    assert story.ended("keep_in_touch")["due"] == ("withdrawn", "paused")
+    story.touches("2026-05-12T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.between(relationship.Resumed, "2026-06-01T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-30T10:00+09:00")
+    story.between(relationship.Snoozed, "2026-06-02T10:00+09:00", until=at("2026-10-01T10:00+09:00"))
+    assert story.due("keep_in_touch")["due"] == at("2026-10-01T10:00+09:00")
+    story.between(relationship.Ended, "2026-06-03T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.touches("2026-06-04T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+
+
+def test_cooling_and_then_a_touch() -> None:
+    """Given nobody touched, when due, again and cooling have come, then silence, until a touch starts it again."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    told = [stage for policy, stage in story.run_until("2026-12-01T10:00+09:00") if policy == "keep_in_touch"]
+    assert told == ["due", "again", "cooling"]
+    story.touches("2026-12-01T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2027-03-01T10:00+09:00")
+
+
+def test_a_contact_who_asked_to_be_left_alone() -> None:
+    """Given an open request and a tie, when the contact asks not to be contacted, then all that would reach them is
+    withdrawn; what the seeker does alone stays."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    story.thanks("2026-05-01T11:00+02:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-02T10:00+02:00")
+    assert story.due("confirmation") == story.due("keep_in_touch") == {}
+    assert story.ended("confirmation") == {"due": ("withdrawn", "contact_closed")}
+    assert "due" in story.due("preparation")
+
+
+def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
+    story = Story()
+    other = named("other contact")
+    story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
+    story.tell(CONTACT, contact.Forgotten(), "2026-05-05T10:10+02:00")
+    assert "due" in story.due("thank_you")
+    story.tell(other, contact.Forgotten(), "2026-05-05T10:20+02:00")
+    assert story.due("thank_you") == {}
+
+
+def test_a_seeker_who_left_is_left_alone() -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    story.tell(SEEKER, seeker.Left(), "2026-05-05T10:30+02:00")
+    assert not story.timers
+    assert {(e.reason, e.because) for e in story.endings.values()} == {("withdrawn", "seeker.left")}
+
+
+def test_goals_change() -> None:
+    """Given a goal date, when the fields change, nothing moves; when the date does, all; when it goes, all ends."""
+    story = Story()
+    story.registers("2026-01-02T12:00+01:00", "2026-12-15")
+    pending = dict(story.timers)
+
+    def changes_goals(when: str, goal_date: str | None) -> None:
+        goals = seeker.GoalsChanged.model_validate({"fields": ("Design",), "goal_date": goal_date})
+        story.tell(SEEKER, goals, when)
+
+    changes_goals("2026-02-01T12:00+01:00", "2026-12-15")
+    assert story.timers == pending
+    changes_goals("2026-02-02T12:00+01:00", "2026-10-15")
+    assert story.due("goal_date_ahead")["five_months"] == at("2026-05-15T09:00+02:00")
+    changes_goals("2026-02-03T12:00+01:00", None)
+    assert story.due("goal_date_ahead") == {}
+
+
+def test_a_goal_that_is_near_already_skips_what_is_past() -> None:
+    """Given a goal three weeks ahead when registering, then five and two months before are past, not due at once."""
+    story = Story(registered=False)
+    story.registers("2026-05-04T12:00+02:00", "2026-05-25")
+    assert story.run_until("2026-06-30T12:00+02:00") == [("goal_date_ahead", "two_weeks")]
+    assert set(story.ended("goal_date_ahead").values()) == {("expired", "already_past")}
+
+
+def test_leads_by_kind() -> None:
+    """Given leads of each kind, then each has the reminders of its kind and no other."""
+    expected = {
+        "referral": "act_on_lead",
+        "resource": "act_on_lead",
+        "advice": "act_on_lead",
+        "job_opening": "act_on_job_opening",
+        "promised_introduction": "promised_introduction",
+    }
+    for kind, policy in expected.items():
+        story = Story()
+        story.leads("2026-05-04T10:00+02:00", kind)
+        assert {t.policy for t in story.timers.values()} == {policy}
+        assert {t.kind for t in story.timers.values()} == {policy.replace("job_opening", "lead")}
+
+
+def test_a_lead_that_is_too_late_on_a_day() -> None:
+    """Given an opening that closes on the 13th, then no reminder makes sense after that day, reporting back does."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00", "job_opening", until="2026-05-13")
+    assert story.timer("act_on_job_opening", "week_1").expires_at == at("2026-05-14T00:00+02:00")
+    told = [stage for _, stage in story.run_until("2026-06-30T10:00+02:00")]
+    assert told == ["due", "week_1"]
+    story.pursues(lead.CameToNothing, "2026-07-01T10:00+02:00", "job_opening")
+    assert story.timer("report_back").expires_at > at("2026-07-02T10:00+02:00")
+
+
+def test_results_are_reported_back_once() -> None:
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    story.pursues(lead.ActedOn, "2026-05-05T10:00+02:00")
+    assert story.due("act_on_lead") == {}
+    story.pursues(lead.CameToSomething, "2026-05-06T10:00+02:00")
+    assert story.due("report_back")["due"] == at("2026-05-07T10:00+02:00")
+    story.pursues(lead.ReportedBack, "2026-05-07T09:00+02:00")
+    assert not story.timers
+
+
+def test_stalled_participants() -> None:
+    """Given a participant of two programmes, when one is left, the other's notice stays; a conversation ends it."""
+    story = Story()
+    other = named("other programme")
+    story.enrols("2026-05-04T10:00+02:00")
+    story.tell(other, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=COACH), "2026-05-05T10:00+02:00")
+    assert {t.programme_id for t in story.timers.values()} == {PROGRAMME, other}
+    story.tell(PROGRAMME, programme.ParticipantLeft(seeker_id=SEEKER), "2026-05-06T10:00+02:00")
+    assert story.timer("participant_stalled", "coach").programme_id == other
+    story.holds("2026-05-07T10:00+02:00")
+    assert story.due("participant_stalled") == {}
+
+
+def test_a_conversation_before_enrolling_does_not_count() -> None:
+    """Given a conversation of April written up in May, when the seeker enrolled in between, the notice stays."""
+    story = Story()
+    story.enrols("2026-05-04T10:00+02:00")
+    story.holds("2026-04-20T10:00+02:00", written="2026-05-05T10:00+02:00")
+    assert "coach" in story.due("participant_stalled")
+
+
+def test_a_coach_assigned_later_is_the_one_who_is_told() -> None:
+    """Given a participant without a coach, when one is assigned, then the pending timers are theirs."""
+    story = Story()
+    story.enrols("2026-05-04T10:00+02:00", coach=None)
+    assert story.timer("participant_stalled", "coach").recipient.id is None
+    story.tell(PROGRAMME, programme.CoachAssigned(coach_id=COACH), "2026-05-05T10:00+02:00")
+    assert story.timer("participant_stalled", "coach").recipient.id == COACH
+    assert PROGRAMME in story.timer("participant_stalled", "coach").guards
+    story.tell(PROGRAMME, programme.CoachAssigned(coach_id=named("second coach")), "2026-05-06T10:00+02:00")
+    assert story.timer("participant_stalled", "coach").recipient.id == COACH
+
+
+def _fired(story: Story, policy: str, stage: str = "due") -> notification.Due:
+    timer = story.timer(policy, stage)
+    result = story.settle(timer, timer.due_at)
+    assert isinstance(result, Fire)
+    return result.event
+
+
+def _answers(
+    story: Story, due: notification.Due, event: type[notification.NotificationEvent], when: str, **said: object
+) -> None:
+    same = {name: getattr(due, name) for name in notification.NotificationEvent.model_fields}
+    story.tell(_id(due), event.model_validate({**same, **said}), when)
+
+
+def _id(due: notification.Due) -> UUID:
+    return UUID(due.dedupe_key)
+
+
+def test_what_fired_does_not_come_again() -> None:
+    """Given a fired notification, when anything moves the round, then only the stages to come move."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    assert "due" not in story.due("thank_you")
+    story.moves("2026-05-05T13:00+02:00", "America/New_York")
+    story.prefers("2026-05-05T13:00+02:00", overrides={"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}})
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+    assert _id(due) in story.timer("thank_you", "overdue").guards
+
+
+def test_snoozing_a_notification() -> None:
+    """Given a fired reminder, when it is snoozed, then it comes again then, as another notification, in place of what
+    would come before; it may be snoozed again; the coach's stage is not snoozed."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    again = story.timer("thank_you")
+    assert again.due_at == at("2026-05-07T08:00+02:00")
+    assert again.id != _id(due)
+    assert again.moved_by == ("snoozed", "quiet_hours")
+    assert story.ended("thank_you") == {"overdue": ("superseded", "snoozed")}
+    assert set(story.due("thank_you")) == {"due", "last_call", "coach"}
+    assert again.expires_at == story.due("thank_you")["last_call"]
+    second = _fired(story, "thank_you")
+    assert second.cancellation_key == due.cancellation_key
+    assert second.dedupe_key != due.dedupe_key
+    _answers(story, second, notification.Snoozed, "2026-05-07T09:00+02:00", until=at("2026-05-08T20:00+02:00"))
+    assert set(story.due("thank_you")) == {"due", "coach"}
+    story.thanks("2026-05-07T10:00+02:00")
+    assert story.due("thank_you") == {}
+
+
+@pytest.mark.parametrize("how", ["acted_on", "dismissed"])
+def test_acknowledging_ends_the_reminders_of_the_round(how: str) -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Acknowledged, "2026-05-05T13:00+02:00", how=how)
+    assert story.due("thank_you") == {}
+    assert set(story.ended("thank_you").values()) == {("withdrawn", "acknowledged")}
+
+
+def test_having_seen_it_changes_nothing() -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Acknowledged, "2026-05-05T13:00+02:00", how="seen")
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+
+
+def test_acknowledging_keep_in_touch_starts_the_next_interval() -> None:
+    """Given keep-in-touch fell due, when acted on, then the next is due a cadence later; an answer to a round that is
+    over changes nothing."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    due = _fired(story, "keep_in_touch")
+    _answers(story, due, notification.Acknowledged, "2026-06-01T10:00+09:00", how="acted_on")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-30T10:00+09:00")
+    pending = dict(story.timers)
+    _answers(story, due, notification.Acknowledged, "2026-06-05T10:00+09:00", how="acted_on")
+    assert story.timers == pending
+
+
+def test_what_can_not_be_delivered_is_told_to_the_coach() -> None:
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-08T15:00+02:00")
+    due = _fired(story, "thank_you")
+    assert due.escalates_to == COACH
+    _answers(story, due, notification.Escalated, "2026-05-08T17:30+02:00", coach_id=COACH)
+    timer = story.timer("undeliverable", "coach")
+    assert (timer.recipient.id, timer.recipient.role) == (COACH, "coach")
+    assert timer.due_at == at("2026-05-08T17:30+02:00")
+    assert timer.subject_id == INTERVIEW
+
+
+def test_what_fell_due_is_taken_back_when_it_is_needless() -> None:
+    """Given thanks fell due, when the contact is thanked, then the notification itself may be withdrawn; one that
+    expired is not worth it."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    overdue = _fired(story, "thank_you", "overdue")
+    story.thanks("2026-05-06T11:00+02:00")
+    assert set(story.retracted) == {_id(overdue)}
+    assert story.retracted[_id(overdue)].cancellation_key == due.cancellation_key
+
+
+def test_an_event_that_does_not_concern_a_subject_returns_the_same_object() -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    subject = story.subjects[INTERVIEW]
+    e = story.touches("2026-05-05T11:00+02:00", INTRODUCER)
+    assert evolve(INTERVIEW, subject, e, story.policies) is subject
+
+
+def test_subjects_recipients_and_timers_are_kept_as_json() -> None:
+    """Given all there is to keep, when written as JSON and read back, then it is the same."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.prefers("2026-05-01T10:00+02:00", quiet_hours={"start": "20:00", "end": "10:00"}, muted=["connect"])
+    story.registers("2026-05-02T10:00+02:00", "2026-12-15")
+    story.thanks("2026-05-02T11:00+02:00")
+    story.holds("2026-05-05T10:00+02:00", introduced_by=(INTRODUCER,))
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    story.touches("2026-05-06T10:00+02:00", INTRODUCER)
+    assert len(story.subjects) > 3
+    for subject in story.subjects.values():
+        assert SUBJECT.validate_json(SUBJECT.dump_json(subject)) == subject
+    for recipient in story.recipients.values():
+        assert RECIPIENT.validate_json(RECIPIENT.dump_json(recipient)) == recipient
+    for timer in story.timers.values():
+        assert TIMER.validate_json(TIMER.dump_json(timer)) == timer

@@ -1,0 +1,312 @@
+"""What a timer ends as when its time has come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain import programme, relationship, seeker
+from shared.domain.notification import Due
+from shared.timing.policies import Policies
+from shared.timing.settling import Defer, End, Fire, settle, start_of_day
+from shared.timing.timers import Timer
+from tests.timing.story import COACH, CONTACT, INTERVIEW, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named, utc
+
+
+def _due(story: Story, timer: Timer, late: timedelta = timedelta(0)) -> Due:
+    result = story.settle(timer, timer.due_at + late)
+    assert isinstance(result, Fire)
+    return result.event
+
+
+def test_the_shape_of_a_notification_event() -> None:
+    """Given thanks that are due, when fired 90 seconds late, then the event says all that a delivery service needs,
+    in ids."""
+    story = Story("Europe/Berlin", "DE")
+    story.enrols("2026-04-01T10:00+02:00")
+    held = story.holds("2026-05-05T15:00+02:00")
+    timer = story.timer("thank_you")
+    event = _due(story, timer, timedelta(seconds=90))
+    assert event.model_dump(mode="json", exclude_none=True) == {
+        "kind": "thank_you",
+        "stage": "due",
+        "rule": {"policy": "thank_you", "version": "1"},
+        "subject": "interview",
+        "subject_id": str(INTERVIEW),
+        "occurrence": str(held.event_id),
+        "recipient": {"id": str(SEEKER), "role": "seeker", "time_zone": "Europe/Berlin"},
+        "seeker_id": str(SEEKER),
+        "contact_ids": [str(CONTACT)],
+        "interview_id": str(INTERVIEW),
+        "cancellation_key": f"thank_you:{INTERVIEW}:{held.event_id}",
+        "dedupe_key": str(timer.id),
+        "group_key": f"{SEEKER}:2026-05-05T17",
+        "due_at": "2026-05-05T15:00:00Z",
+        "local_due": "2026-05-05T17:00:00",
+        "not_before": "2026-05-05T15:00:00Z",
+        "expires_at": "2026-05-06T13:00:00Z",
+        "late_seconds": 90,
+        "urgency": "high",
+        "topic": "gratitude",
+        "armed_by": {"event_id": str(held.event_id), "type": "interview.held", "position": held.position},
+        "moved_by": [],
+        "actions": [
+            {"command": "interview.thank", "category": "interview", "id": str(INTERVIEW)},
+            {"command": "notification.acknowledge", "category": "notification", "id": str(timer.id)},
+            {"command": "notification.snooze", "category": "notification", "id": str(timer.id)},
+        ],
+        "escalates_to": str(COACH),
+    }
+
+
+def test_actions_name_the_stream_that_they_go_to() -> None:
+    story = Story()
+    story.thanks("2026-05-01T10:00+02:00")
+    event = _due(story, story.timer("keep_in_touch"))
+    assert {a.id for a in event.actions if a.category == "relationship"} == {RELATIONSHIP}
+
+
+def test_not_before_its_time() -> None:
+    story = Story()
+    story.holds("2026-05-05T15:00+02:00")
+    timer = story.timer("thank_you")
+    early = timer.due_at - timedelta(seconds=1)
+    assert story.settle(timer, early) == Defer(timer.due_at, "not_yet")
+
+
+def test_late_but_not_too_late() -> None:
+    """Given an outage until the next morning, then thanks fire late; from the moment that the next stage is due, they
+    have expired."""
+    story = Story()
+    story.holds("2026-05-05T15:00+02:00")
+    timer = story.timer("thank_you")
+    recipient = story.recipients[SEEKER]
+    late = settle(timer, at("2026-05-06T14:59:59+02:00"), recipient, 0, story.policies)
+    assert isinstance(late, Fire)
+    assert late.event.late_seconds == 22 * 3600 - 1
+    gone = settle(timer, at("2026-05-06T15:00+02:00"), recipient, 0, story.policies)
+    assert isinstance(gone, End)
+    assert (gone.event.reason, gone.event.because) == ("expired", "moment_passed")
+    assert (gone.event.due_at, gone.event.cancellation_key) == (timer.due_at, timer.cancellation_key)
+
+
+def test_late_ones_keep_out_of_quiet_hours() -> None:
+    """Given an outage that ends at 23:00, then what is late waits for the morning."""
+    story = Story()
+    story.holds("2026-05-05T15:00+02:00")
+    assert story.settle(story.timer("thank_you"), at("2026-05-05T23:00+02:00")) == Defer(
+        at("2026-05-06T08:00+02:00"), "quiet_hours"
+    )
+
+
+def test_what_is_counted_in_working_days_waits_for_one() -> None:
+    story = Story("Europe/Berlin", "DE")
+    story.leads("2026-03-30T10:00+02:00")
+    timer = story.timer("act_on_lead")
+    assert timer.due_at == at("2026-04-02T10:00+02:00")
+    good_friday = at("2026-04-03T10:00+02:00")
+    assert story.settle(timer, good_friday) == Defer(at("2026-04-07T08:00+02:00"), "quiet_hours")
+
+
+@pytest.mark.parametrize("muted", ["act_on_lead", "act_on_job_opening"])
+def test_a_muted_kind_is_recorded_as_suppressed(muted: str) -> None:
+    """Given a policy muted by its own name or its kind, when due, then it ends as suppressed, even when late."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", muted=[muted])
+    story.leads("2026-05-04T10:00+02:00", "job_opening")
+    timer = story.timer("act_on_job_opening")
+    for now in (timer.due_at, timer.expires_at + timedelta(days=1)):
+        result = settle(timer, now, story.recipients[SEEKER], 0, story.policies)
+        assert isinstance(result, End)
+        assert (result.event.reason, result.event.because) == ("suppressed", "muted")
+
+
+def test_a_seeker_can_not_mute_what_the_coach_is_told_of_the_programme() -> None:
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", muted=["participant_stalled"])
+    story.enrols("2026-05-04T10:00+02:00")
+    assert _due(story, story.timer("participant_stalled", "coach")).recipient.role == "coach"
+
+
+def test_no_coach_to_tell() -> None:
+    story = Story()
+    story.holds("2026-05-05T15:00+02:00")
+    timer = story.timer("thank_you", "coach")
+    result = story.settle(timer, timer.due_at)
+    assert isinstance(result, End)
+    assert (result.event.reason, result.event.because) == ("suppressed", "no_coach")
+    assert result.event.recipient.id is None
+
+
+def test_the_coach_of_the_programme_is_told() -> None:
+    """Given two programmes, then a stalled participant's coach is that programme's; else the latest one's."""
+    story = Story()
+    story.enrols("2026-05-04T10:00+02:00")
+    other, second = named("other programme"), named("second coach")
+    story.tell(other, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=second), "2026-05-05T10:00+02:00")
+    coaches = {t.programme_id: t.recipient.id for t in story.timers.values() if t.policy == "participant_stalled"}
+    assert coaches == {PROGRAMME: COACH, other: second}
+    story.schedules("2026-05-05T15:00+02:00", "2026-05-12T15:00+02:00")
+    assert story.timer("how_did_it_go", "coach").recipient.id == second
+
+
+def test_an_unknown_zone_does_not_ring_at_night() -> None:
+    """Given a seeker in a zone that this machine does not know, when due, then nobody is told, and it is said why."""
+    story = Story("Mars/Olympus")
+    story.holds("2026-05-05T15:00+00:00")
+    timer = story.timer("thank_you")
+    result = story.settle(timer, timer.due_at)
+    assert isinstance(result, End)
+    assert (result.event.reason, result.event.because) == ("suppressed", "unknown_time_zone")
+
+
+def test_a_seeker_who_left_meanwhile() -> None:
+    story = Story()
+    story.holds("2026-05-05T15:00+02:00")
+    timer = story.timer("thank_you")
+    story.tell(SEEKER, seeker.Left(), "2026-05-05T16:00+02:00")
+    result = settle(timer, timer.due_at, story.recipients[SEEKER], 0, story.policies)
+    assert isinstance(result, End)
+    assert (result.event.reason, result.event.because) == ("withdrawn", "seeker.left")
+
+
+def test_the_cap_of_the_day() -> None:
+    """Given the day's cap is reached, then what is not urgent waits for the next morning; urgent things and coaches
+    do not."""
+    story = Story()
+    story.enrols("2026-05-01T10:00+02:00")
+    story.leads("2026-05-04T10:00+02:00")
+    story.holds("2026-05-05T15:00+02:00")
+    lead_timer, thanks = story.timer("act_on_lead"), story.timer("thank_you")
+    coach = story.timer("thank_you", "coach")
+    cap = story.policies.limits.cap_per_day
+    recipient = story.recipients[SEEKER]
+    below = settle(lead_timer, lead_timer.due_at, recipient, cap - 1, story.policies)
+    assert isinstance(below, Fire)
+    reached = settle(lead_timer, lead_timer.due_at, recipient, cap, story.policies)
+    assert reached == Defer(at("2026-05-08T08:00+02:00"), "cap_per_day")
+    for timer in (thanks, coach):
+        assert isinstance(settle(timer, timer.due_at, recipient, cap, story.policies), Fire)
+
+
+def test_the_day_of_the_cap_is_the_recipients() -> None:
+    assert start_of_day("Asia/Kolkata", utc("2026-05-05 19:00")) == at("2026-05-06T00:00+05:30")
+    assert start_of_day("Europe/Berlin", at("2026-03-29T12:00+02:00")) == at("2026-03-29T00:00+01:00")
+    assert start_of_day("Mars/Olympus", utc("2026-05-05 19:00")) == utc("2026-05-05 00:00")
+
+
+def test_what_fires_at_once_is_grouped() -> None:
+    """Given several rules fired in one hour, then they share a group; an hour later is another."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    story.thanks("2026-04-07T10:05+02:00")
+    lead_timer, touch = story.timer("act_on_lead"), story.timer("keep_in_touch")
+    assert (lead_timer.due_at, touch.due_at) == (at("2026-05-07T10:00+02:00"), at("2026-05-07T10:05+02:00"))
+    assert _due(story, lead_timer).group_key == _due(story, touch).group_key
+    recipient = story.recipients[SEEKER]
+    later = settle(touch, at("2026-05-07T11:05+02:00"), recipient, 0, story.policies)
+    assert isinstance(later, Fire)
+    assert later.event.group_key == f"{SEEKER}:2026-05-07T11"
+
+
+def test_a_digest() -> None:
+    """Given a digest at nine, then what is not urgent comes with the next one, in one group; urgent things and
+    deadlines keep their time."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", digest=True)
+    story.leads("2026-05-04T10:00+02:00")
+    story.thanks("2026-04-07T15:05+02:00")
+    story.holds("2026-05-05T15:00+02:00")
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-20T14:00+02:00")
+    lead_timer, touch = story.timer("act_on_lead"), story.timer("keep_in_touch")
+    assert lead_timer.due_at == at("2026-05-08T09:00+02:00")
+    assert lead_timer.moved_by == ("digest",)
+    assert story.timer("thank_you").due_at == at("2026-05-05T17:00+02:00")
+    assert story.timer("preparation").due_at == at("2026-05-17T14:00+02:00")
+    # The conversation of 5 May restarted the cadence: 90 days later, and the digest after that.
+    assert touch.due_at == at("2026-08-04T09:00+02:00")
+    assert _due(story, lead_timer).group_key == f"{SEEKER}:2026-05-08"
+
+
+def test_a_digest_does_not_outlive_the_lead() -> None:
+    """Given an opening that closes today, then its reminder does not wait for tomorrow's digest."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", digest=True)
+    story.leads("2026-05-04T10:00+02:00", until="2026-05-07")
+    assert story.timer("act_on_lead").due_at == at("2026-05-07T10:00+02:00")
+
+
+def test_a_policy_switched_off() -> None:
+    """Given overrides by tenant and seeker, then the seeker's win; when a policy is switched off, what is pending ends
+    and stays ended; the next round counts again."""
+    general = Story().policies
+    tenants = {"tenant": {"act_on_lead": {"stages": {"due": {"then": {"working_days": 2}}}}}}
+    story = Story(policies=Policies(general.limits, general.by_name, tenants))
+    story.leads("2026-05-04T10:00+02:00")
+    assert story.due("act_on_lead")["due"] == at("2026-05-06T10:00+02:00")
+    version = story.timer("act_on_lead").policy_version
+    story.prefers(
+        "2026-05-04T11:00+02:00", overrides={"act_on_lead": {"stages": {"due": {"then": {"days": 1}, "at": "18:00"}}}}
+    )
+    assert story.due("act_on_lead")["due"] == at("2026-05-05T18:00+02:00")
+    assert len({version, story.timer("act_on_lead").policy_version, "1"}) == 3
+    pending = story.timer("act_on_lead")
+    story.prefers("2026-05-04T12:00+02:00", overrides={"act_on_lead": {"enabled": False}})
+    assert story.due("act_on_lead") == {}
+    assert story.ended("act_on_lead")["due"] == ("withdrawn", "switched_off")
+    story.prefers("2026-05-04T13:00+02:00", overrides={"act_on_lead": {"stages": {"due": {"enabled": False}}}})
+    assert story.due("act_on_lead") == {}
+    story.leads("2026-05-05T10:00+02:00")
+    assert set(story.due("act_on_lead")) == {"week_1", "week_2", "week_3"}
+    assert isinstance(settle(pending, pending.due_at, None, 0, story.policies), End)
+
+
+def test_stages_keep_their_order_out_of_quiet_hours() -> None:
+    """Given a last call an hour after overdue, both at night, when one moves later and one earlier, then the second is
+    not due before the first, which has expired by then: one reminder, not two."""
+    story = Story()
+    story.prefers(
+        "2026-05-01T10:00+02:00", overrides={"thank_you": {"stages": {"last_call": {"after": {"hours": 25}}}}}
+    )
+    story.holds("2026-05-05T22:00+02:00")
+    overdue, last = story.timer("thank_you", "overdue"), story.timer("thank_you", "last_call")
+    assert overdue.due_at == last.due_at == at("2026-05-07T08:00+02:00")
+    assert last.moved_by == ("quiet_hours", "after_previous")
+    assert isinstance(story.settle(overdue, overdue.due_at), End)
+    assert isinstance(story.settle(last, last.due_at), Fire)
+
+
+def test_overridden_cadence_and_limits() -> None:
+    story = Story("Asia/Tokyo")
+    overrides = {"keep_in_touch": {"cadence_days": 60, "first_days": 14}, "limits": {"cap_per_day": 1}}
+    story.prefers("2026-04-01T10:00+09:00", overrides=overrides)
+    story.thanks("2026-05-01T10:00+09:00")
+    timer = story.timer("keep_in_touch")
+    assert timer.due_at == at("2026-05-15T10:00+09:00")
+    result = settle(timer, timer.due_at, story.recipients[SEEKER], 1, story.policies)
+    assert isinstance(result, Defer)
+    story.touches("2026-05-10T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-09T10:00+09:00")
+
+
+def test_after_an_outage_in_order_and_without_a_storm() -> None:
+    """Given forty ties whose touches fell due during an outage, when it ends, then no more than the cap a day."""
+    story = Story("Asia/Tokyo")
+    people = [named(f"contact {number}") for number in range(40)]
+    for person in people:
+        story.between(relationship.KeepInTouchStarted, "2026-05-01T10:00+09:00", person)
+    now, per_day = at("2026-06-08T08:00+09:00"), dict[str, int]()
+    while pending := [t for t in story.timers.values() if t.stage == "due" and t.expires_at > now]:
+        deferred = []
+        for timer in sorted(pending, key=lambda t: t.due_at):
+            result = story.settle(timer, max(now, timer.due_at), per_day.get(str(now.date()), 0))
+            if isinstance(result, Fire):
+                per_day[str(now.date())] = per_day.get(str(now.date()), 0) + 1
+            elif isinstance(result, Defer):
+                deferred.append(result.until)
+        now = min(deferred, default=now)
+        if not deferred:
+            break
+    assert max(per_day.values()) <= story.policies.limits.cap_per_day
+    assert len(per_day) > 1
