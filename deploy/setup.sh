@@ -34,3 +34,4 @@ with_uv || {
     echo "kithlog: uv could not, pip does it (half a minute) …" >&2
     pip -r requirements-dev.lock
 }
+ln -sf ../../deploy/kithlog .venv/bin/kithlog

@@ -13,7 +13,7 @@ from services.command.bulk import BULK_PATH, BulkEndpoint
 from services.command.http import CommandRoutes
 from services.command.openapi import describe
 from services.command.service import CommandService
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock
 from shared.operations.logging import configure_logging
 from shared.operations.settings import CommandSettings
 from shared.operations.web import create_web_app
@@ -35,7 +35,7 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     if settings is None:
         settings = CommandSettings()
         configure_logging(settings.log_level, settings.log_format)
-    service = CommandService(settings, clock or SystemClock())
+    service = CommandService(settings, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

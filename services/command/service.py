@@ -14,8 +14,9 @@ from services.command.gate import Gate
 from services.command.intake import Intake
 from services.command.relay import NAME, Relay
 from shared.clock import Clock
+from shared.database.clock import DatabaseClock
 from shared.database.migrate import migrate
-from shared.database.pool import open_pool
+from shared.database.pool import open_pool, persist
 from shared.database.queries import load_queries
 from shared.domain.catalogue import DECIDERS
 from shared.log import Log
@@ -35,7 +36,8 @@ class CommandService:
     Stopping finishes what was accepted: the intake first, then the log's writer, then the relay.
     """
 
-    def __init__(self, settings: CommandSettings, clock: Clock) -> None:
+    def __init__(self, settings: CommandSettings, clock: Clock | None) -> None:
+        """`clock` says when a command comes that does not say so itself; absent: the database's."""
         self._settings, self._clock = settings, clock
         self.metrics = CommandMetrics()
         self.gate = Gate()
@@ -73,7 +75,12 @@ class CommandService:
                     observer=self.metrics,
                 )
             )
-            executor = Executor(log, DECIDERS, self._clock, keep=settings.kept_states)
+            clock = self._clock
+            if clock is None:
+                clock = DatabaseClock(pool)
+                await unless_stopped(stop, persist("postgresql", clock.measure))
+                await last.enter_async_context(self._supervised("clock", clock.follow).running())
+            executor = Executor(log, DECIDERS, clock, keep=settings.kept_states)
             self._watch_database(pool)
             if settings.relay:
                 relay = Relay(settings.database_url, settings.amqp_url, log, observer=self.metrics)

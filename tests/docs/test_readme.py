@@ -1,0 +1,77 @@
+"""The README says what is so: its tables are complete, its walk-through runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.launcher.infrastructure import Infrastructure
+from deploy.launcher.services import ROOT, SERVICES, running
+from tests.docs.reference import README, written
+
+TEXT = README.read_text(encoding="utf-8")
+
+
+def test_every_setting_and_metric_is_documented() -> None:
+    """And every one documented exists: `python -m tests.docs.reference` writes the tables anew."""
+    assert written(TEXT) == TEXT
+
+
+def test_every_target_and_file_that_it_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`?\bmake ([a-z]+)`", TEXT)) | set(re.findall(r"^make ([a-z]+)", TEXT, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (ROOT / link).exists(), link
+    for path in re.findall(r"`((?:shared|services|deploy|tests)/[\w/.]+)`", TEXT):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.fixture(scope="module")
+def services(infra: Infrastructure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Both services, as the launcher starts them, on a database and a virtual host of their own."""
+    logs = tmp_path_factory.mktemp("logs")
+    env = {
+        **os.environ,
+        "KITHLOG_DATABASE_URL": infra.postgres.create_database("readme"),
+        "KITHLOG_AMQP_URL": infra.rabbitmq.create_vhost("readme"),
+    }
+    with running(SERVICES, env, logs) as up:
+        urls = {one.service.variable: one.url for one in up}
+        yield {**env, **urls}
+    infra.rabbitmq.delete_vhost("readme")
+    infra.postgres.drop_database("readme")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk-through uses curl, which is not installed here")
+def test_the_walk_through_runs(services: dict[str, str]) -> None:
+    """Given both services, when the README's commands are typed, then each succeeds and the thank-you is scheduled."""
+    found = re.search(r"<!-- walkthrough -->\n```sh\n(.*?)```", TEXT, re.DOTALL)
+    assert found is not None
+    env = {**services, "COMMAND": services["KITHLOG_COMMAND_URL"], "QUERY": services["KITHLOG_PROJECTOR_URL"]}
+    shown = subprocess.run(["sh", "-euc", found[1]], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    answers = [json.loads(line) for line in shown.stdout.splitlines() if line]
+    pipeline, schedule = (answer for answer in answers if "items" in answer)
+    assert [row["status"] for row in pipeline["items"]] == ["held"]
+    assert schedule["items"][0]["policy"] == "thank_you"
+    assert "kithlog.interview.held.v1" in [answer["type"] for answer in answers if "specversion" in answer]
+
+
+def test_the_demo_ends_well(services: dict[str, str]) -> None:
+    """Given both services, when the story is played, then everything falls due once and the demo says so."""
+    told = subprocess.run(
+        [sys.executable, "-m", "deploy.demo"],
+        env=services, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "thank_you/due for seeker" in told.stdout
+    assert "keep_in_touch/due for seeker" in told.stdout
+    assert "refused asks_for_job" in told.stdout
