@@ -136,7 +136,7 @@ async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope])
     except Exception as error:
         if len(envelopes) > 1:
             return [outcome for each in envelopes for outcome in await _execute_all(executor, [each])]
-        await logger.aerror("command failed", command=envelopes[0].command, exc_info=error)
+        logger.error("command failed", command=envelopes[0].command, exc_info=error)
         return [error]
 
 

@@ -12,6 +12,7 @@ import structlog
 from services.command.executor import Executor
 from services.command.gate import Gate
 from services.command.intake import Intake
+from services.command.outcomes import outcome_of
 from services.command.relay import NAME, Relay
 from shared.clock import Clock
 from shared.database.clock import DatabaseClock
@@ -19,7 +20,7 @@ from shared.database.migrate import migrate
 from shared.database.pool import open_pool, persist
 from shared.database.queries import load_queries
 from shared.domain.catalogue import DECIDERS
-from shared.log import Log
+from shared.log import Appended, Log
 from shared.operations.health import OK, Check, Finding, Health, Movement
 from shared.operations.metrics import CommandMetrics
 from shared.operations.reach import reaches
@@ -87,15 +88,15 @@ class CommandService:
                 await last.enter_async_context(self._supervised("relay", relay.run).running())
                 await last.enter_async_context(self._relay_movement(pool).running())
             if settings.intake:
-                intake = Intake(settings.amqp_url, executor, body_limit=settings.body_limit)
+                intake = Intake(settings.amqp_url, executor, body_limit=settings.body_limit, concluded=self._concluded)
                 await first.enter_async_context(self._supervised("intake", intake.run).running())
             if settings.relay or settings.intake:
                 self.health.add(Check("broker", self._broker, otherwise="degraded"))
             self.gate.open(executor)
             first.callback(self.gate.close)
-            await logger.ainfo("commands are accepted")
+            logger.info("commands are accepted")
             await stop.wait()
-        await logger.ainfo("stopped")
+        logger.info("stopped")
 
     def _relay_movement(self, pool: asyncpg.Pool[asyncpg.Record]) -> Supervised:
         async def read() -> tuple[int, int]:
@@ -117,6 +118,9 @@ class CommandService:
             return OK if self.gate.is_open else Finding("failing", "commands are not accepted yet")
 
         self.health.add(Check("database", answers))
+
+    def _concluded(self, command: str, outcome: Appended | Exception) -> None:
+        self.metrics.commands.labels("amqp", command, outcome_of(outcome)).inc()
 
     async def _closed(self) -> Finding:
         return Finding("failing", "waiting for PostgreSQL")

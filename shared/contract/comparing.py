@@ -157,31 +157,31 @@ def _request(path: str, name: str, operations: tuple[Json, Json], roots: tuple[J
 
 
 def _answers(path: str, name: str, operations: tuple[Json, Json], roots: tuple[Json, Json]) -> Iterator[Change]:
-    """Refusals may come and go: callers handle any problem document."""
+    """Of refusals only the document matters: callers handle any status, and `default` is a refusal, too."""
     before, after = (operation.get("responses", {}) for operation in operations)
     for status, was, now in _pairs(before, after):
-        where = f"{name}: answer {status}"
+        success, where = status < "400", f"{name}: answer {status}"
         if was is None or now is None:
-            yield Change(
-                path,
-                f"{where} {'is new' if was is None else 'was removed'}",
-                was is not None and status < "400",
-                BESIDE,
-            )
+            text = "is new" if was is None else "was removed"
+            yield Change(path, f"{where} {text}", success and now is None, BESIDE)
             continue
         was, now = resolved(was, roots[0]), resolved(now, roots[1])
         for header in was.get("headers", {}):
             if header not in now.get("headers", {}):
-                yield Change(path, f"{where}: header {header} was removed", True, BESIDE)
-        yield from _content(path, where, was, now, "read", roots)
+                yield Change(path, f"{where}: header {header} was removed", success, BESIDE)
+        yield from _content(path, where, was, now, "read" if success else "refused", roots)
 
 
-def _content(path: str, where: str, old: Json, new: Json, side: Side, roots: tuple[Json, Json]) -> Iterator[Change]:
+def _content(
+    path: str, where: str, old: Json, new: Json, side: Side | Literal["refused"], roots: tuple[Json, Json]
+) -> Iterator[Change]:
     for media_type, was, now in _pairs(old.get("content", {}), new.get("content", {})):
         if was is None or now is None:
-            yield _gone_or_new(path, was, f"{where} as {media_type}", BESIDE)
+            text = "is new" if was is None else "was removed"
+            yield Change(path, f"{where} as {media_type} {text}", now is None and side != "refused", BESIDE)
         else:
-            yield from _schema(path, f"{where} ", was.get("schema", {}), now.get("schema", {}), side, BESIDE, roots)
+            there: Side = "read" if side == "refused" else side
+            yield from _schema(path, f"{where} ", was.get("schema", {}), now.get("schema", {}), there, BESIDE, roots)
 
 
 def _operations(document: Json) -> dict[str, Json]:

@@ -82,6 +82,6 @@ async def _apply(connection: asyncpg.Connection[asyncpg.Record]) -> list[int]:
                 migration.name,
                 migration.checksum,
             )
-        await logger.ainfo("migration applied", number=migration.number, name=migration.name)
+        logger.info("migration applied", number=migration.number, name=migration.name)
         done.append(migration.number)
     return done

@@ -22,9 +22,10 @@ UNAVAILABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 """What asyncpg raises while PostgreSQL is away, restarting or cut off. `InterfaceError` stands for calls on a
-connection that was closed under them."""
+connection that was closed under them, `InternalClientError` for a session that the server ended between statements."""
 
 T = TypeVar("T")
 _CUT_OFF = re.compile("connection|pool")
@@ -60,6 +61,6 @@ async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pau
         except UNAVAILABLE as error:
             if isinstance(error, asyncpg.InterfaceError) and not _CUT_OFF.search(str(error)):
                 raise  # wrong arguments are InterfaceErrors, too: waiting won't mend them
-            await logger.awarning("waiting for it", what=what, error=repr(error), pause=pause)
+            logger.warning("waiting for it", what=what, error=repr(error), pause=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest_pause)

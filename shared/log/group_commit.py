@@ -135,7 +135,7 @@ class GroupCommit:
                 await self._forget_connection()
                 if monotonic() + pause > deadline:
                     raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s: {error!r}") from error
-                await logger.awarning("append waits for postgresql", error=repr(error), commands=len(appends))
+                logger.warning("append waits for postgresql", error=repr(error), commands=len(appends))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 

@@ -61,7 +61,7 @@ class Supervised:
             self._stop.set()
             _, late = await asyncio.wait([task], timeout=self._patience)
             if late:
-                await logger.aerror("loop did not stop in time and is cut off", loop=self.name)
+                logger.error("loop did not stop in time and is cut off", loop=self.name)
                 task.cancel()
                 await asyncio.wait([task])
 
@@ -80,7 +80,7 @@ class Supervised:
                 pause = self._pause
             self._death, self._since = repr(error), float("inf")
             self._hear(self.name)
-            await logger.aerror("loop died", loop=self.name, restart_in=pause, exc_info=error)
+            logger.error("loop died", loop=self.name, restart_in=pause, exc_info=error)
             try:
                 await asyncio.wait_for(self._stop.wait(), timeout=pause)
             except TimeoutError:

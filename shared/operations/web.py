@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of
 from shared.operations.health import Health
 from shared.operations.metrics import CONTENT_TYPE, Metrics
+from shared.operations.openapi import describe_problems
 from shared.operations.problems import problem_of
 
 logger = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ def create_web_app(
 
     for path, endpoint in {"/healthz": alive, "/readyz": ready, "/metrics": figures}.items():
         app.add_api_route(path, endpoint, methods=["GET"], tags=["operations"], response_class=Response)
+    describe_problems(app)
     app.add_exception_handler(HTTPException, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_middleware(Edge, metrics=metrics, access_log=access_log)
@@ -104,11 +106,11 @@ class Edge:
                     raise unreadable
                 await self._app(scope, receive, answer)
             except ClientDisconnect:
-                await logger.ainfo("caller went away", path=scope["path"])
+                logger.info("caller went away", path=scope["path"])
             except Exception as error:
                 problem = problem_of(error)
                 if problem.status == 500:
-                    await logger.aerror("request failed", path=scope["path"], exc_info=error)
+                    logger.error("request failed", path=scope["path"], exc_info=error)
                 if status:  # the answer has begun: all that is left is to break it off
                     raise
                 await problem.to_response()(scope, receive, answer)

@@ -95,6 +95,20 @@ class Seen:
             await self._changed.wait_for(lambda: holds(self))
 
 
+async def set_up(amqp_url: str) -> None:
+    """Declare everything, as soon as the broker can: after a start, its streams take longer than its port."""
+
+    async def declared() -> bool:
+        with suppress(*UNREACHABLE):
+            connection = await connect(amqp_url, "set-up")
+            async with connection, connection.channel() as channel:
+                await topology.declare(channel)
+                return True
+        return False
+
+    await reached(declared)
+
+
 @asynccontextmanager
 async def consuming(amqp_url: str, queue: str = topology.PROJECTOR, seen: Seen | None = None) -> AsyncIterator[Seen]:
     """A consumer that acknowledges what it has seen."""
@@ -105,10 +119,10 @@ async def consuming(amqp_url: str, queue: str = topology.PROJECTOR, seen: Seen |
         with suppress(*UNREACHABLE):  # then it comes again
             await message.ack()
 
+    await set_up(amqp_url)
     connection = await connect(amqp_url, "consumer")
     async with connection:
         opened = await connection.channel()
-        await topology.declare(opened)
         await (await opened.get_queue(queue)).consume(take)
         yield seen
 

@@ -12,12 +12,11 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.command.intake import Intake
-from shared.broker import topology
 from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log
-from tests.broker.events import NOON, PATIENCE, Seen, an_id
+from tests.broker.events import NOON, PATIENCE, Seen, an_id, set_up
 
 
 class FixedClock:
@@ -95,10 +94,10 @@ async def is_empty(channel: AbstractChannel, queue: str) -> bool:
 
 
 async def send_many(amqp_url: str, numbers: range) -> None:
+    await set_up(amqp_url)
     connection = await connect(amqp_url, "sender")
     async with connection:
         channel = await connection.channel()
-        await topology.declare(channel)
         sender = Sender(channel, "")
         for number in numbers:
             await sender.send(registration(number), reply=False)
