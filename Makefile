@@ -5,7 +5,7 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run infra test lint format check lock clean
+.PHONY: help setup demo run infra test bench lint format check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ infra: $(READY) ## Start PostgreSQL and RabbitMQ alone and stay up until Ctrl-C
 
 test: $(READY) ## Run the tests, against a private PostgreSQL and RabbitMQ
 	$(BIN)/python -m pytest
+
+bench: $(READY) ## Measure speed against limits and peers; one part alone with BENCH=append
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 lint: $(READY) ## Check style, types, imports, the image, the compose file and the locks
 	$(BIN)/ruff check

@@ -1,0 +1,42 @@
+"""``python -m tests.bench [part …]``: measure, show a table, write `tests/bench/results/<part>.json`.
+
+`--rounds 5` interleaved rounds, `--scale 1.0` of the full size; without parts all of them run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import sys
+
+from deploy.launcher.infrastructure import Infrastructure
+from tests.bench import report
+from tests.bench.rounds import Result
+from tests.bench.servers import Bench
+
+PARTS = ("append",)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of: {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0)
+    chosen = parser.parse_args()
+    everything: list[Result] = []
+    with Infrastructure.start(mode="local") as infrastructure:
+        print(infrastructure.banner)
+        bench = Bench(infrastructure, chosen.rounds, chosen.scale)
+        for part in chosen.parts or PARTS:
+            results = asyncio.run(importlib.import_module(f"tests.bench.{part}").run(bench))
+            report.write(part, results)
+            report.show(results)
+            everything += results
+    missed = [result.name for result in everything if not result.met]
+    print(f"{len(everything) - len(missed)} of {len(everything)} goals met")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Appending through the log's public function, against the raw limit and pgbench."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from statistics import median
+from time import perf_counter
+from uuid import UUID
+
+import asyncpg
+
+from shared.database.pool import open_pool
+from shared.domain.kernel import Stream
+from shared.log import Append, Log, Pending
+from tests.bench.payloads import payload
+from tests.bench.pgbench import TABLE, pgbench
+from tests.bench.rounds import Goal, Result, compare
+from tests.bench.servers import Bench
+
+_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_ids = count(1)
+_RAW = """
+INSERT INTO bench_raw SELECT $1 + n, 1, 'bench', 'interview', gen_random_uuid(), 1, gen_random_uuid(),
+       'interview.held', 1::smallint, now(), now(), 'bench', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), $2
+FROM generate_series(1, 1000) n
+"""
+
+
+def appends(number: int) -> list[Append]:
+    """One event each, on streams of their own."""
+    made = []
+    for id in (next(_ids) for _ in range(number)):
+        command, stream = UUID(int=(7 << 96) + id), Stream("interview", UUID(int=(9 << 96) + id))
+        event = Pending(stream, "interview.held", 1, payload(id))
+        made.append(
+            Append("bench", command, [event], {stream: 0}, _AT, command, command, "bench", id.to_bytes(16, "big"))
+        )
+    return made
+
+
+async def callers(log: Log, concurrent: int, total: int) -> float:
+    """Events a second with so many callers, each waiting for its answer before its next append."""
+    waiting: Iterator[Append] = iter(appends(total))
+
+    async def caller() -> None:
+        for append in waiting:
+            await log.append(append)
+
+    began = perf_counter()
+    await asyncio.gather(*(caller() for _ in range(concurrent)))
+    return total / (perf_counter() - began)
+
+
+async def run(bench: Bench) -> list[Result]:
+    url = await bench.database("append")
+    pool = await open_pool(url)
+    raw = await asyncpg.connect(url)
+    await raw.execute(TABLE)
+    await raw.execute("CREATE TABLE bench_raw (LIKE log.event INCLUDING ALL)")
+    base = count(0, 1000)
+    total = bench.scaled(20_000)
+
+    async def limit() -> float:
+        began = perf_counter()
+        for _ in range(total // 1000):
+            await raw.execute(_RAW, next(base), payload(0))
+        return total / (perf_counter() - began)
+
+    async def eight_clients() -> float:
+        return (await pgbench(url, clients=8, seconds=bench.seconds))[0]
+
+    async def one_client() -> float:
+        return (await pgbench(url, clients=1, seconds=bench.seconds))[1]
+
+    results: list[Result] = []
+    async with Log.open(pool, url) as log:
+
+        async def one_caller() -> float:
+            times = []
+            for append in appends(bench.scaled(1000)):
+                began = perf_counter()
+                await log.append(append)
+                times.append(perf_counter() - began)
+            return median(times)
+
+        limits = [
+            ("server-side INSERT … SELECT, one session, 1000 rows a commit", limit, Goal(0.4)),
+            ("pgbench, 8 clients, one insert each", eight_clients, Goal(2)),
+        ]
+        for concurrent in (256, 1000):
+
+            async def ours(concurrent: int = concurrent) -> float:
+                return await callers(log, concurrent, total)
+
+            results += await compare(
+                f"append, {concurrent} callers", ours, limits, unit="events/s", rounds=bench.rounds
+            )
+        results += await compare(
+            "append, one caller, p50", one_caller,
+            [("pgbench, one client, one insert", one_client, Goal(2.5, "at most"))], unit="s", rounds=bench.rounds,
+        )  # fmt: skip
+    await raw.close()
+    await pool.close()
+    return results

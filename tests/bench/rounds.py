@@ -1,0 +1,81 @@
+"""Measuring two sides in turn, so that a machine that slows down slows both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+Side = Callable[[], Awaitable[float]]
+"""One measurement: a rate (per second), or a time (seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the ratio of ours to the other's should be: at least for rates, at most for times."""
+
+    ratio: float
+    kind: Literal["at least", "at most"] = "at least"
+
+    def met(self, ratio: float) -> bool:
+        return ratio >= self.ratio if self.kind == "at least" else ratio <= self.ratio
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.kind == 'at least' else '≤'} {self.ratio:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of the table, and one object of the JSON file."""
+
+    name: str
+    value: float
+    """Median of ours."""
+    unit: str
+    against: str
+    limit_or_peer_value: float | None
+    """Median of the other side; null where the goal is a figure of its own."""
+    ratio: float
+    """Median of the rounds' ratios, ours to the other's."""
+    goal: str
+    met: bool
+    rounds: int
+    spread: tuple[float, float]
+    """Smallest and largest ratio of a round."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def compare(
+    name: str, ours: Side, others: Sequence[tuple[str, Side, Goal]], *, unit: str, rounds: int
+) -> list[Result]:
+    """Measure ours and each of the others once a round, after one round that does not count."""
+    measured: list[list[float]] = [[] for _ in range(1 + len(others))]
+    for number in range(rounds + 1):
+        sides = [ours, *(side for _, side, _ in others)]
+        # Every other round begins at the other end: whatever the first leaves behind strikes both alike.
+        order = list(enumerate(sides)) if number % 2 else list(enumerate(sides))[::-1]
+        for index, side in order:
+            value = await side()
+            if number:
+                measured[index].append(value)
+    results = []
+    for (against, _, goal), values in zip(others, measured[1:], strict=True):
+        ratios = [own / other for own, other in zip(measured[0], values, strict=True)]
+        results.append(
+            Result(
+                name=name,
+                value=median(measured[0]),
+                unit=unit,
+                against=against,
+                limit_or_peer_value=median(values),
+                ratio=median(ratios),
+                goal=f"{goal}",
+                met=goal.met(median(ratios)),
+                rounds=rounds,
+                spread=(min(ratios), max(ratios)),
+            )
+        )
+    return results
