@@ -106,11 +106,11 @@ class Edge:
                     raise unreadable
                 await self._app(scope, receive, answer)
             except ClientDisconnect:
-                logger.info("caller went away", path=scope["path"])
+                logger.info("caller went away", path=_shown(scope))
             except Exception as error:
                 problem = problem_of(error)
                 if problem.status == 500:
-                    logger.error("request failed", path=scope["path"], exc_info=error)
+                    logger.error("request failed", path=_shown(scope), exc_info=error)
                 if status:  # the answer has begun: all that is left is to break it off
                     raise
                 await problem.to_response()(scope, receive, answer)
@@ -124,7 +124,14 @@ class Edge:
             logger.info(
                 "answered",
                 method=scope["method"],
-                path=scope["path"],
+                path=_shown(scope),
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
             )
+
+
+def _shown(scope: Scope) -> str:
+    """The path as logs may hold it: a path's secret, such as a calendar's, opens the door to whoever reads it."""
+    path: str = scope["path"]
+    secret = scope.get("path_params", {}).get("secret")
+    return path.replace(str(secret), "…") if secret else path
