@@ -54,7 +54,8 @@ def compare(released: Mapping[str, Json], made: Mapping[str, Json]) -> list[Chan
     """All changes from the released documents to those that the code makes, by document."""
     changes: list[Change] = []
     for path in sorted(released.keys() | made.keys()):
-        changes += _compare(path, released.get(path), made.get(path))
+        if released.get(path) != made.get(path):
+            changes += _compare(path, released.get(path), made.get(path))
     return changes
 
 

@@ -113,10 +113,13 @@ class _Comparison:
                     before.remove(each)
                     after.remove(match)
                     yield from self.compare(each, match, place)
+            # One alternative more makes it wider, one demand more makes it narrower.
+            demand = key == "allOf"
+            said = "must be" if demand else "may be"
             for each in before:
-                yield Difference(place, f"can't be {_identity(each)} any more", narrower=True, wider=key == "allOf")
+                yield Difference(place, f"{said} {_identity(each)} no more", narrower=not demand, wider=demand)
             for each in after:
-                yield Difference(place, f"may be {_identity(each)} now", narrower=key == "allOf", wider=True)
+                yield Difference(place, f"{said} {_identity(each)} now", narrower=demand, wider=not demand)
 
     def _same(self, old: Json, new: Json) -> bool:
         return not any(each.narrower or each.wider for each in self.compare(old, new, ""))

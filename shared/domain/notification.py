@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, NaiveDatetime
 
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
@@ -95,7 +94,7 @@ class Due(NotificationEvent, type="notification.due"):
     group_key: str
     """Shared by what is fired for one person within an hour (with a digest: a day): may be delivered as one."""
     due_at: Instant
-    local_due: datetime
+    local_due: NaiveDatetime
     """The same on the recipient's wall clock, without offset."""
     not_before: Instant
     expires_at: Instant

@@ -1,0 +1,1 @@
+"""The projector service: folds the log into read models, fires timers, answers queries."""

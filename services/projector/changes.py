@@ -1,0 +1,64 @@
+"""What a page of events changes, as values: from the fold, for the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.domain.notification import Withdrawn
+from shared.timing.timers import Timer
+
+RowId = tuple[str, str, str]
+"""Model, tenant, key."""
+TimerId = tuple[str, UUID]
+"""Tenant, notification id."""
+StreamId = tuple[str, UUID]
+"""Tenant, stream id."""
+
+
+OwnerId = tuple[str, str, UUID]
+"""Model, tenant, owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All events up to `position` are folded, of the log's timeline `epoch`."""
+
+    position: int
+    epoch: int
+    turn: int = 0
+    """Rises when an operator's tool has changed rows, parked streams or generations beside the fold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A stream whose events wait from `position` on, because folding that one failed in `model`."""
+
+    tenant: str
+    stream_id: UUID
+    category: str
+    position: int
+    model: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A timer as it stands. With an `ending` it is not to fall due any more, but to be recorded as that, at once."""
+
+    timer: Timer
+    due_at: datetime
+    ending: Withdrawn | None = None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What folding some events leads to: the last word on each row and timer; None deletes."""
+
+    rows: dict[RowId, Any] = field(default_factory=dict)
+    timers: dict[TimerId, Pending | None] = field(default_factory=dict)
+    parked: dict[StreamId, Parked] = field(default_factory=dict)
+    owners: dict[RowId, OwnerId] = field(default_factory=dict)
+    """The owners of those rows by whose owner the timers are found."""

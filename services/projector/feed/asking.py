@@ -1,0 +1,49 @@
+"""What a reader of the feed may ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.command_envelope import Tenant
+from shared.domain.catalogue import CATEGORIES, EVENTS
+from shared.log.history import Wanted
+from shared.operations.problems import Fault, ProblemError, invalid
+
+Several = Annotated[str, Field(pattern=r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$", max_length=4000)]
+
+
+class Ask(BaseModel):
+    """The query parameters. One that is not known is refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    """Position after which to begin: `Kithlog-Position` of the answer before. 0: at the first event."""
+    epoch: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Timeline that `after` is of; refused (409 `forked`) when the log has another by now."""
+    types: Annotated[list[Several], Field(max_length=100)] | None = None
+    """Only events of these types, such as `interview.held` or `interview.*`, with commas or several times."""
+    tenant: Tenant | None = None
+    """Only events of this tenant."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 500
+    """Most events in the answer. It may hold fewer although more follow."""
+    wait: Annotated[int, Field(ge=0, le=30)] = 0
+    """Seconds to wait for the next event when there is none. Not used by an event stream, which always waits."""
+
+    def wanted(self) -> Wanted:
+        """Raises `ProblemError` (422) for a type that there is not: nothing would ever come of it."""
+        if self.types is None:
+            return Wanted(self.tenant)
+        names = {name for each in self.types for name in each.split(",")}
+        categories = {name.removesuffix(".*") for name in names if name.endswith(".*")}
+        types = {name for name in names if not name.endswith(".*")}
+        unknown = sorted((types - EVENTS.keys()) | {f"{each}.*" for each in categories.difference(CATEGORIES)})
+        if unknown:
+            raise ProblemError(
+                invalid(
+                    [Fault("query.types", f"there are no events {name!r}", "unknown_event_type") for name in unknown]
+                )
+            )
+        return Wanted(self.tenant, sorted(types), sorted(categories))

@@ -1,0 +1,72 @@
+-- name: take_turn
+-- Firing goes one transaction at a time, so that what a recipient was told today is exact. Held until commit.
+SELECT pg_advisory_xact_lock(hashtextextended('kithlog.firing', 0));
+
+-- name: now
+-- The one clock of firing.
+SELECT log.now();
+
+-- name: claim
+-- A batch of due timers after a place in the order, locked; those that the fold is just writing are left to the next
+-- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
+-- is known of the recipient (the seeker whom it is about), how often the addressee was told on their last day, and the event
+-- that armed it or, with an outcome, brought it about.
+SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, t.guards, t.body,
+       c.position AS checkpoint, c.epoch, r.body AS recipient, told.since, told.times,
+       cause.event_id AS cause_id, cause.correlation_id
+FROM (
+    SELECT t.* FROM read.timer t
+    WHERE t.due_at <= $1 AND (t.due_at, t.id) > ($2, $3)
+      AND NOT EXISTS (SELECT 1 FROM read.parked p WHERE p.tenant = t.tenant AND p.stream_id = ANY (t.guards))
+    ORDER BY t.due_at, t.id
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+) t
+JOIN read.checkpoint c ON c.name = 'projector'
+LEFT JOIN read.row r
+       ON r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'timing_recipient' AND g.status = 'live')
+      AND r.tenant = t.tenant AND r.key = t.seeker_id::text
+LEFT JOIN read.told told
+       ON told.tenant = t.tenant AND told.recipient_id = (t.body -> 'recipient' ->> 'id')::uuid
+LEFT JOIN log.event cause
+       ON cause.position = (coalesce(t.ending -> 'cause', t.body -> 'armed_by') ->> 'position')::bigint
+ORDER BY t.due_at, t.id;
+
+-- name: lock_head
+-- Nothing is appended any more until commit; a statement of its own, so that those after it see all that came before.
+SELECT position, epoch FROM log.head FOR UPDATE;
+
+-- name: moved
+-- Those of some streams that hold an event after a position: the ordinals (from 1) of the pairs ($1[i], $2[i]).
+SELECT u.ordinal::integer
+FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS u (tenant, stream_id, ordinal)
+WHERE (SELECT e.position FROM log.event e
+       WHERE e.tenant = u.tenant AND e.stream_id = u.stream_id
+       ORDER BY e.version DESC LIMIT 1) > $3;
+
+-- name: conclude
+-- Settled timers go, deferred ones get their new time, and what people were told is counted.
+WITH settled AS (
+    DELETE FROM read.timer t
+    USING unnest($1::text[], $2::uuid[]) AS u (tenant, id)
+    WHERE t.tenant = u.tenant AND t.id = u.id
+), deferred AS (
+    UPDATE read.timer t SET due_at = u.until
+    FROM unnest($3::text[], $4::uuid[], $5::timestamptz[]) AS u (tenant, id, until)
+    WHERE t.tenant = u.tenant AND t.id = u.id
+)
+INSERT INTO read.told AS told (tenant, recipient_id, since, times)
+SELECT u.tenant, u.recipient_id, u.since, u.times
+FROM unnest($6::text[], $7::uuid[], $8::timestamptz[], $9::integer[]) AS u (tenant, recipient_id, since, times)
+ON CONFLICT (tenant, recipient_id) DO UPDATE SET since = excluded.since, times = excluded.times;
+
+-- name: seconds_to_next
+-- Until the next timer falls due after an instant; null: none is pending.
+SELECT extract(epoch FROM min(due_at) - log.now())::float8 FROM read.timer WHERE due_at > $1;
+
+-- name: figures
+-- Pending timers (as the statistics have it), how many are overdue, and by how many seconds the most.
+SELECT pg_stat_get_live_tuples('read.timer'::regclass) AS pending, count(*) AS overdue,
+       coalesce(extract(epoch FROM log.now() - min(due_at)), 0)::float8 AS late
+FROM read.timer
+WHERE due_at <= log.now();

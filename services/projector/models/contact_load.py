@@ -1,0 +1,104 @@
+"""Read model `contact_load`: what was asked of a contact in a calendar month; one row a month, by contact and month.
+
+Places are counted in the month that the contact's own events name; follow-ups, moved appointments and no-shows in
+the month, in UTC, in which they happened. All seekers of a tenant count together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.projector.models.replacing import replace
+from services.projector.read_model import Filed, ReadModel
+from shared.domain import contact, interview
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRow:
+    contact_id: UUID
+    month: str
+    """Such as 2026-11."""
+    requests: int = 0
+    """Places taken, without those that were freed again."""
+    held: int = 0
+    minutes: int = 0
+    """That the contact gave, as far as recorded."""
+    follow_ups: int = 0
+    reschedules: int = 0
+    """By the seeker's wish."""
+    cancellations: int = 0
+    """By the seeker, after a time was agreed on or while the request was open."""
+    no_shows: int = 0
+    """By the seeker."""
+
+
+def _asked(row: LoadRow, e: Recorded[contact.Asked]) -> LoadRow:
+    return replace(row, requests=row.requests + 1)
+
+
+def _freed(row: LoadRow, e: Recorded[contact.PlaceFreed]) -> LoadRow:
+    return replace(row, requests=row.requests - 1)
+
+
+def _held(row: LoadRow, e: Recorded[interview.Held]) -> LoadRow:
+    return replace(row, held=row.held + 1, minutes=row.minutes + (e.data.minutes or 0))
+
+
+def _followed_up(row: LoadRow, e: Recorded[interview.RequestFollowedUp]) -> LoadRow:
+    return replace(row, follow_ups=row.follow_ups + 1)
+
+
+def _rescheduled(row: LoadRow, e: Recorded[interview.Rescheduled]) -> LoadRow:
+    return replace(row, reschedules=row.reschedules + (e.data.asked_by == "seeker"))
+
+
+def _cancelled(row: LoadRow, e: Recorded[interview.Cancelled]) -> LoadRow:
+    return replace(row, cancellations=row.cancellations + (e.data.by == "seeker"))
+
+
+def _missed(row: LoadRow, e: Recorded[interview.Missed]) -> LoadRow:
+    return replace(row, no_shows=row.no_shows + (e.data.by == "seeker"))
+
+
+Fold = Callable[[LoadRow, Recorded[Any]], LoadRow]
+PLACES: dict[type[Event], Fold] = {contact.Asked: _asked, contact.PlaceFreed: _freed}
+CONVERSATIONS: dict[type[Event], Fold] = {
+    interview.Held: _held,
+    interview.RequestFollowedUp: _followed_up,
+    interview.Rescheduled: _rescheduled,
+    interview.Cancelled: _cancelled,
+    interview.Missed: _missed,
+}
+FOLDS = PLACES | CONVERSATIONS
+
+
+class ContactLoad(ReadModel[LoadRow]):
+    name = "contact_load"
+    version = 1
+    listed = True
+    row = LoadRow
+
+    def keys(self, e: Recorded[Any]) -> Iterable[str]:
+        kind = type(e.data)
+        if kind in PLACES:
+            return (f"{e.stream_id}/{e.data.month}",)
+        if kind in CONVERSATIONS:
+            month = e.occurred_at.astimezone(UTC).strftime("%Y-%m")
+            return [f"{contact_id}/{month}" for contact_id in e.data.contact_ids]
+        return ()
+
+    def evolve(self, key: str, row: LoadRow | None, e: Recorded[Event]) -> LoadRow | None:
+        if row is None:
+            contact_id, _, month = key.partition("/")
+            row = LoadRow(UUID(contact_id), month)
+        return FOLDS[type(e.data)](row, e)
+
+    def file(self, row: LoadRow) -> Filed:
+        year, month = row.month.split("-")
+        return Filed(owner=row.contact_id, state=row.month, sort=datetime(int(year), int(month), 1, tzinfo=UTC))

@@ -1,0 +1,120 @@
+"""Read model `lead`: the leads board, who owes whom what; one row a lead, by the lead's id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from services.projector.models.per_stream import PerStream
+from services.projector.models.replacing import replace
+from services.projector.read_model import Filed
+from shared.domain import lead
+from shared.domain.values import Resource
+from shared.envelope import Recorded
+
+OWED_BY = {
+    "to_act_on": "seeker",
+    "promised": "contact",
+    "to_report_back": "seeker",
+}
+"""State → who has the next move; in the other states nobody owes anybody anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadRow:
+    lead_id: UUID
+    seeker_id: UUID
+    contact_id: UUID
+    """Who gave it."""
+    interview_id: UUID | None
+    kind: str
+    what: str
+    person: str | None
+    employer: str | None
+    resource: Resource | None
+    until: date | None
+    """When it is too late."""
+    state: str
+    """to_act_on, promised (the contact is to make an introduction), acted_on (its outcome is open),
+    to_report_back, reported_back or dropped."""
+    owed_by: str | None
+    """seeker, contact, or nobody."""
+    recorded_at: datetime
+    moved_at: datetime
+    """When the last event of the lead happened."""
+    acted_on_at: datetime | None = None
+    outcome: str | None = None
+    """something or nothing, once it is known."""
+    result: str | None = None
+    new_contact_id: UUID | None = None
+    ended_at: datetime | None = None
+    """When it was reported back or dropped."""
+
+
+def _to(row: LeadRow, state: str, at: datetime) -> LeadRow:
+    return replace(row, state=state, owed_by=OWED_BY.get(state), moved_at=at, ended_at=None)
+
+
+def _recorded(e: Recorded[lead.Recorded]) -> LeadRow:
+    data = e.data
+    state = "promised" if data.kind == "promised_introduction" else "to_act_on"
+    return LeadRow(
+        lead_id=e.stream_id,
+        seeker_id=data.seeker_id,
+        contact_id=data.contact_id,
+        interview_id=data.interview_id,
+        kind=data.kind,
+        what=data.what,
+        person=data.person,
+        employer=data.employer,
+        resource=data.resource,
+        until=data.until,
+        state=state,
+        owed_by=OWED_BY[state],
+        recorded_at=e.occurred_at,
+        moved_at=e.occurred_at,
+    )
+
+
+def _acted_on(row: LeadRow, e: Recorded[lead.ActedOn]) -> LeadRow:
+    return replace(_to(row, "acted_on", e.occurred_at), acted_on_at=row.acted_on_at or e.occurred_at)
+
+
+def _came_to_something(row: LeadRow, e: Recorded[lead.CameToSomething]) -> LeadRow:
+    return replace(
+        _to(row, "to_report_back", e.occurred_at),
+        outcome="something",
+        result=e.data.what,
+        new_contact_id=e.data.new_contact_id,
+    )
+
+
+def _came_to_nothing(row: LeadRow, e: Recorded[lead.CameToNothing]) -> LeadRow:
+    return replace(_to(row, "to_report_back", e.occurred_at), outcome="nothing", result=e.data.why)
+
+
+def _reported_back(row: LeadRow, e: Recorded[lead.ReportedBack]) -> LeadRow:
+    return replace(_to(row, "reported_back", e.occurred_at), ended_at=e.occurred_at)
+
+
+def _dropped(row: LeadRow, e: Recorded[lead.Dropped]) -> LeadRow:
+    return replace(_to(row, "dropped", e.occurred_at), ended_at=e.occurred_at)
+
+
+class Leads(PerStream[LeadRow]):
+    name = "lead"
+    version = 1
+    row = LeadRow
+    begins: ClassVar = {lead.Recorded: _recorded}
+    changes: ClassVar = {
+        lead.ActedOn: _acted_on,
+        lead.CameToSomething: _came_to_something,
+        lead.CameToNothing: _came_to_nothing,
+        lead.ReportedBack: _reported_back,
+        lead.Dropped: _dropped,
+    }
+
+    def file(self, row: LeadRow) -> Filed:
+        return Filed(owner=row.seeker_id, state=row.state, sort=row.recorded_at)

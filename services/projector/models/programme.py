@@ -1,0 +1,54 @@
+"""Read model `programme`: what a programme is and who coaches it; one row a programme, by its id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from services.projector.models.per_stream import PerStream
+from services.projector.models.replacing import replace
+from services.projector.read_model import Filed
+from shared.domain import programme
+from shared.envelope import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Coach:
+    coach_id: UUID
+    name: str | None
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeRow:
+    programme_id: UUID
+    title: str
+    about: str | None
+    fields: tuple[str, ...]
+    created_at: datetime
+    coaches: tuple[Coach, ...] = ()
+    """In the order in which they were assigned."""
+
+
+def _created(e: Recorded[programme.Created]) -> ProgrammeRow:
+    return ProgrammeRow(e.stream_id, e.data.title, e.data.about, e.data.fields, e.occurred_at)
+
+
+def _coach_assigned(row: ProgrammeRow, e: Recorded[programme.CoachAssigned]) -> ProgrammeRow:
+    coach = Coach(e.data.coach_id, e.data.name, e.data.email)
+    others = tuple(each for each in row.coaches if each.coach_id != coach.coach_id)
+    return replace(row, coaches=(*others, coach))
+
+
+class Programmes(PerStream[ProgrammeRow]):
+    name = "programme"
+    version = 1
+    listed = True
+    row = ProgrammeRow
+    begins: ClassVar = {programme.Created: _created}
+    changes: ClassVar = {programme.CoachAssigned: _coach_assigned}
+
+    def file(self, row: ProgrammeRow) -> Filed:
+        return Filed(sort=row.created_at)

@@ -1,0 +1,36 @@
+"""A row with some fields changed, in less than half the time that `dataclasses.replace` takes.
+
+Rebuilding folds every event through rows of up to thirty fields; copying them is most of what folding costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
+Plan = tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]
+_PLANS: dict[type[Any], Plan] = {}
+"""Of each shape of row: what gets all its values, and at which place each field is."""
+
+
+def replace(row: Row, **changes: Any) -> Row:
+    """Like `dataclasses.replace`, for rows whose fields are all given to `__init__`, at least two of them.
+
+    Raises `KeyError` for a field that the row does not have.
+    """
+    shape: type[Any] = type(row)
+    values, places = _PLANS.get(shape) or _plan(shape)
+    copied = list(values(row))
+    for name, value in changes.items():
+        copied[places[name]] = value
+    changed: Row = shape(*copied)
+    return changed
+
+
+def _plan(shape: type[Any]) -> Plan:
+    names = [field.name for field in fields(shape)]
+    plan = _PLANS[shape] = attrgetter(*names), {name: place for place, name in enumerate(names)}
+    return plan

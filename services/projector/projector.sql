@@ -1,0 +1,104 @@
+-- name: start_checkpoint
+-- The checkpoint's row, made where there is none: before the first event of the present timeline.
+INSERT INTO read.checkpoint (name, position, epoch)
+SELECT 'projector', 0, h.epoch FROM log.head h
+ON CONFLICT (name) DO NOTHING;
+
+-- name: lock_checkpoint
+-- The checkpoint, held against other projectors that start at the same moment.
+SELECT position, epoch, turn FROM read.checkpoint WHERE name = 'projector' FOR UPDATE;
+
+-- name: next_turn
+-- Rows were changed beside the fold: what a projector holds in memory is stale from here on.
+UPDATE read.checkpoint SET turn = turn + 1 WHERE name = 'projector';
+
+-- name: generations
+-- The live generation of each model.
+SELECT g.model, g.version, g.id FROM read.generation g WHERE g.status = 'live';
+
+-- name: create_generation
+-- A live generation for a model that has none.
+SELECT read.create_generation($1, $2, 'live', $3);
+
+-- name: look
+-- The checkpoint and the log's head, of one moment.
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+FROM read.checkpoint c, log.head h
+WHERE c.name = 'projector';
+
+-- name: parked
+-- The streams whose events wait.
+SELECT tenant, stream_id FROM read.parked;
+
+-- name: load
+-- Rows by generation, tenant and key; LATERAL, so that each is found by its index whatever the planner believes.
+SELECT u.ordinal::integer, r.body
+FROM unnest($1::integer[], $2::text[], $3::text[]) WITH ORDINALITY AS u (generation, tenant, key, ordinal)
+CROSS JOIN LATERAL (
+    SELECT r.body FROM read.row r
+    WHERE r.generation = u.generation AND r.tenant = u.tenant AND r.key = u.key
+    LIMIT 1
+) r;
+
+-- name: load_owned
+-- All rows of a generation that belong to some owners.
+SELECT u.tenant, u.owner, r.key, r.body
+FROM unnest($2::text[], $3::uuid[]) AS u (tenant, owner)
+CROSS JOIN LATERAL (
+    SELECT r.key, r.body FROM read.row r
+    WHERE r.generation = $1 AND r.tenant = u.tenant AND r.owner = u.owner
+) r;
+
+-- name: apply
+-- One page's changes, or nothing at all when the checkpoint is not where they start from: the checkpoint moves first
+-- and everything else depends on that. Answers how many checkpoints moved (0 or 1).
+--   $1 position, $2 epoch, $33 turn to start from; $3 position to move to
+--   $4..$12 rows written, $13..$15 rows deleted, $16..$24 timers written, $25..$26 timers deleted, $27..$32 parked
+WITH moved AS (
+    UPDATE read.checkpoint SET position = $3, moved_at = clock_timestamp()
+    WHERE name = 'projector' AND position = $1 AND epoch = $2 AND turn = $33
+    RETURNING 1
+), rows_written AS (
+    INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
+    SELECT u.generation, u.tenant, u.key, u.owner, u.state, coalesce(u.sort, '-infinity'), u.body::json,
+           CASE WHEN u.words IS NOT NULL THEN to_tsvector(u.language::regconfig, u.words) END
+    FROM unnest($4::integer[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::timestamptz[], $10::text[],
+                $11::text[], $12::text[])
+         AS u (generation, tenant, key, owner, state, sort, body, words, language)
+    WHERE EXISTS (SELECT 1 FROM moved)
+    ON CONFLICT (generation, tenant, key) DO UPDATE
+    SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
+        search = excluded.search
+), rows_deleted AS (
+    DELETE FROM read.row r
+    USING unnest($13::integer[], $14::text[], $15::text[]) AS u (generation, tenant, key)
+    WHERE r.generation = u.generation AND r.tenant = u.tenant AND r.key = u.key AND EXISTS (SELECT 1 FROM moved)
+), timers_written AS (
+    INSERT INTO read.timer AS t (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
+    SELECT u.tenant, u.id, u.subject_id, u.seeker_id, u.guards::uuid[], u.due_at, u.outcome, u.ending::json,
+           u.body::json
+    FROM unnest($16::text[], $17::uuid[], $18::uuid[], $19::uuid[], $20::text[], $21::timestamptz[], $22::text[],
+                $23::text[], $24::text[])
+         AS u (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
+    WHERE EXISTS (SELECT 1 FROM moved)
+    ON CONFLICT (tenant, id) DO UPDATE
+    SET guards = excluded.guards, due_at = excluded.due_at, outcome = excluded.outcome, ending = excluded.ending,
+        body = excluded.body
+), timers_deleted AS (
+    DELETE FROM read.timer t
+    USING unnest($25::text[], $26::uuid[]) AS u (tenant, id)
+    WHERE t.tenant = u.tenant AND t.id = u.id AND EXISTS (SELECT 1 FROM moved)
+), newly_parked AS (
+    INSERT INTO read.parked (tenant, stream_id, category, position, model, error)
+    SELECT u.tenant, u.stream_id, u.category, u.position, u.model, u.error
+    FROM unnest($27::text[], $28::uuid[], $29::text[], $30::bigint[], $31::text[], $32::text[])
+         AS u (tenant, stream_id, category, position, model, error)
+    WHERE EXISTS (SELECT 1 FROM moved)
+    ON CONFLICT (tenant, stream_id) DO NOTHING
+)
+SELECT count(*) FROM moved;
+
+-- name: movement
+-- The log's head and how far the models have come; 0 before anything was folded.
+SELECT h.position, coalesce(c.position, 0)
+FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';

@@ -1,0 +1,148 @@
+"""What a query answers: rows with names joined in, in pages that tell of which position they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import TypeAdapter
+
+from services.projector.models import CONTACTS, SEEKERS
+from services.projector.models.seeker import SeekerRow
+from services.projector.queries.asking import Look
+from services.projector.reader import MalformedCursor, NotYetVisible, Page, Reader
+from shared.operations.problems import Problem, ProblemError, problem_of
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf(Generic[Item]):
+    items: list[Item]
+    next: str | None
+    """Give it as `after` to get the next page; null: this was the last one."""
+    position: int
+    """Everything up to this position of the log has been taken into account."""
+
+
+@dataclass(frozen=True, slots=True)
+class One(Generic[Item]):
+    item: Item
+    position: int
+    """Everything up to this position of the log has been taken into account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A contact as other documents mention them."""
+
+    contact_id: UUID
+    name: str | None
+    """Null for a contact who was forgotten."""
+    employer: str | None
+    position: str | None
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def json_response(shape: Any, answer: Any) -> Response:
+    """`answer`, which has the type `shape`, as JSON."""
+    return Response(_adapter(shape).dump_json(answer), media_type="application/json")
+
+
+def next_of(page: Page) -> str | None:
+    """The page's cursor as callers hold it."""
+    return None if page.next is None else str(page.next)
+
+
+def widen(shape: Callable[..., Item], row: Any, **more: Any) -> Item:
+    """A row as an item that has the row's fields and `more`."""
+    return shape(**{field.name: getattr(row, field.name) for field in fields(row)}, **more)
+
+
+class Desk:
+    """Answers queries from a reader that may not be there yet.
+
+    `reader()` gives it, or raises; `patience` is how many seconds a query waits for the position that it names.
+    """
+
+    def __init__(self, reader: Callable[[], Reader], patience: float) -> None:
+        self._reader, self._patience = reader, patience
+
+    async def reader(self, look: Look) -> Reader:
+        """The reader, once it sees what the query must have seen. Raises `NotYetVisible`."""
+        reader = self._reader()
+        if look.min_position is not None:
+            await reader.wait_for(look.min_position, self._patience)
+        return reader
+
+
+async def require_seeker(reader: Reader, tenant: str, seeker_id: UUID) -> SeekerRow:
+    """The seeker. Whatever a path names must be there; what it holds may be empty."""
+    found = await reader.get(SEEKERS.name, tenant, str(seeker_id))
+    if found.body is None:
+        raise unknown("seeker", seeker_id)
+    return SEEKERS.decode(found.body)
+
+
+def unknown(what: str, id: UUID, field: str | None = None) -> ProblemError:
+    """404 for something that a path names, by the parameter `field` or else the one of its own name."""
+    return ProblemError(
+        Problem(
+            404,
+            f"unknown_{what}",
+            f"there is no {what} {id} in this tenant, as far as the log has been read",
+            "correct the id; right after a command, give the position of its answer as min_position",
+            f"path.{field or what + '_id'}",
+        )
+    )
+
+
+class People:
+    """The contacts that some rows mention, by id."""
+
+    def __init__(self, persons: dict[UUID, Person]) -> None:
+        self._persons = persons
+
+    @classmethod
+    async def of(cls, reader: Reader, tenant: str, ids: Iterable[UUID | None]) -> People:
+        keys = {str(each) for each in ids if each is not None}
+        rows = (CONTACTS.decode(body) for body in (await reader.rows(CONTACTS.name, tenant, keys)).values())
+        return cls({row.contact_id: Person(row.contact_id, row.name, row.employer, row.position) for row in rows})
+
+    def __call__(self, contact_id: UUID) -> Person:
+        return self._persons.get(contact_id) or Person(contact_id, None, None, None)
+
+    def all(self, contact_ids: Sequence[UUID]) -> tuple[Person, ...]:
+        return tuple(self(each) for each in contact_ids)
+
+
+@problem_of.register
+def _(error: NotYetVisible) -> Problem:
+    return Problem(
+        503,
+        "not_yet_visible",
+        str(error),
+        "repeat in a moment, or without min_position to see what there is",
+        "query.min_position",
+        members={"position": error.position},
+        retry_after=1,
+    )
+
+
+@problem_of.register
+def _(error: MalformedCursor) -> Problem:
+    return Problem(
+        400,
+        "malformed_cursor",
+        "`after` is not what an answer to this query gave as `next`",
+        "give `next` of the page before unchanged, or leave `after` out to begin at the first page",
+        "query.after",
+    )

@@ -1,0 +1,126 @@
+"""What a query may ask: parameters that all endpoints share. One that is not known is refused, not ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.projector.reader import Cursor
+from shared.command_envelope import TENANT
+from shared.domain.values import Instant
+
+TenantPath = Annotated[str, Path(pattern=TENANT, description="The career centre, programme or platform.")]
+
+
+PipelineState = Literal[
+    "planned",
+    "requested",
+    "accepted",
+    "agreed_loosely",
+    "times_offered",
+    "scheduled",
+    "confirmed",
+    "started",
+    "held",
+    "thanked",
+    "missed",
+    "cancelled",
+    "declined",
+    "lapsed",
+]
+AgendaState = Literal["scheduled", "confirmed", "held", "missed", "cancelled"]
+RelationshipState = Literal["untouched", "warm", "cooling", "paused", "ended"]
+LeadState = Literal["to_act_on", "promised", "acted_on", "to_report_back", "reported_back", "dropped"]
+ContactState = Literal["reachable", "do_not_contact", "forgotten"]
+NotificationState = Literal[
+    "due",
+    "delivered",
+    "failed",
+    "escalated",
+    "acknowledged",
+    "snoozed",
+    "expired",
+    "suppressed",
+    "withdrawn",
+    "superseded",
+]
+PieceKind = Literal["notes", "reflection", "research", "lead", "result", "touchpoint", "verdict", "outcome"]
+
+
+class Look(BaseModel):
+    """Reading one's own writes: name the position that a command was answered with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_position: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**63 - 1,
+            description="Wait until the event at this position is visible, up to a limit; then 503 `not_yet_visible`.",
+        ),
+    ] = None
+
+
+class Paging(Look):
+    """Pages in a fixed order; `next` of an answer, given as `after`, leads on."""
+
+    limit: Annotated[int, Field(ge=1, le=200, description="Most items in the answer.")] = 50
+    after: Annotated[
+        str | None, Field(max_length=400, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")
+    ] = None
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Raises `MalformedCursor`."""
+        return None if self.after is None else Cursor.parse(self.after)
+
+
+class Span(Paging):
+    """A stretch of the order in which an answer's items stand, both ends included."""
+
+    since: Annotated[Instant | None, Field(description="Only from this instant on.")] = None
+    until: Annotated[Instant | None, Field(description="Only up to this instant.")] = None
+
+
+State = TypeVar("State", bound=str)
+Several = Field(description="Only these; may be given several times.", max_length=50)
+
+
+class Filtered(Span, Generic[State]):
+    """Only what stands in one of some states."""
+
+    state: Annotated[list[State] | None, Several] = None
+
+
+class TimelineAsk(Span):
+    type: Annotated[
+        list[Annotated[str, Field(pattern=r"^[a-z]+\.[a-z_]+$", max_length=80)]] | None,
+        Field(description="Only events of these types, such as `interview.held`.", max_length=50),
+    ] = None
+
+
+class NotebookAsk(Span):
+    q: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=500,
+            pattern=r"^[^\x00]*$",
+            description='Words to search for, in the language of the seeker; "quoted words", `or` and -word count.',
+        ),
+    ] = None
+    kind: Annotated[list[PieceKind] | None, Several] = None
+
+
+class ScheduleAsk(Paging):
+    days: Annotated[int, Field(ge=1, le=400, description="How far to look ahead.")] = 90
+
+
+class LoadAsk(Paging):
+    month: Annotated[
+        str | None,
+        Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$", description="Such as 2026-11; absent: all months."),
+    ] = None

@@ -1,0 +1,61 @@
+"""The agenda as an iCalendar feed (RFC 5545) that calendar programs subscribe to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, timedelta
+from hashlib import sha256
+from hmac import compare_digest
+
+from icalendar import Calendar, Event, vDuration, vText
+
+from services.projector.models.agenda import AppointmentRow
+from services.projector.queries.answering import People
+
+REFRESH = timedelta(hours=1)
+SECRET = r"^[A-Za-z0-9_-]{32,128}$"
+"""What a feed's secret must look like: too long to be found by trying."""
+
+
+def opens(secret: str, feed_sha256: str | None) -> bool:
+    """Whether the secret is the one whose digest was told when the feed was opened."""
+    return feed_sha256 is not None and compare_digest(sha256(secret.encode()).hexdigest(), feed_sha256)
+
+
+def calendar(seeker: str, appointments: Iterable[AppointmentRow], people: People) -> bytes:
+    """The feed. Cancelled appointments stay in it, so that calendar programs take them out."""
+    feed = Calendar()
+    feed.add("prodid", "-//Kithlog//Agenda//EN")
+    feed.add("version", "2.0")
+    feed.add("calscale", "GREGORIAN")
+    for name in ("name", "x-wr-calname"):
+        feed.add(name, _text(f"Conversations of {seeker}"))
+    feed.add("refresh-interval", vDuration(REFRESH), parameters={"VALUE": "DURATION"})
+    for appointment in appointments:
+        feed.add_component(_entry(appointment, people))
+    return bytes(feed.to_ical())
+
+
+def _entry(row: AppointmentRow, people: People) -> Event:
+    """Times are instants in UTC, which every program shows on its own wall clock: no zone's rules travel with them."""
+    entry = Event()
+    entry.add("uid", row.uid)
+    entry.add("sequence", row.sequence)
+    entry.add("dtstamp", row.changed_at.astimezone(UTC))
+    entry.add("created", row.created_at.astimezone(UTC))
+    entry.add("last-modified", row.changed_at.astimezone(UTC))
+    entry.add("dtstart", row.starts_at.astimezone(UTC))
+    entry.add("dtend", row.starts_at.astimezone(UTC) + timedelta(minutes=row.minutes))
+    names = [person.name or "a contact" for person in people.all(row.contact_ids)]
+    entry.add("summary", _text(f"Conversation with {', '.join(names)}"))
+    entry.add("description", f"Informational interview, {row.format.replace('_', ' ')}, {row.minutes} minutes.")
+    entry.add("status", "CANCELLED" if row.status == "cancelled" else "CONFIRMED")
+    entry.add("class", "PRIVATE")
+    if row.place:
+        entry.add("location", _text(row.place))
+    return entry
+
+
+def _text(written: str) -> vText:
+    """What people wrote, without the control characters that a calendar can't hold."""
+    return vText("".join(each for each in written if each.isprintable() or each == "\n"))

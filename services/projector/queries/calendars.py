@@ -1,0 +1,58 @@
+"""The calendar feed's endpoint: a secret address instead of a login, since calendar programs know no other."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from services.projector.models import AGENDA, SEEKERS
+from services.projector.queries.answering import Desk, People
+from services.projector.queries.asking import Look, TenantPath
+from services.projector.queries.calendar_feed import SECRET, calendar, opens
+from shared.operations.problems import Problem, ProblemError
+
+MOST_APPOINTMENTS = 1000
+
+
+def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
+    @router.get(
+        "/seekers/{seeker_id}/calendars/{secret}.ics",
+        summary="The agenda for a calendar program to subscribe to",
+        response_class=Response,
+        responses={200: {"content": {"text/calendar": {"schema": {"type": "string"}}}}},
+    )
+    async def feed(
+        tenant: TenantPath,
+        seeker_id: UUID,
+        secret: Annotated[str, Path(pattern=SECRET, description="Whose SHA-256 `seeker.open_calendar_feed` named.")],
+        ask: Annotated[Look, Query()],
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The latest appointments by start. A wrong or revoked secret and an unknown seeker look the same: 404."""
+        reader = await desk.reader(ask)
+        found = await reader.get(SEEKERS.name, tenant, str(seeker_id))
+        seeker = None if found.body is None else SEEKERS.decode(found.body)
+        if seeker is None or not opens(secret, seeker.feed_sha256):
+            raise _no_feed()
+        page = await reader.page(AGENDA.name, tenant, owner=seeker_id, limit=MOST_APPOINTMENTS, descending=True)
+        rows = [AGENDA.decode(body) for body in reversed(page.bodies)]
+        people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
+        body = calendar(seeker.name, rows, people)
+        headers = {"ETag": f'"{sha256(body).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
+        if if_none_match == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="text/calendar; charset=utf-8")
+
+
+def _no_feed() -> ProblemError:
+    return ProblemError(
+        Problem(
+            404,
+            "unknown_feed",
+            "there is no calendar feed at this address",
+            "open one with seeker.open_calendar_feed, and use the secret whose SHA-256 you gave",
+        )
+    )

@@ -1,0 +1,84 @@
+"""Queries about contacts across all seekers of a tenant: who they are, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.projector.models import CONTACT_LOAD, CONTACTS
+from services.projector.models.contact import ContactRow
+from services.projector.models.contact_load import LoadRow
+from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, unknown, widen
+from services.projector.queries.asking import LoadAsk, Look, TenantPath
+from services.projector.reader import Page, Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadItem(LoadRow):
+    name: str | None
+    capacity: int | None
+    """Requests a month that are welcome as of today; null: not limited."""
+    free: int | None
+    """Places left in the month, by today's capacity."""
+
+
+async def _items(reader: Reader, tenant: str, page: Page) -> PageOf[LoadItem]:
+    rows = [CONTACT_LOAD.decode(body) for body in page.bodies]
+    found = await reader.rows(CONTACTS.name, tenant, {str(row.contact_id) for row in rows})
+    contacts = {key: CONTACTS.decode(body) for key, body in found.items()}
+    return PageOf([_item(row, contacts.get(str(row.contact_id))) for row in rows], next_of(page), page.position)
+
+
+def _item(row: LoadRow, contact: ContactRow | None) -> LoadItem:
+    capacity = contact.capacity if contact else None
+    free = None if capacity is None else max(0, capacity - row.requests)
+    return widen(LoadItem, row, name=contact.name if contact else None, capacity=capacity, free=free)
+
+
+def _span(month: str | None) -> datetime | None:
+    return None if month is None else datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
+
+
+def add_contact_queries(router: APIRouter, desk: Desk) -> None:
+    @router.get("/contacts/{contact_id}", response_model=One[ContactRow], summary="A contact")
+    async def contact(tenant: TenantPath, contact_id: UUID, ask: Annotated[Look, Query()]) -> Response:
+        reader = await desk.reader(ask)
+        found = await reader.get(CONTACTS.name, tenant, str(contact_id))
+        if found.body is None:
+            raise unknown("contact", contact_id)
+        return json_response(One[ContactRow], One(CONTACTS.decode(found.body), found.position))
+
+    @router.get(
+        "/contacts/{contact_id}/load", response_model=PageOf[LoadItem], summary="A contact's load, latest month first"
+    )
+    async def load(tenant: TenantPath, contact_id: UUID, ask: Annotated[LoadAsk, Query()]) -> Response:
+        """Requests, follow-ups, moved appointments and no-shows of all seekers, month by month, against capacity."""
+        reader = await desk.reader(ask)
+        if (await reader.get(CONTACTS.name, tenant, str(contact_id))).body is None:
+            raise unknown("contact", contact_id)
+        month = _span(ask.month)
+        page = await reader.page(
+            CONTACT_LOAD.name,
+            tenant,
+            owner=contact_id,
+            since=month,
+            until=month,
+            limit=ask.limit,
+            after=ask.cursor,
+            descending=True,
+        )
+        return json_response(PageOf[LoadItem], await _items(reader, tenant, page))
+
+    @router.get("/contact-load", response_model=PageOf[LoadItem], summary="Every contact's load, latest month first")
+    async def loads(tenant: TenantPath, ask: Annotated[LoadAsk, Query()]) -> Response:
+        """All contacts of whom something was asked; `month` shows one month."""
+        reader = await desk.reader(ask)
+        month = _span(ask.month)
+        page = await reader.page(
+            CONTACT_LOAD.name, tenant, since=month, until=month, limit=ask.limit, after=ask.cursor, descending=True
+        )
+        return json_response(PageOf[LoadItem], await _items(reader, tenant, page))

@@ -1,0 +1,69 @@
+"""The network for other programs to read and draw: GraphML and DOT."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as Xml
+
+from services.projector.queries.graph import Graph, Node
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_KEYS = {
+    "label": ("node", "string"),
+    "kind": ("node", "string"),
+    "joined_at": ("node", "string"),
+    "source": ("node", "string"),
+    "hops": ("node", "int"),
+    "conversations": ("node", "int"),
+    "relation": ("edge", "string"),
+}
+_SHAPES = {
+    "seeker": "shape=doublecircle, style=filled, fillcolor=gold",
+    "contact": "shape=box, style=rounded",
+    "promise": "shape=box, style=dashed",
+}
+
+
+def to_graphml(graph: Graph) -> bytes:
+    """GraphML 1.0, as yEd, Gephi and networkx read it. Characters that XML can't hold are left out."""
+    root = Xml.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
+    for name, (target, kind) in _KEYS.items():
+        Xml.SubElement(root, "key", {"id": name, "for": target, "attr.name": name, "attr.type": kind})
+    drawn = Xml.SubElement(root, "graph", id="network", edgedefault="directed")
+    for node in graph.nodes:
+        element = Xml.SubElement(drawn, "node", id=str(node.id))
+        for name, value in _facts(node).items():
+            if value is not None:
+                Xml.SubElement(element, "data", key=name).text = _NOT_XML.sub("", str(value))
+    for number, edge in enumerate(graph.edges):
+        element = Xml.SubElement(drawn, "edge", id=f"e{number}", source=str(edge.source), target=str(edge.target))
+        Xml.SubElement(element, "data", key="relation").text = edge.kind
+    document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _facts(node: Node) -> dict[str, object]:
+    return {
+        "label": node.label,
+        "kind": node.kind,
+        "joined_at": None if node.joined_at is None else node.joined_at.isoformat(),
+        "source": node.source,
+        "hops": node.hops,
+        "conversations": node.conversations,
+    }
+
+
+def to_dot(graph: Graph) -> str:
+    """Graphviz."""
+    lines = ["digraph network {", "  rankdir=LR;"]
+    for node in graph.nodes:
+        lines.append(f'  "{node.id}" [label={_quoted(node.label)}, {_SHAPES[node.kind]}];')
+    for edge in graph.edges:
+        dashed = ", style=dashed" if edge.kind == "promised" else ""
+        lines.append(f'  "{edge.source}" -> "{edge.target}" [label={_quoted(edge.kind)}{dashed}];')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+    return f'"{escaped}"'

@@ -1,0 +1,91 @@
+"""Rows as answers show them: with the names of whom they mention, and moves in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.projector.models.agenda import AppointmentRow
+from services.projector.models.leads import LeadRow
+from services.projector.models.notebook import PieceRow
+from services.projector.models.notification import NotificationRow
+from services.projector.models.pipeline import PipelineRow
+from services.projector.models.relationship import TieRow
+from services.projector.queries.answering import People, Person, widen
+from shared.domain.kernel import NEW
+from shared.domain.moves import MOVES
+from shared.domain.relationship import State, next_move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineItem(PipelineRow):
+    contacts: tuple[Person, ...]
+    next_move_says: str | None
+    """The next polite move in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgendaItem(AppointmentRow):
+    contacts: tuple[Person, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationshipItem(TieRow):
+    contact: Person
+    next_move: str | None
+    next_move_says: str | None
+    next_touch_at: datetime | None
+    """When the next reminder to keep in touch is due; null: none is pending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadItem(LeadRow):
+    contact: Person
+    new_contact: Person | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookItem(PieceRow):
+    contacts: tuple[Person, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationItem(NotificationRow):
+    contacts: tuple[Person, ...]
+
+
+def pipeline_item(row: PipelineRow, people: People) -> PipelineItem:
+    says = None if row.next_move is None else MOVES[row.next_move]
+    return widen(PipelineItem, row, contacts=people.all(row.contact_ids), next_move_says=says)
+
+
+def agenda_item(row: AppointmentRow, people: People) -> AgendaItem:
+    return widen(AgendaItem, row, contacts=people.all(row.contact_ids))
+
+
+def relationship_item(row: TieRow, people: People, next_touch_at: datetime | None) -> RelationshipItem:
+    # A conversation opens the relationship as its own events do, and is a touch.
+    status = "open" if row.status == NEW else row.status
+    move = next_move(State(status=status, introduction=row.introduction, touched=row.touches > 0))
+    says = None if move is None else MOVES[move]
+    return widen(
+        RelationshipItem,
+        row,
+        contact=people(row.contact_id),
+        next_move=move,
+        next_move_says=says,
+        next_touch_at=next_touch_at,
+    )
+
+
+def lead_item(row: LeadRow, people: People) -> LeadItem:
+    new = None if row.new_contact_id is None else people(row.new_contact_id)
+    return widen(LeadItem, row, contact=people(row.contact_id), new_contact=new)
+
+
+def notebook_item(row: PieceRow, people: People) -> NotebookItem:
+    return widen(NotebookItem, row, contacts=people.all(row.contact_ids))
+
+
+def notification_item(row: NotificationRow, people: People) -> NotificationItem:
+    return widen(NotificationItem, row, contacts=people.all(row.contact_ids))

@@ -1,0 +1,136 @@
+"""Queries about notifications: what is ahead, what a coach was told, and why or why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import WithJsonSchema
+
+from services.projector.models import NOTIFICATIONS
+from services.projector.queries.answering import (
+    Desk,
+    One,
+    PageOf,
+    People,
+    Person,
+    json_response,
+    next_of,
+    require_seeker,
+    unknown,
+    widen,
+)
+from services.projector.queries.asking import Filtered, Look, NotificationState, ScheduleAsk, TenantPath
+from services.projector.queries.items import NotificationItem, notification_item
+from services.projector.timing_models import RECIPIENT, SUBJECT
+from shared.clock import Clock
+from shared.timing import timers
+from shared.timing.explain import Explanation, explain
+from shared.timing.policies import Policies
+from shared.timing.timers import Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingItem(Timer):
+    # On the recipient's wall clock, so without the offset that JSON Schema's date-time asks for.
+    local_due: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-11-17T09:00:00"]})]
+    contacts: tuple[Person, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    subject: str
+    subject_id: UUID
+    contacts: tuple[Person, ...]
+    policies: list[Explanation]
+    """Every policy that could concern the subject, stage by stage."""
+
+
+def add_notification_queries(router: APIRouter, desk: Desk, clock: Clock, policies: Policies) -> None:
+    """What is ahead is counted from the clock's present; `policies` are those that the timers were folded with."""
+    _add_schedule(router, desk, clock)
+    _add_told(router, desk)
+    _add_reminders(router, desk, policies)
+
+
+def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
+    @router.get(
+        "/seekers/{seeker_id}/schedule", response_model=PageOf[PendingItem], summary="What will fall due, soonest first"
+    )
+    async def schedule(tenant: TenantPath, seeker_id: UUID, ask: Annotated[ScheduleAsk, Query()]) -> Response:
+        """The notifications about this seeker's affairs that are pending and fall due within the next `days`, as things
+        stand: what happens meanwhile moves or ends them.
+        """
+        reader = await desk.reader(ask)
+        await require_seeker(reader, tenant, seeker_id)
+        page = await reader.timers(
+            tenant, seeker_id, limit=ask.limit, after=ask.cursor, until=clock.now() + timedelta(days=ask.days)
+        )
+        pending = [timers.TIMER.validate_json(body) for body in page.bodies]
+        people = await People.of(reader, tenant, (each for timer in pending for each in timer.contact_ids))
+        items = [widen(PendingItem, timer, contacts=people.all(timer.contact_ids)) for timer in pending]
+        return json_response(PageOf[PendingItem], PageOf(items, next_of(page), page.position))
+
+
+def _add_told(router: APIRouter, desk: Desk) -> None:
+    @router.get(
+        "/coaches/{coach_id}/notifications",
+        response_model=PageOf[NotificationItem],
+        summary="What a coach was told, latest first",
+    )
+    async def of_coach(
+        tenant: TenantPath, coach_id: UUID, ask: Annotated[Filtered[NotificationState], Query()]
+    ) -> Response:
+        """Empty for a coach who was told nothing; coaches have no stream of their own by which one could be unknown."""
+        reader = await desk.reader(ask)
+        page = await reader.page(
+            NOTIFICATIONS.name,
+            tenant,
+            owner=coach_id,
+            states=ask.state,
+            since=ask.since,
+            until=ask.until,
+            limit=ask.limit,
+            after=ask.cursor,
+            descending=True,
+        )
+        rows = [NOTIFICATIONS.decode(body) for body in page.bodies]
+        people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
+        items = [notification_item(row, people) for row in rows]
+        return json_response(PageOf[NotificationItem], PageOf(items, next_of(page), page.position))
+
+    @router.get("/notifications/{notification_id}", response_model=One[NotificationItem], summary="A notification")
+    async def one(tenant: TenantPath, notification_id: UUID, ask: Annotated[Look, Query()]) -> Response:
+        """One that fell due or was found needless; what is still ahead is not there yet."""
+        reader = await desk.reader(ask)
+        found = await reader.get(NOTIFICATIONS.name, tenant, str(notification_id))
+        if found.body is None:
+            raise unknown("notification", notification_id)
+        row = NOTIFICATIONS.decode(found.body)
+        people = await People.of(reader, tenant, row.contact_ids)
+        return json_response(One[NotificationItem], One(notification_item(row, people), found.position))
+
+
+def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
+    @router.get(
+        "/reminders/{subject_id}", response_model=One[Explained], summary="Why am I reminded, or why not, and when"
+    )
+    async def reminders(tenant: TenantPath, subject_id: UUID, ask: Annotated[Look, Query()]) -> Response:
+        """Every policy that could concern an interview, a relationship, a lead or a seeker: what armed it, when it is
+        due, what ended it.
+        """
+        reader = await desk.reader(ask)
+        found = await reader.get(SUBJECT, tenant, str(subject_id))
+        if found.body is None:
+            raise unknown("subject", subject_id)
+        subject = timers.SUBJECT.validate_json(found.body)
+        about = await reader.get(RECIPIENT, tenant, str(subject.seeker_id))
+        recipient = None if about.body is None else timers.RECIPIENT.validate_json(about.body)
+        people = await People.of(reader, tenant, subject.contact_ids)
+        explained = Explained(
+            subject.kind, subject.id, people.all(subject.contact_ids), explain(subject, recipient, policies)
+        )
+        return json_response(One[Explained], One(explained, found.position))

@@ -1,0 +1,88 @@
+"""Queries about programmes: what there is, who takes part, and the board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.projector.models import LEADS, PARTICIPANTS, PIPELINE, PROGRAMMES, SEEKERS
+from services.projector.models.participant import ParticipantRow
+from services.projector.models.programme import ProgrammeRow
+from services.projector.queries.answering import Desk, PageOf, json_response, next_of, unknown, widen
+from services.projector.queries.asking import Filtered, Look, Paging, TenantPath
+from services.projector.queries.board import Board, board_of
+from services.projector.reader import Reader
+
+MOST_PARTICIPANTS = 5_000
+MOST_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantItem(ParticipantRow):
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammeBoard:
+    programme: ProgrammeRow
+    board: Board
+    position: int
+
+
+async def _require_programme(reader: Reader, tenant: str, programme_id: UUID) -> ProgrammeRow:
+    found = await reader.get(PROGRAMMES.name, tenant, str(programme_id))
+    if found.body is None:
+        raise unknown("programme", programme_id)
+    return PROGRAMMES.decode(found.body)
+
+
+def add_programme_queries(router: APIRouter, desk: Desk) -> None:
+    @router.get("/programmes", response_model=PageOf[ProgrammeRow], summary="Programmes, oldest first")
+    async def programmes(tenant: TenantPath, ask: Annotated[Paging, Query()]) -> Response:
+        reader = await desk.reader(ask)
+        page = await reader.page(PROGRAMMES.name, tenant, limit=ask.limit, after=ask.cursor)
+        rows = [PROGRAMMES.decode(body) for body in page.bodies]
+        return json_response(PageOf[ProgrammeRow], PageOf(rows, next_of(page), page.position))
+
+    @router.get(
+        "/programmes/{programme_id}/participants",
+        response_model=PageOf[ParticipantItem],
+        summary="Participants by enrolment",
+    )
+    async def participants(
+        tenant: TenantPath, programme_id: UUID, ask: Annotated[Filtered[Literal["enrolled", "left"]], Query()]
+    ) -> Response:
+        reader = await desk.reader(ask)
+        await _require_programme(reader, tenant, programme_id)
+        page = await reader.page(
+            PARTICIPANTS.name,
+            tenant,
+            owner=programme_id,
+            states=ask.state,
+            since=ask.since,
+            until=ask.until,
+            limit=ask.limit,
+            after=ask.cursor,
+        )
+        rows = [PARTICIPANTS.decode(body) for body in page.bodies]
+        found = await reader.rows(SEEKERS.name, tenant, [str(row.seeker_id) for row in rows])
+        names = {key: SEEKERS.decode(body).name for key, body in found.items()}
+        items = [widen(ParticipantItem, row, name=names.get(str(row.seeker_id))) for row in rows]
+        return json_response(PageOf[ParticipantItem], PageOf(items, next_of(page), page.position))
+
+    @router.get("/programmes/{programme_id}/board", response_model=ProgrammeBoard, summary="A programme's board")
+    async def board(tenant: TenantPath, programme_id: UUID, ask: Annotated[Look, Query()]) -> Response:
+        """The funnel from asked to leads acted on, and the times between, over all participants since they enrolled."""
+        reader = await desk.reader(ask)
+        programme = await _require_programme(reader, tenant, programme_id)
+        page = await reader.page(PARTICIPANTS.name, tenant, owner=programme_id, limit=MOST_PARTICIPANTS)
+        people = [PARTICIPANTS.decode(body) for body in page.bodies]
+        owners = [row.seeker_id for row in people]
+        interviews = await reader.rows_of_owners(PIPELINE.name, tenant, owners, limit=MOST_ROWS)
+        leads = await reader.rows_of_owners(LEADS.name, tenant, owners, limit=MOST_ROWS)
+        complete = page.next is None and max(len(interviews), len(leads)) < MOST_ROWS
+        answer = board_of(people, [*map(PIPELINE.decode, interviews)], [*map(LEADS.decode, leads)], complete=complete)
+        return json_response(ProgrammeBoard, ProgrammeBoard(programme, answer, page.position))

@@ -1,0 +1,99 @@
+"""Queries about what lies between a seeker and their contacts: how it stands, and all that passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.projector.models import RELATIONSHIPS, TIMELINE
+from services.projector.models.pairs import relationship_id
+from services.projector.models.relationship import COOLING, TieRow
+from services.projector.models.timeline import EntryRow
+from services.projector.queries.answering import (
+    Desk,
+    PageOf,
+    People,
+    json_response,
+    next_of,
+    require_seeker,
+    unknown,
+)
+from services.projector.queries.asking import Filtered, RelationshipState, TenantPath, TimelineAsk
+from services.projector.queries.items import RelationshipItem, relationship_item
+from services.projector.reader import Reader
+
+KEEP_IN_TOUCH, _ = COOLING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelinePage(PageOf[EntryRow]):
+    relationship: RelationshipItem
+    """How it stands between the two."""
+
+
+async def _items(reader: Reader, tenant: str, rows: Sequence[TieRow]) -> list[RelationshipItem]:
+    people = await People.of(reader, tenant, (row.contact_id for row in rows))
+    touches = await reader.next_due(tenant, [row.relationship_id for row in rows], KEEP_IN_TOUCH)
+    return [relationship_item(row, people, touches.get(row.relationship_id)) for row in rows]
+
+
+def add_relationship_queries(router: APIRouter, desk: Desk) -> None:
+    """All refuse an unknown seeker with 404 `unknown_seeker`."""
+
+    @router.get(
+        "/seekers/{seeker_id}/relationships",
+        response_model=PageOf[RelationshipItem],
+        summary="Relationships, oldest first",
+    )
+    async def relationships(
+        tenant: TenantPath, seeker_id: UUID, ask: Annotated[Filtered[RelationshipState], Query()]
+    ) -> Response:
+        """How it stands with each contact: warm or cooling, what passed last, when to be in touch next."""
+        reader = await desk.reader(ask)
+        await require_seeker(reader, tenant, seeker_id)
+        page = await reader.page(
+            RELATIONSHIPS.name,
+            tenant,
+            owner=seeker_id,
+            states=ask.state,
+            since=ask.since,
+            until=ask.until,
+            limit=ask.limit,
+            after=ask.cursor,
+        )
+        items = await _items(reader, tenant, [RELATIONSHIPS.decode(body) for body in page.bodies])
+        return json_response(PageOf[RelationshipItem], PageOf(items, next_of(page), page.position))
+
+    @router.get(
+        "/seekers/{seeker_id}/timeline/{contact_id}",
+        response_model=TimelinePage,
+        summary="All that passed between a seeker and a contact, latest first",
+    )
+    async def timeline(
+        tenant: TenantPath, seeker_id: UUID, contact_id: UUID, ask: Annotated[TimelineAsk, Query()]
+    ) -> Response:
+        """404 `unknown_relationship` while nothing has passed between the two."""
+        reader = await desk.reader(ask)
+        await require_seeker(reader, tenant, seeker_id)
+        between = relationship_id(seeker_id, contact_id)
+        page = await reader.page(
+            TIMELINE.name,
+            tenant,
+            owner=between,
+            states=ask.type,
+            since=ask.since,
+            until=ask.until,
+            limit=ask.limit,
+            after=ask.cursor,
+            descending=True,
+        )
+        found = await reader.get(RELATIONSHIPS.name, tenant, str(between))
+        if found.body is None:
+            raise unknown("relationship", between, "contact_id")
+        entries = [TIMELINE.decode(body) for body in page.bodies]
+        [tie] = await _items(reader, tenant, [RELATIONSHIPS.decode(found.body)])
+        return json_response(TimelinePage, TimelinePage(entries, next_of(page), page.position, relationship=tie))

@@ -1,0 +1,74 @@
+"""What a read model is: documents folded from the log, one event at a time, by pure functions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """By what a row is found besides its key. Pages are sorted by (`sort`, key); rows without `sort` come first."""
+
+    owner: UUID | None = None
+    """Whose it is: a seeker, a contact, a programme."""
+    state: str | None = None
+    """What queries filter by."""
+    sort: datetime | None = None
+    text: str | None = None
+    """What full-text search finds it by; not stored as such."""
+    language: str = "simple"
+    """PostgreSQL's text search configuration for `text`, such as `english`."""
+
+
+class ReadModel(ABC, Generic[Row]):
+    """One kind of document. Stateless: the rows are handed in, and what comes back replaces them.
+
+    `version` rises whenever the same log would fold into other rows; then the model has to be rebuilt. Rows are
+    immutable (frozen dataclasses with slots), stored as JSON; a row is known by its tenant and a `key` which is unique
+    within the model.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    row: ClassVar[type[Any]]
+    entries: ClassVar[bool] = False
+    """Whether each row is made by one event alone and never touched by another: then none is looked up before."""
+    listed: ClassVar[bool] = False
+    """Whether the rows of a whole tenant are paged through, not only those of one owner."""
+
+    def __init__(self) -> None:
+        self._adapter: TypeAdapter[Row] = TypeAdapter(self.row)
+
+    @abstractmethod
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        """The rows that the event may touch, from the event alone. Called for every event: answer `()` fast."""
+
+    @abstractmethod
+    def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:
+        """The row after the event; `row` is None where there is none, None is answered where there is to be none.
+
+        Answer `row` itself when nothing changes: then nothing is written. An exception parks the event's stream.
+        """
+
+    @abstractmethod
+    def file(self, row: Row) -> Filed:
+        """Where the row is to be found."""
+
+    def encode(self, row: Row) -> str:
+        return self._adapter.dump_json(row).decode()
+
+    def decode(self, body: str | bytes) -> Row:
+        """Raises pydantic's `ValidationError` when it is not a row of this version."""
+        return self._adapter.validate_json(body)

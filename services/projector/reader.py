@@ -1,0 +1,214 @@
+"""Reading what was folded: rows by key, pages by owner, pending timers; and waiting for one's own writes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.projector.progress import Progress
+from shared.database.queries import load_queries
+
+QUERIES = load_queries("services.projector", "reader.sql")
+ELSEWHERE = 0.05
+"""Seconds between looks at the checkpoint while waiting for it, in case another process is the one that folds."""
+
+
+class NotYetVisible(Exception):
+    """The read models have not come to the position that was asked for, in the time that was given."""
+
+    def __init__(self, wanted: int, position: int) -> None:
+        super().__init__(f"the read models are at position {position}, not yet at {wanted}")
+        self.wanted, self.position = wanted, position
+
+
+class MalformedCursor(ValueError):
+    """A cursor that no page has given out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last row of a page; its string form is what callers hold, and is no business of theirs."""
+
+    sort: datetime
+    key: str
+
+    def __str__(self) -> str:
+        # The two ends of time stand for PostgreSQL's infinities.
+        text = json.dumps([self.sort.isoformat(), self.key], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Raises `MalformedCursor`."""
+        try:
+            sort, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            cursor = cls(datetime.fromisoformat(sort), key)
+            if not isinstance(key, str) or "\0" in key or str(cursor) != text:
+                raise ValueError
+        except (ValueError, TypeError) as error:
+            raise MalformedCursor(f"{text!r} is not a cursor") from error
+        return cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row's JSON, or None, as of `position`."""
+
+    position: int
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows as JSON in order, as of `position`; `next` leads to the page after it, if there is one."""
+
+    position: int
+    bodies: list[str]
+    next: Cursor | None
+
+
+class Reader:
+    """Reads the live generation of the models, named as in `services.projector.models`.
+
+    Each answer is of one moment. Everything raises what asyncpg raises while PostgreSQL is away.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], progress: Progress | None = None) -> None:
+        self._pool, self._progress = pool, progress or Progress()
+
+    async def get(self, model: str, tenant: str, key: str) -> Found:
+        row = await self._pool.fetchrow(QUERIES["get"], model, tenant, key)
+        return Found(0, None) if row is None else Found(row["position"], row["body"])
+
+    async def rows(self, model: str, tenant: str, keys: Collection[str]) -> dict[str, str]:
+        """The rows that there are of those keys, as JSON, by key."""
+        rows = await self._pool.fetch(QUERIES["rows"], model, tenant, list(keys)) if keys else []
+        return {row["key"]: row["body"] for row in rows if row["key"] is not None}
+
+    async def rows_of_owners(self, model: str, tenant: str, owners: Collection[UUID], *, limit: int) -> list[str]:
+        """The first `limit` rows of several owners together, as JSON, by (`sort`, key)."""
+        rows = await self._pool.fetch(QUERIES["rows_of_owners"], model, tenant, list(owners), limit) if owners else []
+        return [row["body"] for row in rows if row["key"] is not None]
+
+    async def page(
+        self,
+        model: str,
+        tenant: str,
+        *,
+        limit: int,
+        owner: UUID | None = None,
+        states: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: Cursor | None = None,
+        descending: bool = False,
+    ) -> Page:
+        """A page of a tenant's rows, or of one owner's; `since` and `until` bound `sort`, both inclusive."""
+        name = f"page_of_{'tenant' if owner is None else 'owner'}{'_descending' if descending else ''}"
+        arguments: list[Any] = [
+            model,
+            tenant,
+            None if states is None else list(states),
+            since,
+            until,
+            *_place(after),
+            limit + 1,
+        ]
+        if owner is not None:
+            arguments.append(owner)
+        return _page(await self._pool.fetch(QUERIES[name], *arguments), limit)
+
+    async def search_notebook(
+        self,
+        tenant: str,
+        seeker_id: UUID,
+        words: str,
+        *,
+        language: str,
+        limit: int,
+        kinds: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: Cursor | None = None,
+    ) -> Page:
+        """A seeker's pieces that hold `words` (as typed into a search engine), newest first.
+
+        `language` is a text search configuration of PostgreSQL, such as `english`.
+        """
+        of_kinds = None if kinds is None else list(kinds)
+        place = _place(after)
+        rows = await self._pool.fetch(
+            QUERIES["search_notebook"],
+            *(tenant, seeker_id, words, language, of_kinds, *place, limit + 1, since, until),
+        )
+        return _page(rows, limit)
+
+    async def timers(
+        self,
+        tenant: str,
+        seeker_id: UUID,
+        *,
+        limit: int,
+        until: datetime | None = None,
+        after: Cursor | None = None,
+    ) -> Page:
+        """What will fall due for a seeker, up to `until`, soonest first, as JSON of `shared.timing`'s timers.
+
+        Raises `MalformedCursor` for a cursor that is not one of timers.
+        """
+        sort, key = _place(after)
+        try:
+            id = None if key is None else UUID(key)
+        except ValueError as error:
+            raise MalformedCursor(f"{key!r} is not a timer") from error
+        rows = await self._pool.fetch(QUERIES["timers"], tenant, seeker_id, sort, id, limit + 1, until)
+        return _page(rows, limit)
+
+    async def next_due(self, tenant: str, subject_ids: Collection[UUID], policy: str) -> dict[UUID, datetime]:
+        """When the policy's next notification is due, for each of the subjects that has one pending."""
+        if not subject_ids:
+            return {}
+        rows = await self._pool.fetch(QUERIES["next_timers"], tenant, list(subject_ids), policy)
+        return {row["subject_id"]: row["due_at"] for row in rows}
+
+    async def position(self) -> int:
+        """How far the models have come; 0 before anything was folded."""
+        return int(await self._pool.fetchval(QUERIES["checkpoint"]) or 0)
+
+    async def wait_for(self, position: int, timeout: float) -> None:
+        """Return once the models have come to `position`. Raises `NotYetVisible` after `timeout` seconds."""
+        if self._progress.position >= position:
+            return
+        end = monotonic() + timeout
+        while (seen := await self.position()) < position:
+            left = end - monotonic()
+            if left <= 0:
+                raise NotYetVisible(position, seen)
+            await self._progress.moved(min(left, ELSEWHERE))
+            if self._progress.position >= position:
+                return
+
+
+def _place(after: Cursor | None) -> tuple[datetime | None, str | None]:
+    return (None, None) if after is None else (after.sort, after.key)
+
+
+def _page(rows: Sequence[asyncpg.Record], limit: int) -> Page:
+    if not rows:
+        return Page(0, [], None)
+    position: int = rows[0]["position"]
+    found = [row for row in rows if row["key"] is not None]
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(
+        position,
+        [row["body"] for row in found[:limit]],
+        None if last is None else Cursor(last["sort"], last["key"]),
+    )

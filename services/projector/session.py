@@ -1,0 +1,276 @@
+"""Folding from where the checkpoint stands: one page after the other, from messages or from the log.
+
+While one page is being written the next is read and folded: the rows in memory are ahead of the database by at most
+that page. Should it not be written, all that was built on it is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from time import monotonic, perf_counter
+from typing import Protocol
+
+import structlog
+
+from services.projector.alarm import Alarm
+from services.projector.changes import Changes, Checkpoint, StreamId
+from services.projector.folding import Folder, Plan, park
+from services.projector.halting import Halted
+from services.projector.loading import Loader
+from services.projector.mailbox import Delivery, Mailbox
+from services.projector.observing import LoopObserver, Source
+from services.projector.progress import Progress
+from services.projector.sorting import sort
+from services.projector.store import CheckpointMoved, Store
+from shared.database.pool import UNAVAILABLE
+from shared.envelope import Recorded
+from shared.log import Head
+
+logger = structlog.get_logger(__name__)
+
+
+class LogReader(Protocol):
+    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A page on its way into the database."""
+
+    task: asyncio.Task[None]
+    position: int
+    changes: Changes
+    source: Source
+    events: int
+    began: float
+
+
+class Unwritable(Exception):
+    """What the events up to `position` lead to is not taken by PostgreSQL, or can't be prepared for it."""
+
+    def __init__(self, position: int, cause: Exception) -> None:
+        super().__init__(f"changes up to position {position} can't be written: {cause!r}")
+        self.position, self.cause = position, cause
+
+
+class Session:
+    """One stretch of folding. It ends with the first failure; the next begins at the checkpoint."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: LogReader,
+        folder: Folder,
+        mailbox: Mailbox,
+        *,
+        page: int,
+        poll_interval: float,
+        progress: Progress,
+        alarm: Alarm,
+        observer: LoopObserver,
+    ) -> None:
+        self._alarm = alarm
+        self._store, self._log, self._folder, self._mailbox = store, log, folder, mailbox
+        self._page, self._poll_interval, self._progress, self._observer = page, poll_interval, progress, observer
+        self._loader = Loader(store, folder)
+        self._parked: set[StreamId] = set()
+        self.checkpoint = Checkpoint(0, 0)
+        self._ahead = 0
+        """The last position that was folded, be it written or on its way."""
+        self._flight: Flight | None = None
+        self.next_look = 0.0
+        """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
+        self.stopping = False
+        """Set it to end catching up with the page in hand."""
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Session]:
+        """Finds the checkpoint; on leaving, waits for the page on its way. Raises `Halted`."""
+        await self._start_from(await self._store.begin())
+        try:
+            yield self
+        finally:
+            if self._flight is not None:
+                with suppress(Exception):
+                    await self._flight.task
+
+    async def run_once(self) -> int:
+        """Fold what the mailbox holds and, where that can't be all, what the log holds.
+
+        Answers how many positions the checkpoint moved; what was folded is committed and its messages acknowledged.
+        Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then.
+        """
+        start = self.checkpoint.position
+        deliveries = self._mailbox.take(self._page)
+        try:
+            while True:
+                try:
+                    await self._fold_all(deliveries)
+                    break
+                except CheckpointMoved:
+                    await self._start_from((await self._store.look()).checkpoint)
+                except Unwritable as error:
+                    await self._isolate(error)
+        except BaseException:
+            self._mailbox.put_back(deliveries)
+            raise
+        for last in {delivery.channel: delivery for delivery in deliveries}.values():
+            await last.acknowledge()
+        return self.checkpoint.position - start
+
+    async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
+        found = sort(deliveries, self.checkpoint, self._observer)
+        look = found.look
+        if found.fresh:
+            plan = self._folder.plan(found.fresh, self._parked)
+            if plan.unknown or plan.unreadable:
+                look = True  # only what the log itself holds may stop anything
+            else:
+                await self._fold(plan, "message", len(found.fresh))
+                await self._land()
+        if look or monotonic() >= self.next_look:
+            await self._catch_up(found.furthest, idle=not deliveries)
+
+    async def _catch_up(self, furthest: Head, *, idle: bool) -> None:
+        """Read the log to its end. While `idle`, leave that to another projector which is seen to do it."""
+        look = await self._store.look()
+        self.next_look = monotonic() + self._poll_interval
+        if look.checkpoint != self.checkpoint:
+            await self._start_from(look.checkpoint)
+            if idle and look.head.epoch == look.checkpoint.epoch:
+                return
+        check_timeline(look.checkpoint, look.head, furthest)
+        reading: asyncio.Task[list[Recorded[bytes]]] | None = None
+        try:
+            while self._ahead < look.head.position and not self.stopping:
+                events = await (reading or self._log.read(self._ahead, self._page))
+                reading = None
+                if not events:
+                    break
+                if events[-1].position < look.head.position:
+                    reading = asyncio.create_task(self._log.read(events[-1].position, self._page))
+                plan = self._folder.plan(events, self._parked)
+                await self._fold(plan, "page", len(events))
+                if plan.unknown is not None:
+                    await self._land()
+                    raise unknown_event_type(plan)
+        finally:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+        await self._land()
+
+    async def _fold(self, plan: Plan, source: Source, events: int) -> None:
+        """Fold a page, and send what it changes on its way once the page before has arrived."""
+        began = perf_counter()
+        on_the_way = Changes() if self._flight is None else self._flight.changes
+        rows = await self._loader.gather(plan, on_the_way)
+        changes = self._folder.fold(plan, rows)
+        await self._land()
+        if plan.position == self._ahead:
+            return
+        self._loader.keep(changes)
+        self._depart(plan.position, changes, source, events, began)
+
+    def _depart(self, position: int, changes: Changes, source: Source, events: int, began: float) -> None:
+        self._parked |= changes.parked.keys()
+        self._ahead = position
+        task = asyncio.create_task(self._store.apply(self.checkpoint, position, changes))
+        self._flight = Flight(task, position, changes, source, events, began)
+
+    async def _land(self) -> None:
+        """Wait for the page on its way. Raises `CheckpointMoved`, `Unwritable`, and what asyncpg raises."""
+        flight = self._flight
+        if flight is None:
+            return
+        try:
+            await flight.task
+        except Exception as error:
+            if isinstance(error, CheckpointMoved) or is_away(error):
+                raise
+            raise Unwritable(flight.position, error) from error
+        finally:
+            self._flight = None
+        self._moved(flight)
+        self._observer.folded(flight.source, events=flight.events, seconds=perf_counter() - flight.began)
+        if flight.changes.parked:
+            for parked in flight.changes.parked.values():
+                logger.error(
+                    "stream parked: its fold failed, and its events wait from there on",
+                    tenant=parked.tenant,
+                    category=parked.category,
+                    stream_id=str(parked.stream_id),
+                    position=parked.position,
+                    model=parked.model,
+                    error=parked.error,
+                )
+            self._observer.parked(len(self._parked))
+
+    async def _isolate(self, error: Unwritable) -> None:
+        """Fold one by one what could not be written together, and park the stream whose event is the reason."""
+        logger.error("page can't be written, trying event by event", exc_info=error.cause)
+        await self._start_from((await self._store.look()).checkpoint)
+        while self._ahead < error.position:
+            events = await self._log.read(self._ahead, 1)
+            try:
+                await self._fold(self._folder.plan(events, self._parked), "page", 1)
+                await self._land()
+            except Unwritable as unwritable:
+                [event] = events
+                await self._start_from(self.checkpoint)
+                parked = park(event, "store", unwritable.cause)
+                changes = Changes(parked={(event.tenant, event.stream_id): parked})
+                self._depart(event.position, changes, "page", 1, perf_counter())
+                await self._land()
+        self.next_look = 0.0
+
+    async def _start_from(self, checkpoint: Checkpoint) -> None:
+        """Forget what was built on anything else."""
+        self._loader.forget()
+        self.checkpoint, self._ahead = checkpoint, checkpoint.position
+        self._parked = await self._store.parked()
+        self._observer.parked(len(self._parked))
+        self._progress.reach(checkpoint.position)
+
+    def _moved(self, flight: Flight) -> None:
+        self.checkpoint = replace(self.checkpoint, position=flight.position)
+        self._progress.reach(flight.position)
+        timers = flight.changes.timers.values()
+        self._alarm.moved(min((timer.due_at for timer in timers if timer is not None), default=None))
+
+
+def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:
+    """Raises `Halted` when the checkpoint, or a message, is not of the log's timeline."""
+    if head.epoch != checkpoint.epoch or head.position < checkpoint.position:
+        raise Halted(
+            "forked",
+            f"the log is at position {head.position} of epoch {head.epoch}, the read models at {checkpoint.position} "
+            f"of epoch {checkpoint.epoch}",
+            "the database was restored to an earlier point: run `kithlog rebuild`",
+        )
+    if furthest.epoch > head.epoch or furthest.position > head.position:
+        raise Halted(
+            "forked",
+            f"a message tells of position {furthest.position} and epoch {furthest.epoch}, the log ends at "
+            f"{head.position} of epoch {head.epoch}",
+            "this is not the log that is published: correct the settings, or, after restoring the database, raise the "
+            "epoch, empty the queue and run `kithlog rebuild`",
+        )
+
+
+def unknown_event_type(plan: Plan) -> Halted:
+    assert plan.unknown is not None
+    return Halted(
+        "unknown_event_type",
+        f"position {plan.unknown.position} holds {plan.unknown.type} of schema version {plan.unknown.schema_version}, "
+        "which this release does not know",
+        "start a release that does; nothing is skipped until then",
+    )
+
+
+def is_away(error: BaseException) -> bool:
+    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)

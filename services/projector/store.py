@@ -1,0 +1,201 @@
+"""The projector's side of PostgreSQL: rows, timers and the checkpoint, moved together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+
+from services.projector.changes import Changes, Checkpoint, OwnerId, Parked, Pending, RowId, StreamId
+from services.projector.halting import Halted
+from services.projector.read_model import ReadModel
+from shared.codec import encode
+from shared.database.pool import connect, persist
+from shared.database.queries import load_queries
+from shared.log import Head
+from shared.timing.timers import TIMER
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+QUERIES = load_queries("services.projector", "projector.sql")
+SETTINGS = {
+    # What a crash of the server takes from the read models, it takes from the checkpoint too: it is folded again.
+    "synchronous_commit": "off",
+    # Every statement here is found by keys; planning it again for each page, over all partitions, costs more than it
+    # gains, and a plan made while the tables were small must not stay a scan.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+logger = structlog.get_logger(__name__)
+
+
+class CheckpointMoved(Exception):
+    """The checkpoint is not where the changes start from: another projector was first. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The checkpoint and the log's head at one moment."""
+
+    checkpoint: Checkpoint
+    head: Head
+
+
+class Store:
+    """Opened for one loop: one connection writes while the other reads ahead."""
+
+    def __init__(self, reading: Connection, writing: Connection, models: Sequence[ReadModel[Any]]) -> None:
+        self._reading, self._writing = reading, writing
+        self._models = {model.name: model for model in models}
+        self._generations: dict[str, int] = {}
+        self._turn = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, database_url: str, models: Sequence[ReadModel[Any]]) -> AsyncIterator[Store]:
+        """Keeps trying while PostgreSQL is away."""
+        connections: list[Connection] = []
+        try:
+            for _ in range(2):
+                connections.append(
+                    await persist(
+                        "postgresql", lambda: connect(database_url, server_settings=SETTINGS, command_timeout=60)
+                    )
+                )
+            yield cls(connections[0], connections[1], models)
+        finally:
+            for connection in connections:
+                connection.terminate()
+
+    async def begin(self) -> Checkpoint:
+        """Where to go on; prepares the models' tables when nothing was folded yet.
+
+        Raises `Halted` when a model's live rows are not of the version that this release folds.
+        """
+        async with self._writing.transaction():
+            await self._writing.execute(QUERIES["start_checkpoint"])
+            row = await self._writing.fetchrow(QUERIES["lock_checkpoint"])
+            assert row is not None
+            checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
+            await self._find_generations(self._writing, checkpoint)
+        return checkpoint
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[tuple[Connection, Checkpoint]]:
+        """A transaction in which rows are changed beside the fold: it holds the checkpoint, and ends one turn.
+
+        `apply` writes in it. Raises `Halted` as `begin` does.
+        """
+        async with self._writing.transaction():
+            checkpoint = await self.begin()
+            yield self._writing, checkpoint
+            await self._writing.execute(QUERIES["next_turn"])
+
+    async def _find_generations(self, connection: Connection, checkpoint: Checkpoint) -> None:
+        live = {row["model"]: row for row in await connection.fetch(QUERIES["generations"])}
+        for model in self._models.values():
+            row = live.get(model.name)
+            if row is None and checkpoint.position == 0:
+                self._generations[model.name] = await connection.fetchval(
+                    QUERIES["create_generation"], model.name, model.version, model.listed
+                )
+            elif row is None or row["version"] != model.version:
+                has = "has no rows" if row is None else f"has rows of version {row['version']}"
+                raise Halted(
+                    "model_version",
+                    f"read model {model.name} {has}, this release folds version {model.version}",
+                    f"run `kithlog rebuild {model.name}`; until then the release before this one goes on folding",
+                )
+            else:
+                self._generations[model.name] = row["id"]
+        self._turn = checkpoint.turn
+
+    async def look(self) -> Look:
+        """Where the checkpoint and the log stand. Raises `Halted` as `begin` does, after generations were switched."""
+        row = await self._reading.fetchrow(QUERIES["look"])
+        assert row is not None
+        checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
+        if checkpoint.turn != self._turn:
+            await self._find_generations(self._reading, checkpoint)
+        return Look(checkpoint, Head(row["head"], row["head_epoch"]))
+
+    async def parked(self) -> set[StreamId]:
+        return {(row["tenant"], row["stream_id"]) for row in await self._reading.fetch(QUERIES["parked"])}
+
+    async def load(self, ids: Collection[RowId]) -> dict[RowId, Any]:
+        """Those of the rows that exist."""
+        if not ids:
+            return {}
+        wanted = list(ids)
+        rows = await self._reading.fetch(
+            QUERIES["load"],
+            [self._generations[model] for model, _, _ in wanted],
+            [tenant for _, tenant, _ in wanted],
+            [key for _, _, key in wanted],
+        )
+        found = ((wanted[ordinal - 1], body) for ordinal, body in rows)
+        return {id: self._models[id[0]].decode(body) for id, body in found}
+
+    async def load_owned(self, model: str, owners: Collection[tuple[str, UUID]]) -> list[tuple[OwnerId, RowId, Any]]:
+        """All rows of a model whose owner, given with its tenant, is one of `owners`."""
+        rows = await self._reading.fetch(
+            QUERIES["load_owned"],
+            self._generations[model],
+            [tenant for tenant, _ in owners],
+            [owner for _, owner in owners],
+        )
+        decode = self._models[model].decode
+        return [((model, tenant, owner), (model, tenant, key), decode(body)) for tenant, owner, key, body in rows]
+
+    async def apply(self, start: Checkpoint, position: int, changes: Changes) -> None:
+        """Move from `start` to `position` with what the events between change. Raises `CheckpointMoved`."""
+        written = [(id, row) for id, row in changes.rows.items() if row is not None]
+        deleted = [id for id, row in changes.rows.items() if row is None]
+        timers = [timer for timer in changes.timers.values() if timer is not None]
+        settled = [id for id, timer in changes.timers.items() if timer is None]
+        moved = await self._writing.fetchval(
+            QUERIES["apply"],
+            start.position,
+            start.epoch,
+            position,
+            *columns([self.filed_row(id, row) for id, row in written], 9),
+            *columns([(self._generations[model], tenant, key) for model, tenant, key in deleted], 3),
+            *columns([timer_row(timer) for timer in timers], 9),
+            *columns(settled, 2),
+            *columns([_parked(each) for each in changes.parked.values()], 6),
+            start.turn,
+        )
+        if not moved:
+            raise CheckpointMoved(f"the checkpoint is not at {start.position} any more, or rows changed beside it")
+
+    def filed_row(self, id: RowId, row: Any) -> tuple[Any, ...]:
+        name, tenant, key = id
+        model = self._models[name]
+        filed = model.file(row)
+        return (self._generations[name], tenant, key, filed.owner, filed.state, filed.sort, model.encode(row),
+                filed.text, filed.language)  # fmt: skip
+
+
+def timer_row(pending: Pending) -> tuple[Any, ...]:
+    timer, ending = pending.timer, pending.ending
+    # Arrays of arrays of different lengths can't be unnested: the guards go as one literal.
+    guards = "{" + ",".join(map(str, timer.guards)) + "}"
+    return (timer.tenant, timer.id, timer.subject_id, timer.seeker_id, guards, pending.due_at,
+            None if ending is None else ending.reason, None if ending is None else encode(ending).decode(),
+            TIMER.dump_json(timer).decode())  # fmt: skip
+
+
+def _parked(parked: Parked) -> tuple[Any, ...]:
+    return (parked.tenant, parked.stream_id, parked.category, parked.position, parked.model, parked.error)
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

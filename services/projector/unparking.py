@@ -1,0 +1,87 @@
+"""Taking up a parked stream again: its waiting events are folded in order, beside the fold, in one transaction.
+
+A projector that runs meanwhile notices by the checkpoint's turn, and looks again at what it knew. Rows that the stream
+shares with others get its events after those of the others; a rebuild puts them in the log's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.projector.changes import Changes, Parked
+from services.projector.folding import Folder
+from services.projector.loading import Loader
+from services.projector.session import is_away
+from services.projector.store import Store
+from shared.database.queries import load_queries
+from shared.envelope import Recorded
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+QUERIES = load_queries("services.projector", "unparking.sql")
+
+
+class NotParked(Exception):
+    """No such stream is parked."""
+
+
+class StillUnwritable(Exception):
+    """PostgreSQL does not take what folding the stream leads to. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unparked:
+    """What came of it."""
+
+    folded: int
+    """Events that the read models and timers have now."""
+    discarded: Recorded[bytes] | None
+    """The event that was passed over."""
+    still: Parked | None
+    """Where the stream is parked again, at the same event or further on."""
+
+
+async def unpark(
+    database_url: str,
+    folder: Folder,
+    tenant: str,
+    stream_id: UUID,
+    *,
+    discard: bool,
+    recording: Callable[[Connection, Unparked], Awaitable[None]],
+) -> Unparked:
+    """Fold what waits of a stream up to the checkpoint; with `discard`, without the event that can't be folded.
+
+    `recording` is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
+    `StillUnwritable`, `Halted`, and what asyncpg raises while PostgreSQL is away.
+    """
+    async with Store.open(database_url, folder.models) as store, store.turn() as (connection, checkpoint):
+        start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
+        if start is None:
+            raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")
+        rows = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
+        waiting: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
+        discarded = waiting.pop(0) if discard else None
+        changes = Changes()
+        if waiting:
+            plan = folder.plan(waiting, ())
+            if plan.unknown is not None:
+                raise plan.unknown
+            changes = folder.fold(plan, await Loader(store, folder).gather(plan, Changes()))
+        still = changes.parked.get((tenant, stream_id))
+        try:
+            await store.apply(checkpoint, checkpoint.position, changes)
+        except Exception as error:
+            if is_away(error):
+                raise
+            raise StillUnwritable(str(error)) from error
+        folded = sum(still is None or event.position < still.position for event in waiting)
+        unparked = Unparked(folded, discarded, still)
+        await recording(connection, unparked)
+    return unparked

@@ -1,0 +1,22 @@
+-- name: take
+-- A parked stream leaves the list; it comes back to it in the same transaction should its fold fail again.
+DELETE FROM read.parked WHERE tenant = $1 AND stream_id = $2
+RETURNING position;
+
+-- name: waiting
+-- The events of a stream from position $3 on, up to $4.
+SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM log.event
+WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
+ORDER BY version;
+
+-- name: list
+-- Parked streams, the longest parked first, with how many of their events wait and how many timers are held.
+SELECT p.tenant, p.category, p.stream_id, p.position, p.model, p.error, p.parked_at,
+       (SELECT count(*) FROM log.event e
+        WHERE e.tenant = p.tenant AND e.stream_id = p.stream_id AND e.position >= p.position) AS waiting,
+       (SELECT count(*) FROM read.timer t WHERE t.tenant = p.tenant AND p.stream_id = ANY (t.guards)) AS timers
+FROM read.parked p
+WHERE ($1::text IS NULL OR p.tenant = $1) AND ($2::uuid IS NULL OR p.stream_id = $2)
+ORDER BY p.parked_at, p.position;

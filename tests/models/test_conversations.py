@@ -1,0 +1,132 @@
+"""Pipeline, agenda and preparation sheet: what is known of an interview."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.projector.models import AGENDA, PIPELINE, PREPARATION
+from shared.domain import interview
+from shared.domain.interview.details import Question
+from tests.domain.scenario import (
+    ACCEPTED,
+    ANA,
+    BEN,
+    HELD,
+    INTERVIEW,
+    NOW,
+    PLANNED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    STARTS_AT,
+    WHOSE,
+)
+from tests.models.history import happened, row, rows
+
+BOTH = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+LATER = STARTS_AT + timedelta(days=2)
+RESCHEDULED = interview.Rescheduled(
+    **WHOSE, starts_at=LATER, time_zone="Europe/Lisbon", minutes=45, format="video", place="https://meet.example/a"
+)
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", why="A deadline")
+THANKED = interview.Thanked(**WHOSE, how="handwritten_note", thanked_ids=(ANA,))
+
+
+def test_a_planned_interview_asks_for_a_request() -> None:
+    """Given a plan, then the pipeline shows it, and the request is the next move."""
+    found = row(PIPELINE, happened(PLANNED))
+    assert (found.interview_id, found.status, found.next_move) == (INTERVIEW, "planned", "send_request")
+    assert (found.purpose, found.about, found.contact_ids) == ("field", "Marketing", (ANA,))
+
+
+def test_the_pipeline_keeps_the_time_of_every_milestone() -> None:
+    """Given an interview from plan to thanks, then each step stands at the time when it happened."""
+    hour = timedelta(hours=1)
+    found = row(PIPELINE, happened(PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED))
+    assert found.planned_at == NOW + hour
+    assert found.requested_at == NOW + 2 * hour
+    assert found.accepted_at == NOW + 3 * hour
+    assert found.scheduled_at == NOW + 4 * hour
+    assert found.held_at == NOW + 5 * hour
+    assert found.thanked_at == found.moved_at == NOW + 6 * hour
+    assert (found.status, found.next_move) == ("thanked", "reflect")
+
+
+def test_an_interview_with_two_is_not_over_until_both_were_thanked() -> None:
+    """Given two publicists, when one was thanked, then the other is still to be; with both, it is done."""
+    held = interview.Held(**BOTH, format="video")
+    one = interview.Thanked(**BOTH, how="email", thanked_ids=(ANA,), complete=False)
+    other = interview.Thanked(**BOTH, how="email", thanked_ids=(BEN,), complete=True)
+    history = happened(interview.Planned(**BOTH, purpose="field", about="Publicity"), held, one)
+    found = row(PIPELINE, history)
+    assert (found.next_move, found.thanked_at) == ("thank", None)
+    found = row(PIPELINE, history.add(other))
+    assert (found.next_move, found.thanked_ids) == ("reflect", (ANA, BEN))
+    assert found.thanked_at is not None
+
+
+def test_whoever_let_down_decides_the_next_move() -> None:
+    """Given an appointment, when the seeker misses it, an apology is next; when the contact does, a new time."""
+    planned = happened(PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    assert row(PIPELINE, planned.add(interview.Missed(**WHOSE, by="seeker"))).next_move == "apologise"
+    by_contact = happened(PLANNED, SCHEDULED, interview.Missed(**WHOSE, by="contact"))
+    assert row(PIPELINE, by_contact).next_move == "offer_new_time"
+
+
+def test_the_pipeline_is_filed_by_seeker_and_status_in_the_order_of_planning() -> None:
+    """Given an interview, then its place in the seeker's pages does not change when it moves."""
+    filed = PIPELINE.file(row(PIPELINE, happened(PLANNED, REQUESTED)))
+    assert (filed.owner, filed.state, filed.sort) == (SEEKER, "requested", NOW + timedelta(hours=1))
+
+
+def test_an_interview_without_a_time_is_not_on_the_agenda() -> None:
+    """Given an interview by e-mail from plan to thanks, then the agenda knows nothing of it."""
+    by_email = interview.Held(**WHOSE, format="email")
+    assert rows(AGENDA, happened(PLANNED, REQUESTED, ACCEPTED, by_email, THANKED)) == {}
+
+
+def test_a_calendar_entry_stays_one_and_its_sequence_rises() -> None:
+    """Given an appointment that is moved, called off and made anew, then its UID stays and each change counts."""
+    history = happened(PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    first = row(AGENDA, history)
+    assert (first.status, first.sequence, first.starts_at, first.minutes) == ("scheduled", 0, STARTS_AT, 30)
+    moved = row(AGENDA, history.add(RESCHEDULED))
+    assert (moved.sequence, moved.starts_at, moved.minutes, moved.format) == (1, LATER, 45, "video")
+    off = row(AGENDA, history.add(CANCELLED))
+    assert (off.sequence, off.status) == (2, "cancelled")
+    anew = row(AGENDA, history.add(SCHEDULED))
+    assert (anew.sequence, anew.status, anew.created_at) == (3, "scheduled", first.created_at)
+    assert first.uid == moved.uid == off.uid == anew.uid
+
+
+def test_what_calendars_do_not_show_does_not_raise_the_sequence() -> None:
+    """Given an appointment, when it is confirmed and held, then no calendar program is told to take over a change."""
+    found = row(AGENDA, happened(PLANNED, SCHEDULED, interview.Confirmed(**WHOSE), HELD))
+    assert (found.sequence, found.status) == (0, "held")
+
+
+def test_the_sheet_gathers_what_was_prepared() -> None:
+    """Given research in two parts, objectives and questions, then one sheet holds all of it, as said last."""
+    ask = Question(text="What does a typical day look like?", topic="typical_day")
+    spare = Question(text="What do you read?", topic="what_to_read_and_follow")
+    found = row(
+        PREPARATION,
+        happened(
+            PLANNED,
+            REQUESTED,
+            SCHEDULED,
+            interview.ResearchRecorded(**WHOSE, person="Ran three launches.", company="Forty people."),
+            interview.ResearchRecorded(**WHOSE, company="Forty people, two offices.", industry="Growing."),
+            interview.ObjectivesSet(**WHOSE, objectives=("Learn how people begin",)),
+            interview.QuestionsChosen(**WHOSE, questions=(spare,)),
+            interview.QuestionsChosen(**WHOSE, questions=(ask,), reserve=(spare,)),
+            interview.Prepared(**WHOSE, note="Bring the portfolio"),
+        ),
+    )
+    assert found.person == "Ran three launches."
+    assert found.company == "Forty people, two offices."
+    assert (found.position, found.industry) == (None, "Growing.")
+    assert (found.questions, found.reserve) == ((ask,), (spare,))
+    assert found.objectives == ("Learn how people begin",)
+    assert (found.starts_at, found.place, found.note) == (STARTS_AT, "Café Nobre", "Bring the portfolio")
+    assert found.prepared_at is not None

@@ -1,0 +1,162 @@
+"""Relationships, timeline and network: what lies between people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from services.projector.models import NETWORK, RELATIONSHIPS, TIMELINE
+from shared.domain import contact, interview, lead, relationship
+from shared.domain.identity import relationship_id
+from shared.domain.kernel import Event, On, Stream
+from shared.domain.notification import Addressee, Cause, Due, Rule
+from tests.domain.scenario import (
+    ADDED,
+    ANA,
+    BEN,
+    CLEO,
+    HELD,
+    INTERVIEW,
+    LEAD,
+    NOW,
+    PLANNED,
+    REQUESTED,
+    SEEKER,
+    WHOSE,
+    on,
+)
+from tests.models.history import happened, row, rows
+
+PAIR = {"seeker_id": SEEKER, "contact_id": ANA}
+TIE = relationship_id(SEEKER, ANA)
+TOUCHED = relationship.TouchpointRecorded(**PAIR, kind="progress_update", note="I start on Monday")
+THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
+
+
+def due(stage: str, **more: Any) -> On:
+    """A keep-in-touch reminder of the tie fell due."""
+    cause = Cause(event_id=INTERVIEW, type="interview.thanked", position=1)
+    event = Due(
+        kind="keep_in_touch",
+        stage=stage,
+        rule=Rule(policy="keep_in_touch", version="1"),
+        subject="relationship",
+        subject_id=TIE,
+        occurrence=INTERVIEW,
+        recipient=Addressee(id=SEEKER, role="seeker", time_zone="Europe/Lisbon"),
+        seeker_id=SEEKER,
+        contact_ids=(ANA,),
+        cancellation_key="c",
+        dedupe_key="d",
+        group_key="g",
+        due_at=NOW,
+        local_due=NOW.replace(tzinfo=None),
+        not_before=NOW,
+        expires_at=NOW + timedelta(days=1),
+        late_seconds=0,
+        urgency="low",
+        topic="keeping_in_touch",
+        armed_by=cause,
+        **more,
+    )
+    return On(Stream("notification", UUID(int=len(stage))), event)
+
+
+def added(id: UUID, *chain: UUID, source: str = "referral") -> On:
+    return on("contact", id, contact.Added(name="Somebody", source=source, seeker_id=SEEKER, introduced_by=chain))
+
+
+def test_a_conversation_warms_and_a_missed_reminder_cools() -> None:
+    """Given a tie, then it is untouched before the conversation, warm after it, and cooling after the last reminder."""
+    history = happened(PLANNED)
+    assert row(RELATIONSHIPS, history).warmth == "untouched"
+    assert row(RELATIONSHIPS, history.add(HELD, THANKED)).warmth == "warm"
+    assert row(RELATIONSHIPS, history.add(due("due"), due("again"))).warmth == "warm"
+    assert row(RELATIONSHIPS, history.add(due("cooling"))).warmth == "cooling"
+    warm = row(RELATIONSHIPS, history.add(TOUCHED))
+    assert (warm.warmth, warm.last_touch, warm.touches, warm.conversations) == ("warm", "progress_update", 3, 1)
+
+
+def test_the_last_touch_is_the_latest_that_happened() -> None:
+    """Given a touch, when an earlier one is written down later, then the last one stays the last."""
+    history = happened().add(TOUCHED, at=NOW)
+    history.add(relationship.Connected(**PAIR, network="LinkedIn"), at=NOW - timedelta(days=3))
+    found = row(RELATIONSHIPS, history)
+    assert (found.last_touch, found.last_touch_at, found.networks) == ("progress_update", NOW, ("LinkedIn",))
+
+
+def test_the_relationships_own_state_is_the_domains() -> None:
+    """Given an introduction asked for and a pause, then both show, and the pause is what the tie is found by."""
+    history = happened(
+        relationship.IntroductionRequested(**PAIR, connector="Uncle Rui"),
+        relationship.Paused(**PAIR),
+    )
+    found = row(RELATIONSHIPS, history)
+    assert (found.introduction, found.status) == ("requested", "paused")
+    assert RELATIONSHIPS.file(found).state == "paused"
+
+
+def test_each_event_is_an_entry_of_its_own() -> None:
+    """Given what passed between two, then each event is one entry, with what is to be known at a glance."""
+    found = rows(TIMELINE, happened(PLANNED, REQUESTED, HELD, THANKED, TOUCHED))
+    assert [entry.type for entry in found.values()] == [
+        "interview.planned",
+        "interview.request_sent",
+        "interview.held",
+        "interview.thanked",
+        "relationship.touchpoint_recorded",
+    ]
+    assert list(found) == sorted(found), "the key continues the order within one instant"
+    facts = [entry.facts for entry in found.values()]
+    assert facts[2] == {"format": "coffee", "minutes": 30, "overran": False}
+    assert facts[4] == {"kind": "progress_update", "by": "seeker", "note": "I start on Monday"}
+    assert {entry.relationship_id for entry in found.values()} == {TIE}
+
+
+def test_a_meeting_with_two_is_on_both_timelines() -> None:
+    """Given an interview with two, when one is thanked, then it is on both timelines, and the thanks on one."""
+    both = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+    found = rows(
+        TIMELINE,
+        happened(
+            interview.Held(**both, format="in_person"), interview.Thanked(**both, how="email", thanked_ids=(BEN,))
+        ),
+    )
+    passed = sorted((entry.contact_id, entry.type) for entry in found.values())
+    assert passed == [(ANA, "interview.held"), (BEN, "interview.held"), (BEN, "interview.thanked")]
+
+
+def test_a_connector_sees_the_introduction_too() -> None:
+    """Given that Ben introduced Ana, then that is an entry of his timeline as well."""
+    made = relationship.IntroductionMade(**PAIR, connector_id=BEN, introduced_by=(BEN,))
+    assert {entry.contact_id for entry in rows(TIMELINE, happened(made)).values()} == {ANA, BEN}
+
+
+def test_a_contact_of_the_tenant_is_in_nobodys_timeline_or_network() -> None:
+    """Given a contact whom no seeker brought in, then nothing has passed yet."""
+    history = happened(ADDED)
+    assert rows(TIMELINE, history) == {}
+    assert rows(NETWORK, history) == {}
+
+
+def test_a_network_grows_by_introductions() -> None:
+    """Given Ana, who leads to Ben, who leads to Cleo, then each stands with who introduced them."""
+    kept = lead.CameToSomething(**PAIR, kind="promised_introduction", new_contact_id=BEN)
+    made = relationship.IntroductionMade(
+        seeker_id=SEEKER, contact_id=BEN, connector_id=ANA, introduced_by=(ANA,), lead_id=LEAD
+    )
+    found = rows(NETWORK, happened(added(ANA, source="alumni_network"), kept, made, added(CLEO, BEN, ANA), HELD))
+    edges = {each.contact_id: each.introducers for each in found.values()}
+    assert edges == {ANA: (), BEN: (ANA,), CLEO: (BEN,)}
+    ana = found[f"{SEEKER}/{ANA}"]
+    assert (ana.source, ana.conversations) == ("alumni_network", 1)
+    assert ana.first_held_at is not None
+
+
+def test_who_joined_first_stays_first() -> None:
+    """Given a contact, when more is heard of them, then when they joined does not change: pages stay as they are."""
+    history = happened(added(ANA))
+    joined = row(NETWORK, history).joined_at
+    events: list[Event] = [PLANNED, HELD, TOUCHED]
+    assert row(NETWORK, history.add(*events)).joined_at == joined

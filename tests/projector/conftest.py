@@ -1,0 +1,172 @@
+"""A log to fold, a projector to fold it, and what it leads to, compared with folding in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from services.projector.changes import Pending
+from services.projector.folding import Folder
+from services.projector.loop import Projector
+from services.projector.mailbox import Mailbox
+from services.projector.models import MODELS
+from services.projector.read_model import ReadModel
+from services.projector.timing_fold import TimingFold
+from shared.broker import cloudevents
+from shared.database.pool import connect, open_pool
+from shared.envelope import Recorded
+from shared.log import Appended, Log
+from shared.timing.policies import default_policies
+from shared.timing.timers import TIMER
+from tests.projector.histories import Happening, appends
+from tests.projector.memory import Memory
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+PATIENCE = 60.0
+"""Seconds after which a test that waits for something gives up: not a measure, a way out."""
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    pool = await open_pool(database_url)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def log(pool: asyncpg.Pool[asyncpg.Record], database_url: str) -> AsyncIterator[Log]:
+    async with Log.open(pool, database_url) as log:
+        yield log
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def write(log: Log, happenings: Sequence[Happening], *, after: int = 0) -> list[Recorded[bytes]]:
+    """Append each by itself; the streams must be new. Answers the whole log."""
+    outcomes = await log.append_all(appends(happenings, after=after))
+    assert all(isinstance(outcome, Appended) for outcome in outcomes), outcomes
+    return await log.read(0, 1_000_000)
+
+
+def folder(*more: ReadModel[Any]) -> Folder:
+    return Folder((*MODELS, *more), TimingFold(default_policies()))
+
+
+def projector(database_url: str, log: Any, mailbox: Mailbox | None = None, **options: Any) -> Projector:
+    options.setdefault("folder", folder())
+    return Projector(database_url, log, mailbox=mailbox or Mailbox(), **options)
+
+
+class Letter:
+    """A message without a broker; remembers whether it was acknowledged."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, Any], channel: object = "channel") -> None:
+        self.body, self.headers, self.channel = body, headers, channel
+        self.acknowledged = False
+
+    async def acknowledge(self) -> None:
+        self.acknowledged = True
+
+
+def letter(event: Recorded[bytes], **headers: Any) -> Letter:
+    body, own = cloudevents.encode(event)
+    return Letter(body, own | headers)
+
+
+class CountedLog:
+    """Counts how often the log is read, and fails when it is not to be read at all."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self.reads = log, 0
+
+    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+        self.reads += 1
+        return await self._log.read(after, limit)
+
+
+async def state(connection: Connection) -> dict[str, Any]:
+    """All that was folded into the database: checkpoint, rows, timers, parked streams."""
+    rows = await connection.fetch(
+        """SELECT g.model, r.tenant, r.key, r.owner, r.state, r.sort, r.body, r.search::text
+           FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live'
+           ORDER BY 1, 2, 3"""
+    )
+    timers = await connection.fetch(
+        "SELECT tenant, id, due_at, outcome, ending, guards, body FROM read.timer ORDER BY tenant, id"
+    )
+    parked = await connection.fetch("SELECT tenant, stream_id, position, model, error FROM read.parked ORDER BY 1, 2")
+    return {
+        "position": await connection.fetchval("SELECT position FROM read.checkpoint"),
+        "rows": [tuple(row) for row in rows],
+        "timers": [tuple(row) for row in timers],
+        "parked": [tuple(row) for row in parked],
+    }
+
+
+async def assert_equals_a_cold_fold(connection: Connection, events: Sequence[Recorded[bytes]], fold: Folder) -> None:
+    """The database holds exactly what folding those events in memory, one by one, leads to."""
+    memory = Memory(fold).fold(events, [1])
+    models = {model.name: model for model in fold.models}
+    found = await state(connection)
+    assert found["position"] == (events[-1].position if events else 0)
+    rows = {(model, tenant, key): models[model].decode(body) for model, tenant, key, *_, body, _ in found["rows"]}
+    assert rows == {id: row for id, row in memory.rows.items() if row is not None}
+    assert [timer_of(*timer) for timer in found["timers"]] == [
+        expected_timer(memory.timers[id]) for id in sorted(memory.timers)
+    ]
+    assert {(tenant, id) for tenant, id, *_ in found["parked"]} == set(memory.parked)
+
+
+def timer_of(tenant: str, id: Any, due_at: Any, outcome: Any, ending: Any, guards: Any, body: str) -> Any:
+    return (tenant, id, due_at, outcome, tuple(guards), TIMER.validate_json(body))
+
+
+def expected_timer(pending: Pending) -> Any:
+    timer = pending.timer
+    outcome = None if pending.ending is None else pending.ending.reason
+    return (timer.tenant, timer.id, pending.due_at, outcome, timer.guards, timer)
+
+
+@asynccontextmanager
+async def running(run: Any) -> AsyncIterator[asyncio.Task[None]]:
+    """A loop's `run`, in the background until the block ends; what it raises is raised then."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE)
+
+
+async def until(holds: Callable[[], Awaitable[object]]) -> None:
+    """Wait until the condition holds; gives up, and so fails the test, after a minute."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def until_blocked(observer: Connection, sessions: int = 1) -> None:
+    """Wait until so many sessions of this database wait for a lock."""
+
+    async def blocked() -> bool:
+        count: int = await observer.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return count >= sessions
+
+    await until(blocked)

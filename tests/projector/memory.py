@@ -1,0 +1,61 @@
+"""Folding in memory: what the projector does between loading and writing, over plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from services.projector.changes import OwnerId, Parked, Pending, RowId, StreamId, TimerId
+from services.projector.folding import Folder, Plan
+from services.projector.rows import Rows
+from shared.envelope import Recorded
+
+
+class Memory:
+    """All rows and timers after some pages, and the streams that were parked."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._models = {model.name: model for model in folder.models}
+        self.rows: dict[RowId, Any] = {}
+        self.timers: dict[TimerId, Pending] = {}
+        self.parked: dict[StreamId, Parked] = {}
+
+    def fold(self, events: Sequence[Recorded[bytes]], sizes: Iterable[int]) -> Memory:
+        """Fold the events in pages of those sizes; the last size is taken for all that are left."""
+        for page in pages(events, sizes):
+            plan = self._folder.plan(page, self.parked)
+            changes = self._folder.fold(plan, self._gather(plan))
+            self.rows |= changes.rows
+            self.timers |= changes.timers  # type: ignore[arg-type]  # those that are gone are taken out below
+            self.timers = {id: timer for id, timer in self.timers.items() if timer is not None}
+            self.parked |= changes.parked
+        return self
+
+    def _gather(self, plan: Plan) -> Rows:
+        rows = Rows()
+        rows.add(dict.fromkeys(plan.fresh))
+        wanted: Iterable[RowId] = plan.wanted
+        owners: Iterable[OwnerId] = plan.owners
+        while wanted or owners:
+            rows.add({id: self.rows.get(id) for id in wanted})
+            for owner in owners:
+                ids = [id for id in self.rows if self._owner(id) == owner]
+                rows.add({id: self.rows[id] for id in ids})
+                rows.add_owned(owner, ids)
+            wanted, owners = self._folder.further(plan, rows)
+        return rows
+
+    def _owner(self, id: RowId) -> tuple[str, str, Any]:
+        return (id[0], id[1], self._models[id[0]].file(self.rows[id]).owner)
+
+
+def pages(events: Sequence[Recorded[bytes]], sizes: Iterable[int]) -> Iterator[list[Recorded[bytes]]]:
+    left = iter(events)
+    size = 1
+    for size in sizes:
+        if page := list(islice(left, size)):
+            yield page
+    while page := list(islice(left, size)):
+        yield page

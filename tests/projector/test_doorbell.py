@@ -1,0 +1,184 @@
+"""The doorbell on a real broker: what it brings, and that it may be lost in every way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractConnection
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.projector.doorbell import Doorbell
+from services.projector.mailbox import Mailbox
+from shared.broker import cloudevents, topology
+from shared.broker.connection import connect
+from shared.broker.outgoing import Outgoing
+from shared.broker.publisher import open_publisher
+from shared.domain import contact
+from shared.envelope import Recorded
+from shared.log import Log
+from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, write
+from tests.projector.histories import history, on
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+HISTORY = history(seed=11, seekers=3)
+
+
+@asynccontextmanager
+async def connected(amqp_url: str) -> AsyncIterator[AbstractConnection]:
+    connection = await connect(amqp_url, "test")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def publish(connection: AbstractConnection, events: Sequence[Recorded[bytes]]) -> None:
+    publisher = await open_publisher(connection, topology.EVENTS)
+    outgoing = []
+    for event in events:
+        body, headers = cloudevents.encode(event)
+        key = f"{event.tenant}.{event.type}"
+        outgoing.append(Outgoing(key, body, str(event.event_id), cloudevents.CONTENT_TYPE, headers=dict(headers)))
+    await publisher.publish(outgoing)
+
+
+async def folded(connection: Connection, position: int) -> bool:
+    return bool((await connection.fetchval("SELECT max(position) FROM read.checkpoint") or 0) >= position)
+
+
+@pytest.fixture
+async def broker(amqp_url: str) -> AsyncIterator[AbstractConnection]:
+    async with connected(amqp_url) as connection:
+        async with connection.channel() as channel:
+            await topology.declare(channel)
+        yield connection
+
+
+class Deaf:
+    """A log that must not be read."""
+
+    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+        raise AssertionError("the log was read although messages came")
+
+
+async def waiting(connection: AbstractConnection) -> int:
+    """Messages in the projector's queue, ready or given to a consumer and not acknowledged."""
+    async with connection.channel() as channel:
+        queue = await channel.declare_queue(topology.PROJECTOR, passive=True)
+        return queue.declaration_result.message_count or 0
+
+
+async def test_messages_arrive_in_order_and_are_acknowledged(
+    log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
+) -> None:
+    """Given a consumer, when events are published, then they are folded from the messages alone, and after stopping
+    none is left in the queue."""
+    mailbox = Mailbox()
+    loop = projector(database_url, Deaf(), mailbox, poll_interval=3600)
+    async with running(Doorbell(amqp_url, mailbox).run), running(loop.run):
+        await until(lambda: folded(connection, 0))
+        events = await write(log, HISTORY)
+        await publish(broker, events)
+        await until(lambda: folded(connection, len(events)))
+    await assert_equals_a_cold_fold(connection, events, folder())
+    assert await waiting(broker) == 0
+
+
+async def test_what_was_not_acknowledged_comes_again(
+    log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
+) -> None:
+    """Given a consumer that is gone before it acknowledged anything, then the next gets all of it."""
+    events = await write(log, HISTORY)
+    await publish(broker, events)
+    lost = Mailbox()
+    async with running(Doorbell(amqp_url, lost).run):
+        await lost.filled()
+    mailbox = Mailbox()
+    async with running(Doorbell(amqp_url, mailbox).run):
+        received: list[Any] = []
+
+        async def all_there() -> bool:
+            received.extend(mailbox.take(100))
+            return len(received) >= len(events)
+
+        await until(all_there)
+    positions = [cloudevents.decode(each.body, each.headers).position for each in received]
+    assert positions == [event.position for event in events]
+
+
+async def test_a_queue_that_is_deleted_comes_back(
+    log: Log,
+    database_url: str,
+    amqp_url: str,
+    connection: Connection,
+    broker: AbstractConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given that somebody deletes the queue with all that is in it, then the log heals what was lost, and what is
+    published later rings again."""
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.05)
+    mailbox = Mailbox()
+    async with (
+        running(Doorbell(amqp_url, mailbox).run),
+        running(projector(database_url, log, mailbox, poll_interval=0.05).run),
+    ):
+        events = await write(log, HISTORY)
+        await publish(broker, events)
+        await until(lambda: folded(connection, len(events)))
+        async with broker.channel() as channel:
+            await channel.queue_delete(topology.PROJECTOR)
+        await until(lambda: has_consumer(broker))
+    mailbox = Mailbox()
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def has_consumer(connection: AbstractConnection) -> bool:
+    async with connection.channel() as channel:
+        await topology.declare(channel)
+        queue = await channel.declare_queue(topology.PROJECTOR, passive=True)
+        return bool(queue.declaration_result.consumer_count)
+
+
+async def test_the_broker_dies_and_comes_back_empty(
+    infra: Infrastructure, log: Log, database_url: str, amqp_url: str, connection: Connection
+) -> None:
+    """Given a broker that is killed and loses everything, then folding goes on from the log meanwhile; once the broker
+    is back, the doorbell declares its queue anew and rings."""
+    mailbox = Mailbox()
+    bell = Doorbell(amqp_url, mailbox)
+    async with (
+        running(bell.run),
+        running(projector(database_url, log, mailbox, poll_interval=0.05).run),
+    ):
+        await until(lambda: rings(bell))
+        await asyncio.to_thread(infra.rabbitmq.wipe)
+        events = await write(log, HISTORY)
+        await until(lambda: folded(connection, len(events)))
+        assert (await bell.check.probe()).state == "degraded"
+        await asyncio.to_thread(infra.rabbitmq.start)
+        name = amqp_url.rsplit("/", 1)[1]
+        await asyncio.to_thread(infra.rabbitmq.create_vhost, name)
+        await until(lambda: rings(bell))
+        late = [on("contact", UUID(int=90), contact.Added(name="Late", source="event"))]
+        events = await write(log, late, after=500)
+        async with connected(amqp_url) as broker:
+            await publish(broker, events)
+            await until(lambda: folded(connection, len(events)))
+            await until(lambda: empty(broker))
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def rings(bell: Doorbell) -> bool:
+    return (await bell.check.probe()).state == "ok"
+
+
+async def empty(broker: AbstractConnection) -> bool:
+    return await waiting(broker) == 0

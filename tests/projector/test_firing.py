@@ -1,0 +1,343 @@
+"""Firing on a real database: what is due becomes an event once, whatever races or dies, and nothing needless fires."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.alarm import Alarm
+from services.projector.firing import Firing, FiringSession
+from shared.codec import decode
+from shared.domain import interview, notification, seeker
+from shared.envelope import Recorded
+from shared.log import Append, Log
+from shared.timing.policies import default_policies
+from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, until_blocked, write
+from tests.projector.histories import START, Happening, appends, on
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+SEEKER, ANA, MEETING = UUID(int=1), UUID(int=2), UUID(int=3)
+WHOSE: dict[str, Any] = {"seeker_id": SEEKER, "contact_ids": (ANA,)}
+REGISTERED = on("seeker", SEEKER, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin"))
+HELD = on("interview", MEETING, interview.Held(**WHOSE, format="coffee"))
+THANKED = on("interview", MEETING, interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,)))
+EVENING = START + timedelta(hours=9)
+"""19:00 in Berlin on the day of the conversation: only the first reminder to say thanks is due."""
+MUCH_LATER = START + timedelta(days=400)
+
+At = Callable[[datetime], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+async def at(database_url: str) -> AsyncIterator[At]:
+    """`await at(moment)` sets the database's clock; it stands still there."""
+    owner = await asyncpg.connect(database_url)
+
+    async def set_clock(moment: datetime) -> None:
+        await owner.execute(
+            f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
+            f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
+        )
+
+    await set_clock(START)
+    yield set_clock
+    await owner.close()
+
+
+def firing(database_url: str, **options: Any) -> Firing:
+    return Firing(database_url, default_policies(), **options)
+
+
+async def fold(database_url: str, log: Log) -> int:
+    async with projector(database_url, log).session() as session:
+        return await session.run_once()
+
+
+async def fire(database_url: str, **options: Any) -> Any:
+    async with firing(database_url, **options).session() as session:
+        return await session.run_once()
+
+
+async def told(log: Log) -> list[Recorded[Any]]:
+    """The notifications that the log tells of."""
+    return [decode(event) for event in await log.read(0, 10_000) if event.category == "notification"]
+
+
+async def thanks_of(log: Log) -> list[tuple[str, str, str]]:
+    found = [event.data for event in await told(log) if event.data.rule.policy == "thank_you"]
+    return [(each.type, each.stage, getattr(each, "reason", "")) for each in found]
+
+
+async def test_what_is_due_fires_once(log: Log, database_url: str, connection: Connection, at: At) -> None:
+    """Given an interview that was held, when its reminder is due, then the log holds one `notification.due` with who,
+    why and by which event; firing again, folding again and folding anew fire nothing more."""
+    events = await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    assert (await fire(database_url)).due == 0
+    await at(EVENING)
+    assert (await fire(database_url)).due == 1
+    [event] = await told(log)
+    assert isinstance(event.data, notification.Due)
+    assert (event.version, event.stream_id) == (1, UUID(event.data.dedupe_key))
+    assert (event.causation_id, event.correlation_id) == (events[1].event_id, events[1].correlation_id)
+    assert event.actor == "policy:thank_you"
+    assert event.recorded_at == event.occurred_at == EVENING
+    assert event.data.armed_by.position == 2
+    assert event.data.late_seconds == (EVENING - event.data.due_at).total_seconds()
+    assert (await fire(database_url)).due == 0
+    await fold(database_url, log)
+    assert (await fire(database_url)).due == 0
+    await assert_equals_a_cold_fold(connection, await log.read(0, 100), folder())
+
+
+async def test_a_timer_that_comes_back_finds_its_event_in_the_log(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given that read models and timers are lost and folded anew from the beginning, when they are fired while the
+    fold has not come to what was fired, then nothing fires a second time."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    rows = await connection.fetch("SELECT * FROM read.timer WHERE due_at <= $1", EVENING)
+    assert (await fire(database_url)).due == len(rows) == 1
+    await connection.executemany(
+        "INSERT INTO read.timer VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", [tuple(row) for row in rows]
+    )
+    again = await fire(database_url)
+    assert (again.due, again.settled_before, again.positions) == (0, 1, [])
+    assert len(await told(log)) == 1
+    assert not await connection.fetchval("SELECT count(*) FROM read.timer WHERE due_at <= $1", EVENING)
+
+
+async def test_two_that_fire_at_once(log: Log, database_url: str, connection: Connection, at: At) -> None:
+    """Given many due timers and two processes that fire in small batches at the same moment, then each ends once."""
+    people = [UUID(int=100 + n) for n in range(12)]
+    lives: list[Happening] = []
+    for n, person in enumerate(people):
+        whose: dict[str, Any] = {"seeker_id": person, "contact_ids": (ANA,)}
+        lives.append(on("seeker", person, seeker.Registered(name="Mona", time_zone="Asia/Kolkata")))
+        lives.append(on("interview", UUID(int=200 + n), interview.Held(**whose, format="coffee")))
+    await write(log, lives)
+    await fold(database_url, log)
+    pending = await connection.fetchval("SELECT count(*) FROM read.timer")
+    await at(MUCH_LATER)
+    one, two = await asyncio.gather(fire(database_url, batch=3), fire(database_url, batch=4))
+    for _ in range(2):
+        await fold(database_url, log)
+        await fire(database_url)
+    events = await told(log)
+    assert len({event.stream_id for event in events}) == len(events) == pending
+    assert one.due + one.ended + two.due + two.ended >= 12 * 3
+    assert not await connection.fetchval("SELECT count(*) FROM read.timer WHERE due_at <= $1", MUCH_LATER)
+
+
+async def test_an_event_that_is_not_folded_yet_silences(log: Log, database_url: str, at: At) -> None:
+    """Given a thank-you that was acknowledged a moment ago and is not folded yet, when its reminder is due, then it
+    waits; once folded, it is withdrawn and names the event that made it needless."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    await log.append(_second(THANKED, 3, version=1))
+    held = await fire(database_url)
+    assert (held.due, held.held) == (0, 1)
+    assert await told(log) == []
+    await fold(database_url, log)
+    await fire(database_url)
+    thanks = await thanks_of(log)
+    assert thanks
+    assert {(type, reason) for type, _, reason in thanks} == {("notification.withdrawn", "withdrawn")}
+    assert {event.data.cause.position for event in await told(log) if event.data.kind == "thank_you"} == {3}
+
+
+def _second(happening: Happening, number: int, *, version: int) -> Append:
+    [append] = appends([happening], after=number - 1)
+    return Append(
+        append.tenant,
+        append.command_id,
+        append.events,
+        {happening.stream: version},
+        append.occurred_at,
+        append.correlation_id,
+        append.causation_id,
+    )
+
+
+async def test_an_event_that_is_just_being_appended_silences(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a thank-you whose append is under way, then firing waits for it rather than being quicker."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    async with asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await Log.append_within(connection, [_second(THANKED, 3, version=1)])
+            task = group.create_task(fire(database_url))
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer)
+            await observer.close()
+        fired = await task
+    assert (fired.due, fired.held) == (0, 1)
+
+
+async def test_other_streams_do_not_hold_it_up(log: Log, database_url: str, at: At) -> None:
+    """Given a log that is far ahead on other streams, then what is due on its own still fires."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await write(log, [on("seeker", UUID(int=9), seeker.Registered(name="x", time_zone="Asia/Tokyo"))], after=50)
+    await at(EVENING)
+    assert (await fire(database_url)).due == 1
+
+
+async def test_after_an_outage_the_late_ones_fire_or_expire(log: Log, database_url: str, at: At) -> None:
+    """Given that nothing fired for a day and a half, then of each round what still makes sense fires, how late is
+    said, and what a later stage has overtaken is recorded as expired."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(START + timedelta(hours=28))
+    await fire(database_url)
+    thanks = await thanks_of(log)
+    assert ("notification.due", "overdue", "") in thanks
+    assert ("notification.withdrawn", "due", "expired") in thanks
+
+
+async def test_a_parked_stream_keeps_its_timers_waiting(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given that events of the interview wait because folding one failed, then nobody is told on half the facts."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await connection.execute(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " VALUES ('acme', $1, 'interview', 3, 'pipeline', 'broken')",
+        MEETING,
+    )
+    await at(EVENING)
+    assert (await fire(database_url)).due == 0
+    await connection.execute("DELETE FROM read.parked")
+    assert (await fire(database_url)).due == 1
+
+
+async def test_a_log_that_was_restored_fires_nothing(log: Log, database_url: str, at: At) -> None:
+    """Given a log of another timeline than the timers', then all of them wait."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE log.head SET epoch = 2")
+    await owner.close()
+    fired = await fire(database_url)
+    assert (fired.due, fired.held) == (0, 1)
+
+
+async def test_a_person_is_not_flooded(log: Log, database_url: str, connection: Connection, at: At) -> None:
+    """Given more than a day's measure of reminders due for one person at once, in several batches and passes, then
+    that day's fire, the others are put off to the next, and nothing is lost."""
+    cap = default_policies().limits.cap_per_day
+    meetings = [UUID(int=300 + n) for n in range(cap + 5)]
+    lives = [on("interview", each, interview.AgreedLoosely(**WHOSE, what="Coffee some time")) for each in meetings]
+    await write(log, [REGISTERED, *lives])
+    await fold(database_url, log)
+    day = START.replace(hour=11) + timedelta(days=2)
+    await at(day)
+    first = await fire(database_url, batch=3)
+    assert (first.due, first.deferred) == (cap, 5)
+    again = await fire(database_url)
+    assert (again.due, again.deferred) == (0, 0)
+    await fold(database_url, log)
+    await at(day + timedelta(days=1))
+    assert (await fire(database_url)).due >= 5
+    due = [event.data for event in await told(log) if event.type == "notification.due"]
+    assert {each.subject_id for each in due if each.stage == "due"} == set(meetings)
+
+
+async def test_one_that_can_not_be_judged_keeps_no_other_waiting(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a timer whose row is broken, then it is put off and said so, and the others fire."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await connection.execute(
+        "INSERT INTO read.timer (tenant, id, subject_id, seeker_id, guards, due_at, body)"
+        " VALUES ('acme', $1, $1, $1, '{}', $2, '{\"armed_by\": {\"position\": 1}}')",
+        UUID(int=666),
+        START,
+    )
+    await at(EVENING)
+    fired = await fire(database_url)
+    assert (fired.due, fired.deferred) == (1, 1)
+    assert await connection.fetchval("SELECT due_at FROM read.timer WHERE id = $1", UUID(int=666)) > EVENING
+
+
+async def test_it_dies_before_its_commit(log: Log, database_url: str, connection: Connection, at: At) -> None:
+    """Given that firing is killed while it waits for the log's head, then nothing has happened; the next one fires."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM log.head FOR UPDATE")
+        task = asyncio.create_task(fire(database_url))
+        observer = await asyncpg.connect(database_url)
+        await until_blocked(observer)
+        await observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        await observer.close()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await task
+    assert await told(log) == []
+    assert (await fire(database_url)).due == 1
+
+
+async def test_the_loop_wakes_for_what_the_fold_writes(log: Log, database_url: str, at: At) -> None:
+    """Given a firing loop that would look again only in an hour, when the fold writes something that is due, then it
+    fires at once; and what had to wait for the fold fires as soon as the fold has come along."""
+    alarm = Alarm()
+    await at(EVENING)
+    async with (
+        running(firing(database_url, alarm=alarm, poll_interval=3600).run),
+        projector(database_url, log, alarm=alarm).session() as session,
+    ):
+        await write(log, [REGISTERED, HELD])
+        await session.run_once()
+        await until(lambda: told(log))
+    assert [event.type for event in await told(log)] == ["notification.due"]
+
+
+async def test_the_loop_wakes_when_something_falls_due(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a timer that falls due in a moment by the database's running clock, then it fires then, unasked."""
+    await write(log, [REGISTERED, HELD, THANKED])
+    await fold(database_url, log)
+    await connection.execute("UPDATE read.timer SET due_at = log.now() + interval '200 milliseconds'")
+    async with running(firing(database_url, poll_interval=3600).run):
+        await until(lambda: told(log))
+
+
+async def test_it_stops_between_two_batches(log: Log, database_url: str, at: At) -> None:
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(MUCH_LATER)
+    async with firing(database_url, batch=1).session() as session:
+        Stopping(session)
+        assert len((await session.run_once()).positions) == 1
+    assert len(await told(log)) == 1
+
+
+class Stopping:
+    """Tells a session to stop during its first batch."""
+
+    def __init__(self, session: FiringSession) -> None:
+        self._session = session
+        session._observer = self
+
+    def settled(self, policy: str, outcome: str, late: float | None) -> None:
+        self._session.stopping = True

@@ -1,0 +1,239 @@
+"""Folding pages of events: pure, so without database and broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.projector.folding import Folder
+from services.projector.models import MODELS
+from services.projector.read_model import Filed, ReadModel
+from services.projector.timing_fold import TimingFold
+from shared.domain import contact, interview, programme, relationship, seeker
+from shared.domain.identity import relationship_id
+from shared.domain.kernel import Event
+from shared.domain.notification import NotificationEvent
+from shared.envelope import Recorded
+from shared.timing.policies import default_policies
+from shared.timing.timers import timers
+from tests.projector.histories import START, Happening, history, on, recorded
+from tests.projector.memory import Memory
+
+SEEKER, ANA, MEETING = UUID(int=1), UUID(int=2), UUID(int=3)
+WHOSE: dict[str, Any] = {"seeker_id": SEEKER, "contact_ids": (ANA,)}
+REGISTERED = on("seeker", SEEKER, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin"))
+ADDED = on("contact", ANA, contact.Added(name="Ana Reis", source="referral", seeker_id=SEEKER))
+HELD = on("interview", MEETING, interview.Held(**WHOSE, format="coffee"))
+THANKED = on("interview", MEETING, interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,)))
+
+
+def folder(*more: ReadModel[Any]) -> Folder:
+    return Folder((*MODELS, *more), TimingFold(default_policies()))
+
+
+def folded(happenings: Iterable[Happening], sizes: Iterable[int] = (1000,)) -> Memory:
+    return Memory(folder()).fold(recorded(list(happenings)), sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    events: int
+
+
+class Fragile(ReadModel[Count]):
+    """Counts the events of each interview, and breaks over one that was held."""
+
+    name = "fragile"
+    row = Count
+
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        if isinstance(e.data, contact.Forgotten):
+            raise ValueError("no keys for what is forgotten")
+        return (str(e.stream_id),) if e.category == "interview" else ()
+
+    def evolve(self, key: str, row: Count | None, e: Recorded[Event]) -> Count | None:
+        if isinstance(e.data, interview.Held):
+            raise ValueError("held\0")
+        return Count((row.events if row else 0) + 1)
+
+    def file(self, row: Count) -> Filed:
+        return Filed()
+
+
+HISTORY = recorded(history(seed=7, seekers=5))
+BY_ONES = Memory(folder()).fold(HISTORY, [1])
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12))
+def test_paging_plays_no_part(sizes: list[int]) -> None:
+    """The same events lead to the same rows, timers and parked streams, in pages of any size as one by one."""
+    by_pages = Memory(folder()).fold(HISTORY, sizes)
+    assert by_pages.rows == BY_ONES.rows
+    assert by_pages.timers == BY_ONES.timers
+    assert by_pages.parked == BY_ONES.parked == {}
+    assert any(pending.ending for pending in BY_ONES.timers.values())
+    assert any(not pending.ending for pending in BY_ONES.timers.values())
+
+
+def test_what_is_pending_is_what_follows_from_the_facts() -> None:
+    """Given a history folded event by event, then the timers that are pending are exactly those which follow from the
+    subjects and recipients at its end."""
+    rows = BY_ONES.rows
+    expected: dict[UUID, Any] = {}
+    for (model, tenant, _), subject in rows.items():
+        if model == "timing_subject":
+            recipient = rows.get(("timing_recipient", tenant, str(subject.seeker_id)))
+            expected |= timers(subject, recipient, default_policies())
+    assert {id: each.timer for (_, id), each in BY_ONES.timers.items() if each.ending is None} == expected
+
+
+def test_a_fold_that_fails_parks_its_stream_and_leaves_no_trace() -> None:
+    """Given a model that breaks over one event, then nothing of that event is in any model or timer, the stream waits
+    from there on, and all other streams go on."""
+    other = UUID(int=4)
+    elsewhere = on("interview", other, interview.Planned(**WHOSE, purpose="field", about="Art"))
+    planned = on("interview", MEETING, interview.Planned(**WHOSE, purpose="field", about="Art"))
+    events = recorded([REGISTERED, ADDED, planned, HELD, elsewhere, THANKED])
+    memory = Memory(folder(Fragile())).fold(events, [1000])
+    assert [(each.stream_id, each.position, each.model) for each in memory.parked.values()] == [(MEETING, 4, "fragile")]
+    assert memory.parked["acme", MEETING].error == "ValueError: held\\0"
+    without = Memory(folder(Fragile())).fold([e for e in events if e.position not in (4, 6)], [1000])
+    assert (memory.rows, memory.timers) == (without.rows, without.timers)
+    assert memory.rows["fragile", "acme", str(other)] == Count(1)
+
+
+def test_a_stream_that_was_parked_before_waits() -> None:
+    """Given a parked stream, then its later events change nothing, in whatever page they come."""
+    memory = Memory(folder(Fragile())).fold(recorded([REGISTERED, HELD]), [1])
+    before = dict(memory.rows)
+    planned = on("interview", MEETING, interview.Planned(**WHOSE, purpose="field", about="Art"))
+    later = [replace(e, position=e.position + 2, version=2) for e in recorded([planned])]
+    assert memory.fold(later, [1]).rows == before
+
+
+def test_an_event_that_can_not_be_routed_parks_its_stream() -> None:
+    gone = on("contact", ANA, contact.Forgotten())
+    memory = Memory(folder(Fragile())).fold(recorded([ADDED, gone]), [1000])
+    assert [each.position for each in memory.parked.values()] == [2]
+
+
+def test_a_payload_that_is_not_what_its_type_says_parks_its_stream() -> None:
+    registered, added = recorded([REGISTERED, ADDED])
+    memory = Memory(folder()).fold([replace(registered, data=b'{"name": 3}'), added], [1000])
+    assert [(each.stream_id, each.model) for each in memory.parked.values()] == [(SEEKER, "codec")]
+    assert ("contact", "acme", str(ANA)) in memory.rows
+
+
+def test_an_unknown_event_type_ends_the_plan_before_it() -> None:
+    """Nothing after it is folded either: what it means to them is not known."""
+    registered, strange, added = recorded([REGISTERED, HELD, ADDED])
+    plan = folder().plan([registered, replace(strange, type="interview.dreamt"), added], set())
+    assert plan.position == 1
+    assert [step.event.position for step in plan.steps] == [1]
+    assert plan.unknown is not None
+    assert plan.unknown.position == 2
+
+
+def test_a_newer_schema_version_is_unknown_too() -> None:
+    [registered] = recorded([REGISTERED])
+    plan = folder().plan([replace(registered, schema_version=2)], set())
+    assert plan.unknown is not None
+    assert plan.position == 0
+
+
+def timers_of(memory: Memory, policy: str) -> dict[str, Any]:
+    return {each.timer.stage: each for each in memory.timers.values() if each.timer.policy == policy}
+
+
+def test_a_thank_you_is_armed_and_disarmed() -> None:
+    """Given an interview that was held, then reminders to say thanks are pending; once the seeker has thanked, each is
+    to be recorded as withdrawn at once, naming that event."""
+    held = timers_of(folded([REGISTERED, HELD]), "thank_you")
+    assert held
+    assert all(each.ending is None for each in held.values())
+    thanked = timers_of(folded([REGISTERED, HELD, THANKED]), "thank_you")
+    assert thanked.keys() == held.keys()
+    for each in thanked.values():
+        assert each.due_at == START
+        assert each.ending.reason == "withdrawn"
+        assert each.ending.cause.position == 3
+
+
+def test_what_was_told_is_not_pending_any_more() -> None:
+    """Given that a notification of a timer is in the log, then its row goes, whether it fell due or was withdrawn."""
+    memory = folded([REGISTERED, HELD, THANKED])
+    gone = [each for each in memory.timers.values() if each.ending is not None]
+    assert gone
+    told = [on("notification", each.timer.id, each.ending) for each in gone if each.ending is not None]
+    after = folded([REGISTERED, HELD, THANKED, *told])
+    assert not {each.timer.id for each in gone} & {id for _, id in after.timers}
+    assert all(isinstance(each.event, NotificationEvent) for each in told)
+
+
+def test_a_seeker_who_moves_takes_all_timers_along() -> None:
+    """Given pending timers of several subjects, when the seeker moves to another zone, then each is due by that
+    zone's clock, also those whose subjects have no event in this page."""
+    sydney = on("seeker", SEEKER, seeker.Moved(time_zone="Australia/Sydney"))
+    for sizes in ([1], [1000]):
+        zones = {
+            each.timer.time_zone
+            for each in folded([REGISTERED, HELD, sydney], sizes).timers.values()
+            if each.ending is None
+        }
+        assert zones == {"Australia/Sydney"}
+
+
+def test_a_seeker_who_leaves_is_told_nothing_any_more() -> None:
+    left = on("seeker", SEEKER, seeker.Left())
+    memory = folded([REGISTERED, HELD, left], [1])
+    assert memory.timers
+    assert all(each.ending is not None for each in memory.timers.values())
+
+
+def test_a_contact_who_wants_to_be_left_alone_ends_what_would_reach_them() -> None:
+    """Given a reminder to follow up a request, when the contact asks not to be contacted, then it is withdrawn; only
+    the contact's own stream tells of it."""
+    request = on("interview", MEETING, interview.RequestSent(**WHOSE, channel="email", minutes=20, intent="To learn."))
+    leave = on("contact", ANA, contact.AskedNotToBeContacted())
+    for sizes in ([1], [1000]):
+        follow_ups = timers_of(folded([REGISTERED, ADDED, request, leave], sizes), "request_follow_up")
+        assert follow_ups
+        assert all(each.ending is not None for each in follow_ups.values())
+
+
+@pytest.mark.parametrize("sizes", [[1], [1000]])
+def test_a_coach_who_comes_later_is_told(sizes: list[int]) -> None:
+    """Given a participant without a coach, when the programme gets one, then the stages for the coach name them."""
+    project, coach = UUID(int=8), UUID(int=9)
+    enrolled = on("programme", project, programme.ParticipantEnrolled(seeker_id=SEEKER))
+    assigned = on("programme", project, programme.CoachAssigned(coach_id=coach))
+
+    def coaches(memory: Memory) -> set[UUID | None]:
+        pending = [each.timer.recipient for each in memory.timers.values() if each.ending is None]
+        return {recipient.id for recipient in pending if recipient.role == "coach"}
+
+    assert coaches(folded([REGISTERED, enrolled, HELD], sizes)) == {None}
+    assert coaches(folded([REGISTERED, enrolled, HELD, assigned], sizes)) == {coach}
+
+
+def test_tenants_do_not_see_each_other() -> None:
+    """Given the same ids in two tenants, when one seeker leaves, then the other's timers stay."""
+    twins = [replace(each, tenant="other") for each in (REGISTERED, HELD)]
+    left = on("seeker", SEEKER, seeker.Left())
+    memory = folded([REGISTERED, HELD, *twins, left], [2])
+    assert {tenant for (tenant, _), each in memory.timers.items() if each.ending is None} == {"other"}
+
+
+def test_a_relationship_is_timed_by_events_of_interviews_too() -> None:
+    connect = [each.timer for each in timers_of(folded([REGISTERED, HELD]), "connect").values()]
+    assert {timer.subject_id for timer in connect} == {relationship_id(SEEKER, ANA)}
+    done = on("relationship", relationship_id(SEEKER, ANA), relationship.Connected(seeker_id=SEEKER, contact_id=ANA))
+    after = timers_of(folded([REGISTERED, HELD, done], [1]), "connect")
+    assert all(each.ending is not None for each in after.values())

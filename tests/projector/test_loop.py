@@ -1,0 +1,473 @@
+"""The loop on a real database: whatever comes from the broker, the read models equal a fold of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.halting import Halted
+from services.projector.mailbox import Mailbox
+from services.projector.observing import Silent
+from services.projector.read_model import Filed, ReadModel
+from services.projector.session import Session
+from services.projector.store import Store
+from shared.domain import contact
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+from shared.log import Append, Log, Pending
+from tests.projector.conftest import (
+    CountedLog,
+    Letter,
+    assert_equals_a_cold_fold,
+    folder,
+    letter,
+    projector,
+    running,
+    state,
+    until,
+    until_blocked,
+    write,
+)
+from tests.projector.histories import START, appends, history, on
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+HISTORY = history(seed=3, seekers=4)
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.sources: list[tuple[str, int]] = []
+        self.reasons: list[str | None] = []
+
+    def message(self, kind: str) -> None:
+        self.kinds.append(kind)
+
+    def folded(self, source: str, *, events: int, seconds: float) -> None:
+        self.sources.append((source, events))
+
+    def halted(self, reason: str | None) -> None:
+        self.reasons.append(reason)
+
+    async def halt(self) -> bool:
+        return "unknown_event_type" in self.reasons
+
+
+async def test_a_log_is_folded_from_its_beginning(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a log and no message at all, then all of it is folded, in pages."""
+    events = await write(log, HISTORY)
+    async with projector(database_url, log, page=7).session() as session:
+        assert await session.run_once() == len(events)
+        assert await session.run_once() == 0
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_messages_in_order_are_taken_at_their_word(log: Log, database_url: str, connection: Connection) -> None:
+    """Given messages that follow each other, then the log is not read, and each is acknowledged after the commit."""
+    mailbox, counted = Mailbox(), CountedLog(log)
+    async with projector(database_url, counted, mailbox).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        letters = [letter(event) for event in events]
+        for start in range(0, len(letters), 5):
+            for each in letters[start : start + 5]:
+                mailbox.put(each)
+            await session.run_once()
+    assert counted.reads == 0
+    assert all(each.acknowledged for each in letters[4::5])
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_whatever_the_broker_does_to_messages(log: Log, database_url: str, connection: Connection) -> None:
+    """Given messages that are lost, doubled, reordered, cut short, or of another world, in any mixture, then the read
+    models equal a fold of the log, and nothing is left in the mailbox."""
+    rng, heard, mailbox = random.Random(5), Heard(), Mailbox()
+    events = await write(log, HISTORY)
+    stream = [letter(event) for event in events if rng.random() < 0.8]
+    stream += [letter(event) for event in rng.sample(events, 20)]
+    stream += [Letter(b'{"specversion":"1.0"', {}), Letter(b"", {"position": 3})]
+    for _ in range(30):
+        a, b = rng.randrange(len(stream)), rng.randrange(len(stream))
+        stream[a], stream[b] = stream[b], stream[a]
+    async with projector(database_url, log, mailbox, page=9, observer=heard).session() as session:
+        while stream:
+            taken, stream = stream[:11], stream[11:]
+            for each in taken:
+                mailbox.put(each)
+            await session.run_once()
+        while mailbox.take(1):
+            await session.run_once()
+        session.next_look = 0.0
+        await session.run_once()
+    assert {"duplicate", "gap", "undecodable"} <= set(heard.kinds)
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_a_gap_is_healed_from_the_log(log: Log, database_url: str, connection: Connection) -> None:
+    """Given that the queue dropped its oldest messages, then those are read from the log before the next is folded."""
+    heard, mailbox, counted = Heard(), Mailbox(), CountedLog(log)
+    async with projector(database_url, counted, mailbox, observer=heard).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        mailbox.put(last := letter(events[-1]))
+        await session.run_once()
+    assert heard.kinds == ["gap"]
+    assert counted.reads == 1
+    assert last.acknowledged
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_a_duplicate_is_acknowledged_and_changes_nothing(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    mailbox = Mailbox()
+    events = await write(log, HISTORY)
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        before = await state(connection)
+        mailbox.put(again := letter(events[0]))
+        assert await session.run_once() == 0
+    assert again.acknowledged
+    assert await state(connection) == before
+
+
+async def test_a_backlog_of_old_messages_does_not_hide_what_is_new(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given that the queue is full of what was read from the log already, then what was appended since is folded at
+    once, long before its message has its turn."""
+    mailbox = Mailbox()
+    events = await write(log, HISTORY[:40])
+    async with projector(database_url, log, mailbox, page=10).session() as session:
+        await session.run_once()
+        added = [on("contact", UUID(int=77), contact.Added(name="Cleo Gray", source="event"))]
+        events = await write(log, added, after=40)
+        for event in events:
+            mailbox.put(letter(event))
+        assert await session.run_once() == 1
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_a_message_that_is_not_what_the_log_holds_stops_nothing(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given a message in order whose type or payload makes no sense, then the log is asked, which knows better."""
+    mailbox = Mailbox()
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        mailbox.put(letter(replace(events[0], type="seeker.dreamt")))
+        assert await session.run_once() == len(events)
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_killed_between_commit_and_acknowledgement(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a projector that dies after its commit and before acknowledging, when another gets the same messages again,
+    then nothing is folded twice."""
+    mailbox = Mailbox()
+
+    class Grave(Letter):
+        async def acknowledge(self) -> None:
+            raise asyncio.CancelledError
+
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        for event in events:
+            mailbox.put(Grave(letter(event).body, letter(event).headers))
+        with pytest.raises(asyncio.CancelledError):
+            await session.run_once()
+    before = await state(connection)
+    assert before["position"] == len(events)
+    again = Mailbox()
+    async with projector(database_url, log, again).session() as session:
+        for event in events:
+            again.put(letter(event))
+        assert await session.run_once() == 0
+    assert await state(connection) == before
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_killed_before_the_commit(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a projector that dies while its page waits for the checkpoint, then nothing of the page is there, and the
+    next folds it once."""
+    events = await write(log, HISTORY)
+    async with projector(database_url, log).session() as session, connection.transaction():
+        await connection.execute("SELECT 1 FROM read.checkpoint FOR UPDATE")
+        task = asyncio.create_task(session.run_once())
+        observer = await asyncpg.connect(database_url)
+        await until_blocked(observer)
+        await observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        await observer.close()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await task
+    assert (await state(connection))["position"] == 0
+    async with projector(database_url, log).session() as session:
+        assert await session.run_once() == len(events)
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_messages_survive_a_failure_in_the_mailbox(log: Log, database_url: str) -> None:
+    """Given that PostgreSQL goes away under a page, then its messages are the first to come again."""
+    mailbox = Mailbox()
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        letters = [letter(event) for event in events[:3]]
+        for each in letters:
+            mailbox.put(each)
+        admin = await asyncpg.connect(database_url)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await admin.close()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await session.run_once()
+    assert mailbox.take(10) == letters
+    assert not any(each.acknowledged for each in letters)
+
+
+async def test_two_projectors_race(log: Log, database_url: str, connection: Connection) -> None:
+    """Given two that fold the same page at the same moment, then one writes, the other goes on from there."""
+    events = await write(log, HISTORY)
+    one, two = projector(database_url, log, page=5), projector(database_url, log, page=8)
+    async with one.session() as first, two.session() as second, asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM read.checkpoint FOR UPDATE")
+            tasks = [group.create_task(each.run_once()) for each in (first, second)]
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer, 2)
+            await observer.close()
+        await asyncio.gather(*tasks)
+        for session in (first, second):
+            session.next_look = 0.0
+            await session.run_once()
+        assert first.checkpoint == second.checkpoint
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_one_that_stands_by_leaves_the_folding_to_the_other(log: Log, database_url: str) -> None:
+    """Given that another projector is seen to move, then one without messages only looks on; once that has stopped,
+    it takes over."""
+    await write(log, HISTORY[:20])
+    async with projector(database_url, log).session() as active, projector(database_url, log).session() as standing_by:
+        await active.run_once()
+        await write(log, [on("contact", UUID(int=78), contact.Added(name="Cleo", source="event"))], after=20)
+        standing_by.next_look = 0.0
+        assert await standing_by.run_once() == 20  # adopted, not folded
+        standing_by.next_look = 0.0
+        assert await standing_by.run_once() == 1
+
+
+async def test_an_open_transaction_among_fast_ones_hides_nothing(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given a slow append that is open while others wait behind it, then no position is ever skipped."""
+    events = await write(log, HISTORY[:10])
+    slow_one = on("contact", UUID(int=79), contact.Added(name="Slow", source="event"))
+    fast_one = on("contact", UUID(int=80), contact.Added(name="Fast", source="event"))
+    [slow], [fast] = appends([slow_one], after=100), appends([fast_one], after=101)
+    async with projector(database_url, log).session() as session, asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await Log.append_within(connection, [slow])
+            waiting = group.create_task(log.append(fast))
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer)
+            await observer.close()
+            assert await session.run_once() == 10
+        await waiting
+        session.next_look = 0.0
+        assert await session.run_once() == 2
+    await assert_equals_a_cold_fold(connection, events := await log.read(0, 100), folder())
+    assert [event.position for event in events] == list(range(1, 13))
+
+
+async def dream(log: Log, number: int) -> None:
+    """Append an event of a type that this release does not know."""
+    stream = on("contact", UUID(int=number), contact.Added(name="x", source="event")).stream
+    pending = Pending(stream, "contact.dreamt", 1, b"{}")
+    id = UUID(int=number)
+    await log.append(Append("acme", id, [pending], {stream: 0}, START, id, id))
+
+
+async def test_an_unknown_event_type_stops_it_loudly(log: Log, database_url: str, connection: Connection) -> None:
+    """Given an event of an unknown type, then all before it is folded, it and nothing after is skipped, and readiness,
+    metrics and log say so with the position; once a release that knows it runs, it goes on by itself."""
+    await write(log, HISTORY[:10])
+    await dream(log, 500)
+    heard = Heard()
+    one = projector(database_url, log, observer=heard, poll_interval=0.01)
+    async with running(one.run):
+        await until(heard.halt)
+        finding = await one.check.probe()
+        assert finding.state == "failing"
+        assert "position 11 holds contact.dreamt" in finding.detail
+        assert (await state(connection))["position"] == 10
+
+
+async def test_a_log_of_another_timeline_stops_it_loudly(log: Log, database_url: str, connection: Connection) -> None:
+    """Given that the database was restored to an earlier point, and its epoch raised, then nothing more is folded."""
+    await write(log, HISTORY[:10])
+    owner = await asyncpg.connect(database_url)
+    async with projector(database_url, log).session() as session:
+        await session.run_once()
+        await owner.execute("UPDATE log.head SET epoch = 2")
+        session.next_look = 0.0
+        with pytest.raises(Halted, match="kithlog rebuild") as halted:
+            await session.run_once()
+        assert halted.value.reason == "forked"
+        await owner.execute("UPDATE log.head SET epoch = 1, position = 5")
+        session.next_look = 0.0
+        with pytest.raises(Halted, match="at position 5"):
+            await session.run_once()
+    await owner.close()
+
+
+@pytest.mark.parametrize("change", [{"epoch": 2}, {"position": 4711}])
+async def test_a_message_from_beyond_the_log_stops_it_loudly(
+    log: Log, database_url: str, change: dict[str, int]
+) -> None:
+    """Given a message that tells of more than the log holds, then this is not the log it tells of."""
+    events, mailbox = await write(log, HISTORY[:10]), Mailbox()
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        mailbox.put(strange := letter(replace(events[-1], **{"position": 11} | change)))  # type: ignore[arg-type]
+        with pytest.raises(Halted) as halted:
+            await session.run_once()
+    assert halted.value.reason == "forked"
+    assert not strange.acknowledged
+
+
+async def test_a_message_of_the_timeline_before_is_dropped(log: Log, database_url: str) -> None:
+    """Given a message from before the epoch was raised, then it is acknowledged, and only the log is believed."""
+    mailbox, heard = Mailbox(), Heard()
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE log.head SET epoch = 2")
+    await owner.close()
+    async with projector(database_url, log, mailbox, observer=heard).session() as session:
+        events = await write(log, HISTORY[:10])
+        mailbox.put(old := letter(replace(events[0], epoch=1, type="contact.forgotten", data=b"{}")))
+        assert await session.run_once() == 10
+    assert old.acknowledged
+    assert heard.kinds == ["foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    text: str
+
+
+class Unstorable(ReadModel[Odd]):
+    """Makes a row that PostgreSQL does not take, of one contact."""
+
+    name = "unstorable"
+    row = Odd
+
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        return (str(e.stream_id),) if e.category == "contact" else ()
+
+    def evolve(self, key: str, row: Odd | None, e: Recorded[Event]) -> Odd | None:
+        return Odd("odd" if isinstance(e.data, contact.Added) and e.data.name == "Odd" else "even")
+
+    def file(self, row: Odd) -> Filed:
+        return Filed(state="\0" if row.text == "odd" else None)
+
+
+async def test_what_can_not_be_written_parks_its_stream_alone(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given one event in a page that leads to a row which PostgreSQL refuses, then its stream is parked, and all
+    others of the page are folded."""
+    odd = on("contact", UUID(int=81), contact.Added(name="Odd", source="event"))
+    events = await write(log, [*HISTORY[:10], odd, *HISTORY[10:]])
+    async with projector(database_url, log, folder=folder(Unstorable()), page=15).session() as session:
+        assert await session.run_once() == len(events)
+    found = await state(connection)
+    assert [(id, position, model) for _, id, position, model, _ in found["parked"]] == [(UUID(int=81), 11, "store")]
+    without = [event for event in events if event.position != 11]
+    await connection.execute("DELETE FROM read.parked")
+    await assert_equals_a_cold_fold(connection, without, folder(Unstorable()))
+
+
+class Newer(Unstorable):
+    version = 2
+
+
+async def test_a_model_of_another_version_has_to_be_rebuilt(log: Log, database_url: str) -> None:
+    """Given rows of an earlier version of a model, or of none, then this release folds nothing and says what to do."""
+    await write(log, HISTORY[:10])
+    async with projector(database_url, log, folder=folder(Unstorable())).session() as session:
+        await session.run_once()
+    for models, has in ((folder(Newer()), "has rows of version 1"), (folder(Renamed()), "has no rows")):
+        with pytest.raises(Halted, match=has) as halted:
+            async with projector(database_url, log, folder=models).session():
+                pytest.fail("folded with rows of another version")
+        assert halted.value.reason == "model_version"
+        assert "kithlog rebuild" in halted.value.remedy
+
+
+async def folded(connection: Connection, position: int) -> bool:
+    return (await connection.fetchval("SELECT max(position) FROM read.checkpoint") or 0) >= position
+
+
+class Renamed(Unstorable):
+    name = "renamed"
+
+
+async def test_it_stops_with_the_page_in_hand(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a long way to catch up, when told to stop, then it ends between two pages, at a committed checkpoint."""
+    events = await write(log, HISTORY)
+    heard = Heard()
+
+    class Slow(CountedLog):
+        session: Session
+
+        async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+            self.session.stopping = after >= 20
+            return await super().read(after, limit)
+
+    slow = Slow(log)
+    async with projector(database_url, slow, page=10, observer=heard).session() as session:
+        slow.session = session
+        folded = await session.run_once()
+    assert 0 < folded < len(events)
+    assert (await state(connection))["position"] == folded
+    assert sum(count for _, count in heard.sources) == folded
+
+
+async def test_it_begins_again_when_postgresql_was_away(log: Log, database_url: str, connection: Connection) -> None:
+    """Given that all its connections are cut while it runs, then it goes on by itself from the checkpoint."""
+    events = await write(log, HISTORY[:30])
+    one = projector(database_url, log, poll_interval=0.01)
+    async with running(one.run):
+        await until(lambda: folded(connection, 30))
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND usename = current_user"
+        )
+        late = [on("contact", UUID(int=82), contact.Added(name="Late", source="event"))]
+        events = await write(log, late, after=30)
+        await until(lambda: folded(connection, 31))
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_two_that_start_at_once_make_one_set_of_tables(log: Log, database_url: str) -> None:
+    async def begin() -> Any:
+        async with Store.open(database_url, folder().models) as store:
+            return await store.begin()
+
+    first, second = await asyncio.gather(begin(), begin())
+    assert first == second

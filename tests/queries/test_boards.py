@@ -1,0 +1,197 @@
+"""Programme board and contact load: what coaches and contacts live with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.projector.models.leads import LeadRow
+from services.projector.models.participant import ParticipantRow
+from services.projector.models.pipeline import PipelineRow
+from services.projector.queries.board import board_of
+from shared.domain import contact, interview, lead, programme
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    ASKED,
+    BEN,
+    COACH,
+    HELD,
+    PLANNED,
+    PROGRAMME,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    WHOSE,
+    on,
+)
+from tests.models.history import happened
+from tests.queries.conftest import TENANT, Library
+
+ENROLLED = datetime(2026, 10, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
+BOARD = f"{TENANT}/programmes/{PROGRAMME}"
+
+
+def participant(seeker_id: UUID, **more: Any) -> ParticipantRow:
+    return ParticipantRow(PROGRAMME, seeker_id, COACH, ENROLLED, **more)
+
+
+def talk(seeker_id: UUID, **hours: int) -> PipelineRow:
+    """An interview whose milestones lie so many hours after enrolment."""
+    times: dict[str, Any] = {f"{name}_at": ENROLLED + number * HOUR for name, number in hours.items()}
+    return PipelineRow(
+        interview_id=ONE,
+        seeker_id=seeker_id,
+        contact_ids=(ANA,),
+        purpose="field",
+        about="Publishing",
+        programme_id=None,
+        lead_id=None,
+        format=None,
+        planned_at=ENROLLED,
+        moved_at=ENROLLED,
+        **times,
+    )
+
+
+def advice(seeker_id: UUID, acted: int | None) -> LeadRow:
+    return LeadRow(
+        lead_id=ONE,
+        seeker_id=seeker_id,
+        contact_id=ANA,
+        interview_id=None,
+        kind="advice",
+        what="Learn",
+        person=None,
+        employer=None,
+        resource=None,
+        until=None,
+        state="acted_on",
+        owed_by=None,
+        recorded_at=ENROLLED,
+        moved_at=ENROLLED,
+        acted_on_at=None if acted is None else ENROLLED + acted * HOUR,
+    )
+
+
+def test_the_funnel_counts_participants_and_conversations() -> None:
+    """Given three participants of whom one got through twice, one half-way, one not at all, then the funnel narrows."""
+    board = board_of(
+        [participant(ONE), participant(TWO), participant(THREE, left_at=ENROLLED + HOUR)],
+        [
+            talk(ONE, requested=10, accepted=20, held=100, thanked=110),
+            talk(ONE, requested=30, accepted=60, held=200, thanked=260),
+            talk(TWO, requested=40, accepted=50),
+        ],
+        [advice(ONE, 120), advice(TWO, None)],
+    )
+    assert [(step.step, step.participants, step.count) for step in board.funnel] == [
+        ("asked", 2, 3),
+        ("accepted", 2, 3),
+        ("held", 1, 2),
+        ("thanked_within_a_day", 1, 1),
+        ("leads_acted_on", 1, 1),
+    ]
+    assert board.funnel[2].share == 0.3333
+    assert (board.participants, board.enrolled, board.never_held_one) == (3, 2, 2)
+    assert [(each.start, each.end, each.count, each.median_hours) for each in board.between] == [
+        ("enrolled", "asked", 2, 25.0),
+        ("asked", "accepted", 3, 10.0),
+        ("accepted", "held", 2, 110.0),
+        ("held", "thanked", 2, 35.0),
+    ]
+
+
+def test_what_was_before_the_programme_is_not_its_doing() -> None:
+    """Given a conversation and a lead from before enrolment, or of somebody else, then they do not count."""
+    board = board_of(
+        [participant(ONE)],
+        [talk(ONE, requested=-30, held=-5), talk(TWO, requested=5)],
+        [advice(ONE, -1), advice(TWO, 3)],
+    )
+    assert [step.count for step in board.funnel] == [0, 0, 0, 0, 0]
+    assert board.never_held_one == 1
+
+
+def test_a_programme_without_participants_has_a_board() -> None:
+    """Given nobody, then every share is nought and no time is known."""
+    board = board_of([], [], [])
+    assert {step.share for step in board.funnel} == {0.0}
+    assert {each.median_hours for each in board.between} == {None}
+
+
+PAIRING = {"seeker_id": SEEKER, "contact_id": ANA, "coach_id": COACH}
+ENROLLED_STORY = (
+    REGISTERED,
+    ADDED,
+    programme.Created(title="Autumn"),
+    programme.CoachAssigned(coach_id=COACH, name="Rui"),
+    programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=COACH),
+    programme.MatchProposed(**PAIRING),
+    programme.MatchAccepted(**PAIRING),
+    PLANNED,
+    REQUESTED,
+    ASKED,
+    ACCEPTED,
+    SCHEDULED,
+    HELD,
+    interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,)),
+    lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="advice", what="Learn"),
+    lead.ActedOn(seeker_id=SEEKER, contact_id=ANA, kind="advice"),
+)
+
+
+async def test_the_board_of_a_programme(library: Library) -> None:
+    """Given a participant who was matched, held a conversation, and acted on a lead, then the board shows it."""
+    await library.fold(happened(*ENROLLED_STORY))
+    answer = await library.get(f"{BOARD}/board")
+    assert (answer["programme"]["title"], answer["programme"]["coaches"][0]["name"]) == ("Autumn", "Rui")
+    board = answer["board"]
+    assert [step["participants"] for step in board["funnel"]] == [1, 1, 1, 1, 1]
+    assert (board["matches_accepted"], board["never_held_one"], board["complete"]) == (1, 0, True)
+    [item] = (await library.get(f"{BOARD}/participants", state="enrolled"))["items"]
+    assert (item["name"], item["matched_contact_id"]) == ("Mona Quist", str(ANA))
+    [listed] = (await library.get(f"{TENANT}/programmes"))["items"]
+    assert listed["programme_id"] == str(PROGRAMME)
+
+
+async def test_an_unknown_programme_has_no_board(library: Library) -> None:
+    """Given no such programme, then board and participants are 404."""
+    for path in ("board", "participants"):
+        assert (await library.get(f"{BOARD}/{path}", 404))["code"] == "unknown_programme"
+
+
+async def test_the_load_of_a_contact_against_capacity(library: Library) -> None:
+    """Given a capacity of two and one request in November, then one place is free; December stands by itself."""
+    december = contact.Asked(seeker_id=SEEKER, interview_id=BEN, month="2026-12")
+    await library.fold(happened(REGISTERED, ADDED.model_copy(update={"capacity": 2}), ASKED, december))
+    answer = await library.get(f"{TENANT}/contacts/{ANA}/load")
+    assert [(item["month"], item["requests"], item["capacity"], item["free"]) for item in answer["items"]] == [
+        ("2026-12", 1, 2, 1),
+        ("2026-11", 1, 2, 1),
+    ]
+    [november] = (await library.get(f"{TENANT}/contacts/{ANA}/load", month="2026-11"))["items"]
+    assert november["name"] == "Ana Reis"
+    assert (await library.get(f"{TENANT}/contacts/{BEN}/load", 404))["code"] == "unknown_contact"
+    assert (await library.get(f"{TENANT}/contacts/{ANA}"))["item"]["capacity"] == 2
+
+
+async def test_every_contacts_load_of_a_month(library: Library) -> None:
+    """Given two contacts who were asked, one without capacity, then the month's list has both."""
+    other = contact.Asked(seeker_id=SEEKER, interview_id=BEN, month="2026-11")
+    earlier = contact.Asked(seeker_id=SEEKER, interview_id=BEN, month="2026-10")
+    await library.fold(
+        happened(REGISTERED, ADDED, on("contact", BEN, ADDED), ASKED, on("contact", BEN, other), earlier)
+    )
+    items = (await library.get(f"{TENANT}/contact-load", month="2026-11"))["items"]
+    assert {(item["contact_id"], item["requests"], item["free"]) for item in items} == {
+        (str(ANA), 1, None),
+        (str(BEN), 1, None),
+    }
+    assert len((await library.get(f"{TENANT}/contact-load"))["items"]) == 3
+    await library.get(f"{TENANT}/contact-load", 422, month="2026-13")

@@ -1,0 +1,160 @@
+"""The calendar feed, read as a calendar program reads it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+
+from services.projector.models.agenda import AppointmentRow
+from services.projector.queries.answering import People, Person
+from services.projector.queries.calendar_feed import calendar
+from shared.domain import interview, seeker
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    INTERVIEW,
+    PLANNED,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    STARTS_AT,
+    WHOSE,
+    on,
+)
+from tests.models.history import History, happened
+from tests.queries.conftest import MINE, Library
+
+SECRET = "s3cret_-" * 5
+OPENED = seeker.CalendarFeedOpened(secret_sha256=sha256(SECRET.encode()).hexdigest())
+FEED = f"{MINE}/calendars/{SECRET}.ics"
+BY_EMAIL = PLANNED.model_copy(update={"format": "email"})
+OTHER = ANA
+
+
+def story() -> History:
+    return happened(REGISTERED, OPENED, ADDED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+
+
+def read(feed: bytes) -> list[dict[str, str]]:
+    """The entries of a feed by RFC 5545, section 3.1: lines folded at 75 octets, ended by CRLF; `\\` escapes."""
+    assert feed.endswith(b"\r\n")
+    assert b"\n" not in feed.replace(b"\r\n", b"")
+    assert all(len(line) <= 75 for line in feed.split(b"\r\n"))
+    entries: list[dict[str, str]] = []
+    for line in feed.replace(b"\r\n ", b"").decode().split("\r\n"):
+        name, _, value = line.partition(":")
+        if line == "BEGIN:VEVENT":
+            entries.append({})
+        elif entries:
+            plain = value.replace("\\,", ",").replace("\\;", ";").replace("\\n", "\n").replace("\\\\", "\\")
+            entries[-1][name] = plain
+    return entries
+
+
+async def test_a_calendar_program_sees_the_appointment(library: Library) -> None:
+    """Given an appointment, then the feed has it, at its instant, for its length, with its place."""
+    await library.fold(story())
+    response = await library.text(FEED)
+    assert response.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    [entry] = read(response.content)
+    assert entry["SUMMARY"] == "Conversation with Ana Reis"
+    assert (entry["DTSTART"], entry["DTEND"]) == ("20261117T080000Z", "20261117T083000Z")
+    assert (entry["UID"], entry["SEQUENCE"]) == (f"{INTERVIEW}@kithlog", "0")
+    assert (entry["LOCATION"], entry["STATUS"]) == ("Café Nobre", "CONFIRMED")
+    assert entry["DTSTAMP"] == entry["LAST-MODIFIED"]
+
+
+async def test_changes_reach_the_calendar(library: Library) -> None:
+    """Given an appointment that is moved and called off, then it is the same entry, with rising sequence, cancelled."""
+    history = story()
+    moved = interview.Rescheduled(
+        **WHOSE, starts_at=STARTS_AT + timedelta(days=1), time_zone="Europe/Lisbon", minutes=20, format="phone"
+    )
+    await library.fold(history.add(moved))
+    [entry] = read((await library.text(FEED)).content)
+    assert (entry["DTSTART"], entry["DTEND"], entry["SEQUENCE"]) == ("20261118T080000Z", "20261118T082000Z", "1")
+    await library.fold(history.add(interview.Cancelled(**WHOSE, by="contact")))
+    [entry] = read((await library.text(FEED)).content)
+    assert (entry["UID"], entry["SEQUENCE"], entry["STATUS"]) == (f"{INTERVIEW}@kithlog", "2", "CANCELLED")
+
+
+async def test_an_email_interview_is_in_no_calendar(library: Library) -> None:
+    """Given an interview by e-mail that was held, then the feed has no entry."""
+    held = interview.Held(**WHOSE, format="email")
+    await library.fold(happened(REGISTERED, OPENED, ADDED, BY_EMAIL, REQUESTED, ACCEPTED, held))
+    assert read((await library.text(FEED)).content) == []
+
+
+async def test_only_the_secret_opens_the_feed(library: Library) -> None:
+    """Given a feed, when the secret is wrong, replaced or revoked, then there is nothing, and no hint why."""
+    history = story()
+    await library.fold(history)
+    wrong = f"{MINE}/calendars/{SECRET[:-1]}x.ics"
+    refused = [await library.get(wrong, 404)]
+    other = seeker.CalendarFeedOpened(secret_sha256=sha256(b"another" * 6).hexdigest())
+    await library.fold(history.add(other))
+    refused.append(await library.get(FEED, 404))
+    assert (await library.text(f"{MINE}/calendars/{'another' * 6}.ics")).status_code == 200
+    await library.fold(history.add(seeker.CalendarFeedClosed()))
+    refused.append(await library.get(f"{MINE}/calendars/{'another' * 6}.ics", 404))
+    stranger = FEED.replace(str(SEEKER), str(ANA))
+    refused.append(await library.get(stranger, 404))
+    assert {problem["code"] for problem in refused} == {"unknown_feed"}
+    assert len({problem["detail"] for problem in refused}) == 1
+
+
+async def test_a_secret_that_could_be_guessed_is_none(library: Library) -> None:
+    """Given a feed opened with a short secret, then no address leads to it."""
+    weak = seeker.CalendarFeedOpened(secret_sha256=sha256(b"1234").hexdigest())
+    await library.fold(happened(REGISTERED, weak))
+    await library.get(f"{MINE}/calendars/1234.ics", 422)
+
+
+async def test_an_unchanged_feed_is_not_sent_again(library: Library) -> None:
+    """Given a program that has the feed, when nothing changed, then it is told so; when something did, it gets all."""
+    history = story()
+    await library.fold(history)
+    etag = (await library.text(FEED)).headers["ETag"]
+    again = await library.client.get(FEED, headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+    await library.fold(history.add(interview.Cancelled(**WHOSE, by="contact")))
+    assert (await library.client.get(FEED, headers={"If-None-Match": etag})).status_code == 200
+
+
+async def test_appointments_stand_in_order(library: Library) -> None:
+    """Given two appointments, then the feed has them by start."""
+    sooner = SCHEDULED.model_copy(update={"starts_at": STARTS_AT - timedelta(days=5)})
+    history = story().add(on("interview", OTHER, PLANNED), on("interview", OTHER, sooner))
+    await library.fold(history)
+    entries = read((await library.text(FEED)).content)
+    assert [entry["DTSTART"] for entry in entries] == ["20261112T080000Z", "20261117T080000Z"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Ana; Reis, \\ & Co", "東京" * 40, "two\nlines", "a\rb\x07c", "BEGIN:VEVENT\r\nUID:x"]
+)
+def test_any_name_fits_into_a_calendar(name: str) -> None:
+    """Given a name with separators, of many octets, or with lines, then it can neither break nor add an entry."""
+    row = AppointmentRow(
+        interview_id=INTERVIEW,
+        seeker_id=SEEKER,
+        contact_ids=(ANA,),
+        status="scheduled",
+        starts_at=STARTS_AT,
+        time_zone="Europe/Lisbon",
+        minutes=30,
+        format="coffee",
+        place=name,
+        uid="u@kithlog",
+        sequence=0,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        changed_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    [entry] = read(calendar(name, [row], People({ANA: Person(ANA, name, None, None)})))
+    assert entry["UID"] == "u@kithlog"
+    assert entry["SUMMARY"] == "Conversation with " + re.sub("[\r\x07]", "", name)

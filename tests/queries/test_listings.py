@@ -1,0 +1,264 @@
+"""Pages, filters, names and one's own writes: what all listings have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.queries.listings import LISTINGS
+from services.projector.reader import Reader
+from shared.domain import contact, interview, lead, relationship
+from shared.domain.kernel import On
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    BEN,
+    HELD,
+    INTERVIEW,
+    NOW,
+    PEOPLE,
+    PLANNED,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    STARTS_AT,
+    WHOSE,
+    on,
+)
+from tests.models.history import History, happened
+from tests.queries.conftest import MINE, Library, serving
+
+THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
+STORY = (*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED)
+
+
+def planned(count: int) -> list[On]:
+    """Interviews, one after the other."""
+    return [on("interview", UUID(int=0x100 + number), PLANNED) for number in range(count)]
+
+
+async def test_the_pipeline_shows_names_and_the_next_move_in_words(library: Library) -> None:
+    """Given a conversation that was held, then the pipeline tells with whom, and to thank them."""
+    position = await library.fold(happened(*STORY[:-1]))
+    answer = await library.get(f"{MINE}/pipeline")
+    assert answer["position"] == position
+    assert answer["next"] is None
+    [item] = answer["items"]
+    assert item["interview_id"] == str(INTERVIEW)
+    assert (item["status"], item["next_move"], item["next_move_says"]) == ("held", "thank", "Thank them.")
+    assert item["contacts"] == [{"contact_id": str(ANA), "name": "Ana Reis", "employer": None, "position": None}]
+
+
+async def test_pages_lead_through_everything_once(library: Library) -> None:
+    """Given seven interviews, when paging by three, then all come, latest first, each once."""
+    await library.fold(happened(*PEOPLE, *planned(7)))
+    seen: list[str] = []
+    after: dict[str, Any] = {}
+    sizes = []
+    while True:
+        answer = await library.get(f"{MINE}/pipeline", limit=3, **after)
+        seen += [item["interview_id"] for item in answer["items"]]
+        sizes.append(len(answer["items"]))
+        if answer["next"] is None:
+            break
+        after = {"after": answer["next"]}
+    assert sizes == [3, 3, 1]
+    assert seen == [str(UUID(int=0x100 + number)) for number in reversed(range(7))]
+
+
+async def test_a_page_misses_nothing_that_moves_meanwhile(library: Library) -> None:
+    """Given a first page, when an interview further back moves on, then it is on the second page all the same."""
+    history = happened(*PEOPLE, *planned(3))
+    await library.fold(history)
+    first = await library.get(f"{MINE}/pipeline", limit=2)
+    await library.fold(history.add(on("interview", UUID(int=0x100), REQUESTED)))
+    second = await library.get(f"{MINE}/pipeline", limit=2, after=first["next"])
+    assert [(item["interview_id"], item["status"]) for item in second["items"]] == [(str(UUID(int=0x100)), "requested")]
+
+
+async def test_states_filter(library: Library) -> None:
+    """Given interviews in two states, when one is asked for, then only those come; several may be asked for."""
+    await library.fold(happened(*PEOPLE, *planned(3), on("interview", UUID(int=0x101), REQUESTED)))
+    assert [item["status"] for item in (await library.get(f"{MINE}/pipeline", state="requested"))["items"]] == [
+        "requested"
+    ]
+    both = await library.get(f"{MINE}/pipeline", state=["requested", "planned"])
+    assert len(both["items"]) == 3
+    assert (await library.get(f"{MINE}/pipeline", state="held"))["items"] == []
+
+
+async def test_the_agenda_from_an_instant_on(library: Library) -> None:
+    """Given two appointments, when those from now on are asked for, then the past one is left out."""
+    later = SCHEDULED.model_copy(update={"starts_at": NOW + timedelta(days=3)})
+    other = UUID(int=0x200)
+    await library.fold(happened(*STORY, on("interview", other, PLANNED), on("interview", other, later)))
+    everything = await library.get(f"{MINE}/agenda")
+    assert [item["starts_at"] for item in everything["items"]] == [
+        STARTS_AT.isoformat().replace("+00:00", "Z"),
+        (NOW + timedelta(days=3)).isoformat().replace("+00:00", "Z"),
+    ]
+    coming = await library.get(f"{MINE}/agenda", since=NOW.isoformat())
+    assert [item["interview_id"] for item in coming["items"]] == [str(other)]
+
+
+async def test_relationships_leads_and_contacts_of_a_story(library: Library) -> None:
+    """Given a conversation that gave a lead, then each listing shows its side of it."""
+    added = ADDED.model_copy(update={"seeker_id": SEEKER})
+    given = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, interview_id=INTERVIEW, kind="advice", what="Learn")
+    await library.fold(happened(REGISTERED, added, *STORY[2:], given))
+    [tie] = (await library.get(f"{MINE}/relationships", state="warm"))["items"]
+    assert (tie["contact"]["name"], tie["conversations"], tie["next_move"]) == ("Ana Reis", 1, "keep_in_touch")
+    first_touch = datetime.fromisoformat(tie["next_touch_at"])
+    assert timedelta(days=30) <= first_touch - NOW < timedelta(days=32)
+    [board] = (await library.get(f"{MINE}/leads"))["items"]
+    assert (board["state"], board["owed_by"], board["contact"]["name"]) == ("to_act_on", "seeker", "Ana Reis")
+    [known] = (await library.get(f"{MINE}/contacts"))["items"]
+    assert (known["name"], known["source"]) == ("Ana Reis", "alumni_network")
+
+
+async def test_the_timeline_of_two(library: Library) -> None:
+    """Given a story, then the timeline tells it latest first, under how it stands between the two."""
+    position = await library.fold(happened(*STORY))
+    answer = await library.get(f"{MINE}/timeline/{ANA}")
+    assert [item["type"] for item in answer["items"]] == [
+        "interview.thanked",
+        "interview.held",
+        "interview.scheduled",
+        "interview.accepted",
+        "interview.request_sent",
+        "interview.planned",
+    ]
+    assert (answer["relationship"]["warmth"], answer["position"]) == ("warm", position)
+    only = await library.get(f"{MINE}/timeline/{ANA}", type="interview.held")
+    assert [item["facts"]["minutes"] for item in only["items"]] == [30]
+
+
+async def test_a_name_is_the_one_that_holds_now(library: Library) -> None:
+    """Given an old interview, when the contact's name is corrected or forgotten, then it shows everywhere."""
+    history = happened(*STORY)
+    await library.fold(history.add(contact.DetailsCorrected(name="Ana Reis-Sousa")))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["contacts"][0]["name"] == "Ana Reis-Sousa"
+    await library.fold(history.add(contact.Forgotten()))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["contacts"] == [{"contact_id": str(ANA), "name": None, "employer": None, "position": None}]
+
+
+async def test_tenants_see_their_own(library: Library) -> None:
+    """Given a seeker of one tenant, when another asks, then there is none."""
+    await library.fold(happened(*STORY))
+    problem = await library.get(f"/v1/tenants/other/seekers/{SEEKER}/pipeline", 404)
+    assert problem["code"] == "unknown_seeker"
+
+
+async def test_what_a_path_names_must_be_there_and_may_hold_nothing(library: Library) -> None:
+    """Given nobody, then every listing is 404; given a seeker with nothing yet, then each is empty."""
+    history = History()
+    await library.fold(history.add(ADDED))
+    paths = [*(listing.path for listing in LISTINGS), "relationships", "notebook", "schedule"]
+    for path in paths:
+        problem = await library.get(f"{MINE}/{path}", 404)
+        assert (problem["code"], problem["field"]) == ("unknown_seeker", "path.seeker_id")
+    await library.fold(history.add(REGISTERED))
+    for path in paths:
+        assert await library.get(f"{MINE}/{path}") == {"items": [], "next": None, "position": 2}
+
+
+async def test_a_query_waits_for_what_it_must_have_seen(library: Library) -> None:
+    """Given a position that is not folded yet, when it is folded meanwhile, then the query sees it."""
+    history = happened(*PEOPLE)
+    await library.fold(history)
+    async with serving(lambda: library.reader, patience=60) as client:
+        asked = asyncio.create_task(client.get(f"{MINE}/pipeline", params={"min_position": 3}))
+        await library.fold(history.add(PLANNED))
+        answer = await asked
+    assert len(answer.json()["items"]) == 1
+
+
+async def test_a_query_does_not_wait_for_ever(library: Library) -> None:
+    """Given a position that does not come, then the query is told so, and to repeat."""
+    await library.fold(happened(*PEOPLE))
+    response = await library.client.get(f"{MINE}/pipeline", params={"min_position": 99})
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert (response.json()["code"], response.json()["position"]) == ("not_yet_visible", 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"min_postion": 3}, "query.min_postion"),
+        ({"limit": 0}, "query.limit"),
+        ({"limit": 201}, "query.limit"),
+        ({"limit": "many"}, "query.limit"),
+        ({"after": "%%%"}, "query.after"),
+        ({"after": "x" * 500}, "query.after"),
+        ({"state": "dreaming"}, "query.state.0"),
+        ({"min_position": -1}, "query.min_position"),
+        ({"min_position": 2**64}, "query.min_position"),
+        ({"since": "yesterday"}, "query.since"),
+        ({"since": "2026-11-17T09:00:00"}, "query.since"),
+        ({"until": "9999-12-31T23:59:59-23:00"}, "query.until"),
+    ],
+)
+async def test_what_can_not_be_asked_is_named(query: dict[str, str], field: str) -> None:
+    """Given a mistyped or senseless parameter, then the problem names it, and nothing is looked up."""
+    async with serving(_untouched) as client:
+        response = await client.get(f"{MINE}/pipeline", params=query)
+    assert (response.status_code, response.json()["field"]) == (422, field)
+
+
+async def test_a_cursor_that_no_page_gave_is_refused(library: Library) -> None:
+    """Given letters that are no cursor, then the problem says so."""
+    await library.fold(happened(*PEOPLE))
+    problem = await library.get(f"{MINE}/pipeline", 400, after="abcd")
+    assert (problem["code"], problem["field"]) == ("malformed_cursor", "query.after")
+
+
+def _untouched() -> Reader:
+    raise AssertionError("looked up")
+
+
+@pytest.mark.parametrize("tenant", ["UPPER", "a%00b", "a" * 64, "ä"])
+async def test_a_tenant_that_can_not_be_is_refused(tenant: str) -> None:
+    """Given a tenant's name that none can have, then it is refused before anything is looked up."""
+    async with serving(_untouched) as client:
+        response = await client.get(f"/v1/tenants/{tenant}/seekers/{SEEKER}/pipeline")
+    assert (response.status_code, response.json()["field"]) == (422, "path.tenant")
+
+
+async def test_nothing_between_two_is_not_an_empty_timeline(library: Library) -> None:
+    """Given two who never met, then their timeline is 404."""
+    await library.fold(happened(*STORY))
+    problem = await library.get(f"{MINE}/timeline/{BEN}", 404)
+    assert (problem["code"], problem["field"]) == ("unknown_relationship", "path.contact_id")
+
+
+async def test_a_tie_without_conversation_has_a_timeline(library: Library) -> None:
+    """Given only an introduction that was asked for, then the timeline shows it and what to do."""
+    asked = relationship.IntroductionRequested(seeker_id=SEEKER, contact_id=ANA, connector="Uncle Rui")
+    await library.fold(happened(*PEOPLE, asked))
+    answer = await library.get(f"{MINE}/timeline/{ANA}")
+    assert answer["items"][0]["facts"] == {"connector": "Uncle Rui"}
+    assert answer["relationship"]["next_move"] == "await_introduction"
+
+
+@pytest.mark.parametrize("away", [ConnectionRefusedError(), asyncpg.AdminShutdownError(), TimeoutError()])
+async def test_a_database_that_is_away_is_said_to_be(away: Exception) -> None:
+    """Given that PostgreSQL does not answer, then the query is told so, and to repeat."""
+
+    def reader() -> Reader:
+        raise away
+
+    async with serving(reader) as client:
+        response = await client.get(f"{MINE}/pipeline")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert response.json()["code"] == "read_models_unavailable"

@@ -1,0 +1,157 @@
+"""The network: graph, growth, and what other programs and eyes make of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+from xml.etree import ElementTree as Xml
+
+from services.projector.models.network import NodeRow
+from services.projector.queries.answering import People, Person
+from services.projector.queries.graph import Graph, graph_of
+from services.projector.queries.graph_formats import to_dot, to_graphml
+from services.projector.queries.graph_picture import to_svg
+from shared.domain import contact, lead
+from shared.domain.kernel import On
+from tests.domain.scenario import ANA, BEN, CLEO, HELD, LEAD, REGISTERED, SEEKER, on
+from tests.models.history import happened
+from tests.queries.conftest import MINE, Library
+
+DORA = UUID(int=0xD0)
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+SVG = "{http://www.w3.org/2000/svg}"
+GRAPHML = "{http://graphml.graphdrawing.org/xmlns}"
+
+
+def added(id: UUID, name: str, *chain: UUID) -> On:
+    event = contact.Added(name=name, source="referral", seeker_id=SEEKER, introduced_by=chain)
+    return on("contact", id, event)
+
+
+STORY = happened(
+    REGISTERED,
+    added(ANA, "Ana"),
+    HELD,
+    added(BEN, "Ben", ANA),
+    added(CLEO, 'Cleo "C" <Dias>', BEN, ANA),
+    lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="promised_introduction", what="To Dora", person="Dora"),
+)
+
+
+def node(id: UUID, *introducers: UUID, at: datetime = AT) -> NodeRow:
+    return NodeRow(SEEKER, id, at, introducers=introducers)
+
+
+def graph(*contacts: NodeRow, **names: str) -> Graph:
+    people = People({row.contact_id: Person(row.contact_id, "Somebody", None, None) for row in contacts})
+    return graph_of(SEEKER, names.get("seeker", "Mona"), contacts, (), people)
+
+
+async def test_the_network_of_one_conversation(library: Library) -> None:
+    """Given Ana, who led to Ben, who led to Cleo, and promised Dora, then the graph says who led to whom."""
+    position = await library.fold(STORY)
+    answer = await library.get(f"{MINE}/network")
+    assert answer["position"] == position
+    found = answer["item"]
+    nodes = {each["label"]: each for each in found["nodes"]}
+    assert [(each["label"], each["kind"], each["hops"]) for each in found["nodes"]] == [
+        ("Mona Quist", "seeker", 0),
+        ("Ana", "contact", 1),
+        ("Ben", "contact", 2),
+        ('Cleo "C" <Dias>', "contact", 3),
+        ("Dora", "promise", 2),
+    ]
+    assert nodes["Ana"]["conversations"] == 1
+    ids = {each["id"]: each["label"] for each in found["nodes"]}
+    assert [(ids[each["source"]], each["kind"], ids[each["target"]]) for each in found["edges"]] == [
+        ("Mona Quist", "knows", "Ana"),
+        ("Ana", "introduced", "Ben"),
+        ("Ben", "introduced", 'Cleo "C" <Dias>'),
+        ("Ana", "promised", "Dora"),
+    ]
+    assert found["growth"] == [{"month": "2026-11", "joined": 3, "total": 3}]
+    assert found["complete"] is True
+    assert nodes["Dora"]["id"] == str(LEAD)
+
+
+async def test_other_programs_read_the_network(library: Library) -> None:
+    """Given a network with a difficult name, then GraphML and DOT hold every node and edge, and the name as it is."""
+    await library.fold(STORY)
+    response = await library.text(f"{MINE}/network.graphml")
+    root = Xml.fromstring(response.text)
+    declared = {key.get("id") for key in root.iter(f"{GRAPHML}key")}
+    used = {data.get("key") for data in root.iter(f"{GRAPHML}data")}
+    assert used <= declared
+    labels = [each.text for each in root.iter(f"{GRAPHML}data") if each.get("key") == "label"]
+    assert labels == ["Mona Quist", "Ana", "Ben", 'Cleo "C" <Dias>', "Dora"]
+    nodes = {each.get("id") for each in root.iter(f"{GRAPHML}node")}
+    edges = list(root.iter(f"{GRAPHML}edge"))
+    assert len(edges) == 4
+    assert all({each.get("source"), each.get("target")} <= nodes for each in edges)
+    dot = (await library.text(f"{MINE}/network.dot")).text
+    assert r'[label="Cleo \"C\" <Dias>", shape=box, style=rounded]' in dot
+    assert dot.count("->") == 4
+
+
+async def test_the_picture_shows_everybody(library: Library) -> None:
+    """Given a network, then the picture is well-formed, shows each name and line, and may load nothing."""
+    await library.fold(STORY)
+    response = await library.text(f"{MINE}/network.svg")
+    assert response.headers["Content-Type"].startswith("image/svg+xml")
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    root = Xml.fromstring(response.text)
+    assert [each.text for each in root.iter(f"{SVG}text")] == ["Mona Quist", "Ana", "Ben", 'Cleo "C" <Dias>', "Dora"]
+    assert len(list(root.iter(f"{SVG}line"))) == 4
+
+
+def test_nobody_lies_on_anybody_in_the_picture() -> None:
+    """Given a hub with forty contacts behind it, then no two circles of the picture overlap."""
+    crowd = [node(ANA), *(node(UUID(int=0x1000 + number), ANA) for number in range(40)), node(BEN), node(CLEO, BEN)]
+    root = Xml.fromstring(to_svg(graph(*crowd)))
+    circles = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in root.iter(f"{SVG}circle")]
+    assert len(circles) == len(crowd) + 1
+    width = float((root.get("viewBox") or "").split()[2])
+    for at, (x, y) in enumerate(circles):
+        assert 0 < x < width
+        assert 0 < y < width
+        assert all((x - a) ** 2 + (y - b) ** 2 > 18**2 for a, b in circles[at + 1 :])
+
+
+def test_people_who_introduced_each_other_are_drawn_all_the_same() -> None:
+    """Given two who are said to have introduced each other, then both are in the graph and the picture."""
+    found = graph(node(ANA, BEN), node(BEN, ANA), node(CLEO, BEN))
+    assert [each.hops for each in found.nodes] == [0, 1, 2, 3]
+    assert len(re.findall("<circle", to_svg(found))) == 4
+
+
+def test_an_introducer_from_elsewhere_is_no_edge() -> None:
+    """Given an introducer whom this seeker does not know, then the contact hangs on the seeker."""
+    found = graph(node(ANA, DORA))
+    assert [(each.source, each.kind) for each in found.edges] == [(SEEKER, "knows")]
+
+
+def test_a_network_without_anybody_is_a_seeker() -> None:
+    """Given nobody yet, then the graph, its formats and its picture are those of one person."""
+    alone = graph()
+    assert len(alone.nodes) == 1
+    assert Xml.fromstring(to_svg(alone)) is not None
+    assert "->" not in to_dot(alone)
+    assert Xml.fromstring(to_graphml(alone)) is not None
+
+
+def test_characters_that_pictures_can_not_hold_are_left_out() -> None:
+    """Given a name with control characters, then GraphML and SVG are well-formed XML."""
+    named = graph(seeker="Mo\x01na\x0b & <Co>")
+    assert [each.text for each in Xml.fromstring(to_svg(named)).iter(f"{SVG}text")] == ["Mona & <Co>"]
+    assert "Mona &amp; &lt;Co&gt;" in to_graphml(named).decode()
+
+
+def test_growth_month_by_month() -> None:
+    """Given people who joined in two months, then each month tells how many came and how many there were."""
+    found = graph(
+        node(ANA),
+        node(BEN, at=datetime(2026, 12, 31, 23, tzinfo=UTC)),
+        node(CLEO, at=datetime(2026, 12, 1, tzinfo=UTC)),
+    )
+    assert [(each.month, each.joined, each.total) for each in found.growth] == [("2026-11", 1, 1), ("2026-12", 2, 3)]

@@ -1,0 +1,124 @@
+"""What will be due, what was told, and why."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain import interview, notification
+from tests.domain.scenario import (
+    ACCEPTED,
+    ADDED,
+    ANA,
+    COACH,
+    HELD,
+    INTERVIEW,
+    NOW,
+    PEOPLE,
+    PLANNED,
+    REGISTERED,
+    REQUESTED,
+    SCHEDULED,
+    SEEKER,
+    WHOSE,
+)
+from tests.models.history import History, happened
+from tests.models.test_telling import DUE, REMINDER, TOLD, told
+from tests.queries.conftest import MINE, TENANT, Library
+
+HELD_STORY = (*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD)
+
+
+async def test_a_conversation_that_was_held_puts_thanks_on_the_schedule(library: Library) -> None:
+    """Given a conversation, then what follows is on the schedule, soonest first, saying what armed it and for whom."""
+    await library.fold(happened(*HELD_STORY))
+    answer = await library.get(f"{MINE}/schedule", days=10)
+    items = answer["items"]
+    thanks = [item for item in items if item["policy"] == "thank_you"]
+    assert [item["stage"] for item in thanks][:3] == ["due", "overdue", "last_call"]
+    assert thanks[0]["armed_by"]["type"] == "interview.held"
+    assert thanks[0]["contacts"][0]["name"] == "Ana Reis"
+    assert [item["due_at"] for item in items] == sorted(item["due_at"] for item in items)
+
+
+async def test_thanks_take_it_off_the_schedule(library: Library) -> None:
+    """Given a thank-you, then no reminder of it is left, and keeping in touch is on the schedule for later."""
+    thanked = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
+    await library.fold(happened(*HELD_STORY, thanked))
+    policies = {item["policy"] for item in (await library.get(f"{MINE}/schedule", days=90))["items"]}
+    assert "thank_you" not in policies
+    assert "keep_in_touch" in policies
+    soon = {item["policy"] for item in (await library.get(f"{MINE}/schedule", days=20))["items"]}
+    assert "keep_in_touch" not in soon
+
+
+async def test_the_schedule_comes_in_pages(library: Library) -> None:
+    """Given more than a page holds, then pages lead through everything once."""
+    await library.fold(happened(*HELD_STORY))
+    whole = [item["id"] for item in (await library.get(f"{MINE}/schedule"))["items"]]
+    assert len(whole) >= 3
+    seen: list[str] = []
+    after: dict[str, Any] = {}
+    while True:
+        answer = await library.get(f"{MINE}/schedule", limit=2, **after)
+        seen += [item["id"] for item in answer["items"]]
+        if answer["next"] is None:
+            break
+        after = {"after": answer["next"]}
+    assert seen == whole
+
+
+async def test_a_cursor_of_another_query_is_refused(library: Library) -> None:
+    """Given `next` of the timeline, when the schedule is asked with it, then it is refused."""
+    await library.fold(happened(*HELD_STORY))
+    other = await library.get(f"{MINE}/timeline/{ANA}", limit=1)
+    problem = await library.get(f"{MINE}/schedule", 400, after=other["next"])
+    assert problem["code"] == "malformed_cursor"
+
+
+async def test_what_was_told_and_what_was_not(library: Library) -> None:
+    """Given one reminder that fell due and one that was suppressed, then each is found, with its reason."""
+    muted = notification.Withdrawn(**TOLD, reason="suppressed", because="muted", due_at=NOW)
+    history = happened(REGISTERED, ADDED, *told(DUE))
+    await library.fold(history)
+    [item] = (await library.get(f"{MINE}/notifications"))["items"]
+    assert (item["state"], item["kind"], item["contacts"][0]["name"]) == ("due", "thank_you", "Ana Reis")
+    await library.fold(history.add(*told(muted)))
+    [item] = (await library.get(f"{MINE}/notifications", state="suppressed"))["items"]
+    assert (item["because"], item["notification_id"]) == ("muted", str(REMINDER))
+    one = await library.get(f"{TENANT}/notifications/{REMINDER}")
+    assert one["item"] == item
+    assert (await library.get(f"{TENANT}/notifications/{ANA}", 404))["code"] == "unknown_notification"
+
+
+async def test_a_coach_reads_what_they_were_told(library: Library) -> None:
+    """Given a reminder to the coach, then the coach's list has it; another's list is empty."""
+    to_coach = notification.Addressee(id=COACH, role="coach", time_zone="Europe/Lisbon")
+    await library.fold(happened(REGISTERED, ADDED, *told(DUE.model_copy(update={"recipient": to_coach}))))
+    [item] = (await library.get(f"{TENANT}/coaches/{COACH}/notifications"))["items"]
+    assert (item["notification_id"], item["role"]) == (str(REMINDER), "coach")
+    assert (await library.get(f"{TENANT}/coaches/{ANA}/notifications"))["items"] == []
+
+
+async def test_why_am_i_reminded(library: Library) -> None:
+    """Given a conversation that was held, then its reminders say what they wait for, or what ended them."""
+    await library.fold(happened(*HELD_STORY))
+    answer = await library.get(f"{TENANT}/reminders/{INTERVIEW}")
+    item = answer["item"]
+    assert (item["subject"], item["contacts"][0]["name"]) == ("interview", "Ana Reis")
+    status = {(each["policy"], each["stage"]): each for each in item["policies"]}
+    assert status["thank_you", "due"]["status"] == "pending"
+    assert status["thank_you", "due"]["armed_by"]["type"] == "interview.held"
+    assert status["thank_you", "coach"]["will_be"] == "no_coach"
+    ended = next(each for each in item["policies"] if each["policy"] == "request_follow_up")
+    assert (ended["status"], ended["because"]) == ("ended", "interview.accepted")
+    assert (await library.get(f"{TENANT}/reminders/{COACH}", 404))["code"] == "unknown_subject"
+
+
+async def test_the_schedule_ends_where_it_was_asked_to(library: Library) -> None:
+    """Given reminders over days, when one day is asked for, then nothing beyond it comes."""
+    await library.fold(History(start=NOW - timedelta(hours=7)).add(*HELD_STORY))
+    answer = await library.get(f"{MINE}/schedule", days=1)
+    assert answer["items"]
+    assert all(datetime.fromisoformat(item["due_at"]) <= NOW + timedelta(days=1) for item in answer["items"])
+    assert {item["seeker_id"] for item in answer["items"]} == {str(SEEKER)}
