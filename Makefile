@@ -5,10 +5,10 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run infra test bench lint format check lock clean
+.PHONY: help setup demo run infra test bench chaos soak client-soak lint format check schemas lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the locked dependencies (once)
 
@@ -31,11 +31,21 @@ test: $(READY) ## Run the tests, against a private PostgreSQL and RabbitMQ
 bench: $(READY) ## Measure speed against limits and peers; one part alone with BENCH=append
 	@$(BIN)/python -m tests.bench $(BENCH)
 
+chaos: $(READY) ## Kill, freeze, wipe and cut under load, and check what clients were told: SEED=1 SEEDS=20 ROUNDS=10
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seeds $(or $(SEEDS),20) --rounds $(or $(ROUNDS),10) $(CHAOS)
+
+client-soak: $(READY) ## A consumer of 200,000 events: broker killed three times, messages doubled and dropped; EVENTS=
+	KITHLOG_CONSUMER_EVENTS=$(or $(EVENTS),200000) KITHLOG_BROKER_KILLS=3 $(BIN)/python -m pytest tests/client/test_soak.py -s
+
+soak: $(READY) ## Steady load without faults, in which nothing may grow but the log: MINUTES=10
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),10) $(SOAK)
+
 lint: $(READY) ## Check style, types, imports, the image, the compose file and the locks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.contract check
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	KITHLOG_POSTGRES_PASSWORD=x KITHLOG_RABBITMQ_PASSWORD=x $(BIN)/docker-compose config --quiet
@@ -46,6 +56,10 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format
 
 check: lint test ## All that must pass before a change is merged
+
+schemas: $(READY) ## Write the contract's documents; with BREAK=1 even if that breaks those who use them
+	$(BIN)/python -m deploy.contract write $(if $(BREAK),--break)
+	$(BIN)/python -m tests.contract.golden
 
 lock: $(READY) ## Write both locks after a change in pyproject.toml; with UPGRADE=1 to the newest versions
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.lock

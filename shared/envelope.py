@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -50,4 +50,22 @@ class Recorded(Generic[D]):
 
     def holding(self, data: E) -> Recorded[E]:
         """The same envelope around another form of its payload."""
-        return replace(self, data=data)  # type: ignore[arg-type, return-value]
+        # Written out: every event that is read passes here, and `dataclasses.replace` takes four times as long.
+        return Recorded(
+            self.position,
+            self.epoch,
+            self.tenant,
+            self.category,
+            self.stream_id,
+            self.version,
+            self.event_id,
+            self.type,
+            self.schema_version,
+            self.occurred_at,
+            self.recorded_at,
+            self.actor,
+            self.command_id,
+            self.correlation_id,
+            self.causation_id,
+            data,
+        )

@@ -14,14 +14,17 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from deploy.delivery.mailbox import Mailbox, readable
 from deploy.demo import story as told
 from deploy.demo import telling
 from deploy.demo.consumer import Heard, listening
+from deploy.demo.mails import mailing
 from deploy.demo.platform import NotAccepted, Platform
 from deploy.demo.story import Story
 
 PATIENCE = 60.0
 """Seconds that the demo waits for what falls due within some."""
+FELL_DUE = {"due", "delivered", "acknowledged"}
 AWAITED = {("thank_you", "due"), ("keep_in_touch", "due")}
 _ZONES = (
     "Pacific/Auckland", "Australia/Brisbane", "Asia/Tokyo", "Asia/Kolkata", "Asia/Dubai", "Europe/Lisbon",
@@ -120,7 +123,7 @@ async def show_what_is_there(platform: Platform, story: Story) -> None:
         ((telling.moment(entry["occurred_at"], zone), entry["type"]) for entry in timeline["items"]),
     )
     notifications = await platform.ask(f"/seekers/{seeker}/notifications", limit=200)
-    fell_due = [row for row in notifications["items"] if row["state"] == "due"]
+    fell_due = [row for row in notifications["items"] if row["state"] in FELL_DUE]
     telling.table(
         "What fell due, and why",
         ("notification", "when", "armed by"),
@@ -142,11 +145,17 @@ async def show_what_is_there(platform: Platform, story: Story) -> None:
     )
 
 
+def show_the_mails(mailbox: Mailbox) -> None:
+    telling.chapter("The mails that the delivery example sent meanwhile")
+    for mail in mailbox.mails:
+        telling.mail(readable(mail))
+
+
 def _by_reason(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[str]]:
     """The stages of what nobody was told, by kind, state and reason."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for row in reversed(rows):
-        if row["state"] != "due":
+        if row["state"] not in FELL_DUE:
             reasons.setdefault((row["kind"], row["state"], row["because"]), []).append(row["stage"])
     return reasons
 
@@ -161,6 +170,7 @@ async def main() -> int:
         Platform(
             environment["KITHLOG_COMMAND_URL"], environment["KITHLOG_PROJECTOR_URL"], tenant, story.run
         ) as platform,
+        mailing(tenant) as mailbox,
     ):
         try:
             await tell_the_past(platform, story)
@@ -171,6 +181,9 @@ async def main() -> int:
         if not await hear_what_is_due(heard, story):
             telling.console.print(f"[bold red]Not everything fell due within {PATIENCE:g} s.[/]")
             return 1
+        if not await mailbox.has(len(heard.due), seconds=PATIENCE):
+            telling.console.print("[bold red]Not everything that fell due was delivered.[/]")
+            return 1
         if not await answer_the_reminders(platform, heard, story):
             telling.console.print("[bold red]What became needless was not withdrawn.[/]")
             return 1
@@ -178,6 +191,7 @@ async def main() -> int:
             telling.console.print("[bold red]A list that asks for a job was taken.[/]")
             return 1
         await show_what_is_there(platform, story)
+        show_the_mails(mailbox)
         twice = [stage for stage in AWAITED if _stages(heard.due).count(stage) != 1]
         if twice:
             telling.console.print(f"[bold red]Not exactly once: {twice}[/]")

@@ -9,7 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from deploy.demo.story import Step
 
@@ -43,6 +45,10 @@ def refused(step: Step, problem: Mapping[str, Any]) -> None:
     console.print(f"  {step.says}  [dim]{step.command}[/]")
     console.print(f"  [bold red]refused[/] {problem['code']}: {problem['detail']}")
     console.print(f"  [green]better[/]  {problem['remedy']}")
+
+
+def mail(text: str) -> None:
+    console.print(Panel(Text(text), width=100, style="cyan", padding=(0, 2)))
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 import asyncpg
@@ -99,6 +100,31 @@ class LocalPostgres:
         if self._server:
             self._server.resume()
 
+    def stand_by(self, run: RunFolder) -> LocalPostgres:
+        """A second server, with a port of its own, that has everything this one answers as committed.
+
+        From now on this one's commits wait for it, until it is gone or :meth:`promote` makes it a server of its own.
+        """
+        other = copy(self)
+        other.port, other.log, other._server = pick(), run.path / "postgres-stand-by.log", None
+        other._home = run.subfolder("postgres-stand-by")
+        other._data = other._home / "data"
+        command: list[str | Path] = [self._binaries / "pg_basebackup", "-D", other._data, "-h", LOOPBACK]
+        command += ["-p", str(self.port), "-U", _USER, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        env = self._env | {"PGPASSWORD": self._password}
+        Child("pg_basebackup", command, env=env, log=other.log, user=server_user()).succeed(_START_TIMEOUT)
+        other.start()
+        # Set after the copy was taken: the copy must not wait for a stand-by of its own one day.
+        fetch_value(self.url_of("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        fetch_value(self.url_of("postgres"), "SELECT pg_reload_conf()")
+        if self._server:
+            self._server.wait_until(self._is_followed, _START_TIMEOUT)
+        return other
+
+    def promote(self) -> None:
+        """Makes a stand-by a server that accepts writes; returns when it does."""
+        fetch_value(self.url_of("postgres"), "SELECT pg_promote()")
+
     def create_database(self, name: str, template: str | None = None) -> str:
         """Creates a database, as a copy of ``template`` (to which nobody may be connected); its URL."""
         copy = f' TEMPLATE "{template}"' if template else ""
@@ -120,6 +146,10 @@ class LocalPostgres:
         command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         Child("initdb", command, env=self._env, log=self.log, user=server_user()).succeed(_START_TIMEOUT)
         password_file.unlink()
+
+    def _is_followed(self) -> bool:
+        state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
+        return fetch_value(self.url_of("postgres"), state) == 1
 
     def _accepts(self) -> bool:
         try:

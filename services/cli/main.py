@@ -8,7 +8,17 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 GROUPS: dict[str, str] = {
+    "asof": "services.cli.asof",
+    "dead": "services.cli.dead",
+    "doctor": "services.cli.doctor",
+    "log": "services.cli.log",
+    "parked": "services.cli.parked",
+    "policy": "services.cli.policy",
     "questions": "services.cli.questions",
+    "rebuild": "services.cli.rebuild",
+    "replay": "services.cli.replay",
+    "rollback": "services.cli.rollback",
+    "verify": "services.cli.verify",
 }
 """Name of each group of commands and the module whose Typer `app` it is."""
 
@@ -27,7 +37,7 @@ class _Groups(TyperGroup):
         return group
 
 
-app = typer.Typer(name="kithlog", cls=_Groups, no_args_is_help=True, add_completion=False)
+app = typer.Typer(name="kithlog", cls=_Groups, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

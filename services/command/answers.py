@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from shared.domain.advice import advise
+from shared.domain.kernel import Command
 from shared.log import Appended
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -24,6 +26,14 @@ class WrittenEvent(BaseModel):
     event_id: UUID
 
 
+class AdviceGiven(BaseModel):
+    """What is allowed and yet better done otherwise."""
+
+    code: str = Field(description="Stable.", examples=["longer_than_usual"])
+    detail: str
+    field: str = Field(description="JSON pointer into the command's fields.")
+
+
 class Answer(BaseModel):
     """An accepted command. What it wrote is durable."""
 
@@ -32,10 +42,11 @@ class Answer(BaseModel):
     events: list[WrittenEvent]
     recorded_at: datetime
     repeated: bool = Field(description="True when this is the first answer to the same command, given again.")
+    advice: list[AdviceGiven] = Field(default=[], description="What to do better next time; no reason to refuse.")
 
 
-def answer(appended: Appended) -> dict[str, Any]:
-    """The members of `Answer`, ready for JSON."""
+def answer(appended: Appended, command: Command) -> dict[str, Any]:
+    """The members of `Answer`, ready for JSON. Advice follows from the command alone, so it is repeated with it."""
     return {
         "command_id": str(appended.command_id),
         "position": appended.position,
@@ -51,9 +62,10 @@ def answer(appended: Appended) -> dict[str, Any]:
         ],
         "recorded_at": appended.recorded_at.isoformat(),
         "repeated": appended.repeated,
+        "advice": [{"code": advice.code, "detail": advice.detail, "field": advice.field} for advice in advise(command)],
     }
 
 
-def answer_of(appended: Appended) -> bytes:
+def answer_of(appended: Appended, command: Command) -> bytes:
     """The JSON document."""
-    return _ENCODER.encode(answer(appended)).encode()
+    return _ENCODER.encode(answer(appended, command)).encode()

@@ -142,9 +142,11 @@ async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope])
 
 def _report(line: Line, outcome: Appended | Exception) -> bytes:
     """`{"line": 1, "status": 200, "answer": {…}}` or `{"line": 2, "status": 409, "problem": {…}}`."""
-    if isinstance(outcome, Appended):
-        report: dict[str, Any] = {"line": line.number, "status": 200, "answer": answer(outcome)}
+    if isinstance(outcome, Appended) and isinstance(line.command, CommandEnvelope):
+        accepted = answer(outcome, line.command.data)
+        report: dict[str, Any] = {"line": line.number, "status": 200, "answer": accepted}
     else:
+        assert isinstance(outcome, Exception), "what was appended came of a command"
         problem = as_message_problem(outcome)
         if isinstance(line.command, CommandEnvelope):
             problem = problem.with_members(command_id=str(line.command.command_id))

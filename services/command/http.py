@@ -93,7 +93,7 @@ class CommandRoutes:
         if (version := version_after(appended, envelope.stream)) is not None:
             headers["ETag"] = f'"{version}"'
         status = 201 if COMMANDS[envelope.command].creates else 200
-        return Response(answer_of(appended), status, headers, media_type="application/json")
+        return Response(answer_of(appended, envelope.data), status, headers, media_type="application/json")
 
 
 def version_after(appended: Appended, stream: Stream) -> int | None:

@@ -233,11 +233,12 @@ class Intake:
         correlation = correlation or uuid_or_none(message.correlation_id)
         bound = {"correlation_id": str(correlation)} if correlation else {}
         with structlog.contextvars.bound_contextvars(**bound):
-            if isinstance(outcome, Appended):
+            if isinstance(outcome, Appended) and envelope is not None:
                 logger.debug("command executed", command_id=str(outcome.command_id), position=outcome.position)
                 if message.reply_to:
-                    await self._reply(broker, message, answer_of(outcome), "application/json")
+                    await self._reply(broker, message, answer_of(outcome, envelope.data), "application/json")
                 return
+            assert isinstance(outcome, Exception), "what was appended came of a command"
             problem = as_message_problem(outcome)
             if problem.status >= 500:
                 logger.error("command failed", code=problem.code, exc_info=outcome)

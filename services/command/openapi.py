@@ -96,7 +96,7 @@ def describe(app: FastAPI) -> None:
 
 
 def _add_commands(document: dict[str, Any]) -> None:
-    commands = list(COMMANDS.values())
+    commands = _commands()
     models: list[type[BaseModel]] = [*commands, *(model_of(command) for command in commands), Answer, ProblemDocument]
     refs, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=REF, schema_generator=GenerateJsonSchema
@@ -128,6 +128,11 @@ def _add_commands(document: dict[str, Any]) -> None:
     paths[BULK_PATH] = {"post": _in_bulk()}
 
 
+def _commands() -> list[type[Command]]:
+    """By name: the registry's own order is that of imports, and would differ from one program to the next."""
+    return [COMMANDS[name] for name in sorted(COMMANDS)]
+
+
 def _by_path(command: type[Command], schema: dict[str, Any]) -> dict[str, Any]:
     summary, _, rest = (command.__doc__ or command.type).strip().partition("\n")
     required = any(info.is_required() for info in command.model_fields.values())
@@ -143,7 +148,7 @@ def _by_path(command: type[Command], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_message(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    mapping = {command.type: message["$ref"] for command, message in zip(COMMANDS.values(), messages, strict=True)}
+    mapping = {command.type: message["$ref"] for command, message in zip(_commands(), messages, strict=True)}
     schema = {"oneOf": messages, "discriminator": {"propertyName": "command", "mapping": mapping}}
     responses = _responses("200")
     return {

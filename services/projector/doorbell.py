@@ -42,10 +42,11 @@ LOOK_AGAIN = 10.0
 class Message:
     """A delivery of aio-pika's; see `mailbox.Delivery`."""
 
-    __slots__ = ("_message",)
+    __slots__ = ("_channel", "_message")
 
-    def __init__(self, message: AbstractIncomingMessage) -> None:
-        self._message = message
+    def __init__(self, message: AbstractIncomingMessage, channel: object) -> None:
+        """`channel`: what stands for it; aio-pika's own can't be asked for any more once it has closed."""
+        self._message, self._channel = message, channel
 
     @property
     def body(self) -> bytes:
@@ -57,7 +58,7 @@ class Message:
 
     @property
     def channel(self) -> object:
-        return self._message.channel
+        return self._channel
 
     async def acknowledge(self) -> None:
         # What is not acknowledged because its connection is gone comes again, and is known then.
@@ -150,7 +151,7 @@ async def consuming(amqp_url: str, mailbox: Mailbox, prefetch: int, lost: asynci
         no_reply=True,
     )
     async def ring(body: bytes) -> None:
-        mailbox.put(Message(broker.context.get_local("message").raw_message))
+        mailbox.put(Message(broker.context.get_local("message").raw_message, broker))
 
     try:
         yield broker

@@ -84,6 +84,11 @@ class Reader:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], progress: Progress | None = None) -> None:
         self._pool, self._progress = pool, progress or Progress()
 
+    @property
+    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        """For what reads the log itself, such as time travel."""
+        return self._pool
+
     async def get(self, model: str, tenant: str, key: str) -> Found:
         row = await self._pool.fetchrow(QUERIES["get"], model, tenant, key)
         return Found(0, None) if row is None else Found(row["position"], row["body"])

@@ -25,16 +25,15 @@ from services.projector.reader import Reader
 from services.projector.timing_fold import TimingFold
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool
-from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.log import Log
 from shared.log.history import History
 from shared.operations.health import OK, Check, Finding, Health, Movement
 from shared.operations.metrics import ProjectorMetrics
+from shared.operations.policies import load_policies
 from shared.operations.problems import starting
 from shared.operations.settings import ProjectorSettings
 from shared.operations.supervision import Loop, Supervised, unless_stopped
 from shared.timing.calendar import public_holidays
-from shared.timing.policies import check_policies, default_policies
 
 logger = structlog.get_logger(__name__)
 
@@ -47,8 +46,7 @@ class ProjectorService:
 
     def __init__(self, settings: ProjectorSettings) -> None:
         self._settings = settings
-        self.policies = default_policies()
-        check_policies(self.policies, EVENTS, COMMANDS)
+        self.policies = load_policies(settings.policies)
         # At first use the package of public holidays loads those of all countries, which takes most of a second: now,
         # rather than while an event waits to be seen.
         public_holidays("US", 2026)

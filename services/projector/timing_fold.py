@@ -8,7 +8,6 @@ are cut.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from shared.timing.routing import closed_contact, subjects
 from shared.timing.subject import Subject
 from shared.timing.timers import Timer, timers
 
+_OF_EVERY_ROUND = ("held", "closed", "contact_ids", "cadence_days", "until", "interviews")
 _REMEMBERED = 5_000
 """Subjects whose timers are kept for the next event of theirs, so that they are computed once and not twice."""
 
@@ -148,26 +148,20 @@ class TimingFold:
         if before is None or not _alike(before, subject):
             return timers(subject, recipient, self._policies)
         old = {id(arming) for arming in before.armings}
-        changed = tuple(arming for arming in subject.armings if id(arming) not in old)
+        changed = [arming for arming in subject.armings if id(arming) not in old]
         same = {
             (arming.policy, occurrence)
             for arming in subject.armings
             if id(arming) in old
-            for occurrence in (arming.occurrence, *(snooze.event_id for snooze in arming.snoozes))
+            for occurrence in arming.occurrences
         }
         found = {key: timer for key, timer in known.items() if (timer.policy, timer.occurrence) in same}
-        return found | timers(replace(subject, armings=changed), recipient, self._policies) if changed else found
+        return found | timers(subject, recipient, self._policies, changed) if changed else found
 
 
 def _alike(one: Subject, other: Subject) -> bool:
     """Whether all is the same that concerns every round of a subject."""
-    return (one.held, one.closed, one.contact_ids, one.cadence_days, one.until) == (
-        other.held,
-        other.closed,
-        other.contact_ids,
-        other.cadence_days,
-        other.until,
-    )
+    return all(getattr(one, name) == getattr(other, name) for name in _OF_EVERY_ROUND)
 
 
 def _seeker_id(e: Recorded[Any]) -> UUID:

@@ -37,7 +37,7 @@ class Subjects(ReadModel[Subject]):
         return [str(id) for id in subjects(e)]
 
     def evolve(self, key: str, row: Subject | None, e: Recorded[Event]) -> Subject | None:
-        return of_subjects.evolve(UUID(key), row, e, self._policies)
+        return of_subjects.evolve(UUID(key) if row is None else row.id, row, e, self._policies)
 
     def file(self, row: Subject) -> Filed:
         return Filed(owner=row.seeker_id)

@@ -12,9 +12,10 @@ from aio_pika.exceptions import AMQPError
 
 from shared.broker.outgoing import ConnectionLost, PublishFailed
 
-UNREACHABLE = (OSError, AMQPError, PublishFailed, RuntimeError)
+UNREACHABLE = (OSError, AMQPError, PublishFailed, RuntimeError, StopAsyncIteration)
 """What is raised while RabbitMQ is away, starting or cut off: `OSError` includes timeouts, and the client library uses
-`RuntimeError` for calls on a connection or channel that was closed under them."""
+`RuntimeError` for calls on a connection or channel that was closed under them, `StopAsyncIteration` for one that was
+closed during the handshake, as by a load balancer that has no broker to pass it on to."""
 
 HEARTBEAT = 10
 """Seconds; a peer that says nothing for three times as long is taken for gone."""

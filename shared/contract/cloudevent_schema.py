@@ -87,7 +87,9 @@ HEADERS: Json = {
         "previous": {"type": "integer", "minimum": 0, "description": "`previous` of the body."},
         "epoch": {"type": "integer", "minimum": 1, "description": "`epoch` of the body."},
         "partition": {"type": "integer", "minimum": 0, "description": "There is one partition as yet: 0."},
-        "replay": _id("Only on messages that are sent once more to one consumer: the id of that replay."),
+        "replay": {"const": True, "description": "Only on messages that were sent once more, to one consumer alone."},
+        "replay-id": _id("Of that replay."),
+        "routing-key": _text("The key that the message had at first: a replay goes to a queue directly."),
     },
     "required": ["position", "previous", "epoch", "partition"],
 }

@@ -33,6 +33,8 @@ from shared.domain.values import (
 
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
 """A calendar month, such as 2026-11: where the contact lives, else in UTC."""
+Asking = Literal["request", "follow_up", "new_time"]
+"""A request; another word on a silent one; another time by the seeker's wish."""
 
 
 class Person(Details):
@@ -105,7 +107,9 @@ class CapacityChanged(ContactEvent, type="contact.capacity_changed"):
 
 
 class Asked(ContactEvent, Place, type="contact.asked"):
-    """A request took one of the contact's places of the month."""
+    """Something was asked of the contact, and took one of the places of the month."""
+
+    why: Asking = "request"
 
 
 class PlaceFreed(ContactEvent, Place, type="contact.place_freed"):
@@ -197,7 +201,7 @@ class State:
     capacity: int | None = None
     introduced_by: tuple[UUID, ...] = ()
     taken: Mapping[str, int] = field(default_factory=dict)
-    """Month → places taken: asked, less those freed."""
+    """Month → places taken, for whatever was asked, less those freed."""
     open: Mapping[UUID, Place] = field(default_factory=dict)
     """Interview → the place that its open request holds."""
 
@@ -228,7 +232,8 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, capacity=event.capacity)
         case Asked():
             taken = {**state.taken, event.month: state.taken.get(event.month, 0) + 1}
-            return replace(state, taken=taken, open={**state.open, event.interview_id: event})
+            # What is asked on top of an open request is not given back with it.
+            return replace(state, taken=taken, open={event.interview_id: event, **state.open})
         case PlaceFreed():
             taken = {**state.taken, event.month: max(0, state.taken.get(event.month, 0) - 1)}
             return replace(state, taken=taken, open=_without(state.open, event.interview_id))

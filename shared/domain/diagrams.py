@@ -1,14 +1,40 @@
-"""The state machines, refusals and moves as Markdown, made from the code so that they can't go stale."""
+"""The state machines, refusals and moves as Markdown, made from the code so that they can't go stale.
+
+`python -m shared.domain.diagrams` writes them to `STATES.md` beside this file; a test says when that is to be done.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from shared.domain.catalogue import MACHINES
 from shared.domain.kernel import NEW, Machine
 from shared.domain.moves import MOVES
 from shared.domain.refusals import REFUSALS
+
+DOCUMENT = Path(__file__).with_name("STATES.md")
+
+
+def document() -> str:
+    """All of it: how each stream lives, what is refused, and the next polite moves."""
+    return f"""\
+# How each stream lives
+
+Made from the code by `python -m shared.domain.diagrams`: change that, not this.
+
+## States
+
+{state_machines()}
+## Refusals
+
+A refusal has one of these codes, says what was wrong, and what would be right. Nothing was written.
+
+{refusals()}
+## Next polite moves
+
+{moves()}"""
 
 
 def state_machines() -> str:
@@ -46,3 +72,7 @@ def _first(status: str) -> tuple[bool, str]:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), "utf-8")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 _RELATIONSHIP = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a01")
 _NOTIFICATION = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a02")
 
 
+@lru_cache(maxsize=8192)
 def relationship_id(seeker_id: UUID, contact_id: UUID) -> UUID:
     """The one relationship of a seeker with a contact."""
     return uuid5(_RELATIONSHIP, f"{seeker_id}:{contact_id}")

@@ -123,6 +123,12 @@ REFUSALS: dict[str, Rule] = {
     "already_over": Rule(
         "invalid", "It is to last until a moment that is past.", "give a moment after the command's own time"
     ),
+    # Notifications
+    "unsound_override": Rule(
+        "invalid",
+        "A preference names a policy, stage or setting that there is not, or a value out of its bounds.",
+        "correct what the detail names, or leave it out; the policies are: {policies}",
+    ),
     # It is not a job interview (rule 3)
     "asks_for_job": Rule("invalid", "A question, request or agenda item asks to be hired or put forward.", _REPHRASE),
     "asks_to_find_job": Rule("invalid", "A question, request or agenda item asks to be found a job.", _REPHRASE),

@@ -32,6 +32,7 @@ from shared.domain.values import (
     ZoneName,
     said,
 )
+from shared.timing.policies import default_policies
 
 
 class Goals(Details):
@@ -267,6 +268,8 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return [_moved(command, state)]
         case ChangePreferences() if not command.model_fields_set:
             raise refusal("nothing_changes", "no preference is given")
+        case ChangePreferences():
+            _check_overrides(command)
         case OpenCalendarFeed() if command.secret_sha256 == state.feed:
             raise refusal("nothing_changes", "the feed is open at that address already", field="/secret_sha256")
         case CloseCalendarFeed() if state.feed is None:
@@ -274,6 +277,19 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case RecordOutcome() if command.through_contact_id:
             require_contact(context, command.through_contact_id, field="/through_contact_id")
     return [event(**said(command))]
+
+
+def _check_overrides(command: ChangePreferences) -> None:
+    """What is not sound would be left aside when timers are computed, without a word."""
+    policies = default_policies()
+    known = ", ".join(policies.by_name)
+    for name, settings in (command.overrides or {}).items():
+        if problems := policies.problems({name: settings}):
+            raise refusal("unsound_override", "; ".join(problems), field=f"/overrides/{name}", policies=known)
+    kinds = {kind for policy in policies.by_name.values() for kind in (policy.name, policy.kind)}
+    for at, name in enumerate(command.muted or ()):
+        if name not in kinds:
+            raise refusal("unsound_override", f"there is no policy {name}", field=f"/muted/{at}", policies=known)
 
 
 def _moved(command: Relocate, state: State) -> Moved:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "KITHLOG_"
@@ -86,6 +86,10 @@ class ProjectorSettings(Settings):
     wait_limit: Seconds = Field(
         5.0, description="Most seconds that a query waits for the position it names in `min_position`."
     )
+    policies: FilePath | None = Field(
+        None,
+        description="TOML file in which tables `[<tenant>.<policy>]` change timing policies; checked at start.",
+    )
     fire: bool = Field(True, description="Fire timers; off, notifications wait in the schedule.")
     firing_batch: int = Field(200, ge=1, le=500, description="Most timers settled in one transaction.")
 
@@ -97,12 +101,18 @@ class Documented:
     description: str
 
 
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
 def documented(settings: type[Settings]) -> Iterator[Documented]:
     """Each setting's environment variable, default and meaning, in the order of declaration."""
     for name, info in settings.model_fields.items():
         default = info.default
         yield Documented(
             PREFIX + name.upper(),
-            str(default).lower() if isinstance(default, bool) else str(default),
+            _shown(default),
             info.description or "",
         )

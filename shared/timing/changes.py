@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from shared.domain.kernel import Event
@@ -11,8 +12,8 @@ from shared.domain.notification import Cause, Reason, Rule, Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
-from shared.timing.schedule import Clock
-from shared.timing.subject import Arming, Subject
+from shared.timing.schedule import clock_of
+from shared.timing.subject import Arming, Subject, cause_of
 from shared.timing.timers import Timer, fired_timers, standstill
 
 
@@ -26,12 +27,17 @@ class Changes:
     """Those that are gone because their own event is in the log: their rows go, nothing is written."""
 
 
+@lru_cache(maxsize=1024)
+def _rule(policy: str, version: str) -> Rule:
+    return Rule(policy=policy, version=version)
+
+
 def withdrawal(timer: Timer, reason: Reason, because: str, cause: Cause | None = None) -> Withdrawn:
     """The event that ends a timer without anybody being told."""
     return Withdrawn(
         kind=timer.kind,
         stage=timer.stage,
-        rule=Rule(policy=timer.policy, version=timer.policy_version),
+        rule=_rule(timer.policy, timer.policy_version),
         subject=timer.subject,
         subject_id=timer.subject_id,
         occurrence=timer.occurrence,
@@ -58,7 +64,7 @@ def changes(
     e: Recorded[Event],
 ) -> Changes:
     """Compare the timers before and after `e`; `subject` and `recipient` are those after it."""
-    cause = Cause(event_id=e.event_id, type=e.type, position=e.position)
+    cause = cause_of(e.event_id, e.type, e.position)
     withdrawn: dict[UUID, Withdrawn] = {}
     settled: list[UUID] = []
     for id, timer in before.items():
@@ -68,7 +74,7 @@ def changes(
                 settled.append(id)
             else:
                 withdrawn[id] = withdrawal(timer, *why, cause)
-    upserted = tuple(timer for id, timer in after.items() if before.get(id) != timer)
+    upserted = tuple(timer for id, timer in after.items() if (known := before.get(id)) is not timer and known != timer)
     return Changes(upserted, withdrawn, tuple(settled))
 
 
@@ -83,9 +89,9 @@ def retractions(
     that may follow its `due`, so that services clear what they still hold. `expires_at` ends them in any case."""
     if before is None or recipient is None or not recipient.time_zone:
         return {}
-    clock = Clock(recipient, recipient.policies(policies))
+    clock = clock_of(recipient, policies)
     left = {arming.occurrence for arming in after.armings} if after else set()
-    cause = Cause(event_id=e.event_id, type=e.type, position=e.position)
+    cause = cause_of(e.event_id, e.type, e.position)
     found = {}
     for arming in before.armings:
         policy = clock.policies.by_name.get(arming.policy)
@@ -120,13 +126,9 @@ def _why_gone(
 
 def _round(timer: Timer, subject: Subject) -> Arming | None:
     for arming in subject.armings:
-        if arming.policy == timer.policy and timer.occurrence in _occurrences(arming):
+        if arming.policy == timer.policy and timer.occurrence in arming.occurrences:
             return arming
     return None
-
-
-def _occurrences(arming: Arming) -> set[UUID]:
-    return {arming.occurrence, *(snooze.event_id for snooze in arming.snoozes)}
 
 
 def _is_settled(timer: Timer, arming: Arming) -> bool:

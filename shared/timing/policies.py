@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.kernel import Command, Event
-from shared.timing.policy import Arm, Limits, LimitsOverride, Policy, PolicyOverride
+from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, PolicyOverride
 
 LIMITS = "limits"
 """The key of the settings that belong to no policy, in the file and in overrides."""
@@ -42,6 +42,16 @@ class PolicyError(ValueError):
         self.problems = problems
 
 
+class Meaning(NamedTuple):
+    """What one event type means to one policy."""
+
+    policy: Policy
+    holds: bool
+    releases: bool
+    disarms: tuple[Disarm, ...]
+    arms: tuple[Arm, ...]
+
+
 class Policies:
     """Immutable; `of` gives the set as it holds for one seeker of a tenant."""
 
@@ -52,12 +62,12 @@ class Policies:
         self.of = lru_cache(maxsize=4096)(self._of)
 
     @cached_property
-    def by_event(self) -> Mapping[str, tuple[Policy, ...]]:
-        """Event type → the policies that it arms, disarms, holds or releases."""
-        found: dict[str, list[Policy]] = {}
+    def by_event(self) -> Mapping[str, tuple[Meaning, ...]]:
+        """Event type → what it means to the policies that it arms, disarms, holds or releases."""
+        found: dict[str, list[Meaning]] = {}
         for policy in self.by_name.values():
             for type in dict.fromkeys(event_types(policy)):
-                found.setdefault(type, []).append(policy)
+                found.setdefault(type, []).append(_meaning(type, policy))
         return {type: tuple(those) for type, those in found.items()}
 
     @cached_property
@@ -102,6 +112,16 @@ class Policies:
             except (ValidationError, ValueError) as error:
                 found += [f"{name}: {problem}" for problem in _messages(error)]
         return found
+
+
+def _meaning(type: str, policy: Policy) -> Meaning:
+    return Meaning(
+        policy,
+        type in policy.held_by,
+        type in policy.released_by,
+        tuple(disarm for disarm in policy.disarmed_by if disarm.on == type),
+        tuple(arm for arm in policy.armed_by if arm.on == type),
+    )
 
 
 def event_types(policy: Policy) -> Iterator[str]:
@@ -181,9 +201,19 @@ def parse_policies(text: str, tenants: Mapping[str, Overrides] | None = None) ->
 def parse_tenant_overrides(text: str) -> dict[str, Overrides]:
     """TOML whose tables are `[<tenant>.<policy>]`: what tenants change. Raises `PolicyError`."""
     try:
-        return tomllib.loads(text)
+        tenants = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError([str(error)]) from error
+    loose = [
+        f"{name}: settings stand in a table [<tenant>.<policy>]" for name in tenants if not _is_tables(tenants[name])
+    ]
+    if loose:
+        raise PolicyError(loose)
+    return tenants
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
 
 
 def check_policies(
@@ -207,4 +237,16 @@ def check_policies(
 @cache
 def default_policies() -> Policies:
     """The policies of this release."""
-    return parse_policies(files("shared.timing").joinpath("policies.toml").read_text("utf-8"))
+    return parse_policies(_of_this_release())
+
+
+def policies_with(overrides: str) -> Policies:
+    """The policies of this release and, as TOML like `parse_tenant_overrides` takes, what tenants change of them.
+
+    Raises `PolicyError`.
+    """
+    return parse_policies(_of_this_release(), parse_tenant_overrides(overrides))
+
+
+def _of_this_release() -> str:
+    return files("shared.timing").joinpath("policies.toml").read_text("utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import time, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -45,7 +46,7 @@ class Trigger(Data):
     where: dict[str, tuple[str | bool | int, ...]] = Field(default_factory=dict)
 
     def wants(self, event: Any) -> bool:
-        return all(getattr(event, field) in values for field, values in self.where.items())
+        return not self.where or all(getattr(event, field) in values for field, values in self.where.items())
 
 
 class Arm(Trigger):
@@ -98,11 +99,11 @@ class Stage(Data):
             raise ValueError(f"stage {self.name}: give exactly one of after, before, then")
         return self
 
-    @property
+    @cached_property
     def on_working_days(self) -> bool:
         return self.days == "working" or (self.days is None and self.span.working_days is not None)
 
-    @property
+    @cached_property
     def span(self) -> Span:
         span = self.after or self.before or self.then
         assert span is not None
@@ -182,7 +183,7 @@ class Policy(Data):
                 yield f"stage {stage.name} does not come after the one before it"
             reached = offset
 
-    @property
+    @cached_property
     def rule_version(self) -> str:
         return f"{self.version}+{self.override}" if self.override else str(self.version)
 

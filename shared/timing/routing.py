@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
+from shared.domain import contact, interview, programme, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -26,6 +26,8 @@ UNTIMED = frozenset(
 )
 """Events of subjects that no policy may listen to; all others of theirs are routed."""
 
+_CLOSING = frozenset({contact.AskedNotToBeContacted, contact.Forgotten})
+
 
 class Route(NamedTuple):
     """From an event to one subject: what kind that is and, for a relationship, whose side of the event it is on."""
@@ -42,45 +44,64 @@ def subjects(e: Recorded[Event]) -> tuple[UUID, ...]:
     An interview and a lead are subjects under the id of their stream; a relationship likewise, be it by events of
     interviews; a seeker for what concerns all of a person's conversations. See also `closed_contact`.
     """
-    return tuple(dict.fromkeys(route.id for route in routes(e)))
+    found = routes(e)
+    return (found[0].id,) if len(found) == 1 else tuple(dict.fromkeys(route.id for route in found))
 
 
 def closed_contact(e: Recorded[Event]) -> UUID | None:
     """The contact who must be left in peace from this event on: all subjects with them among `contact_ids` change."""
-    closed = isinstance(e.data, contact.AskedNotToBeContacted | contact.Forgotten)
-    return e.stream_id if closed else None
+    return e.stream_id if type(e.data) in _CLOSING else None
 
 
-def routes(e: Recorded[Event]) -> Iterator[Route]:
-    if e.type in UNTIMED:
-        return
-    data = e.data
-    match data:
-        case interview.InterviewEvent():
-            yield Route(e.stream_id, "interview")
-            yield from _beyond_the_interview(data)
-        case relationship.RelationshipEvent():
-            yield Route(e.stream_id, "relationship", contact_id=data.contact_id)
-        case lead.Recorded() | lead.LeadFollowed():
-            yield Route(e.stream_id, "lead", contact_id=data.contact_id)
-        case seeker.Registered() | seeker.GoalsChanged():
-            yield Route(e.stream_id, "seeker")
-        case programme.ParticipantEnrolled() | programme.ParticipantLeft():
-            yield Route(data.seeker_id, "seeker")
-        case notification.NotificationEvent():
-            yield Route(data.subject_id, data.subject)
+def routes(e: Recorded[Event]) -> tuple[Route, ...]:
+    find = _OF_CATEGORY.get(e.category)
+    return () if find is None or e.type in UNTIMED else tuple(find(e, e.data))
 
 
-def _beyond_the_interview(data: interview.InterviewEvent) -> Iterator[Route]:
-    match data:
+def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    yield Route(e.stream_id, "interview")
+    match e.data:
         case interview.Planned():
             yield from _relationships(data.seeker_id, data.contact_ids)
+            yield Route(data.seeker_id, "seeker")
         case interview.Held():
             yield from _relationships(data.seeker_id, data.contact_ids)
             yield from _relationships(data.seeker_id, data.introduced_by, "introducer")
             yield Route(data.seeker_id, "seeker")
         case interview.Thanked():
             yield from _relationships(data.seeker_id, data.thanked_ids)
+
+
+def _of_relationship(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    yield Route(e.stream_id, "relationship", contact_id=data.contact_id)
+
+
+def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    yield Route(e.stream_id, "lead", contact_id=data.contact_id)
+
+
+def _of_seeker(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    if isinstance(data, seeker.Registered | seeker.GoalsChanged):
+        yield Route(e.stream_id, "seeker")
+
+
+def _of_programme(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    if isinstance(data, programme.ParticipantEnrolled | programme.ParticipantLeft):
+        yield Route(data.seeker_id, "seeker")
+
+
+def _of_notification(e: Recorded[Event], data: Any) -> Iterator[Route]:
+    yield Route(data.subject_id, data.subject)
+
+
+_OF_CATEGORY: dict[str, Callable[[Recorded[Event], Any], Iterator[Route]]] = {
+    "interview": _of_interview,
+    "relationship": _of_relationship,
+    "lead": _of_lead,
+    "seeker": _of_seeker,
+    "programme": _of_programme,
+    "notification": _of_notification,
+}
 
 
 def _relationships(seeker_id: UUID, contact_ids: tuple[UUID, ...], side: Side = "contact") -> Iterator[Route]:

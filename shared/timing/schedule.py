@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property
-from itertools import zip_longest
+from functools import cache, cached_property, lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -84,50 +82,56 @@ class Clock:
         return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours)
 
 
+@lru_cache(maxsize=4096)
+def clock_of(recipient: Recipient, policies: Policies) -> Clock:
+    """The clock of a recipient; `policies` are the general ones."""
+    return Clock(recipient, recipient.policies(policies))
+
+
 def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
     """Every stage of a round, in order; those already settled included, those switched off not."""
     limit = _limit(subject, arming, policy, clock)
     base, spread = _base(subject, arming, policy, clock)
     previous: Moment | None = None
     found: list[Planned] = []
+    following: datetime | None = None
+    dues = []
     for stage in policy.stages[arming.round :]:
-        start = previous if stage.then and previous else base
+        start = previous if previous and stage.then else base
         due, plain, moved = _due(stage, start, arming, policy, clock, limit)
         if previous and due.instant < previous.instant:
-            due, moved = previous, [*moved, "after_previous"]
-        expires = _expiry(stage, due, policy)
-        found.append(
-            Planned(
-                stage=stage,
-                due=due,
-                not_before=min(plain.instant, due.instant),
-                expires_at=min(expires, limit) if limit else expires,
-                moved_by=("spread", *moved) if spread else tuple(moved),
-                too_late=stage.when_past == "skip" and due.instant < arming.recorded_at,
-            )
-        )
+            due, moved = previous, (*moved, "after_previous")
         previous = due
-    return list(_until_the_next([one for one in found if one.stage.enabled]))
+        if stage.enabled:
+            dues.append((stage, due, plain, ("spread", *moved) if spread else moved))
+    for stage, due, plain, moved in reversed(dues):
+        at = due.instant
+        too_late = stage.when_past == "skip" and at < arming.recorded_at
+        ends = _ends(_expiry(stage, due, policy), limit, following, at if too_late else None)
+        found.append(Planned(stage, due, min(plain.instant, at), ends, moved, too_late))
+        following = at
+    return found[::-1]
 
 
 def _due(
     stage: Stage, start: Moment, arming: Arming, policy: Policy, clock: Clock, limit: datetime | None
-) -> tuple[Moment, Moment, list[str]]:
+) -> tuple[Moment, Moment, tuple[str, ...]]:
     """When the stage is due, when it would be by the plain rule, and why the two differ."""
     plain = clock.moved(start, stage.span, -1 if stage.before else 1, stage.at)
-    due, moved = clock.open(stage, plain), []
-    if due != plain:
-        moved.append("quiet_hours" if not clock.hours.allows(plain.local) else "day_off")
+    due = clock.open(stage, plain)
+    moved: tuple[str, ...] = ()
+    if due is not plain and due != plain:
+        moved = ("quiet_hours" if not clock.hours.allows(plain.local) else "day_off",)
     if stage.grace_hours:
         earliest = arming.recorded_at + timedelta(hours=stage.grace_hours)
         if due.instant < earliest:
             due = clock.open_later(stage, clock.moment(earliest))
-            moved.append("written_late")
+            moved = (*moved, "written_late")
     if _digested(stage, policy, clock):
         digest = clock.next_digest(due)
         if digest != due and (limit is None or digest.instant < limit):
             due = digest
-            moved.append("digest")
+            moved = (*moved, "digest")
     return due, plain, moved
 
 
@@ -141,15 +145,12 @@ def _digested(stage: Stage, policy: Policy, clock: Clock) -> bool:
     return wanted and (stage.urgency or policy.urgency) != "high"
 
 
-def _until_the_next(stages: list[Planned]) -> Iterator[Planned]:
+def _ends(expiry: datetime, *bounds: datetime | None) -> datetime:
     """A stage expires at latest when a later one is due; one that is too late has expired already."""
-    for one, following in zip_longest(stages, stages[1:]):
-        ends = one.expires_at
-        if following is not None and following.due_at < ends:
-            ends = following.due_at
-        if one.too_late and one.due_at < ends:
-            ends = one.due_at
-        yield one if ends is one.expires_at else replace(one, expires_at=ends)
+    for bound in bounds:
+        if bound is not None and bound < expiry:
+            expiry = bound
+    return expiry
 
 
 def snoozed(one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock) -> Planned:

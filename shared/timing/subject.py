@@ -7,22 +7,31 @@ one event, its *occurrence*. Folding keeps facts only. When something is due fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from shared.domain import contact, lead, notification, relationship
+from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
-from shared.timing.policies import Policies
+from shared.replacing import replace
+from shared.timing.policies import Meaning, Policies
 from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
-from shared.timing.routing import Route, routes
+from shared.timing.routing import Route, closed_contact, routes
 
 _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
+_INTERVIEWS_KEPT = 20
+_TELLING = frozenset(
+    {
+        *(interview.Planned, interview.Held, lead.Recorded),
+        *(relationship.KeepInTouchStarted, relationship.CadenceChanged),
+    }
+)
+"""Events that say more than when what is armed; see `_knowing`."""
 
 
 @lru_cache(maxsize=1024)
@@ -70,6 +79,11 @@ class Arming:
     programme_id: UUID | None = None
 
     @property
+    def occurrences(self) -> tuple[UUID, ...]:
+        """Its own, and those of its snoozes."""
+        return (self.occurrence, *[snooze.event_id for snooze in self.snoozes])
+
+    @property
     def armed_by(self) -> Cause:
         return cause_of(self.occurrence, self.type, self.position)
 
@@ -107,6 +121,8 @@ class Subject:
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
+    interviews: tuple[UUID, ...] = ()
+    """Of a seeker: the latest that were planned and not held, any of which may be held while nobody has looked."""
     held: tuple[str, ...] = ()
     """Policies that stand still."""
     armings: tuple[Arming, ...] = ()
@@ -123,17 +139,19 @@ def evolve(id: UUID, subject: Subject | None, e: Recorded[Event], policies: Poli
 
     Never refuses. A subject that the event does not concern is returned as the same object.
     """
-    if isinstance(e.data, contact.AskedNotToBeContacted | contact.Forgotten):
-        return _without(subject, e.stream_id) if subject else None
+    if closed := closed_contact(e):
+        return _without(subject, closed) if subject else None
+    answer = e.data if isinstance(e.data, notification.NotificationEvent) else None
     for route in routes(e):
         if route.id == id:
             subject = subject or _new(route, e)
-            subject = _knowing(subject, e.data)
-            for policy in policies.by_event.get(e.type, ()):
-                if policy.subject in (route.kind, "any") and _own(policy, subject, e.data):
-                    subject = _under(subject, policy, route, e)
-            if isinstance(e.data, notification.NotificationEvent):
-                subject = _answered(subject, e.data, e)
+            subject = _knowing(subject, e)
+            for meaning in policies.by_event.get(e.type, ()):
+                policy = meaning.policy
+                if policy.subject in (route.kind, "any") and (answer is None or _own(policy, subject, answer)):
+                    subject = _under(subject, meaning, route, e)
+            if answer is not None:
+                subject = _answered(subject, answer, e)
     return subject
 
 
@@ -152,8 +170,15 @@ def _without(subject: Subject, contact_id: UUID) -> Subject:
     return replace(subject, closed=(*subject.closed, contact_id))
 
 
-def _knowing(subject: Subject, data: Event) -> Subject:
+def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
+    data = e.data
+    if type(data) not in _TELLING:
+        return subject
     match data:
+        case interview.Planned() if subject.kind == "seeker":
+            return replace(subject, interviews=(*subject.interviews, e.stream_id)[-_INTERVIEWS_KEPT:])
+        case interview.Held() if e.stream_id in subject.interviews:
+            return replace(subject, interviews=tuple(each for each in subject.interviews if each != e.stream_id))
         case relationship.KeepInTouchStarted() | relationship.CadenceChanged():
             return replace(subject, cadence_days=data.cadence_days)
         case lead.Recorded():
@@ -162,12 +187,10 @@ def _knowing(subject: Subject, data: Event) -> Subject:
             return subject
 
 
-def _own(policy: Policy, subject: Subject, data: Event) -> bool:
+def _own(policy: Policy, subject: Subject, data: notification.NotificationEvent) -> bool:
     """Events of a notification concern the policy that it is of, while its round lasts; one that follows from
     any policy, always."""
-    if isinstance(data, notification.NotificationEvent) and policy.subject != "any":
-        return data.rule.policy == policy.name and _round_of(subject, data) is not None
-    return True
+    return policy.subject == "any" or (data.rule.policy == policy.name and _round_of(subject, data) is not None)
 
 
 def _round_of(subject: Subject, data: notification.NotificationEvent) -> tuple[Arming, Snooze | None] | None:
@@ -183,17 +206,18 @@ def _cause(e: Recorded[Event]) -> Cause:
     return cause_of(e.event_id, e.type, e.position)
 
 
-def _under(subject: Subject, policy: Policy, route: Route, e: Recorded[Event]) -> Subject:
+def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event]) -> Subject:
     """What the event means to one policy."""
-    if e.type in policy.held_by and policy.name not in subject.held:
+    policy = meaning.policy
+    if meaning.holds and policy.name not in subject.held:
         subject = replace(subject, held=(*subject.held, policy.name))
-    if e.type in policy.released_by and policy.name in subject.held:
+    if meaning.releases and policy.name in subject.held:
         subject = replace(subject, held=tuple(name for name in subject.held if name != policy.name))
-    for disarm in policy.disarmed_by:
-        if disarm.on == e.type and disarm.wants(e.data):
+    for disarm in meaning.disarms:
+        if disarm.wants(e.data):
             subject = _disarmed(subject, policy, disarm, e)
-    for arm in policy.armed_by:
-        if arm.on == e.type and arm.side == route.side and arm.wants(e.data):
+    for arm in meaning.arms:
+        if arm.side == route.side and arm.wants(e.data):
             subject = _armed(subject, policy, arm, e)
     return subject
 
@@ -223,7 +247,8 @@ def _ending(subject: Subject, armings: list[Arming], reason: Reason, e: Recorded
     latest = armings[-1]
     others = tuple(one for one in subject.ended if one.policy != latest.policy)
     ended = Ended(latest.policy, latest.occurrence, reason, _cause(e), e.occurred_at)
-    left = tuple(arming for arming in subject.armings if arming not in armings)
+    over = {id(arming) for arming in armings}
+    left = tuple(arming for arming in subject.armings if id(arming) not in over)
     return replace(subject, armings=left, ended=(*others, ended))
 
 

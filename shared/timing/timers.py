@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,7 +16,7 @@ from shared.domain.notification import Addressee, Cause, Role, Urgency
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy
 from shared.timing.recipient import Recipient
-from shared.timing.schedule import Clock, Planned, plan, snoozed
+from shared.timing.schedule import Clock, Planned, clock_of, plan, snoozed
 from shared.timing.subject import Arming, Subject
 
 
@@ -77,17 +77,22 @@ class Pending(NamedTuple):
     """Why it is not pending, where it is not: `settled`, `snoozed`."""
 
 
-def timers(subject: Subject | None, recipient: Recipient | None, policies: Policies) -> dict[UUID, Timer]:
-    """What is pending for a subject, by notification id.
+def timers(
+    subject: Subject | None,
+    recipient: Recipient | None,
+    policies: Policies,
+    armings: Iterable[Arming] | None = None,
+) -> dict[UUID, Timer]:
+    """What is pending for a subject, by notification id; of those of its rounds only that `armings` names, if given.
 
     `policies` are the general ones; those of the recipient are taken from them. Nothing is pending for somebody who
     left or is not registered, for rounds that stand still, and for what would reach a contact who is to be left alone.
     """
     if subject is None or recipient is None or recipient.left or not recipient.time_zone:
         return {}
-    clock = Clock(recipient, recipient.policies(policies))
+    clock = clock_of(recipient, policies)
     found = {}
-    for arming in subject.armings:
+    for arming in subject.armings if armings is None else armings:
         policy = clock.policies.by_name.get(arming.policy)
         if policy is not None and standstill(subject, arming, policy) is None:
             for pending in rounds(subject, arming, policy, clock):
@@ -150,7 +155,7 @@ def _timer(subject: Subject, arming: Arming, policy: Policy, clock: Clock, pendi
     planned, recipient = pending.planned, clock.recipient
     stage = planned.stage
     coach = recipient.coach(arming.programme_id)
-    to = _addressee(recipient, stage.to, coach)
+    to = _addressee(recipient.id if stage.to == "seeker" else coach, stage.to, recipient.time_zone, recipient.locale)
     local = planned.due.local
     return Timer(
         id=notification_id(policy.name, subject.id, pending.occurrence, stage.name),
@@ -185,16 +190,16 @@ def _timer(subject: Subject, arming: Arming, policy: Policy, clock: Clock, pendi
     )
 
 
-@lru_cache(maxsize=1024)
-def _addressee(recipient: Recipient, role: Role, coach: UUID | None) -> Addressee:
-    id = recipient.id if role == "seeker" else coach
-    return Addressee(id=id, role=role, time_zone=recipient.time_zone, locale=recipient.locale)
+@lru_cache(maxsize=4096)
+def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) -> Addressee:
+    return Addressee(id=id, role=role, time_zone=time_zone, locale=locale)
 
 
 def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, to: Addressee) -> tuple[UUID, ...]:
-    """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
-    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered."""
-    streams = [subject.id, subject.seeker_id]
+    """The subject's stream; the seeker's (left, moved, muted); a seeker's interviews that may have been held; the
+    contacts' where they could have asked to be left alone; the programmes' where a coach is told; and what this round
+    has fired: it may have been answered."""
+    streams = [subject.id, subject.seeker_id, *subject.interviews]
     if policy.reaches_contact:
         streams += subject.contact_ids
     if to.role == "coach":

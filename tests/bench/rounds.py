@@ -79,3 +79,43 @@ async def compare(
             )
         )
     return results
+
+
+async def measure(name: str, ours: Side, figure: float, goal: Goal, *, unit: str, rounds: int) -> Result:
+    """Measure against a figure instead of another side; the first round does not count."""
+    values = [await ours() for _ in range(rounds + 1)][1:]
+    ratios = [value / figure for value in values]
+    return Result(
+        name=name,
+        value=median(values),
+        unit=unit,
+        against=f"the figure {figure:,g}",
+        limit_or_peer_value=None,
+        ratio=median(ratios),
+        goal=f"{goal}",
+        met=goal.met(median(ratios)),
+        rounds=rounds,
+        spread=(min(ratios), max(ratios)),
+    )
+
+
+def times(name: str, values: Sequence[float], most: float) -> Result:
+    """Measured times in seconds, one a round, against the most that they should be."""
+    ratios = [value / most for value in values]
+    return Result(
+        name=name,
+        value=median(values),
+        unit="s",
+        against=f"the figure {most:g} s",
+        limit_or_peer_value=None,
+        ratio=median(ratios),
+        goal="≤ 1",
+        met=median(ratios) <= 1,
+        rounds=len(values),
+        spread=(min(ratios), max(ratios)),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of them does not exceed."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]

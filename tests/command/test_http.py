@@ -13,7 +13,7 @@ from services.command.http import BY_PATH
 from shared.domain.catalogue import COMMANDS
 from shared.domain.identity import relationship_id
 from shared.operations.problems import ProblemDocument
-from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, problem
+from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson, problem
 
 Connection = asyncpg.Connection
 
@@ -260,3 +260,20 @@ async def test_commands_are_counted_by_how_they_ended(client: Client) -> None:
         line = f'kithlog_commands_total{{channel="http",command="contact.add",outcome="{outcome}"}} 1.0'
         assert line in page
     assert "kithlog_append_seconds_count 1.0" in page
+
+
+async def test_advice_comes_with_the_answer(client: Client) -> None:
+    """Given a request that is longer than usual and impersonal, then it is accepted, with what would be better; given
+    the same again, then the advice is repeated, too."""
+    await client.given_people()
+    await client.send("interviews/plan", INTERVIEW, PLAN)
+    headers = {"Idempotency-Key": "long"}
+    long = {**REQUEST, "minutes": 45}
+    first = await client.send("interviews/send-request", INTERVIEW, long, headers=headers)
+    assert first.status_code == 200, first.text
+    advice = [(each["code"], each["field"]) for each in first.json()["advice"]]
+    assert advice == [("longer_than_usual", "/minutes"), ("not_personalised", "/personalised_by")]
+    again = await client.send("interviews/send-request", INTERVIEW, long, headers=headers)
+    assert again.json() == {**first.json(), "repeated": True}
+    [outcome] = await client.bulk(ndjson(message("interview.follow_up", INTERVIEW, {"channel": "email"}, number=1)))
+    assert outcome["answer"]["advice"] == []

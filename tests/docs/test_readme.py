@@ -75,3 +75,5 @@ def test_the_demo_ends_well(services: dict[str, str]) -> None:
     assert "thank_you/due for seeker" in told.stdout
     assert "keep_in_touch/due for seeker" in told.stdout
     assert "refused asks_for_job" in told.stdout
+    assert "Subject: Say thank you to Theo Okafor" in told.stdout
+    assert "with me above all: Learn to write a brief" in told.stdout

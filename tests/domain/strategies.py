@@ -12,7 +12,7 @@ from uuid import UUID
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, JsonValue, StringConstraints
+from pydantic import AwareDatetime, BaseModel, JsonValue, NaiveDatetime, StringConstraints
 from pydantic.fields import FieldInfo
 
 from shared.domain.values import NO_NUL
@@ -42,6 +42,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     datetime: INSTANTS,
     AwareDatetime: INSTANTS,
+    NaiveDatetime: INSTANTS.map(lambda instant: instant.replace(tzinfo=None)),
     date: st.dates(date(2026, 1, 1), date(2027, 12, 31)),
     time: st.times(),
     str: TEXTS,

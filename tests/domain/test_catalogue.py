@@ -13,7 +13,7 @@ from shared.domain import contact, interview, lead, programme, relationship, see
 from shared.domain.advice import ADVICE
 from shared.domain.catalogue import COMMANDS, DECIDERS, EVENTS, MACHINES, stream_id_of
 from shared.domain.conversation.judgement import RULES
-from shared.domain.diagrams import moves, refusals, state_machines
+from shared.domain.diagrams import DOCUMENT, document, moves, refusals, state_machines
 from shared.domain.identity import relationship_id
 from shared.domain.moves import MOVES
 from shared.domain.refusals import REFUSALS
@@ -98,6 +98,11 @@ def test_documentation_made_from_the_code() -> None:
     assert "| `interview.held` | accepted, agreed_loosely," in chapters
     assert all(f"| `{code}` |" in refusals() for code in REFUSALS)
     assert all(f"| `{move}` |" in moves() for move in MOVES)
+
+
+def test_the_committed_document_is_up_to_date() -> None:
+    """Given the code, then `STATES.md` is what it says; else run `python -m shared.domain.diagrams`."""
+    assert DOCUMENT.read_text("utf-8") == document()
 
 
 def test_streams_whose_ids_follow_from_the_body() -> None:

@@ -57,6 +57,31 @@ def test_offering_hours_revokes_the_wish_for_peace() -> None:
     assert (state.status, state.capacity) == ("reachable", 2)
 
 
+UNSOUND = [
+    ({"overrides": {"thank_yuo": {"enabled": False}}}, "/overrides/thank_yuo", "no such policy"),
+    ({"overrides": {"thank_you": {"stages": {"du": {"after": {"hours": 3}}}}}}, "/overrides/thank_you", "no stage du"),
+    ({"overrides": {"thank_you": {"stages": {"due": {"then": {"hours": 3}}}}}}, "/overrides/thank_you", "then"),
+    ({"overrides": {"participant_stalled": {"enabled": False}}}, "/overrides/participant_stalled", "can't change"),
+    ({"muted": ["connect", "thank_yuo"]}, "/muted/1", "thank_yuo"),
+]
+
+
+@pytest.mark.parametrize(("preferences", "field", "why"), UNSOUND)
+def test_preferences_that_would_have_no_effect_are_refused(preferences: object, field: str, why: str) -> None:
+    """Given a preference for what there is not, then it is refused, naming the culprit and what there is."""
+    command = seeker.ChangePreferences.model_validate(preferences)
+    refusal = given(REGISTERED).when(command).refused("unsound_override", field=field)
+    assert why in refusal.detail
+    assert "thank_you" in refusal.remedy
+
+
+def test_sound_preferences() -> None:
+    """Given lead times within their bounds, then they are the seeker's from now on."""
+    sound = {"overrides": {"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, "muted": ["connect"]}
+    command = seeker.ChangePreferences.model_validate(sound)
+    given(REGISTERED).when(command).then(seeker.PreferencesChanged.model_validate(sound))
+
+
 def test_what_is_forgotten_stays_forgotten() -> None:
     """Given a forgotten contact, when something is recorded about them, then it is refused."""
     gone = given(ADDED, contact.Forgotten())

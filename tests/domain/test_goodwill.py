@@ -89,14 +89,40 @@ def test_who_asked_not_to_be_contacted_is_left_in_peace() -> None:
     given(*PEOPLE, PLANNED, REQUESTED, wish).when(follow_up).refused("contact_asked_not_to_be_contacted")
 
 
+FOLLOW_UP, NEW_TIME = ASKED.model_copy(update={"why": "follow_up"}), ASKED.model_copy(update={"why": "new_time"})
+
+
+def test_all_that_is_asked_counts_for_everybody() -> None:
+    """Given four places a month, when one seeker asks, follows up and puts off, and another asks, then the month is
+    full; what the first gives back is the request's place alone."""
+    four = ADDED.model_copy(update={"capacity": 4})
+    asked = [four, ASKED, FOLLOW_UP, NEW_TIME, OF_ANOTHER]
+    given(REGISTERED, *asked, USED, PLANNED).when(REQUEST).refused("contact_at_capacity")
+    state = contact.DECIDER.fold([*asked, FREED])
+    assert state is not None
+    assert (state.free_places(SCHEDULED.starts_at), set(state.open)) == (1, {OTHER_INTERVIEW})
+
+
+def test_another_time_by_the_seekers_wish_costs_a_place() -> None:
+    """Given an appointment, when the seeker puts it off, then that takes a place more; when the contact does, not."""
+    history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    later = APPOINTMENT | {"starts_at": datetime(2026, 11, 24, 8, 0, tzinfo=UTC)}
+    history.when(interview.Reschedule(**later, asked_by="seeker")).then(
+        interview.Rescheduled(**WHOSE, **later, asked_by="seeker"), on("contact", ANA, NEW_TIME)
+    )
+    history.when(interview.Reschedule(**later, asked_by="contact")).then(
+        interview.Rescheduled(**WHOSE, **later, asked_by="contact")
+    )
+
+
 def test_at_most_two_follow_ups() -> None:
     """Given a silent request, when it is followed up a third time, then it is refused."""
     follow_up = interview.FollowUp(channel="email")
     first = interview.RequestFollowedUp(**WHOSE, channel="email", number=1)
     second = first.model_copy(update={"number": 2})
-    given(*PEOPLE, PLANNED, REQUESTED).when(follow_up).then(first)
-    given(*PEOPLE, PLANNED, REQUESTED, first).when(follow_up).then(second)
-    given(*PEOPLE, PLANNED, REQUESTED, first, second).when(follow_up).refused("enough_follow_ups")
+    given(*PEOPLE, ASKED, PLANNED, REQUESTED).when(follow_up).then(first, on("contact", ANA, FOLLOW_UP))
+    given(*PEOPLE, ASKED, PLANNED, REQUESTED, first).when(follow_up).then(second, on("contact", ANA, FOLLOW_UP))
+    given(*PEOPLE, ASKED, PLANNED, REQUESTED, first, second).when(follow_up).refused("enough_follow_ups")
 
 
 CLOSING: list[tuple[Command, Any, str]] = [

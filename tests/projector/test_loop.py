@@ -74,7 +74,7 @@ async def test_a_log_is_folded_from_its_beginning(log: Log, database_url: str, c
 async def test_messages_in_order_are_taken_at_their_word(log: Log, database_url: str, connection: Connection) -> None:
     """Given messages that follow each other, then the log is not read, and each is acknowledged after the commit."""
     mailbox, counted = Mailbox(), CountedLog(log)
-    async with projector(database_url, counted, mailbox).session() as session:
+    async with projector(database_url, counted, mailbox, poll_interval=3600.0).session() as session:
         await session.run_once()
         events = await write(log, HISTORY)
         letters = [letter(event) for event in events]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from services.projector.app import create_app
 from shared.domain.catalogue import COMMANDS, EVENTS
+from shared.operations.policies import load_policies
+from shared.operations.settings import ProjectorSettings
 from shared.timing.policies import (
     Policies,
     PolicyError,
@@ -20,6 +25,46 @@ from shared.timing.policies import (
 from shared.timing.routing import UNTIMED
 
 TEXT = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("acme = 3", "acme: settings stand in a table"),
+        ("[acme]\nthank_you = true", "acme: settings stand in a table"),
+        ("[acme.thank_yuo]\nenabled = false", "tenant acme: thank_yuo: there is no such policy"),
+        ("[acme.thank_you.stages.due]\nafter = { hours = -1 }", "tenant acme: thank_you"),
+        ("[acme", "Expected"),
+    ],
+)
+def test_what_tenants_change_is_checked_at_start(tmp_path: Path, text: str, why: str) -> None:
+    """Given a file that changes what there is not, then nothing starts, and the message names tenant and policy."""
+    file = tmp_path / "policies.toml"
+    file.write_text(text)
+    with pytest.raises(PolicyError, match=why):
+        load_policies(file)
+
+
+def test_the_projector_does_not_start_with_unsound_policies(tmp_path: Path) -> None:
+    """Given a setting that names a file with a mistake, or none at all, then the service is not even composed."""
+    file = tmp_path / "policies.toml"
+    file.write_text("[acme.thank_yuo]\nenabled = false")
+    with pytest.raises(PolicyError, match="thank_yuo"):
+        create_app(ProjectorSettings(policies=file))
+    with pytest.raises(ValidationError, match="policies"):
+        ProjectorSettings(policies=tmp_path / "nowhere.toml")
+
+
+def test_a_tenant_changes_a_policy(tmp_path: Path) -> None:
+    """Given a file in which a tenant thanks later, then that holds for its seekers, and for nobody else's."""
+    file = tmp_path / "policies.toml"
+    file.write_text("[acme.thank_you.stages.due]\nafter = { hours = 3 }")
+    policies = load_policies(file)
+    hours = {
+        tenant: policies.of(tenant).by_name["thank_you"].stages[0].model_dump()["after"] for tenant in ("acme", "other")
+    }
+    assert hours["acme"] != hours["other"]
+    assert policies.of("other").by_name["thank_you"] == load_policies(None).by_name["thank_you"]
 
 
 def test_the_defaults_name_events_fields_and_commands_that_exist() -> None:

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import contact, interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,11 @@ class LoadRow:
     contact_id: UUID
     month: str
     """Such as 2026-11."""
+    places: int = 0
+    """Taken of the month's capacity: by requests, follow-ups and new times by the seeker's wish, without those that
+    were given back."""
     requests: int = 0
-    """Places taken, without those that were freed again."""
+    """Without those that came to nothing in time."""
     held: int = 0
     minutes: int = 0
     """That the contact gave, as far as recorded."""
@@ -39,11 +42,11 @@ class LoadRow:
 
 
 def _asked(row: LoadRow, e: Recorded[contact.Asked]) -> LoadRow:
-    return replace(row, requests=row.requests + 1)
+    return replace(row, places=row.places + 1, requests=row.requests + (e.data.why == "request"))
 
 
 def _freed(row: LoadRow, e: Recorded[contact.PlaceFreed]) -> LoadRow:
-    return replace(row, requests=row.requests - 1)
+    return replace(row, places=row.places - 1, requests=row.requests - 1)
 
 
 def _held(row: LoadRow, e: Recorded[interview.Held]) -> LoadRow:

@@ -8,11 +8,11 @@ from typing import ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed
 from shared.domain import lead
 from shared.domain.values import Resource
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 OWED_BY = {
     "to_act_on": "seeker",

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

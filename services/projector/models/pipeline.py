@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed
 from shared.domain import interview
 from shared.domain.interview.machine import MACHINE, State, next_move
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed
 from shared.domain import interview
 from shared.domain.interview.details import Question
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

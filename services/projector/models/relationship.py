@@ -13,11 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from services.projector.models.pairs import pair
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import NEW, Event
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from typing import ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.models.replacing import replace
 from services.projector.read_model import Filed
 from shared.domain import seeker
 from shared.envelope import Recorded
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from services.projector.queries.interviews import add_interview_queries
 from services.projector.queries.listings import add_listings
 from services.projector.queries.networks import add_network_queries
 from services.projector.queries.notifications import add_notification_queries
+from services.projector.queries.past import add_past_queries
 from services.projector.queries.programmes import add_programme_queries
 from services.projector.queries.relationships import add_relationship_queries
 from services.projector.queries.route import QueryRoute, documented_failures
@@ -47,4 +48,5 @@ def create_router(
     add_notification_queries(router, desk, clock, policies)
     add_contact_queries(router, desk)
     add_programme_queries(router, desk)
+    add_past_queries(router, desk)
     return router

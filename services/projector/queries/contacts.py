@@ -21,7 +21,7 @@ from services.projector.reader import Page, Reader
 class LoadItem(LoadRow):
     name: str | None
     capacity: int | None
-    """Requests a month that are welcome as of today; null: not limited."""
+    """Places a month, as of today; null: not limited."""
     free: int | None
     """Places left in the month, by today's capacity."""
 
@@ -35,7 +35,7 @@ async def _items(reader: Reader, tenant: str, page: Page) -> PageOf[LoadItem]:
 
 def _item(row: LoadRow, contact: ContactRow | None) -> LoadItem:
     capacity = contact.capacity if contact else None
-    free = None if capacity is None else max(0, capacity - row.requests)
+    free = None if capacity is None else max(0, capacity - row.places)
     return widen(LoadItem, row, name=contact.name if contact else None, capacity=capacity, free=free)
 
 

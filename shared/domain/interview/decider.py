@@ -47,7 +47,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             check_wording([("/intent", command.intent), ("/message", command.message)])
             return [_event(command, state), *places.take(context, state)]
         case c.FollowUp():
-            return [_followed_up(command, state, context)]
+            return [_followed_up(command, state, context), *places.spend(context, state, "follow_up")]
         case c.Accept():
             return [_event(command, state), *places.take_again(context, state, welcome=True)]
         case c.Decline():
@@ -132,7 +132,8 @@ def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[
         getattr(event, name) == getattr(state.appointment, name) for name in same
     ):
         raise refusal("nothing_changes", "that is the appointment already")
-    return [event, *places.take_again(context, state, welcome=command.asked_by == "contact")]
+    burden = places.spend(context, state, "new_time") if command.asked_by == "seeker" else []
+    return [event, *burden, *places.take_again(context, state, welcome=command.asked_by == "contact")]
 
 
 def _check_begun(context: Context, state: State, early: timedelta = EARLY) -> None:

@@ -1,7 +1,18 @@
-"""The contact's places of the month, which an interview takes, gives back or uses up (rule 4).
+"""The contact's goodwill: places of the month, which interviews take, give back or use up (rule 4).
 
-They are counted on the contact's own stream, in the same transaction, so that two seekers who ask for the last place
-at the same moment can't both get it.
+All seekers of a tenant share them. What takes a place, and what it needs:
+
+| what | takes | needs a free place |
+| --- | --- | --- |
+| a request | one, given back when it is declined, lapses or is cancelled in time | yes |
+| a follow-up | one, for good | no: there are two at most |
+| another time by the seeker's wish | one, for good; the request's anew where that was given back or used | only anew |
+| another time by the contact's wish, a late yes | the request's anew where it was given back or used | no |
+| a conversation, or a seeker who does not come | the request's, for good | no |
+
+So whoever is followed up, put off or kept waiting is asked less by everybody else that month. Places are counted on the
+contact's own stream, in the same transaction, so that two seekers who ask for the last one at the same moment can't
+both get it.
 """
 
 from __future__ import annotations
@@ -32,6 +43,11 @@ def take_again(context: Context, state: State, *, welcome: bool) -> list[On]:
         else:
             _check_place(context, state.seeker_id, contact_id)
     return _asked(context, state, without)
+
+
+def spend(context: Context, state: State, why: contact.Asking) -> list[On]:
+    """More is asked of those whose place is held: it counts, and is not given back."""
+    return _asked(context, state, [each for each in state.contact_ids if _holds(context, each)], why)
 
 
 def free(context: Context, state: State, why: Literal["declined", "lapsed", "cancelled"]) -> list[On]:
@@ -83,7 +99,9 @@ def _place(context: Context, contact_id: UUID) -> dict[str, object]:
     return {"seeker_id": place.seeker_id, "interview_id": place.interview_id, "month": place.month}
 
 
-def _asked(context: Context, state: State, contact_ids: list[UUID] | None = None) -> list[On]:
+def _asked(
+    context: Context, state: State, contact_ids: list[UUID] | None = None, why: contact.Asking = "request"
+) -> list[On]:
     return [
         On(
             Stream("contact", contact_id),
@@ -91,6 +109,7 @@ def _asked(context: Context, state: State, contact_ids: list[UUID] | None = None
                 seeker_id=state.seeker_id,
                 interview_id=context.stream.id,
                 month=context.other("contact", contact_id).month(context.at),
+                why=why,
             ),
         )
         for contact_id in (state.contact_ids if contact_ids is None else contact_ids)

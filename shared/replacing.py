@@ -1,6 +1,6 @@
-"""A row with some fields changed, in less than half the time that `dataclasses.replace` takes.
+"""A dataclass with some fields changed, in less than half the time that `dataclasses.replace` takes.
 
-Rebuilding folds every event through rows of up to thirty fields; copying them is most of what folding costs.
+Folding passes every event through values of up to thirty fields; copying them is most of what it costs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 Row = TypeVar("Row")
 Plan = tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]
 _PLANS: dict[type[Any], Plan] = {}
-"""Of each shape of row: what gets all its values, and at which place each field is."""
+"""Of each dataclass: what gets all its values, and at which place each field is."""
 
 
 def replace(row: Row, **changes: Any) -> Row:
-    """Like `dataclasses.replace`, for rows whose fields are all given to `__init__`, at least two of them.
+    """Like `dataclasses.replace`, for dataclasses whose fields are all given to `__init__`, at least two of them.
 
-    Raises `KeyError` for a field that the row does not have.
+    Raises `KeyError` for a field that there is not.
     """
     shape: type[Any] = type(row)
     values, places = _PLANS.get(shape) or _plan(shape)

@@ -1,0 +1,81 @@
+"""Kithlog as this service sees it: names and notes to ask for, results to report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+
+from shared.client import Unavailable
+
+_REPORTS = UUID("7f2c4b0a-7a6e-5d0e-8f57-3f3f0d8a4e11")
+
+
+class Platform:
+    """Use it as an async context manager. Everything raises `Unavailable` while a service is away."""
+
+    def __init__(
+        self, command_url: str, projector_url: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._commands = httpx.AsyncClient(base_url=command_url, timeout=30, transport=transport)
+        self._queries = httpx.AsyncClient(base_url=projector_url, timeout=30, transport=transport)
+
+    async def __aenter__(self) -> Platform:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._commands.aclose()
+        await self._queries.aclose()
+
+    async def seeker(self, tenant: str, seeker: UUID, position: int) -> dict[str, Any]:
+        """As of a position of the log, or later; empty when there is none."""
+        return await self._ask(f"/v1/tenants/{tenant}/seekers/{seeker}", min_position=position)
+
+    async def contact_names(self, tenant: str, contacts: Sequence[UUID]) -> list[str]:
+        """Of those who were not forgotten."""
+        found = [await self._ask(f"/v1/tenants/{tenant}/contacts/{contact}") for contact in contacts]
+        return [each["name"] for each in found if each.get("name")]
+
+    async def interview(self, tenant: str, interview: UUID) -> dict[str, Any]:
+        return await self._ask(f"/v1/tenants/{tenant}/interviews/{interview}")
+
+    async def noted(self, tenant: str, seeker: UUID, interview: UUID) -> list[dict[str, Any]]:
+        """What the seeker noted in that conversation, among the last things they noted, latest first."""
+        path = f"/v1/tenants/{tenant}/seekers/{seeker}/notebook"
+        items: list[dict[str, Any]] = (await self._get(path, kind="notes", limit=100)).get("items", [])
+        return [each for each in items if each["interview_id"] == str(interview)]
+
+    async def report(self, tenant: str, notification: UUID, verb: str, body: dict[str, Any]) -> bool:
+        """Whether the command was accepted; refused, the notification has had another end. May be repeated."""
+        try:
+            answer = await self._commands.post(
+                f"/v1/tenants/{tenant}/notifications/{notification}/{verb}",
+                headers={"Idempotency-Key": str(uuid5(_REPORTS, f"{tenant} {notification} {verb}"))},
+                json=body,
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the command service is away: {error!r}") from error
+        if answer.status_code >= 500:
+            raise Unavailable(f"the command service answers {answer.status_code}")
+        return answer.is_success
+
+    async def _ask(self, path: str, **query: Any) -> dict[str, Any]:
+        item: dict[str, Any] = (await self._get(path, **query)).get("item", {})
+        return item
+
+    async def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        try:
+            answer = await self._queries.get(path, params=query)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the query service is away: {error!r}") from error
+        if answer.status_code == 404:
+            return {}
+        if not answer.is_success:
+            raise Unavailable(f"{path} answers {answer.status_code}: {answer.text:.200}")
+        found: dict[str, Any] = answer.json()
+        return found

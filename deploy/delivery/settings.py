@@ -1,0 +1,42 @@
+"""What the delivery service is told by its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Services(BaseSettings):
+    """Where Kithlog is; variables begin with `KITHLOG_`."""
+
+    model_config = SettingsConfigDict(env_prefix="KITHLOG_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    amqp_url: str = Field("amqp://guest:guest@127.0.0.1:5672/", repr=False, description="RabbitMQ.")
+    command_url: str = Field("http://127.0.0.1:8101", description="The command service.")
+    projector_url: str = Field("http://127.0.0.1:8102", description="The projector service.")
+
+
+class DeliverySettings(BaseSettings):
+    """The service's own; variables begin with `KITHLOG_DELIVERY_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KITHLOG_DELIVERY_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    state: Path = Field(Path("var/delivery"), description="Folder of what it must not forget: sent mails and its mark.")
+    smtp_host: str | None = Field(
+        None, description="Mail server; without one, mails go to a mailbox that prints them on the terminal."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_user: str | None = Field(None, description="User, where it wants one.")
+    smtp_password: str | None = Field(None, repr=False, description="Password, where it wants one.")
+    sender: str = Field("Kithlog <reminders@kithlog.example>", description="`From` of the mails.")
+    domain: str = Field("kithlog.example", description="Right side of the mails' `Message-ID`.")
+    coaches: dict[str, str] = Field(default_factory=dict, description="Coach id → address, as a JSON object.")
+    when_unsure: Literal["never", "again"] = Field(
+        "never", description="Whether a mail is sent again of which nobody knows if the server has taken it."
+    )
+    tenant: str = Field("*", description="Only this tenant's notifications; `*`: those of all.")

@@ -1,0 +1,41 @@
+"""The delivery example beside the story: a mail for what falls due, into a mailbox of the demo's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aio_pika
+
+from deploy.delivery.mailbox import Mailbox
+from deploy.delivery.post import Post
+from deploy.delivery.service import DELAYS, run
+from deploy.delivery.settings import DeliverySettings, Services
+from shared.client.queues import Queues
+
+
+@asynccontextmanager
+async def mailing(tenant: str) -> AsyncIterator[Mailbox]:
+    """Delivers the tenant's notifications for as long as the story is told, on queues that go with it."""
+    services, stop, queue = Services(), asyncio.Event(), f"kithlog.delivery.{tenant}"
+    with TemporaryDirectory(prefix="kithlog-demo-") as folder:
+        settings = DeliverySettings(state=Path(folder), tenant=tenant)
+        async with Mailbox().open() as mailbox:
+            post = Post("127.0.0.1", mailbox.port)
+            delivering = asyncio.create_task(run(services, settings, post, stop, queue=queue))
+            try:
+                yield mailbox
+            finally:
+                stop.set()
+                await delivering
+                await _remove(services.amqp_url, queue)
+
+
+async def _remove(amqp_url: str, queue: str) -> None:
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        for name, _ in Queues(queue, DELAYS).declared():
+            await channel.queue_delete(name)

@@ -1,0 +1,52 @@
+"""`kithlog doctor`: what is wrong here, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.cli.doctor_broker import look_at_broker
+from services.cli.doctor_database import look_at_database
+from services.cli.findings import Finding
+from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, run, settings, show_json, show_table
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def doctor(
+    watch: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds to see whether what is behind the log moves.")
+    ] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Look at PostgreSQL, the log, the relay, the projector and RabbitMQ, and say what to do. Changes nothing.
+
+    Exit code 0: nothing is wrong (some things may be worth a look); 1: something is; 3: a server is away.
+
+    Example: kithlog doctor --watch 5
+    """
+
+    async def verb() -> list[Finding]:
+        chosen = settings()
+        database, broker = await asyncio.gather(
+            look_at_database(chosen.database_url, watch=watch),
+            look_at_broker(chosen.amqp_url, chosen.management_url),
+        )
+        return [*database, *broker]
+
+    findings = run(verb())
+    if as_json:
+        show_json(finding.to_dict() for finding in findings)
+    else:
+        show_table(
+            ("where", "what", "state", "detail", "what to do"),
+            [(each.where, each.what, each.state, each.detail, each.remedy) for each in findings],
+        )
+    states = {finding.state for finding in findings}
+    if "away" in states:
+        raise typer.Exit(UNAVAILABLE_CODE)
+    if "wrong" in states:
+        raise typer.Exit(WRONG)

@@ -1,0 +1,202 @@
+"""`kithlog log`: look at the log, carry it elsewhere, begin a new timeline after a restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from services.cli import log_files, log_reading
+from services.cli.log_fork import fork_log
+from services.cli.showing import as_object, branches, tree
+from services.cli.terminal import AsJson, Why, note, run, settings, show_json, show_table
+from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
+
+app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
+
+
+@app.command()
+def tail(
+    tenant: Tenant = None,
+    types: Types = None,
+    categories: Categories = None,
+    stream: StreamOption = None,
+    last: Annotated[int, typer.Option("-n", "--last", min=0, help="Begin with so many that are there already.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Stay, and print what comes.")] = True,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print events as they are written.
+
+    Example: kithlog log tail --tenant acme --type interview.held --type interview.missed
+    """
+
+    def show(event: log_reading.Event) -> None:
+        if as_json:
+            show_json([as_object(event)])
+        else:
+            typer.echo(log_reading.line(event))
+
+    async def verb() -> None:
+        chosen = wanted(tenant, stream, types, categories)
+        await log_reading.tail(settings(), chosen, last=last, follow=follow, count=count, show=show)
+
+    run(verb())
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(help="A position, or the id of a stream.")],
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the event at a position with its causes and effects, or a stream from its beginning.
+
+    Example: kithlog log show 4711
+    """
+
+    async def verb() -> None:
+        if what.isdecimal():
+            event, family = await log_reading.at_position(settings(), int(what))
+            causes, effects = branches(family, event)
+            if as_json:
+                show_json([as_object(event) | {"causes": causes, "effects": effects}])
+                return
+            log_reading.print_event(event)
+            Console().print(tree(family, event))
+            if len(family) == log_reading.MOST_OF_FAMILY:
+                note(f"only the first {len(family)} that share this cause are looked at")
+        else:
+            events = await log_reading.of_stream(settings(), tenant, what)
+            if as_json:
+                show_json(map(as_object, events))
+            else:
+                for event in events:
+                    log_reading.print_event(event)
+
+    run(verb())
+
+
+@app.command()
+def stats(
+    by: Annotated[Literal["tenant", "category", "type", "day"], typer.Option(help="What to count by.")] = "type",
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count events, streams and bytes by tenant, category, type or day recorded (UTC).
+
+    Example: kithlog log stats --by day --tenant acme
+    """
+
+    async def verb() -> None:
+        rows = await log_reading.stats(settings(), wanted(tenant).tenant, by)
+        if as_json:
+            show_json(rows)
+        else:
+            show_table(
+                (by, "events", "streams", "bytes", "first recorded", "last recorded"),
+                [(row[by], f"{row['events']:,}", f"{row['streams']:,}", f"{row['bytes']:,}", row["first"], row["last"])
+                 for row in rows],
+            )  # fmt: skip
+
+    run(verb())
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
+    upto: Annotated[int | None, typer.Option(min=0, help="The last position; by default the log's end.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with an export that was cut off (<file>.part).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the log with its receipts to a file of JSON lines, each sealed with a sum over all before it.
+
+    The file takes its name when it is complete; until then it is <file>.part.
+
+    Example: kithlog log export acme.jsonl
+    """
+
+    async def verb() -> None:
+        report = await log_files.export(settings(), file, upto=upto, resume=resume)
+        if as_json:
+            show_json([report])
+        else:
+            typer.echo("{events:,} events and {receipts:,} receipts in {file}, sum {sum}".format_map(report))
+
+    run(verb())
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `kithlog log export` wrote.")],
+    check_only: Annotated[bool, typer.Option("--check", help="Only see whether the file is whole.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write an exported log into an empty database: the same positions, times and receipts.
+
+    The whole file is checked before anything is written. An import that was cut off is gone on with by repeating it.
+    Keep the services stopped until it is done.
+
+    Example: kithlog log import acme.jsonl
+    """
+
+    async def verb() -> None:
+        report = await log_files.import_(settings(), file, check_only=check_only)
+        if as_json:
+            show_json([report])
+        elif check_only:
+            typer.echo("whole: {events:,} events and {receipts:,} receipts, sum {sum}".format_map(report))
+        else:
+            typer.echo("{written:,} events written, {there:,} were there; the log ends at {events}".format_map(report))
+
+    run(verb())
+
+
+@app.command()
+def fork(
+    why: Why,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new timeline, after the database was restored to an earlier point.
+
+    Readers that have seen what is no longer in the log stop, and say what to do, rather than go on with both.
+
+    Example: kithlog log fork --why "restored to 2026-03-02 09:00, the disk had failed"
+    """
+
+    async def verb() -> None:
+        report = await fork_log(settings(), why=why, sure=yes)
+        if as_json:
+            show_json([report])
+        else:
+            typer.echo("the log goes on after position {position} in epoch {epoch}".format_map(report))
+            for number, step in enumerate(report["next"], start=1):
+                typer.echo(f"{number}. {step}")
+
+    run(verb())
+
+
+@app.command()
+def operations(
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what operators did with this tool, newest first: who, what, why.
+
+    Example: kithlog log operations -n 10
+    """
+
+    async def verb() -> None:
+        rows = await log_reading.operations(settings(), last)
+        if as_json:
+            show_json(rows)
+        else:
+            show_table(
+                ("at", "who", "what", "to what", "why"),
+                [(row["at"], row["actor"], row["verb"], row["subject"], row["why"]) for row in rows],
+            )
+
+    run(verb())

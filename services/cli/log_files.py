@@ -1,0 +1,72 @@
+"""Export and import: the terminal's side of `shared.log.exporting` and `shared.log.importing`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from services.cli.database import QUERIES, database, record
+from services.cli.settings import OperatorSettings
+from services.cli.terminal import misunderstood, progress, wrong
+from shared.log.contents import Hole
+from shared.log.exporting import CannotResume, export_log
+from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
+from shared.log.lines import Damaged
+
+
+async def export(settings: OperatorSettings, file: Path, *, upto: int | None, resume: bool) -> dict[str, Any]:
+    async with database(settings) as connection:
+        head = await connection.fetchval(QUERIES["head"])
+        try:
+            with progress("export", head if upto is None else upto) as advance:
+                exported = await export_log(connection, file, upto=upto, resume=resume, advance=advance)
+        except FileExistsError as error:
+            hint = (
+                "go on with it by --resume, or delete it" if str(error.filename).endswith(".part") else "name another"
+            )
+            raise misunderstood(f"{error.filename} is there already: {hint}") from None
+        except Damaged as error:
+            raise wrong(f"{file}.part was changed, {error}: delete it and begin anew") from None
+        except (CannotResume, Hole) as error:
+            raise wrong(str(error)) from None
+        except ValueError as error:
+            raise misunderstood(str(error)) from None
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            raise misunderstood(f"can't write {file}: {error.strerror or error}") from None
+        report: dict[str, Any] = {"file": str(file), "events": exported.events, "receipts": exported.receipts}
+        report["sum"] = exported.digest
+        await record(connection, settings, "log export", str(file), **report)
+    return report
+
+
+async def import_(settings: OperatorSettings, file: Path, *, check_only: bool) -> dict[str, Any]:
+    verified = _verify(file)
+    end, receipts = verified.trailer.end, verified.trailer.receipts
+    report: dict[str, Any] = {"file": str(file), "events": end, "receipts": receipts, "sum": verified.digest}
+    if check_only:
+        return report
+    async with database(settings) as connection:
+        try:
+            with progress("import", end) as advance:
+                there = await import_log(connection, file, verified, advance=advance)
+        except NotEmpty as error:
+            raise wrong(f"{error}: import into a new database; nothing was written") from None
+        except Damaged as error:
+            raise wrong(f"{file} was changed while it was read, {error}") from None
+        except SomebodyWrites as error:
+            raise wrong(str(error)) from None
+        report |= {"there": there, "written": end - there}
+        await record(connection, settings, "log import", str(file), **report)
+    return report
+
+
+def _verify(file: Path) -> Verified:
+    try:
+        with progress("check", file.stat().st_size) as advance:
+            return verify_file(file, advance)
+    except Damaged as error:
+        raise wrong(f"{file}, {error}: nothing was written") from None
+    except OSError as error:
+        raise misunderstood(f"can't read {file}: {error.strerror or error}") from None

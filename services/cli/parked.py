@@ -1,0 +1,196 @@
+"""`kithlog parked`: streams whose fold failed, and whose events wait since."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from services.cli.database import database, record
+from services.cli.settings import OperatorSettings
+from services.cli.showing import as_object
+from services.cli.terminal import (
+    WRONG,
+    AsJson,
+    Ended,
+    Why,
+    misunderstood,
+    note,
+    run,
+    settings,
+    show_json,
+    show_table,
+    wrong,
+)
+from services.cli.wanted import Tenant, stream_id, wanted
+from services.projector import unparking
+from services.projector.folding import Folder
+from services.projector.halting import Halted
+from services.projector.models import MODELS
+from services.projector.timing_fold import TimingFold
+from services.projector.unparking import NotParked, StillUnwritable, Unparked, unpark
+from shared.codec import UnknownEventType
+from shared.envelope import Recorded
+from shared.timing.policies import default_policies
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Streams whose fold failed: their events wait, their timers are held, all others go on.",
+)
+StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="The stream's id.")]
+
+
+@app.command("list")
+def list_(tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List parked streams, the longest parked first. Exit code 1 when there are any.
+
+    Example: kithlog parked list --tenant acme
+    """
+
+    async def verb() -> list[dict[str, Any]]:
+        return await _parked(settings(), wanted(tenant).tenant, None)
+
+    rows = run(verb())
+    if as_json:
+        show_json(rows)
+    elif rows:
+        columns = ("tenant", "category", "stream_id", "position", "waiting", "timers", "model", "error", "parked_at")
+        show_table(columns, [[row[column] for column in columns] for row in rows])
+    else:
+        note("nothing is parked")
+    if rows:
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def show(stream: StreamArgument, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """Show why a stream is parked, the event that can't be folded, and those that wait behind it.
+
+    Example: kithlog parked show 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03
+    """
+
+    async def verb() -> tuple[dict[str, Any], list[Recorded[bytes]]]:
+        found = await _the_one(settings(), tenant, stream)
+        async with database(settings()) as connection:
+            rows = await connection.fetch(
+                unparking.QUERIES["waiting"], found["tenant"], UUID(found["stream_id"]), found["position"], 2**62
+            )
+        return found, [Recorded(*row) for row in rows]
+
+    found, waiting = run(verb())
+    if as_json:
+        show_json([found | {"events": [as_object(event) for event in waiting]}])
+        return
+    show_table(("", "stream"), list(found.items()))
+    show_table(
+        ("position", "version", "type", "recorded", "data"),
+        [(e.position, e.version, e.type, e.recorded_at, e.data.decode("utf-8", "replace")) for e in waiting],
+        title="waiting",
+    )
+
+
+@app.command()
+def retry(
+    streams: Annotated[list[str] | None, typer.Argument(metavar="STREAM...", help="Ids of streams.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are parked.")] = False,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold what waits, in order. Exit code 1 when a stream stays parked.
+
+    Do this once the release that runs can fold the event.
+
+    Example: kithlog parked retry --all --tenant acme
+    """
+    if bool(streams) == every:
+        raise typer.BadParameter("name streams, or --all")
+
+    async def verb() -> list[dict[str, Any]]:
+        chosen = (
+            [await _the_one(settings(), tenant, stream) for stream in streams]
+            if streams
+            else await _parked(settings(), wanted(tenant).tenant, None)
+        )
+        return [await _take_up(settings(), row, verb="parked retry") for row in chosen]
+
+    _report(run(verb()), as_json)
+
+
+@app.command()
+def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """Go on without the event that can't be folded; those behind it are folded in order.
+
+    The event stays in the log, and a rebuild meets it again. Exit code 1 when another one can't be folded, either.
+
+    Example: kithlog parked discard 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --why "written by a test client"
+    """
+
+    async def verb() -> dict[str, Any]:
+        found = await _the_one(settings(), tenant, stream)
+        return await _take_up(settings(), found, verb="parked discard", why=why)
+
+    _report([run(verb())], as_json)
+
+
+async def _parked(settings: OperatorSettings, tenant: str | None, stream: UUID | None) -> list[dict[str, Any]]:
+    async with database(settings) as connection:
+        rows = await connection.fetch(unparking.QUERIES["list"], tenant, stream)
+    return [dict(row) | {"stream_id": str(row["stream_id"]), "parked_at": row["parked_at"].isoformat()} for row in rows]
+
+
+async def _the_one(settings: OperatorSettings, tenant: str | None, stream: str) -> dict[str, Any]:
+    found = await _parked(settings, wanted(tenant).tenant, stream_id(stream))
+    if not found:
+        raise wrong(f"stream {stream} is not parked: `kithlog parked list` shows those that are")
+    if len(found) > 1:
+        raise misunderstood(f"several tenants have a stream {stream}: name one with --tenant")
+    return found[0]
+
+
+async def _take_up(
+    settings: OperatorSettings, row: dict[str, Any], *, verb: str, why: str | None = None
+) -> dict[str, Any]:
+    """Fold what waits of one stream, and record that it was done."""
+    tenant, stream = row["tenant"], row["stream_id"]
+
+    async def recording(connection: Any, unparked: Unparked) -> None:
+        await record(connection, settings, verb, f"{tenant}/{stream}", why=why, **_as_object(row, unparked))
+
+    folder = Folder(MODELS, TimingFold(default_policies()))
+    try:
+        unparked = await unpark(
+            settings.database_url, folder, tenant, UUID(stream), discard=why is not None, recording=recording
+        )
+    except NotParked as error:
+        raise wrong(f"{error} any more: somebody else was quicker") from None
+    except (UnknownEventType, StillUnwritable) as error:
+        raise wrong(f"stream {stream} stays parked, nothing was changed: {error}") from None
+    except Halted as halted:
+        raise Ended(WRONG, str(halted)) from None
+    return _as_object(row, unparked)
+
+
+def _as_object(row: dict[str, Any], unparked: Unparked) -> dict[str, Any]:
+    still = unparked.still
+    return {
+        "tenant": row["tenant"],
+        "stream_id": row["stream_id"],
+        "was_at": row["position"],
+        "folded": unparked.folded,
+        "discarded": None if unparked.discarded is None else unparked.discarded.position,
+        "parked_at": None if still is None else still.position,
+        "error": None if still is None else f"{still.model}: {still.error}",
+    }
+
+
+def _report(outcomes: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        show_json(outcomes)
+    elif outcomes:
+        columns = ("tenant", "stream_id", "folded", "discarded", "parked_at", "error")
+        show_table(columns, [[row[column] for column in columns] for row in outcomes])
+    else:
+        note("nothing is parked")
+    if any(row["error"] for row in outcomes):
+        raise typer.Exit(WRONG)

@@ -1,0 +1,145 @@
+"""`kithlog policy`: what other timing policies would have done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.database import database
+from services.cli.rebuild_showing import PolicyFile, policies_of
+from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json, show_table, wrong
+from services.cli.wanted import Tenant, instant, wanted
+from services.projector.simulation import Firing, Simulation
+from shared.codec import UnknownEventType, decode
+from shared.domain.catalogue import COMMANDS, EVENTS
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.timing.policies import Policies, PolicyError, check_policies, parse_policies
+
+app = typer.Typer(no_args_is_help=True, help="Timing policies.")
+_PAGE = 2_000
+
+
+@app.callback()
+def group() -> None:
+    """Timing policies."""
+
+
+@app.command("simulate")
+def simulate_(
+    policy: Annotated[Path, typer.Option("--policy", help="The policies to try: TOML like those of this release.")],
+    since: Annotated[str, typer.Option("--from", help="Count what fires from this time on.")],
+    until: Annotated[str, typer.Option("--to", help="… up to this time.")],
+    tenant: Tenant = None,
+    policies: PolicyFile = None,
+    json: AsJson = False,
+) -> None:
+    """Run history through changed timing policies, and show against today's what would have fired when, for whom.
+
+    Writes nothing. The facts of all subjects up to --to are kept in memory: choose a tenant of a large log.
+
+    Example: kithlog policy simulate --policy new.toml --from 2026-03-01 --to 2026-04-01 --tenant acme
+    """
+
+    async def verb() -> tuple[list[Firing], list[Firing]]:
+        wanted(tenant)
+        begin, end = instant(since, "--from"), instant(until, "--to")
+        assert begin is not None
+        assert end is not None
+        if begin >= end:
+            raise misunderstood("--from must be before --to")
+        return await _run_both(policies_of(policies), _read(policy), tenant, begin, end)
+
+    today, changed = run(verb())
+    if json:
+        show_json([{"policies": "today", **asdict(one)} for one in today])
+        show_json([{"policies": "changed", **asdict(one)} for one in changed])
+    else:
+        _show(today, changed)
+
+
+def _read(file: Path) -> Policies:
+    try:
+        found = parse_policies(file.read_text("utf-8"))
+        check_policies(found, EVENTS, COMMANDS)
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
+        raise misunderstood(f"--policy can't be used: {error}") from None
+    return found
+
+
+async def _run_both(
+    today: Policies, changed: Policies, tenant: str | None, since: datetime, until: datetime
+) -> tuple[list[Firing], list[Firing]]:
+    sides: list[tuple[Simulation, list[Firing]]] = [(Simulation(each), []) for each in (today, changed)]
+    async for e in _history(tenant, until):
+        for simulation, found in sides:
+            found += (one for one in simulation.fold(e) if one.at >= since)
+    for simulation, found in sides:
+        found += (one for one in simulation.pass_to(until) if one.at >= since)
+    return sides[0][1], sides[1][1]
+
+
+async def _history(tenant: str | None, until: datetime) -> AsyncIterator[Recorded[Event]]:
+    """What was written down before `until`."""
+    async with database(settings()) as connection:
+        head: int = (await connection.fetchrow(LOG_QUERIES["head"]))["position"]
+        after = 0
+        with progress("folding", head) as advance:
+            while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE):
+                for row in rows:
+                    recorded: Recorded[bytes] = Recorded(*row)
+                    if recorded.recorded_at >= until:
+                        return
+                    if tenant is None or recorded.tenant == tenant:
+                        yield _decoded(recorded)
+                after = rows[-1]["position"]
+                advance(len(rows))
+
+
+def _decoded(recorded: Recorded[bytes]) -> Recorded[Event]:
+    try:
+        return decode(recorded)
+    except UnknownEventType as error:
+        raise wrong(f"{error}: use a release that knows it") from None
+
+
+def _show(today: Sequence[Firing], changed: Sequence[Firing]) -> None:
+    before, after = ({(one.tenant, one.id): one for one in side} for side in (today, changed))
+    by_policy: dict[str, Counter[str]] = {}
+    for id in before.keys() | after.keys():
+        was, will = before.get(id), after.get(id)
+        counts = by_policy.setdefault((was or will).policy, Counter())  # type: ignore[union-attr]
+        counts["today"] += was is not None
+        counts["changed"] += will is not None
+        counts["new"] += was is None
+        counts["gone"] += will is None
+        counts["moved"] += was is not None and will is not None and was.at != will.at
+    columns = ("today", "changed", "new", "gone", "moved")
+    rows = [(policy, *(counts[column] for column in columns)) for policy, counts in sorted(by_policy.items())]
+    show_table(("policy", *columns), rows, title="What would have fired")
+    days = [Counter(one.local.date() for one in side) for side in (today, changed)]
+    show_table(
+        ("day", "today", "changed"),
+        [(day, days[0][day], days[1][day]) for day in sorted(days[0].keys() | days[1].keys())],
+        title="A day",
+    )
+    sides = (today, changed)
+    figures: list[list[object]] = [
+        ["in all", *(len(side) for side in sides)],
+        ["in quiet hours", *(sum(one.in_quiet_hours for one in side) for side in sides)],
+        ["people", *(len({one.recipient_id for one in side}) for side in sides)],
+        ["most for one person on one day", *(_most(side) for side in sides)],
+    ]
+    show_table(("", "today", "changed"), figures)
+    note("nothing was written")
+
+
+def _most(side: Sequence[Firing]) -> int:
+    return max(Counter((one.tenant, one.recipient_id, one.local.date()) for one in side).values(), default=0)

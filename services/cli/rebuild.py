@@ -1,0 +1,57 @@
+"""`kithlog rebuild`: read models built afresh beside the live ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli.database import database, record
+from services.cli.rebuild_showing import Models, PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
+from services.cli.settings import OperatorSettings
+from services.cli.terminal import WRONG, AsJson, note, run, settings
+from services.projector.rebuild import rebuild
+from services.projector.rebuild_report import Report
+
+app = typer.Typer()
+
+
+@app.command("rebuild")
+def rebuild_(
+    models: Models = None,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", metavar="WHY", help="Switch although rows differ; the reason is recorded."),
+    ] = None,
+    policies: PolicyFile = None,
+    processes: Processes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build read models afresh beside the live ones, compare, and switch to them.
+
+    What is live goes on meanwhile. Where the comparison finds a difference, nothing is switched, unless the model's
+    version rose or --accept says why. `timing` stands for the pending notifications and what they follow from; none
+    fires from this. The generations that were live are kept: `kithlog rollback`. What a killed rebuild has built, the
+    next one goes on with.
+
+    Example: kithlog rebuild pipeline timeline
+    """
+
+    async def verb(own: OperatorSettings) -> Report:
+        names, in_force = chosen(models), policies_of(policies)
+        with ending_well(), bars() as progress:
+            report = await rebuild(
+                own.database_url, in_force, names, accept=accept, processes=processes, progress=progress
+            )
+        if report.switched:
+            async with database(own) as connection:
+                details = {"position": report.position, "differences": report.unexplained}
+                await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
+        return report
+
+    report = run(verb(settings()))
+    show(report, json=as_json)
+    if not report.switched:
+        note(f"{report.unexplained} differences without an explanation: nothing was switched; --accept WHY does it")
+        raise typer.Exit(WRONG)
+    note("switched")

@@ -1,0 +1,43 @@
+"""What the operators' tool can be told from outside, beside what it shares with the services."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from shared.operations.settings import Settings
+
+
+def _is_http(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+class OperatorSettings(Settings):
+    """The command line."""
+
+    management_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+        None,
+        repr=False,
+        description="RabbitMQ's management API, for what AMQP can't tell `kithlog doctor`: bindings and alarms.",
+    )
+    actor: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Who is said to have done it in the record of operations; else user@machine.",
+    )
+
+    @property
+    def who(self) -> str:
+        if self.actor is not None:
+            return self.actor
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a user id without a name, as in a container
+            user = "unknown"
+        return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,179 @@
+"""What every verb of `kithlog` shares: how it ends, what it prints, how it says that something is not there.
+
+| exit code | meaning |
+|---|---|
+| 0 | done, nothing is wrong |
+| 1 | something is wrong: a difference, a finding, a file that was tampered with, a refusal |
+| 2 | not understood: an unknown name, an empty range, settings or a file that can't be read; nothing was done |
+| 3 | PostgreSQL or RabbitMQ is away; what can be resumed says how |
+| 4 | not allowed: wrong password, or rights that are missing |
+| 130 | interrupted with Ctrl-C |
+
+Data goes to standard output, one JSON object a line with `--json`; messages and progress go to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.settings import OperatorSettings
+from shared.broker.connection import UNREACHABLE
+from shared.database.pool import UNAVAILABLE
+from shared.operations.logging import configure_logging
+
+OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say why; it is recorded")
+    return text
+
+
+Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", callback=_given)]
+
+T = TypeVar("T")
+_DENIED = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)
+_NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
+
+
+class Ended(Exception):
+    """The verb can't go on; the message says why and, after a colon, what to do."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def wrong(message: str) -> Ended:
+    return Ended(WRONG, message)
+
+
+def misunderstood(message: str) -> Ended:
+    return Ended(USAGE, message)
+
+
+def settings() -> OperatorSettings:
+    """Raises `Ended` naming each variable that can't be used, never its value."""
+    try:
+        return OperatorSettings()
+    except ValidationError as error:
+        wrongs = "; ".join(f"KITHLOG_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        raise misunderstood(f"settings can't be used: {wrongs}") from None
+
+
+def run(verb: Coroutine[Any, Any, T]) -> T:
+    """Run a verb to its end; whatever ends it early becomes one line on standard error and an exit code."""
+    configure_logging("warning", "console", sys.stderr)
+    try:
+        return asyncio.run(verb)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # whoever read has had enough: Click ends without a word
+    except Exception as error:
+        ended = _ended(error)
+        if ended is None:
+            raise
+        _say(str(ended))
+        raise typer.Exit(ended.code) from None
+
+
+def _ended(error: Exception) -> Ended | None:
+    """What an exception means to who sits at the terminal; None: it is a defect, and its traceback is wanted."""
+    match error:
+        case Ended():
+            return error
+        case ExceptionGroup():
+            return _ended(error.exceptions[0])
+    if isinstance(error, _DENIED):
+        return Ended(DENIED, f"PostgreSQL does not allow it: {error}")
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
+    if isinstance(error, _NOT_MIGRATED):
+        return Ended(WRONG, f"this database is not of this release ({error}): start a service once, it migrates it")
+    if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):
+        return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
+    if isinstance(error, UNAVAILABLE) and _is_of_postgresql(error):
+        return Ended(UNAVAILABLE_CODE, f"PostgreSQL is away ({_short(error)}): check KITHLOG_DATABASE_URL, or wait")
+    if isinstance(error, UNREACHABLE) and type(error) is not RuntimeError:
+        return Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({_short(error)}): check KITHLOG_AMQP_URL, or wait")
+    return None
+
+
+def _is_of_postgresql(error: Exception) -> bool:
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)
+    # Both clients raise bare OSErrors, also by subclasses of their own in RabbitMQ's case.
+    return not type(error).__module__.startswith(("aio_pika", "aiormq", "shared.broker"))
+
+
+def _short(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _say(message: str) -> None:
+    typer.echo(f"kithlog: {message}", err=True)
+
+
+def note(message: str) -> None:
+    """A remark beside the data."""
+    typer.echo(message, err=True)
+
+
+def show_json(rows: Iterable[Any]) -> None:
+    for row in rows:
+        typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
+    Console().print(table)
+
+
+def printable(text: str) -> str:
+    """Keep control characters in the data from the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+class _Rate(ProgressColumn):
+    """How many a second, so far."""
+
+    def render(self, task: Any) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Any]:
+    """A bar with rate and time left on standard error; yields `advance(n)`. Silent unless that is a terminal."""
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda n: bar.advance(task, n)

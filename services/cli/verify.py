@@ -1,0 +1,101 @@
+"""`kithlog verify`: whether the log is sound, and whether what is live is what the log says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.database import database, record
+from services.cli.rebuild_showing import (
+    Models,
+    PolicyFile,
+    Processes,
+    as_json,
+    bars,
+    chosen,
+    ending_well,
+    policies_of,
+    show,
+)
+from services.cli.settings import OperatorSettings
+from services.cli.terminal import WRONG, AsJson, misunderstood, note, run, settings, show_json, show_table
+from services.cli.wanted import StreamOption, Tenant, wanted
+from services.projector.rebuild_report import Report
+from services.projector.rebuild_selection import EVERYTHING, WHOLE, Selection
+from services.projector.verify import Finding, check_log, compare, rows_of_stream
+from shared.timing.policies import Policies
+
+app = typer.Typer()
+
+
+@app.command()
+def verify(
+    models: Models = None,
+    sample: Annotated[float, typer.Option(min=0.4, max=100, help="Percent of the rows to fold afresh.")] = 100,
+    tenant: Tenant = None,
+    stream: StreamOption = None,
+    heal: Annotated[bool, typer.Option("--heal", help="Mend what differs; it is recorded.")] = False,
+    policies: PolicyFile = None,
+    processes: Processes = None,
+    json: AsJson = False,
+) -> None:
+    """Check the log, fold it afresh, and tell each live row and timer that differs, field by field.
+
+    Whole, a sample, or (with --tenant and --stream) only what one stream's events have touched. Nothing is blocked.
+    Exit code 1 when anything is wrong and was not healed.
+
+    Examples: kithlog verify --sample 10
+    kithlog verify --tenant acme --stream 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --heal
+    """
+
+    async def verb(own: OperatorSettings) -> tuple[list[Finding], Report]:
+        names, in_force = chosen(models), policies_of(policies)
+        wants = wanted(tenant, stream)
+        if (wants.tenant is None) != (wants.stream_id is None) or (wants.stream_id and sample < 100):
+            raise misunderstood("--tenant and --stream go together, and without --sample")
+        findings = await check_log(own.database_url)
+        selection = Selection(below=max(1, round(sample * WHOLE / 100))) if sample < 100 else EVERYTHING
+        with ending_well(), bars() as progress:
+            if wants.tenant is not None and wants.stream_id is not None:
+                selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
+            report = await _compare(own, in_force, names, selection, heal, processes, progress)
+        return findings, report
+
+    findings, report = run(verb(settings()))
+    if json:
+        show_json([{**as_json(report), "log": [vars_of(one) for one in findings]}])
+    else:
+        show(report, json=False)
+        if findings:
+            show_table(
+                ("check of the log", "what", "wrong"), [(one.check, one.subject, one.detail) for one in findings]
+            )
+    if report.healed:
+        note(f"{report.healed} rows and timers healed")
+    if findings or report.failures or report.unexplained > report.healed:
+        raise typer.Exit(WRONG)
+    note("the log is sound, and what is live is what it says" if not report.healed else "done")
+
+
+async def _compare(
+    own: OperatorSettings,
+    policies: Policies,
+    names: list[str],
+    selection: Selection,
+    heal: bool,
+    processes: int | None,
+    progress: Any,
+) -> Report:
+    report = await compare(
+        own.database_url, policies, names, selection=selection, heal=heal, processes=processes, progress=progress
+    )
+    if report.healed:
+        async with database(own) as connection:
+            rows = [f"{model} {tenant} {key}" for model, tenant, key in sorted(report.ids)]
+            await record(connection, own, "verify heal", " ".join(names), rows=rows, position=report.position)
+    return report
+
+
+def vars_of(one: Finding) -> dict[str, str]:
+    return {"check": one.check, "subject": one.subject, "detail": one.detail}

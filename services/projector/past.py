@@ -1,0 +1,124 @@
+"""Time travel: a stream, or what was folded for one seeker, as it was known then, and as it was valid then.
+
+Two times count. *As of* a position or a recorded time, only what was written down by then is known. *Valid at* a time,
+only what had happened outside by then counts, whenever it was written down: last Tuesday's conversation that was noted
+today is part of last Tuesday.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.projector.models import (
+    AGENDA,
+    LEADS,
+    NETWORK,
+    NOTEBOOK,
+    NOTIFICATIONS,
+    PIPELINE,
+    PREPARATION,
+    RELATIONSHIPS,
+    SEEKERS,
+    TIMELINE,
+)
+from services.projector.read_model import ReadModel
+from shared.codec import decode
+from shared.database.queries import load_queries
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+
+QUERIES = load_queries("services.projector", "past.sql")
+OF_SEEKERS: dict[str, ReadModel[Any]] = {
+    model.name: model
+    for model in (
+        SEEKERS,
+        PIPELINE,
+        AGENDA,
+        PREPARATION,
+        RELATIONSHIPS,
+        TIMELINE,
+        LEADS,
+        NETWORK,
+        NOTEBOOK,
+        NOTIFICATIONS,
+    )
+}
+"""The read models whose rows each belong to one seeker."""
+_POSITION = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which events count; None: all."""
+
+    position: int | None = None
+    recorded_at: datetime | None = None
+    valid_at: datetime | None = None
+
+    @classmethod
+    def parse(cls, as_of: str | None, valid_at: datetime | None) -> Moment:
+        """`as_of` is a position or an instant in ISO 8601, UTC without a zone. Raises `ValueError`."""
+        if as_of is None:
+            return cls(valid_at=valid_at)
+        if _POSITION.fullmatch(as_of):
+            return cls(position=int(as_of), valid_at=valid_at)
+        at = datetime.fromisoformat(as_of)
+        return cls(recorded_at=at if at.tzinfo else at.replace(tzinfo=UTC), valid_at=valid_at)
+
+    def __contains__(self, e: Recorded[Any]) -> bool:
+        return (
+            (self.position is None or e.position <= self.position)
+            and (self.recorded_at is None or e.recorded_at <= self.recorded_at)
+            and (self.valid_at is None or e.occurred_at <= self.valid_at)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PastRows:
+    rows: list[Any]
+    """Sorted as their model's pages are."""
+    position: int
+    """The last position that was taken into account."""
+
+
+def fold_rows(model: ReadModel[Any], events: Iterable[Recorded[Event]]) -> dict[str, Any]:
+    """The rows of a model after some events, by key."""
+    rows: dict[str, Any] = {}
+    for e in events:
+        for key in model.keys(e):
+            rows[key] = model.evolve(key, rows.get(key), e)
+    return {key: row for key, row in rows.items() if row is not None}
+
+
+class Past:
+    """Everything raises what asyncpg raises while PostgreSQL is away, and `UnknownEventType`."""
+
+    def __init__(self, database: asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
+        self._database = database
+
+    async def stream(self, tenant: str, stream_id: UUID, moment: Moment) -> list[Recorded[Event]]:
+        """The events of a stream that count, in order; none, too, when there is no such stream."""
+        return _counted(await self._database.fetch(QUERIES["events_of_stream"], tenant, stream_id), moment)
+
+    async def rows(self, model: str, tenant: str, seeker_id: UUID, moment: Moment) -> PastRows:
+        """A seeker's rows of one of `OF_SEEKERS`, folded from the log. What the live models have not seen is not in."""
+        checkpoint = int(await self._database.fetchval(QUERIES["checkpoint"]) or 0)
+        position = checkpoint if moment.position is None else min(moment.position, checkpoint)
+        found = await self._database.fetch(QUERIES["events_of_seeker"], tenant, seeker_id, position)
+        read_model = OF_SEEKERS[model]
+        rows = fold_rows(read_model, _counted(found, moment))
+        mine = [(key, row) for key, row in rows.items() if row.seeker_id == seeker_id]
+        mine.sort(key=lambda each: (read_model.file(each[1]).sort or datetime.min.replace(tzinfo=UTC), each[0]))
+        return PastRows([row for _, row in mine], position)
+
+
+def _counted(rows: Sequence[asyncpg.Record], moment: Moment) -> list[Recorded[Event]]:
+    recorded: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
+    return [decode(e) for e in recorded if e in moment]

@@ -1,0 +1,191 @@
+-- name: take_turn
+-- Only one rebuild, rollback or verification at a time works on a database; held by the session.
+SELECT pg_try_advisory_lock(hashtextextended('kithlog.rebuild', 0));
+
+-- name: situation
+-- The checkpoint and the log's head, of one moment.
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
+
+-- name: hold_checkpoint
+-- The same, with every projector held back until commit; queries and firing go on.
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+FROM read.checkpoint c, log.head h
+WHERE c.name = 'projector'
+FOR UPDATE OF c;
+
+-- name: parked
+-- The streams whose events wait, each from a position on.
+SELECT tenant, stream_id, position FROM read.parked;
+
+-- name: generations
+-- All generations, the latest of each model first.
+SELECT id, model, version, status, position, epoch FROM read.generation ORDER BY model, id DESC;
+
+-- name: create_generation
+-- An empty generation of a model beside the live one.
+SELECT read.create_generation($1, $2, $3, $4);
+
+-- name: begin_generations
+-- Generations that stand before the first event, of a timeline.
+UPDATE read.generation SET position = 0, epoch = $2 WHERE id = ANY ($1::integer[]);
+
+-- name: drop_generation
+-- Removes a generation that is not live; false when there was none.
+SELECT read.drop_generation($1);
+
+-- name: analyze_generation
+-- Fresh statistics, for reading a generation as a whole.
+SELECT read.analyze_generation($1);
+
+-- name: advance
+-- Moves generations that are not live from one position to another; answers how many stood there.
+WITH moved AS (
+    UPDATE read.generation SET position = $3
+    WHERE id = ANY ($1::integer[]) AND position = $2 AND status <> 'live'
+    RETURNING 1
+)
+SELECT count(*) FROM moved;
+
+-- name: upsert_rows
+-- Rows that may be there already.
+INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
+SELECT u.generation, u.tenant, u.key, u.owner, u.state, u.sort, u.body::json,
+       CASE WHEN u.words IS NOT NULL THEN to_tsvector(u.language::regconfig, u.words) END
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
+            $9::text[])
+     AS u (generation, tenant, key, owner, state, sort, body, words, language)
+ON CONFLICT (generation, tenant, key) DO UPDATE
+SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
+    search = excluded.search;
+
+-- name: delete_rows
+-- Rows that are not to be there.
+DELETE FROM read.row r
+USING unnest($1::integer[], $2::text[], $3::text[]) AS u (generation, tenant, key)
+WHERE r.generation = u.generation AND r.tenant = u.tenant AND r.key = u.key;
+
+-- name: differing_rows
+-- The rows in which two generations ($1 and $2) are not the same letter by letter. Looked at are those whose keys' first
+-- hashed byte is below $3 (256: all) and, unless null, whose tenants and keys are $4[i] and $5[i].
+SELECT coalesce(a.tenant, b.tenant) AS tenant, coalesce(a.key, b.key) AS key,
+       a.body AS live_body, a.owner AS live_owner, a.state AS live_state, a.sort AS live_sort, a.search::text AS live_search,
+       b.body AS body, b.owner, b.state, b.sort, b.search::text AS search
+FROM (SELECT * FROM read.row
+      WHERE generation = $1 AND ($3 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $3)
+        AND ($4::text[] IS NULL OR (tenant, key) IN (SELECT * FROM unnest($4, $5::text[])))) a
+FULL JOIN (SELECT * FROM read.row
+           WHERE generation = $2 AND ($3 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $3)
+             AND ($4::text[] IS NULL OR (tenant, key) IN (SELECT * FROM unnest($4, $5::text[])))) b
+     ON a.tenant = b.tenant AND a.key = b.key
+WHERE (a.body::text, a.owner, a.state, a.sort, a.search) IS DISTINCT FROM (b.body::text, b.owner, b.state, b.sort, b.search);
+
+-- name: count_rows
+-- How many rows a generation holds of those that are looked at; see differing_rows.
+SELECT count(*) FROM read.row
+WHERE generation = $1 AND ($2 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $2)
+  AND ($3::text[] IS NULL OR (tenant, key) IN (SELECT * FROM unnest($3, $4::text[])));
+
+-- name: subjects
+-- A page of a generation's timing subjects after a place, each with its recipient of another generation; see
+-- differing_rows for $5.
+SELECT s.tenant, s.key, s.body, r.body AS recipient
+FROM (
+    SELECT s.tenant, s.key, s.owner, s.body FROM read.row s
+    WHERE s.generation = $1 AND (s.tenant, s.key) > ($3, $4)
+      AND ($5 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $5)
+    ORDER BY s.tenant, s.key
+    LIMIT $6
+) s
+LEFT JOIN read.row r ON r.generation = $2 AND r.tenant = s.tenant AND r.key = s.owner::text
+ORDER BY s.tenant, s.key;
+
+-- name: some_subjects
+-- The same for some subjects by tenant and key.
+SELECT s.tenant, s.key, s.body, r.body AS recipient
+FROM unnest($3::text[], $4::text[]) AS u (tenant, key)
+JOIN read.row s ON s.generation = $1 AND s.tenant = u.tenant AND s.key = u.key
+LEFT JOIN read.row r ON r.generation = $2 AND r.tenant = s.tenant AND r.key = s.owner::text
+ORDER BY s.tenant, s.key;
+
+-- name: timers_of
+-- The timers of some subjects ($1[i], $2[i]).
+SELECT t.tenant, t.id, t.subject_id, t.due_at, t.outcome, t.body
+FROM unnest($1::text[], $2::uuid[]) AS u (tenant, subject_id)
+JOIN read.timer t ON t.tenant = u.tenant AND t.subject_id = u.subject_id;
+
+-- name: timers_of_nobody
+-- Pending timers of subjects that a generation ($1) does not know.
+SELECT t.tenant, t.id, t.subject_id, t.due_at, t.body FROM read.timer t
+WHERE t.outcome IS NULL
+  AND NOT EXISTS (SELECT 1 FROM read.row s
+                  WHERE s.generation = $1 AND s.tenant = t.tenant AND s.key = t.subject_id::text);
+
+-- name: first_events
+-- The positions at which some streams ($1[i], $2[i]) begin in the log.
+SELECT e.tenant, e.stream_id, e.position
+FROM unnest($1::text[], $2::uuid[]) AS u (tenant, stream_id)
+JOIN log.event e ON e.tenant = u.tenant AND e.stream_id = u.stream_id AND e.version = 1;
+
+-- name: retire
+-- The live generations of some models, which stand at position $2, are kept to go back to.
+UPDATE read.generation SET status = 'retired', position = $2, epoch = $3
+WHERE model = ANY ($1::text[]) AND status = 'live';
+
+-- name: enliven
+-- Generations become live.
+UPDATE read.generation SET status = 'live', note = $2 WHERE id = ANY ($1::integer[]);
+
+-- name: turn
+-- Whatever projectors hold in memory is not what the rows are any more; the checkpoint goes where the rows are.
+UPDATE read.checkpoint SET turn = turn + 1, position = $1, epoch = $2, moved_at = clock_timestamp()
+WHERE name = 'projector';
+
+-- name: unpark_after
+-- Streams parked by events that a restored log does not hold.
+DELETE FROM read.parked WHERE position > $1;
+
+-- name: forget_endings_after
+-- Endings brought about by events that a restored log does not hold.
+DELETE FROM read.timer WHERE outcome IS NOT NULL AND (ending -> 'cause' ->> 'position')::bigint > $1;
+
+-- name: upsert_timers
+-- Pending timers as they are to be; one that was put off stays so unless anything else about it has changed.
+INSERT INTO read.timer AS t (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
+SELECT u.tenant, u.id, u.subject_id, u.seeker_id, u.guards::uuid[], u.due_at, u.outcome, u.ending::json, u.body::json
+FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
+            $9::text[])
+     AS u (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
+ON CONFLICT (tenant, id) DO UPDATE
+SET guards = excluded.guards, due_at = excluded.due_at, outcome = excluded.outcome, ending = excluded.ending,
+    body = excluded.body;
+
+-- name: delete_timers
+-- Timers that are not to be there.
+DELETE FROM read.timer t
+USING unnest($1::text[], $2::uuid[]) AS u (tenant, id)
+WHERE t.tenant = u.tenant AND t.id = u.id;
+
+-- name: heal_rows
+-- Rows of one generation ($1) become what they are in another ($2): those with tenant $3[i] and key $4[i].
+WITH wanted AS (
+    SELECT * FROM unnest($3::text[], $4::text[]) AS u (tenant, key)
+), gone AS (
+    DELETE FROM read.row r USING wanted w
+    WHERE r.generation = $1 AND r.tenant = w.tenant AND r.key = w.key
+      AND NOT EXISTS (SELECT 1 FROM read.row n WHERE n.generation = $2 AND n.tenant = w.tenant AND n.key = w.key)
+)
+INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
+SELECT $1, n.tenant, n.key, n.owner, n.state, n.sort, n.body, n.search
+FROM wanted w JOIN read.row n ON n.generation = $2 AND n.tenant = w.tenant AND n.key = w.key
+ON CONFLICT (generation, tenant, key) DO UPDATE
+SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
+    search = excluded.search;
+
+-- name: subjects_of
+-- The keys of a recipient's ($3) subjects.
+SELECT key FROM read.row WHERE generation = $1 AND tenant = $2 AND owner = $3::uuid;
+
+-- name: scrap
+-- A generation that nobody is to go on with.
+UPDATE read.generation SET status = 'scratch' WHERE id = $1 AND status <> 'live';

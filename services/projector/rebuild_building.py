@@ -1,0 +1,176 @@
+"""Folding the log into generations beside the live ones: at full speed, in bounded memory, from where they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from services.projector.changes import Changes, Parked, RowId, StreamId
+from services.projector.folding import Folder
+from services.projector.loading import Loader
+from services.projector.models import MODELS
+from services.projector.rebuild_selection import Selected, Selection
+from services.projector.rebuild_staging import Staging
+from services.projector.timing_facts import TimingFacts
+from services.projector.timing_models import SUBJECT
+from shared.codec import UnknownEventType
+from shared.database.pool import connect
+from shared.envelope import Recorded
+from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.timing.policies import Policies
+
+if TYPE_CHECKING:
+    import asyncpg
+
+PAGE = 2_000
+FLUSH = 20_000
+"""Events after which what was folded is written; what bounds the memory."""
+KEPT = 40_000
+"""Rows kept between pages, at least; twice as many at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one process builds: generations that stand at the same position, and where they are to go."""
+
+    generations: Mapping[str, int]
+    after: int
+    upto: int
+    parked: Mapping[StreamId, int]
+    """Streams whose events wait from a position on: they are left out."""
+    selection: Selection = field(default_factory=Selection)
+    tolerant: bool = False
+    """Whether a stream that can't be folded is left out from there on; else building ends."""
+
+
+class CannotFold(Exception):
+    """An event that the live models have folded can't be folded afresh."""
+
+    def __init__(self, failure: Parked) -> None:
+        super().__init__(
+            f"position {failure.position} can't be folded by {failure.model}: {failure.error}: "
+            f"correct the model, or let the projector park stream {failure.stream_id}"
+        )
+        self.failure = failure
+
+
+def chosen_folder(names: Sequence[str], policies: Policies, selection: Selection) -> Folder:
+    """A folder of some models by name; with `timing_subject`, of the facts of timing too."""
+    models: list[Any] = [model for model in MODELS if model.name in names]
+    if not selection.whole:
+        models = [Selected(model, selection) for model in models]
+    return Folder(models, TimingFacts(policies, selection) if SUBJECT in names else _NoTiming(policies, selection))
+
+
+class _NoTiming(TimingFacts):
+    """For a part without timing."""
+
+    @property
+    def models(self) -> Any:
+        return ()
+
+    def needs(self, e: Any) -> Any:
+        return (), ()
+
+    def fold(self, e: Any, rows: Any, staged: Any) -> Any:
+        return {}, {}
+
+
+class Builder:
+    """One connection reads the log, two others belong to the generations."""
+
+    def __init__(self, log: asyncpg.Connection[asyncpg.Record], staging: Staging, folder: Folder, part: Part) -> None:
+        self._log, self._staging, self._folder, self._part = log, staging, folder, part
+        self._loader = Loader(staging, folder, kept=KEPT)
+        self.failures: dict[StreamId, Parked] = {}
+        """Streams that could not be folded, with `tolerant`."""
+        self.touched: set[RowId] | None = None
+        """Collects the rows that were folded, once it is set."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, database_url: str, part: Part, policies: Policies) -> AsyncIterator[Builder]:
+        """Raises what asyncpg raises while PostgreSQL is away."""
+        folder = chosen_folder(list(part.generations), policies, part.selection)
+        log = await connect(database_url)
+        try:
+            async with Staging.beside(database_url, folder.models, part.generations, part.after) as staging:
+                yield cls(log, staging, folder, part)
+        finally:
+            log.terminate()
+
+    @property
+    def position(self) -> int:
+        return self._staging.position
+
+    async def build(self, upto: int, parked: Mapping[StreamId, int], advance: Callable[[int], object]) -> None:
+        """Fold on to `upto` and write all of it; `advance` hears of every page how many events it had.
+
+        Raises `CannotFold`, `UnknownEventType`, `Superseded`, and what asyncpg raises while PostgreSQL is away.
+        """
+        position = self._staging.position
+        reading: asyncio.Task[list[Recorded[bytes]]] | None = None
+        try:
+            while position < upto:
+                events = await (reading or self._read(position, upto))
+                reading = None
+                end = events[-1].position
+                if end < upto:
+                    reading = asyncio.create_task(self._read(end, upto))
+                    await asyncio.sleep(0)  # so that the server reads while this process folds
+                await self._fold(events, parked)
+                position = end
+                if position - self._staging.position >= FLUSH or position == upto:
+                    await self._staging.flush(position)
+                advance(len(events))
+        finally:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self, after: int, upto: int) -> list[Recorded[bytes]]:
+        return [Recorded(*row) for row in await self._log.fetch(LOG_QUERIES["read"], after, min(PAGE, upto - after))]
+
+    async def _fold(self, events: Sequence[Recorded[bytes]], parked: Mapping[StreamId, int]) -> None:
+        if parked:
+            events = [e for e in events if e.position < parked.get((e.tenant, e.stream_id), e.position + 1)]
+        if not events:
+            return
+        plan = self._folder.plan(events, self.failures.keys())
+        if plan.unknown is not None:
+            raise UnknownEventType(plan.unknown.type, plan.unknown.schema_version, plan.unknown.position)
+        rows = await self._loader.gather(plan, Changes())
+        changes = self._folder.fold(plan, rows)
+        if changes.parked and not self._part.tolerant:
+            raise CannotFold(min(changes.parked.values(), key=lambda one: one.position))
+        self.failures |= changes.parked
+        self._staging.stage(changes)
+        self._loader.keep(changes)
+        if self.touched is not None:
+            self.touched |= changes.rows.keys()
+
+
+def shared_out(names: Sequence[str], processes: int) -> list[list[str]]:
+    """The models of each process: dealt out in turn, those of timing together."""
+    timing = [name for name in names if name.startswith("timing_")]
+    models = [name for name in names if name not in timing]
+    parts = [models[first::processes] for first in range(processes)]
+    parts[-1] += timing
+    return [part for part in parts if part]
+
+
+def processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parked_to_json(parked: Mapping[StreamId, int]) -> list[list[Any]]:
+    return [[tenant, str(stream), position] for (tenant, stream), position in parked.items()]
+
+
+def parked_from_json(rows: Sequence[Sequence[Any]]) -> dict[StreamId, int]:
+    return {(tenant, UUID(stream)): position for tenant, stream, position in rows}

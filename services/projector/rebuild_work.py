@@ -1,0 +1,397 @@
+"""Read models built afresh beside the live ones: to replace them, to go back to earlier ones, or to compare.
+
+What is live goes on meanwhile. A generation is folded to where the checkpoint stands; then the checkpoint is held for a
+moment, so that both sides stand at one position, and a snapshot of that moment is compared at leisure. To switch, it is
+held once more for the last events. Nothing of this appends to the log: notifications can't come from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+
+from services.projector.changes import Pending, StreamId
+from services.projector.models import MODELS
+from services.projector.read_model import ReadModel
+from services.projector.rebuild_building import Builder, Part, processors, shared_out
+from services.projector.rebuild_comparing import (
+    TIMERS,
+    Facts,
+    TimerDifference,
+    differing_rows,
+    differing_timers,
+    timers_of,
+    timers_of_nobody,
+)
+from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
+from services.projector.rebuild_selection import Selection
+from services.projector.rebuild_staging import QUERIES
+from services.projector.rebuild_worker import build_in_process
+from services.projector.store import columns, timer_row
+from services.projector.timing_fold import TimingFold
+from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
+from shared.database.pool import connect
+from shared.timing.policies import Policies
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+TIMING = "timing"
+"""The timers with their facts, by one name: they can't be rebuilt one without the other."""
+_OF_TIMING = (SUBJECT, RECIPIENT, LINK)
+NAMES = (*(model.name for model in MODELS), TIMING)
+"""What can be rebuilt."""
+ALONE = 20_000
+"""Events up to which starting further processes costs more than it gains."""
+_TIMERS = 2_000
+"""Timers written by one statement."""
+NEAR = 500
+"""Events that may be left to fold while the checkpoint is held."""
+Progress = Callable[[str, int, int], object]
+"""Hears of a step's name, how many events or models it has done just now, and how many it will have done."""
+
+
+def models_of(policies: Policies, names: Sequence[str]) -> dict[str, ReadModel[Any]]:
+    """The models behind some of `NAMES`. Raises `Refused` for another name."""
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise Refused(f"no read model {', '.join(unknown)}: there are {', '.join(NAMES)}")
+    found: dict[str, ReadModel[Any]] = {model.name: model for model in MODELS if model.name in names}
+    if TIMING in names:
+        found |= {model.name: model for model in TimingFold(policies).models}
+    return found
+
+
+@asynccontextmanager
+async def working(database_url: str, policies: Policies, mode: Mode, names: Sequence[str]) -> AsyncIterator[Work]:
+    """Take the one turn there is. Raises `Busy`, `Refused`, and what asyncpg raises while PostgreSQL is away."""
+    models = models_of(policies, names)
+    connection = await connect(database_url)
+    try:
+        if not await connection.fetchval(QUERIES["take_turn"]):
+            raise Busy("another rebuild, rollback or verification is at work on this database: wait for it to end")
+        yield Work(database_url, connection, policies, mode, models)
+    finally:
+        connection.terminate()
+
+
+class Work:
+    """One rebuild, rollback or verification. Use `working`."""
+
+    def __init__(
+        self, database_url: str, connection: Connection, policies: Policies, mode: Mode, models: Mapping[str, Any]
+    ) -> None:
+        self._url, self._connection, self._policies = database_url, connection, policies
+        self._models = dict(models)
+        self.report = Report(mode)
+        self.selection = Selection()
+        self.processes = processors()
+        self.progress: Progress = lambda step, done, total: None
+        self._generations: dict[str, int] = {}
+        self._live: dict[str, asyncpg.Record] = {}
+        self._parked: dict[StreamId, int] = {}
+        self._timers: set[tuple[str, str]] = set()
+        """The subjects, by tenant and key, of timers that differ."""
+        self._of_nobody = False
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    async def _look(self, query: str = "situation") -> Situation:
+        row = await self._connection.fetchrow(QUERIES[query])
+        if row is None or row["position"] is None:
+            raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
+        return Situation(*row)
+
+    async def _know_parked(self, built: int) -> None:
+        """Read after the position that is to be built to: then all that was parked up to there is known."""
+        now = {(row[0], row[1]): row[2] for row in await self._connection.fetch(QUERIES["parked"])}
+        gone = [stream for stream, at in self._parked.items() if at <= built and now.get(stream) != at]
+        if gone:
+            raise Refused(f"stream {gone[0][1]} was retried or discarded meanwhile: begin again")
+        self._parked = now
+
+    async def prepare(self) -> None:
+        """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
+        situation = await self._look()
+        mode, self.report.forked = self.report.mode, situation.forked
+        rows = await self._connection.fetch(QUERIES["generations"])
+        self._live = {row["model"]: row for row in rows if row["status"] == "live"}
+        for row in rows:
+            mine = row["status"] == "building" and mode == "rebuild" and row["model"] in self._models
+            usable = mine and (row["version"], row["epoch"]) == (
+                self._models[row["model"]].version,
+                situation.head_epoch,
+            )
+            if row["status"] == "scratch" or (mine and not (usable and row["position"] <= situation.target)):
+                await self._drop(row["id"])
+            elif mine:
+                self._generations[row["model"]] = row["id"]
+        if situation.forked and (mode != "rebuild" or set(self._models) != set(self._all())):
+            raise Refused("the log was restored to an earlier point, of which nothing live is: rebuild all read models")
+        for name, model in self._models.items():
+            live = self._live.get(name)
+            self.report.models[name] = Told(name, model.version, None if live is None else live["version"])
+            if mode == "rebuild" and live and live["version"] > model.version:
+                raise Refused(
+                    f"read model {name} is live in version {live['version']}, this release folds version "
+                    f"{model.version}: use the newer release, or `kithlog rollback {name}`"
+                )
+            if mode == "verify" and (live is None or live["version"] != model.version):
+                raise Refused(f"read model {name} is not live in version {model.version}: `kithlog rebuild {name}`")
+        if mode == "rollback":
+            self._go_back_to(rows, situation)
+        else:
+            await self._create(situation)
+
+    def _all(self) -> Sequence[str]:
+        return (*(model.name for model in MODELS), *_OF_TIMING)
+
+    def _go_back_to(self, rows: Sequence[Any], situation: Situation) -> None:
+        for name, model in self._models.items():
+            kept = next((row for row in rows if row["model"] == name and row["status"] == "retired"), None)
+            if kept is None:
+                raise Refused(f"read model {name} has no earlier generation to go back to")
+            if kept["version"] != model.version:
+                raise Refused(
+                    f"the earlier generation of {name} is of version {kept['version']}, this release folds version "
+                    f"{model.version}: roll back with the release that folds version {kept['version']}"
+                )
+            if kept["epoch"] != situation.epoch or kept["position"] > situation.target:
+                raise Refused(f"the earlier generation of {name} is of another timeline of the log: rebuild it")
+            self._generations[name] = kept["id"]
+
+    async def _create(self, situation: Situation) -> None:
+        status = "building" if self.report.mode == "rebuild" else "scratch"
+        for name, model in self._models.items():
+            if name not in self._generations:
+                made = await self._connection.fetchval(
+                    QUERIES["create_generation"], name, model.version, status, model.listed
+                )
+                await self._connection.execute(QUERIES["begin_generations"], [made], situation.head_epoch)
+                self._generations[name] = made
+
+    async def _drop(self, id: int) -> None:
+        """Dropping a partition holds up all readers for a moment; so it must not wait long for one of them itself.
+        What can't be dropped now is left to the next one at work."""
+        await self._connection.execute(QUERIES["scrap"], id)
+        for _ in range(5):
+            with suppress(asyncpg.LockNotAvailableError):
+                async with self._connection.transaction():
+                    await self._connection.execute("SET LOCAL lock_timeout = '500ms'")
+                    await self._connection.fetchval(QUERIES["drop_generation"], id)
+                return
+
+    async def discard(self) -> None:
+        """Remove what was built, which is not live. What a killed rebuild leaves is gone on with, not removed."""
+        if self.report.mode != "rollback" and not self.report.switched:
+            for id in self._generations.values():
+                await self._drop(id)
+
+    # --- building ------------------------------------------------------------------------------------------------
+
+    async def build(self) -> None:
+        """Fold up to where the live models are. Raises `CannotFold`, `UnknownEventType`, `PartFailed`, `Refused`."""
+        began = monotonic()
+        situation = await self._look()
+        await self._know_parked(0)
+        parts = await self._parts(situation.target)
+        total = sum(part.upto - part.after for part in parts)
+        self.report.events = max((part.upto - part.after for part in parts), default=0)
+
+        def advance(n: int) -> None:
+            self.progress("folding", n, total)
+
+        alone = [part for part in parts if part.upto - part.after <= ALONE or self.processes == 1]
+        others = [part for part in parts if part not in alone]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(build_in_process(self._url, part, self._policies, advance)) for part in others
+                ]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        for failures, peak in (task.result() for task in tasks):
+            self.report.failures += failures
+            self.report.peak_bytes = max(self.report.peak_bytes, peak)
+        for part in alone:
+            async with Builder.open(self._url, part, self._policies) as builder:
+                await builder.build(part.upto, self._parked, advance)
+                self.report.failures += builder.failures.values()
+        self.report.seconds = monotonic() - began
+
+    async def _parts(self, target: int) -> list[Part]:
+        rows = await self._connection.fetch(QUERIES["generations"])
+        positions = {row["model"]: row["position"] for row in rows if row["id"] in self._generations.values()}
+        parts = []
+        for position in sorted(set(positions.values())):
+            names = [name for name in self._models if positions[name] == position]
+            split = shared_out(names, self.processes) if target - position > ALONE else [names]
+            parts += [self._part(share, position, target) for share in split if position < target]
+        return parts
+
+    def _part(self, names: Sequence[str], after: int, upto: int) -> Part:
+        generations = {name: self._generations[name] for name in names}
+        tolerant = self.report.mode == "verify"
+        return Part(generations, after, upto, self._parked, self.selection, tolerant)
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[Builder]:
+        """All generations as one, which they are once they are built: to go on with the live ones."""
+        rows = await self._connection.fetch(QUERIES["generations"])
+        [position] = {row["position"] for row in rows if row["id"] in self._generations.values()}
+        for id in self._generations.values():
+            await self._connection.execute(QUERIES["analyze_generation"], id)
+        async with Builder.open(self._url, self._part(list(self._models), position, position), self._policies) as one:
+            one.failures.update({(each.tenant, each.stream_id): each for each in self.report.failures})
+            yield one
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.report.peak_bytes = max(self.report.peak_bytes, own)
+
+    async def _come_near(self, builder: Builder) -> None:
+        while (target := (await self._look()).target) - builder.position > NEAR:
+            await self._know_parked(builder.position)
+            await builder.build(target, self._parked, lambda n: None)
+
+    @asynccontextmanager
+    async def _meeting(self, builder: Builder) -> AsyncIterator[Situation]:
+        """A transaction in which both sides stand at one position, and stay there."""
+        await self._come_near(builder)
+        async with self._connection.transaction():
+            situation = await self._look("hold_checkpoint")
+            await self._know_parked(builder.position)
+            await builder.build(situation.target, self._parked, lambda n: None)
+            yield situation
+
+    # --- comparing -----------------------------------------------------------------------------------------------
+
+    async def compare(self, builder: Builder) -> Situation:
+        """Compare a snapshot of one position; answers of which moment it was."""
+        snapshot = await connect(self._url, server_settings={"work_mem": "64MB", "jit": "off"})
+        try:
+            async with self._meeting(builder) as situation:
+                await snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await snapshot.execute("SELECT FROM read.checkpoint")  # takes the snapshot
+            self.report.position = situation.target
+            for name, told in self.report.models.items():
+                await self._compare_rows(snapshot, name, told)
+                self.progress("comparing", 1, len(self._models))
+            if SUBJECT in self._models:
+                await self._compare_timers(snapshot, situation)
+        finally:
+            snapshot.terminate()
+        builder.touched = set()
+        return situation
+
+    async def _compare_rows(self, snapshot: Connection, name: str, told: Told) -> None:
+        selection = self.selection
+        if not selection.whole and name in (RECIPIENT, LINK):
+            return  # folded in part or for the others' sake
+        generation = self._generations[name]
+        told.rows = await snapshot.fetchval(QUERIES["count_rows"], generation, *selection.columns(name))
+        if told.expected or self.report.mode == "rollback":
+            return
+        live = self._live[name]["id"]
+        async for difference in differing_rows(snapshot, self._models[name], live, generation, selection):
+            self.report.tell(told, difference)
+
+    async def _compare_timers(self, snapshot: Connection, situation: Situation) -> None:
+        of_version = self.report.models[SUBJECT]
+        told = Told(TIMERS, of_version.version, of_version.live_version)
+        async for found in differing_timers(snapshot, self._facts(situation), self.selection):
+            if found.explained is not None:
+                told.explained[found.explained] = told.explained.get(found.explained, 0) + 1
+                continue
+            self._timers.add((found.id[0], str(found.subject_id)))
+            self._of_nobody = self._of_nobody or found.afresh is None
+            if self.report.mode != "rollback":
+                self.report.tell(told, found.told())
+        self.report.models[TIMERS] = told
+
+    def _facts(self, situation: Situation) -> Facts:
+        generations = self._generations
+        return Facts(generations[SUBJECT], generations[RECIPIENT], situation.target, self._policies)
+
+    # --- switching -----------------------------------------------------------------------------------------------
+
+    async def switch(self, builder: Builder, compared: Situation, note: str | None) -> None:
+        """Make what was built live, in one transaction. Raises `Refused` when rows that changed since differ."""
+        async with self._meeting(builder) as situation:
+            if (situation.turn, situation.epoch) != (compared.turn, compared.epoch):
+                raise Refused("rows were changed beside the fold since they were compared: begin again")
+            await self._compare_since(builder, note)
+            if SUBJECT in self._models:
+                await self._mend_timers(builder, situation)
+            await self._connection.execute(QUERIES["retire"], list(self._models), situation.position, situation.epoch)
+            await self._connection.execute(QUERIES["enliven"], list(self._generations.values()), note)
+            if situation.forked:
+                await self._connection.execute(QUERIES["unpark_after"], situation.head)
+                await self._connection.execute(QUERIES["forget_endings_after"], situation.head)
+            await self._connection.execute(QUERIES["turn"], situation.target, situation.head_epoch)
+        self.report.switched = True
+        kept = {row["id"] for row in self._live.values()}
+        for row in await self._connection.fetch(QUERIES["generations"]):
+            if row["status"] == "retired" and row["model"] in self._models and row["id"] not in kept:
+                await self._drop(row["id"])
+
+    async def _compare_since(self, builder: Builder, note: str | None) -> None:
+        if note is not None or self.report.mode == "rollback" or self.report.forked:
+            return
+        since = Selection(ids=frozenset(builder.touched or ()))
+        for name, told in self.report.models.items():
+            if name in self._models and not told.expected:
+                live, afresh = self._live[name]["id"], self._generations[name]
+                async for difference in differing_rows(self._connection, self._models[name], live, afresh, since):
+                    self.report.tell(told, difference)
+        if self.report.unexplained:
+            raise Refused("rows that changed since the comparison differ: nothing was switched")
+
+    async def _mend_timers(self, builder: Builder, situation: Situation) -> None:
+        """Pending timers become what the facts say; where that is what they are, nothing is written."""
+        subjects = {(id[1], id[2]) for id in builder.touched or () if id[0] == SUBJECT}
+        recipients = [id for id in builder.touched or () if id[0] == RECIPIENT]
+        for _, tenant, key in recipients:
+            rows = await self._connection.fetch(QUERIES["subjects_of"], self._generations[SUBJECT], tenant, UUID(key))
+            subjects |= {(tenant, row["key"]) for row in rows}
+        subjects |= self._timers
+        page: list[TimerDifference] = []
+        async for one in timers_of(self._connection, self._facts(situation), subjects):
+            if one.explained is None:
+                page.append(one)
+            if len(page) >= _TIMERS:
+                await self._write_timers(page)
+                page.clear()
+        if self.selection.whole and self._of_nobody:
+            page += await timers_of_nobody(self._connection, self._generations[SUBJECT])
+        await self._write_timers(page)
+
+    async def _write_timers(self, found: Sequence[TimerDifference]) -> None:
+        written = [timer_row(Pending(one.afresh, one.afresh.due_at)) for one in found if one.afresh is not None]
+        gone = [one.id for one in found if one.afresh is None]
+        if written:
+            await self._connection.execute(QUERIES["upsert_timers"], *columns(written, 9))
+        if gone:
+            await self._connection.execute(QUERIES["delete_timers"], *columns(gone, 2))
+
+    # --- healing -------------------------------------------------------------------------------------------------
+
+    async def heal(self, builder: Builder) -> None:
+        """Put what was folded afresh in the place of the live rows and timers that differ from it."""
+        async with self._meeting(builder) as situation:
+            ids = [id for id in self.report.ids if id[0] in self._models]
+            for name in {id[0] for id in ids}:
+                await self._connection.execute(
+                    QUERIES["heal_rows"],
+                    *(self._live[name]["id"], self._generations[name]),
+                    *([id[1] for id in ids if id[0] == name], [id[2] for id in ids if id[0] == name]),
+                )
+            if SUBJECT in self._models:
+                await self._mend_timers(builder, situation)
+            await self._connection.execute(QUERIES["turn"], situation.target, situation.epoch)
+        self.report.healed = len(self.report.ids)

@@ -1,0 +1,145 @@
+"""A process that builds a part: `python -m services.projector.rebuild_worker`.
+
+It takes its part as one line of JSON on standard input, tells on standard output how far it is, one JSON object a line,
+and ends when its standard input does: so it never outlives who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from services.projector.changes import Parked
+from services.projector.rebuild_building import (
+    Builder,
+    CannotFold,
+    Part,
+    parked_from_json,
+    parked_to_json,
+)
+from services.projector.rebuild_selection import Selection
+from services.projector.rebuild_staging import Superseded
+from shared.codec import UnknownEventType
+from shared.timing.policies import Policies, default_policies
+
+_LONGEST_LINE = 2**28
+
+
+class PartFailed(Exception):
+    """A process that built a part ended early."""
+
+
+async def build_in_process(
+    database_url: str, part: Part, policies: Policies, advance: Callable[[int], object]
+) -> tuple[list[Parked], int]:
+    """Have a process of its own build a part; answers what could not be folded, and its peak memory in bytes.
+
+    Raises `PartFailed`, `CannotFold`, `UnknownEventType`. When this is cancelled or this process dies, so does that.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.projector.rebuild_worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    errors = asyncio.create_task(process.stderr.read())
+    try:
+        process.stdin.write(json.dumps(_told(database_url, part, policies), default=str).encode() + b"\n")
+        await process.stdin.drain()
+        async for line in process.stdout:
+            said = json.loads(line)
+            if "advanced" in said:
+                advance(said["advanced"])
+            elif "unknown" in said:
+                raise UnknownEventType(*said["unknown"])
+            elif "cannot" in said:
+                raise CannotFold(_parked(said["cannot"]))
+            elif "done" in said:
+                return [_parked(row) for row in said["failures"]], said["done"]
+        raise PartFailed(f"a building process ended early: {(await errors).decode(errors='replace')[-2000:].strip()}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await errors
+
+
+def _told(database_url: str, part: Part, policies: Policies) -> dict[str, Any]:
+    ids = part.selection.ids
+    return {
+        "database_url": database_url,
+        "generations": dict(part.generations),
+        "after": part.after,
+        "upto": part.upto,
+        "parked": parked_to_json(part.parked),
+        "below": part.selection.below,
+        "ids": None if ids is None else sorted(ids),
+        "tolerant": part.tolerant,
+        "tenants": policies.tenants,
+        "fingerprint": policies.fingerprint,
+    }
+
+
+def _parked(row: list[Any]) -> Parked:
+    tenant, stream, *rest = row
+    return Parked(tenant, UUID(stream), *rest)
+
+
+async def _work(told: dict[str, Any]) -> None:
+    ids = None if told["ids"] is None else frozenset((model, tenant, key) for model, tenant, key in told["ids"])
+    selection = Selection(told["below"], ids)
+    parked = parked_from_json(told["parked"])
+    part = Part(told["generations"], told["after"], told["upto"], parked, selection, told["tolerant"])
+    default = default_policies()
+    policies = Policies(default.limits, default.by_name, told["tenants"])
+    if policies.fingerprint != told["fingerprint"]:
+        sys.exit("the timing policies are not those of this release and its tenants: rebuild with one process")
+    try:
+        async with Builder.open(told["database_url"], part, policies) as builder:
+            await builder.build(part.upto, parked, lambda n: _say(advanced=n))
+            failures = [_row(failure) for failure in builder.failures.values()]
+            _say(done=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, failures=failures)
+    except CannotFold as error:
+        _say(cannot=_row(error.failure))
+    except UnknownEventType as error:
+        _say(unknown=[error.type, error.schema_version, error.position])
+    except Superseded as error:
+        sys.exit(str(error))
+
+
+def _row(failure: Parked) -> list[Any]:
+    return [failure.tenant, str(failure.stream_id), failure.category, failure.position, failure.model, failure.error]
+
+
+def _say(**said: Any) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    told = json.loads(await reader.readline())
+    work = asyncio.create_task(_work(told))
+    parent = asyncio.create_task(reader.read())
+    done, _ = await asyncio.wait({work, parent}, return_when=asyncio.FIRST_COMPLETED)
+    if work in done:
+        work.result()
+    parent.cancel()
+    work.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

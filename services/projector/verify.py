@@ -1,0 +1,98 @@
+"""Verifying: the log in itself, and whether what is live is what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.projector.changes import RowId
+from services.projector.rebuild import begun
+from services.projector.rebuild_report import HEALED, Refused, Report
+from services.projector.rebuild_selection import EVERYTHING, Selection
+from services.projector.rebuild_work import Progress, models_of
+from shared.codec import decode
+from shared.database.pool import connect
+from shared.database.queries import load_queries
+from shared.envelope import Recorded
+from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.timing.policies import Policies
+from shared.timing.routing import subjects
+
+QUERIES = load_queries("services.projector", "verify.sql")
+_SHOWN = 100
+
+
+async def compare(
+    database_url: str,
+    policies: Policies,
+    names: Sequence[str],
+    *,
+    selection: Selection = EVERYTHING,
+    heal: bool = False,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Fold afresh what is selected and compare it with what is live; with `heal`, mend what differs.
+
+    Raises as `rebuild`, and `Refused` when so much differs that it wants a rebuild.
+    """
+    async with begun(database_url, policies, "verify", names, processes, progress, selection) as (work, builder):
+        await work.compare(builder)
+        if heal and work.report.ids:
+            if len(work.report.ids) > HEALED:
+                raise Refused(f"more than {HEALED} rows differ: use `kithlog rebuild` for these models")
+            await work.heal(builder)
+    return work.report
+
+
+async def rows_of_stream(
+    database_url: str, policies: Policies, names: Sequence[str], tenant: str, stream_id: UUID
+) -> Selection:
+    """The rows that the events of one stream have touched, and the timers' subjects among them.
+
+    Raises `Refused` when there is no such stream, `UnknownEventType`, and `ValidationError` for an unreadable event.
+    """
+    models = [model for name, model in models_of(policies, names).items() if not name.startswith("timing_")]
+    connection = await connect(database_url)
+    try:
+        rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
+    finally:
+        connection.terminate()
+    if not rows:
+        raise Refused(f"tenant {tenant} has no stream {stream_id}")
+    ids: set[RowId] = set()
+    for row in rows:
+        e = decode(Recorded(*row))
+        ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
+        if "timing" in names:
+            ids |= {("timing_subject", tenant, str(id)) for id in subjects(e)}
+    return Selection(ids=frozenset(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with the log itself."""
+
+    check: str
+    """`positions`, `versions`, `epochs` or `receipts`."""
+    subject: str
+    detail: str
+
+
+async def check_log(database_url: str) -> list[Finding]:
+    """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written.
+
+    Of each check the first hundred findings. One snapshot, which blocks nobody. Whether every event can be read is seen
+    by folding. Raises what asyncpg raises while PostgreSQL is away.
+    """
+    connection = await connect(database_url, server_settings={"work_mem": "64MB", "jit": "off"})
+    found: list[Finding] = []
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            for check in ("positions", "versions", "epochs", "receipts"):
+                rows = await connection.fetch(QUERIES[check], _SHOWN)
+                found += (Finding(check, row["subject"], row["detail"]) for row in rows)
+    finally:
+        connection.terminate()
+    return found

@@ -1,0 +1,49 @@
+-- name: positions
+-- Places at which the log's positions are not 1, 2, 3 … up to its head.
+SELECT 'position ' || e.position AS subject, 'follows position ' || e.before || ' of the log' AS detail
+FROM (SELECT position, lag(position, 1, 0::bigint) OVER (ORDER BY position) AS before FROM log.event) e
+WHERE e.position <> e.before + 1
+UNION ALL
+SELECT 'head', 'says ' || h.position || ', the last event is at ' || l.position
+FROM log.head h, (SELECT coalesce(max(position), 0) AS position FROM log.event) l
+WHERE h.position <> l.position
+LIMIT $1;
+
+-- name: versions
+-- Events whose version does not follow that of the event before them in their stream, or that change its category.
+SELECT 'position ' || e.position AS subject,
+       e.category || ' ' || e.stream_id || ' has version ' || e.version || ' after version ' || e.before AS detail
+FROM (
+    SELECT position, category, stream_id, version,
+           lag(version, 1, 0) OVER stream AS before, lag(category, 1, category) OVER stream AS category_before,
+           lag(position, 1, 0::bigint) OVER stream AS position_before
+    FROM log.event
+    WINDOW stream AS (PARTITION BY tenant, stream_id ORDER BY version)
+) e
+WHERE e.version <> e.before + 1 OR e.category <> e.category_before OR e.position <= e.position_before
+LIMIT $1;
+
+-- name: epochs
+-- Events of an earlier epoch than the event before them.
+SELECT 'position ' || e.position AS subject, 'epoch ' || e.epoch || ' after epoch ' || e.before AS detail
+FROM (SELECT position, epoch, lag(epoch, 1, 1) OVER (ORDER BY position) AS before FROM log.event) e
+WHERE e.epoch < e.before
+UNION ALL
+SELECT 'head', 'epoch ' || h.epoch || ', but events are of epoch ' || l.epoch
+FROM log.head h, (SELECT coalesce(max(epoch), 1) AS epoch FROM log.event) l
+WHERE h.epoch < l.epoch
+LIMIT $1;
+
+-- name: receipts
+-- Receipts that tell of other events than their command has written.
+SELECT 'command ' || r.command_id AS subject,
+       'its receipt tells of ' || r.events || ' events up to position ' || r.position || ', the log holds '
+       || coalesce(e.events, 0) || ' up to ' || coalesce(e.last::text, 'none') AS detail
+FROM log.receipt r
+LEFT JOIN (
+    SELECT tenant, command_id, count(*) AS events, max(position) AS last, min(position) AS first
+    FROM log.event GROUP BY tenant, command_id
+) e ON e.tenant = r.tenant AND e.command_id = r.command_id
+WHERE r.events <> coalesce(e.events, 0)
+   OR (r.events > 0 AND (e.last <> r.position OR e.first <> r.position - r.events + 1))
+LIMIT $1;

@@ -1,0 +1,73 @@
+"""A client for services that consume the log's events: aio-pika, httpx and pydantic, and nothing else of Kithlog.
+
+    handlers: Handlers[Connection] = Handlers()
+
+    @handlers.on("interview.held")
+    async def held(event: CloudEvent, connection: Connection) -> None:
+        await connection.execute("INSERT …", event.subject, event.read(Held).minutes)
+
+    wiring, rules = Wiring(amqp_url, queue="statistics"), Rules(Patterns(("*.interview.*",)), begin="first")
+    async with HttpHistory("http://projector:8102") as history:
+        await Consumer(wiring, rules, handlers, PostgresStore(pool, "statistics"), history).run(stop)
+
+**Every event, once.** The mark (how far the consumer has come) is saved in the unit of work that the handler writes
+in; with `PostgresStore` an event takes effect exactly once, with `FileStore` and `MemoryStore` at least once. What
+comes twice is told by its position. What is missing shows as a gap and is read from the history feed: at once by a
+consumer of everything (`#`), or of `in_order=True`; by others, since a filter hides which positions were theirs, at a
+start, every `audit_every` seconds, and every thousand events. So what the broker loses is late, and not lost.
+
+**Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
+and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps
+failing then holds up all behind it until it is parked.
+
+| a message that … | ends |
+|---|---|
+| was handled | acknowledged, after the unit of work was committed |
+| is a duplicate | acknowledged, not handled |
+| matches none of the patterns, by a binding of an earlier release | acknowledged, not handled |
+| makes the handler raise, or hang beyond `handler_timeout` | put aside for each of `delays`, then parked: `failed` |
+| makes the handler raise `Park` | parked at once, with that reason |
+| makes the handler raise `Unavailable` | waits with all behind it, no attempt is counted |
+| ends the process, again and again | parked: `no_answer` |
+| is not JSON; is not a CloudEvent of ours | parked: `not_json`, `not_a_cloudevent`; its event comes from the history |
+| is of a type without a handler; of a newer schema version | parked: `unknown_type`, `newer_version` |
+| is of a timeline that a restore abandoned | parked: `abandoned` |
+| shows that this consumer has seen what a restore undid | the consumer stops: `Forked` |
+
+Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`. To have one handled after all,
+publish it to the queue again with a header `replay`: such messages are handled whatever their position, and do not move
+the mark.
+"""
+
+from shared.client.consumer import Consumer, Wiring
+from shared.client.event import CloudEvent
+from shared.client.failures import Forked, Park, Unavailable
+from shared.client.handlers import Handlers
+from shared.client.history import History, HttpHistory, Page
+from shared.client.mark import Mark
+from shared.client.patterns import Patterns
+from shared.client.store import FileStore, MemoryStore, PositionStore, PostgresStore, Unit
+from shared.client.worker import Counts, Incoming, Rules
+
+__all__ = [
+    "CloudEvent",
+    "Consumer",
+    "Counts",
+    "FileStore",
+    "Forked",
+    "Handlers",
+    "History",
+    "HttpHistory",
+    "Incoming",
+    "Mark",
+    "MemoryStore",
+    "Page",
+    "Park",
+    "Patterns",
+    "PositionStore",
+    "PostgresStore",
+    "Rules",
+    "Unavailable",
+    "Unit",
+    "Wiring",
+]

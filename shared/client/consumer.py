@@ -1,0 +1,259 @@
+"""A consumer on RabbitMQ: declares its queues, feeds its worker, acknowledges what had its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from shared.client.failures import Forked
+from shared.client.handlers import Handlers
+from shared.client.history import History
+from shared.client.queues import EXCHANGE, Queues
+from shared.client.store import PositionStore
+from shared.client.worker import ATTEMPTS, Counts, Incoming, Rules, Worker
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+AWAY = (OSError, AMQPError, RuntimeError)
+"""What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
+HEARTBEAT = 10
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+"""Seconds between attempts while something is away."""
+
+
+class Stopped(Exception):
+    """The consumer is to stop, or its connection is gone: what is in hand comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How a consumer is connected."""
+
+    url: str
+    queue: str
+    """Its own name for its queue; all processes of one consumer share it, and its mark."""
+    prefetch: int = 500
+    """Messages that may wait here unacknowledged."""
+    audit_every: float = 30.0
+    """Seconds between looks at the history, whether something is missing that shows as no gap: see `Worker.look`."""
+    max_length: int | None = None
+    """See `Queues.max_length`."""
+
+
+class Consumer(Generic[T]):
+    """Handles every event that matches `rules.wanted`, whatever the broker loses, repeats or brings out of order.
+
+    `await run(stop)` until `stop` is set. Messages are acknowledged after their handler's unit of work was committed.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        rules: Rules,
+        handlers: Handlers[T],
+        store: PositionStore[T],
+        history: History,
+    ) -> None:
+        self._wiring, self._rules = wiring, rules
+        self._queues = Queues(wiring.queue, rules.delays, wiring.max_length)
+        self._ends = _Queued(self._queues)
+        self._worker = Worker(handlers, store, history, self._ends, rules, self._pause)
+        self._session: _Session | None = None
+
+    @property
+    def counts(self) -> Counts:
+        return self._worker.counts
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set; what is in hand then is brought to its end, the rest stays in the queue.
+
+        Waits while RabbitMQ, the history or the store are away. Raises `Forked`, and aio-pika's
+        `ChannelPreconditionFailed` when a queue is there with other arguments.
+        """
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            began = monotonic()
+            try:
+                async with _session(self._wiring.url, stop) as self._session:
+                    await self._consume(self._session)
+            except (Forked, ChannelPreconditionFailed):
+                raise
+            except Stopped:
+                pass
+            except AWAY as error:
+                logger.warning("RabbitMQ is away: %r", error)
+            finally:
+                self._session = None
+            pause = FIRST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    async def _consume(self, session: _Session) -> None:
+        self._ends.channel = await session.connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel = await session.connection.channel()
+        await channel.set_qos(prefetch_count=self._wiring.prefetch)
+        anew, waiting = await self._declare(session.connection, channel)
+        if anew:
+            await self._insist(session, self._worker.recover)
+        if not waiting:
+            await self._insist(session, self._worker.audit)
+        queue = await channel.get_queue(self._queues.name, ensure=False)
+        await queue.consume(session.put)
+        looked = monotonic()
+        while True:
+            to_wait = looked + self._wiring.audit_every - monotonic()
+            if to_wait <= 0:
+                await self._insist(session, self._worker.look)
+                looked = monotonic()
+                continue
+            messages = await session.take(self._wiring.prefetch, to_wait)
+            if not messages:
+                continue
+            incoming = [Incoming(each.body, each.headers) for each in messages]
+            await self._insist(session, self._worker.work, incoming)
+            await messages[-1].ack(multiple=True)
+
+    async def _insist(self, session: _Session, work: Any, *arguments: Any) -> None:
+        """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                with _truly_cancelled():
+                    await work(*arguments)
+                    return
+            except (Forked, Stopped):
+                raise
+            except Exception as error:
+                if session.lost.is_set():
+                    raise Stopped from error
+                logger.warning("waiting, since something is away: %r", error)
+            await self._pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._session is None or await self._session.ends_within(seconds):
+            raise Stopped
+
+    async def _declare(self, connection: AbstractConnection, channel: AbstractChannel) -> tuple[bool, int]:
+        """Whether the queue was not there before, and how many messages are in it."""
+        await channel.declare_exchange(EXCHANGE, "topic", durable=True)
+        anew = False
+        try:
+            async with connection.channel() as attempt:
+                await attempt.get_queue(self._queues.name, ensure=True)
+        except ChannelNotFoundEntity:
+            anew = True
+        for name, arguments in self._queues.declared():
+            declared = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+            if name == self._queues.name:
+                waiting = declared.declaration_result.message_count or 0
+                for key in self._rules.wanted.keys:
+                    await declared.bind(EXCHANGE, key)
+        return anew, waiting
+
+
+class _Session:
+    """One connection, and what it has brought."""
+
+    def __init__(self, connection: AbstractConnection, stop: asyncio.Event) -> None:
+        self.connection, self._stop = connection, stop
+        self.lost = asyncio.Event()
+        # `connection.closed()` answers only to an end that was asked for on this side.
+        connection.close_callbacks.add(lambda *_: self.lost.set())
+        self._waiting: deque[AbstractIncomingMessage] = deque()
+        self._filled = asyncio.Event()
+        self._ends = [asyncio.create_task(each.wait()) for each in (self.lost, stop)]
+
+    @property
+    def over(self) -> bool:
+        return self.lost.is_set() or self._stop.is_set()
+
+    async def put(self, message: AbstractIncomingMessage) -> None:
+        # Nothing is awaited here, so that messages keep their order.
+        self._waiting.append(message)
+        self._filled.set()
+
+    async def take(self, most: int, seconds: float) -> list[AbstractIncomingMessage]:
+        """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
+        filled = asyncio.create_task(self._filled.wait())
+        try:
+            await asyncio.wait([filled, *self._ends], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            filled.cancel()
+        if self.over:
+            raise Stopped
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        if not self._waiting:
+            self._filled.clear()
+        return taken
+
+    async def ends_within(self, seconds: float) -> bool:
+        await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return self.over
+
+    def close(self) -> None:
+        for each in self._ends:
+            each.cancel()
+
+
+@asynccontextmanager
+async def _session(url: str, stop: asyncio.Event) -> AsyncIterator[_Session]:
+    connection = await aio_pika.connect(url, timeout=10, heartbeat=HEARTBEAT)
+    session = _Session(connection, stop)
+    try:
+        yield session
+    finally:
+        session.close()
+        with suppress(*AWAY):
+            await asyncio.wait_for(connection.close(), timeout=5)
+
+
+class _Queued:
+    """Retries and parked messages, published to their queues."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+        self.channel: AbstractChannel | None = None
+
+    async def retry(self, message: Incoming, attempts: int, error: str) -> None:
+        await self._publish(self._queues.retry(attempts), message, {ATTEMPTS: attempts, "error": error[:500]})
+
+    async def park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
+        headers = {ATTEMPTS: attempts, "reason": reason, "error": error[:2000], "queue": self._queues.name}
+        await self._publish(self._queues.parked, message, headers)
+
+    async def _publish(self, queue: str, message: Incoming, headers: Mapping[str, Any]) -> None:
+        assert self.channel is not None
+        kept = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
+        outgoing = aio_pika.Message(
+            message.body,
+            headers={**kept, **headers},
+            content_type="application/cloudevents+json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await self.channel.default_exchange.publish(outgoing, routing_key=queue, mandatory=True)
+
+
+@contextmanager
+def _truly_cancelled() -> Iterator[None]:
+    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so what waits on a connection
+    that went silent, and it would pass through every `except Exception`.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Stopped from error

@@ -1,0 +1,68 @@
+"""The history feed: what the broker lost, and the proof that it lost nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+import httpx
+
+from shared.client.failures import Forked, Unavailable
+from shared.client.patterns import EVERYTHING, Patterns
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Every event that was asked for up to `position`, each as it went over the broker; perhaps some more."""
+
+    events: tuple[bytes, ...]
+    position: int
+    head: int
+    """Last position of the log."""
+    epoch: int
+    """Timeline of the log."""
+
+
+class History(Protocol):
+    async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
+        """The next events after a position. Raises `Unavailable`, and `Forked` when the log ends before `after`."""
+        ...
+
+
+class HttpHistory:
+    """`GET /v1/events` of the projector service. Use it as an async context manager."""
+
+    def __init__(self, url: str, *, timeout: float = 30.0, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """`url`: the service's, such as `http://127.0.0.1:8102`; `timeout` in seconds."""
+        self._client = httpx.AsyncClient(base_url=url, timeout=timeout, transport=transport)
+
+    async def __aenter__(self) -> HttpHistory:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
+        query: dict[str, str | int] = {"after": after, "limit": limit}
+        if wanted.tenant is not None:
+            query["tenant"] = wanted.tenant
+        if wanted.types is not None:
+            query["types"] = ",".join(wanted.types)
+        try:
+            answer = await self._client.get("/v1/events", params=query)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the history feed does not answer: {error!r}") from error
+        if answer.status_code == 409:
+            raise Forked(answer.text)
+        if answer.status_code != 200:
+            raise Unavailable(f"the history feed answers {answer.status_code}: {answer.text:.500}")
+        headers = answer.headers
+        return Page(
+            tuple(line for line in answer.content.split(b"\n") if line),
+            int(headers["kithlog-position"]),
+            int(headers["kithlog-head"]),
+            int(headers["kithlog-epoch"]),
+        )

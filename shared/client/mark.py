@@ -1,0 +1,90 @@
+"""How far a consumer has come. Pure.
+
+Everything that it wants, up to `proven`, has had its end; beyond it so has what is in `done`. A consumer of all events
+proves by `previous` that nothing lies between two messages, so its `done` stays empty. One that is bound to a part of
+them can't tell by `previous` what was lost from what it did not ask for: its `done` grows until the history feed has
+been asked what there was (`proved`).
+
+What failed and is to come again is in `begun`, with its attempts: it may lie before `proven`, and is no duplicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    epoch: int = 0
+    """Greatest timeline of the log that was seen; 0: none yet."""
+    proven: int = 0
+    done: frozenset[int] = frozenset()
+    begun: Mapping[int, int] = field(default_factory=dict)
+    """Position → attempts so far."""
+    saves: int = 0
+    """Times that it was saved: whoever saves it must have seen the one before."""
+
+    @property
+    def top(self) -> int:
+        """The last position that is known to this consumer."""
+        return max(self.done, default=self.proven)
+
+    def has(self, position: int) -> bool:
+        """Whether the event there needs nothing more: a message of it is a duplicate."""
+        return position not in self.begun and (position <= self.proven or position in self.done)
+
+    def after(self, position: int, previous: int) -> Mark:
+        """The event there has had its end."""
+        begun = self._without(position)
+        if position <= self.proven:
+            return replace(self, begun=begun)
+        if previous <= self.proven:
+            return replace(self, begun=begun, proven=position, done=frozenset(p for p in self.done if p > position))
+        return replace(self, begun=begun, done=self.done | {position})
+
+    def attempted(self, position: int, attempts: int) -> Mark:
+        """The event there is being dealt with, for the nth time."""
+        return replace(self, begun={**self.begun, position: attempts})
+
+    def put_aside(self, position: int, previous: int, attempts: int) -> Mark:
+        """The event there is to come again; what follows need not wait for it."""
+        return self.after(position, previous).attempted(position, attempts)
+
+    def proved(self, position: int, epoch: int) -> Mark:
+        """The history showed all that was wanted up to there, and all of it has had its end."""
+        if position < self.proven:
+            return self
+        done = frozenset(p for p in self.done if p > position)
+        return replace(self, proven=position, done=done, epoch=max(epoch, self.epoch))
+
+    def in_epoch(self, epoch: int) -> Mark:
+        return replace(self, epoch=epoch)
+
+    def saved(self) -> Mark:
+        return replace(self, saves=self.saves + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "proven": self.proven,
+            "done": sorted(self.done),
+            "begun": {str(position): attempts for position, attempts in self.begun.items()},
+            "saves": self.saves,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Mark:
+        return cls(
+            epoch=document["epoch"],
+            proven=document["proven"],
+            done=frozenset(document["done"]),
+            begun={int(position): attempts for position, attempts in document["begun"].items()},
+            saves=document["saves"],
+        )
+
+    def _without(self, position: int) -> Mapping[int, int]:
+        if position not in self.begun:
+            return self.begun
+        return {p: attempts for p, attempts in self.begun.items() if p != position}

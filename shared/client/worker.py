@@ -1,0 +1,366 @@
+"""Brings every message to its end, and the consumer's mark with it. Knows neither broker nor database.
+
+The ends: handled · a duplicate · put aside for another attempt · parked, with the reason. None of them holds up the
+messages behind it, unless the consumer asked for order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from shared.client.event import CloudEvent, parse
+from shared.client.failures import Forked, HandlerFailed, NotACloudEvent, Park, Unavailable
+from shared.client.handlers import Handlers
+from shared.client.history import History
+from shared.client.mark import Mark
+from shared.client.patterns import EVERYTHING, Patterns
+from shared.client.store import PositionStore, Unit
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REPLAY = "replay"
+"""Header of a message that is meant to be handled although its position is behind the mark; it does not move it."""
+ATTEMPTS = "attempts"
+"""Header of a message that comes again: attempts so far."""
+SUSPICIOUS = 3
+"""Deliveries that ended without an answer after which a message may be what ended the process."""
+MOST_UNPROVEN = 1000
+"""Events of a filtered consumer that are handled before the history is asked whether some were missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message, or a line of the history feed."""
+
+    body: bytes
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Ends(Protocol):
+    """Where messages go that can't be handled now. Both return when that is certain, and may be called twice."""
+
+    async def retry(self, message: Incoming, attempts: int, error: str) -> None:
+        """It is to come again, after the delay that belongs to that many attempts."""
+        ...
+
+    async def park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
+        """It stays, until somebody looks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a consumer wants its events."""
+
+    wanted: Patterns = EVERYTHING
+    begin: Literal["first", "now"] = "now"
+    """Where a consumer begins that has no mark yet: at the first event of the log, or with what comes next."""
+    in_order: bool = False
+    """Whether an event waits for those before it, failed ones too. Then a failing event is repeated in place, and all
+    behind it wait until it was handled or parked. Otherwise it comes again later, after some of its successors."""
+    delays: tuple[float, ...] = (1, 10, 60, 600)
+    """Seconds before each further attempt; after the last it is parked."""
+    handler_timeout: float = 60.0
+    """Seconds after which a handler that hangs is cancelled, which counts as a failed attempt."""
+    batch: int = 1
+    """Most events in one unit of work. With more than one, all of a unit are handled again when one of them fails:
+    take a store whose unit of work undoes what its handlers did."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether what is missing has to be found before the next event is handled."""
+        return self.wanted.everything or self.in_order
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the messages since the start."""
+
+    handled: int = 0
+    duplicates: int = 0
+    healed: int = 0
+    """Taken from the history: the broker had not brought them, or not yet."""
+    unwanted: int = 0
+    """Came although no pattern of this release matches, by a binding of an earlier one."""
+    retried: int = 0
+    parked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    event: CloudEvent
+    message: Incoming
+    attempts: int
+    replay: bool = False
+
+
+class Worker(Generic[T]):
+    def __init__(
+        self,
+        handlers: Handlers[T],
+        store: PositionStore[T],
+        history: History,
+        ends: Ends,
+        rules: Rules,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`pause` waits that many seconds; it may raise to end the waiting."""
+        self._handlers, self._store, self._history, self._ends = handlers, store, history, ends
+        self._rules, self._pause = rules, pause
+        self._kept: Mark | None = None
+        self._looked: int | None = None
+        """The last known position at the last look."""
+        self.counts = Counts()
+
+    async def load(self) -> Mark:
+        """The kept mark; where there is none, that of the beginning. What follows goes on from it."""
+        mark = await self._store.load()
+        if mark is None:
+            mark = Mark()
+            if self._rules.begin == "now":
+                page = await self._history.page(0, 1)
+                mark = Mark(epoch=page.epoch, proven=page.head)
+                mark = mark.saved()
+                async with self._store.unit() as unit:
+                    await unit.save(mark)
+        self._kept = mark
+        return mark
+
+    async def work(self, messages: Sequence[Incoming]) -> None:
+        """Return when each message has had its end and the mark is kept: then acknowledge them.
+
+        Raises `Unavailable`, `Forked`, `Stale`, and what store and `Ends` raise while they are away; then give the same
+        messages again: those that had their end are duplicates by then.
+        """
+        careful = any(_deliveries(message) >= SUSPICIOUS for message in messages)
+        waiting: list[_Task] = []
+        ahead = await self._mark()
+        for message in messages:
+            task = await self._task(message)
+            if task is None:
+                continue
+            if task.event.epoch != ahead.epoch and not task.replay:
+                ahead = await self._flush(waiting, careful)
+                if not await self._of_this_timeline(task):
+                    continue
+                ahead = await self._mark()
+            event = task.event
+            if not task.replay and ahead.has(event.position):
+                self.counts.duplicates += 1
+                continue
+            if self._rules.at_once and not task.replay and event.previous > ahead.proven:
+                await self._flush(waiting, careful)
+                await self.audit(event.previous, careful=careful)
+                ahead = await self._mark()
+            task = replace(task, attempts=max(task.attempts, ahead.begun.get(event.position, 0)))
+            waiting.append(task)
+            if not task.replay:
+                ahead = ahead.after(event.position, event.previous)
+        mark = await self._flush(waiting, careful)
+        if len(mark.done) >= MOST_UNPROVEN:
+            await self.audit(mark.top, careful=careful)
+
+    async def look(self) -> None:
+        """From time to time: is anything missing before what was seen last, and, if nothing new has come since the last
+        look, after it? Raises what `work` raises.
+        """
+        mark = await self.load()  # another process may be the one that works
+        quiet, self._looked = mark.top == self._looked, mark.top
+        await self.audit(None if quiet else mark.top)
+
+    async def audit(self, upto: int | None = None, *, careful: bool = False) -> None:
+        """Handle what the history shows beyond what is proven, up to a position or to its end.
+
+        Raises what `work` raises; `Forked` also when the log ends before `upto`.
+        """
+        while True:
+            mark = await self._mark()
+            if upto is not None and mark.proven >= upto:
+                return
+            page = await self._history.page(mark.proven, wanted=self._rules.wanted)
+            if page.epoch > mark.epoch:
+                await self._raise_epoch(page.epoch)
+            tasks = [self._healed(line) for line in page.events]
+            missing = [each for each in tasks if each and (upto is None or each.event.position <= upto)]
+            missing = [each for each in missing if not mark.has(each.event.position)]
+            self.counts.healed += len(missing)
+            await self._flush(missing, careful)
+            end = page.position if upto is None else min(page.position, upto)
+            mark = await self._mark()
+            if end > mark.proven:
+                await self._keep(mark.proved(end, page.epoch))
+            if page.position >= page.head:
+                if upto is not None and page.head < upto:
+                    raise Forked(f"the broker told of position {upto}, but the log ends at {page.head}")
+                return
+
+    async def recover(self) -> None:
+        """Handle what was put aside, at once, from the history: the broker has lost it. Raises what `work` raises."""
+        for position, attempts in sorted((await self._mark()).begun.items()):
+            page = await self._history.page(position - 1, 1)
+            task = self._healed(page.events[0]) if page.events else None
+            if task is None or task.event.position != position:
+                raise Forked(f"position {position}, which was put aside, is not in the log any more")
+            await self._alone(replace(task, attempts=attempts), careful=True)
+
+    async def _mark(self) -> Mark:
+        return self._kept if self._kept is not None else await self.load()
+
+    async def _task(self, message: Incoming) -> _Task | None:
+        try:
+            event = parse(message.body)
+            if message.headers.get("position", event.position) != event.position:
+                raise NotACloudEvent("not_a_cloudevent", "its header position is not that of the body")
+        except NotACloudEvent as error:
+            await self._park(message, 0, error.reason, str(error))
+            return None
+        replay = REPLAY in message.headers
+        if not (replay or self._rules.wanted.match(event.routing_key)):
+            self.counts.unwanted += 1
+            return None
+        attempts = message.headers.get(ATTEMPTS, 0)
+        return _Task(event, message, attempts if isinstance(attempts, int) else 0, replay)
+
+    def _healed(self, line: bytes) -> _Task | None:
+        """An event of the history; None: it is none that this consumer wants."""
+        event = parse(line)
+        headers = {"position": event.position, "previous": event.previous, "epoch": event.epoch}
+        if not self._rules.wanted.match(event.routing_key):
+            return None
+        return _Task(event, Incoming(line, headers), 0)
+
+    async def _of_this_timeline(self, task: _Task) -> bool:
+        """False: it is of a history that was abandoned, and was parked. Raises `Forked`."""
+        mark, event = await self._mark(), task.event
+        if event.epoch > mark.epoch:
+            await self._raise_epoch(event.epoch)
+            return True
+        if mark.has(event.position):
+            return True
+        page = await self._history.page(event.position - 1, 1)
+        if page.events and parse(page.events[0]).id == event.id:
+            return True
+        await self._park(task.message, task.attempts, "abandoned", f"epoch {event.epoch} of the log ended before it")
+        return False
+
+    async def _raise_epoch(self, epoch: int) -> None:
+        """Go on in a later timeline, if the log up to our mark is that which we know. Raises `Forked`."""
+        mark = await self._mark()
+        if mark.epoch and mark.top:
+            page = await self._history.page(mark.top - 1, 1)
+            there = parse(page.events[0]) if page.events else None
+            if there is None or there.position != mark.top or there.epoch > mark.epoch:
+                raise Forked(
+                    f"the log was restored to a point before position {mark.top} of epoch {mark.epoch}, and now is in "
+                    f"epoch {epoch}: undo what came after that point, save a mark there with the new epoch, start again"
+                )
+        self._kept = mark.in_epoch(epoch)
+
+    async def _flush(self, tasks: list[_Task], careful: bool) -> Mark:
+        """Handle them, and empty the list."""
+        size = 1 if careful else self._rules.batch
+        while tasks:
+            unit = tasks[:size]
+            try:
+                if len(unit) == 1:
+                    await self._alone(unit[0], careful=careful)
+                else:
+                    await self._unit(unit)
+            except HandlerFailed:
+                for task in unit:
+                    await self._alone(task, careful=careful)
+            del tasks[:size]
+        return await self._mark()
+
+    async def _unit(self, tasks: Sequence[_Task]) -> None:
+        """Handle all of them in one unit of work. Raises `HandlerFailed`, and then none was."""
+        mark = (await self._mark()).saved()
+        async with self._saving() as unit:
+            for task in tasks:
+                await self._call(task.event, unit.within)
+                if not task.replay:
+                    mark = mark.after(task.event.position, task.event.previous)
+            await unit.save(mark)
+        self._kept = mark
+        self.counts.handled += len(tasks)
+
+    async def _alone(self, task: _Task, *, careful: bool) -> None:
+        """Bring one event to its end, whatever its handler does."""
+        while True:
+            attempts = task.attempts + 1
+            if careful and not task.replay:
+                # Written down before, so that an event which ends the process each time is known by it.
+                if attempts > len(self._rules.delays) + 1:
+                    return await self._give_up(task, "no_answer", "the process ended each time while it was handled")
+                await self._keep((await self._mark()).attempted(task.event.position, attempts))
+            try:
+                return await self._unit([task])
+            except HandlerFailed as failed:
+                error = failed.error
+            task = replace(task, attempts=attempts)
+            if isinstance(error, Park):
+                return await self._give_up(task, error.reason, error.detail)
+            if attempts > len(self._rules.delays):
+                return await self._give_up(task, "failed", repr(error))
+            logger.warning("attempt %d at position %d failed: %r", attempts, task.event.position, error)
+            if not self._rules.in_order:
+                return await self._put_aside(task, repr(error))
+            await self._pause(self._rules.delays[attempts - 1])
+
+    async def _call(self, event: CloudEvent, within: T) -> None:
+        try:
+            handler = self._handlers.of(event)
+            async with asyncio.timeout(self._rules.handler_timeout):
+                await handler(event, within)
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise HandlerFailed(error) from error
+
+    async def _put_aside(self, task: _Task, error: str) -> None:
+        await self._ends.retry(task.message, task.attempts, error)
+        if not task.replay:
+            event = task.event
+            await self._keep((await self._mark()).put_aside(event.position, event.previous, task.attempts))
+        self.counts.retried += 1
+
+    async def _give_up(self, task: _Task, reason: str, error: str) -> None:
+        await self._park(task.message, task.attempts, reason, error)
+        if not task.replay:
+            await self._keep((await self._mark()).after(task.event.position, task.event.previous))
+
+    async def _park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
+        logger.error("a message is parked: %s: %.500s", reason, error)
+        await self._ends.park(message, attempts, reason, error)
+        self.counts.parked += 1
+
+    async def _keep(self, mark: Mark) -> None:
+        mark = mark.saved()
+        async with self._saving() as unit:
+            await unit.save(mark)
+        self._kept = mark
+
+    @asynccontextmanager
+    async def _saving(self) -> AsyncIterator[Unit[T]]:
+        """A unit of work that saves a mark. Where it ends badly, the kept mark has to be read again."""
+        try:
+            async with self._store.unit() as unit:
+                yield unit
+        except HandlerFailed:
+            raise
+        except BaseException:
+            self._kept = None  # it may be another's by now, or ours although the answer was lost
+            raise
+
+
+def _deliveries(message: Incoming) -> int:
+    """How often the broker has had it back without an answer."""
+    count = message.headers.get("x-delivery-count", 0)
+    return count if isinstance(count, int) else 0

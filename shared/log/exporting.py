@@ -1,0 +1,134 @@
+"""The whole log, with its receipts, into a file of sealed lines."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from shared.envelope import Recorded
+from shared.log.contents import QUERIES, contents
+from shared.log.lines import Header, KeptReceipt, Line, Seal, Trailer, Truncated, read_lines
+
+_STEP = 1_000
+"""Events between two reports of progress."""
+
+
+class CannotResume(Exception):
+    """The unfinished file is not the beginning of an export of this log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    events: int
+    receipts: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where writing goes on: what the file holds before it, all of it certain."""
+
+    header: Header
+    digest: bytes = b""
+    offset: int = 0
+    position: int = 0
+    """Of the last event that is in the file with all its receipts."""
+    receipts: int = 0
+
+
+async def export_log(
+    connection: Any, path: Path, *, upto: int | None = None, resume: bool = False, advance: Callable[[int], None]
+) -> Exported:
+    """Write the log up to a position (by default: its end) to `path`; `advance(n)` hears of each n events.
+
+    It is written beside it, to `<path>.part`, and takes its place when it is complete and on disk. With `resume`, an
+    unfinished one is gone on with. Raises `FileExistsError`, `CannotResume`, `Damaged`, `Hole`, `ValueError` for an
+    `upto` that the log has not reached or a payload that is not one line, and what asyncpg raises.
+    """
+    part = path.with_name(f"{path.name}.part")
+    _refuse_existing(path)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        head = await connection.fetchrow(QUERIES["head"])
+        if resume and part.exists():
+            place = _find_place(part)
+            await _check_same_log(connection, part, place, head)
+            advance(place.position)
+        else:
+            last = head["position"] if upto is None else upto
+            if not 0 <= last <= head["position"]:
+                raise ValueError(f"position {last} is not in the log, which ends at {head['position']}")
+            place = _Place(Header(last, head["epoch"]))
+        with part.open("r+b" if resume and part.exists() else "xb") as file:
+            file.truncate(place.offset)
+            file.seek(place.offset)
+            exported = await _write(connection, file, place, advance)
+            file.flush()
+            os.fsync(file.fileno())
+    part.rename(path)
+    return exported
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "is there already", str(path))
+
+
+async def _write(connection: Any, file: BinaryIO, place: _Place, advance: Callable[[int], None]) -> Exported:
+    seal, upto, receipts = Seal(place.digest), place.header.upto, place.receipts
+    if not place.offset:
+        file.write(seal.line(place.header))
+    async for content in contents(connection, place.position, upto):
+        file.write(seal.line(content))
+        if isinstance(content, KeptReceipt):
+            receipts += 1
+        elif content.position % _STEP == 0:
+            advance(_STEP)
+    file.write(seal.line(Trailer(upto, upto, receipts)))
+    return Exported(upto, receipts, seal.digest.hex())
+
+
+def _find_place(part: Path) -> _Place:
+    """Before the last event of the file: whether all its receipts were written is not known.
+
+    Raises `Damaged` and `CannotResume`.
+    """
+    header: Header | None = None
+    last: Line | None = None
+    receipts, of_last = 0, 0
+    with part.open("rb") as file:
+        try:
+            for line in read_lines(file):
+                match line.content:
+                    case Header():
+                        header = line.content
+                    case Recorded():
+                        last, receipts, of_last = line, receipts + of_last, 0
+                    case KeptReceipt():
+                        of_last += 1
+        except Truncated:
+            pass  # it is to be gone on with for that very reason
+    if header is None:
+        raise CannotResume(f"{part} holds nothing yet: delete it and begin anew")
+    if last is None or not isinstance(last.content, Recorded) or last.content.position == 1:
+        return _Place(header)
+    return _Place(header, last.before, last.offset, last.content.position - 1, receipts)
+
+
+async def _check_same_log(connection: Any, part: Path, place: _Place, head: Any) -> None:
+    header = place.header
+    if header.epoch != head["epoch"] or header.upto > head["position"]:
+        raise CannotResume(
+            f"{part} is of a log up to position {header.upto} of epoch {header.epoch}, this one is at "
+            f"{head['position']} of epoch {head['epoch']}: delete it and begin anew"
+        )
+    if place.offset:
+        with part.open("rb") as file:
+            file.seek(place.offset)
+            there = file.readline()
+        row = await connection.fetchrow(QUERIES["events"], place.position, place.position + 1, 1)
+        if row is None or Seal(place.digest).line(Recorded(*row)) != there:
+            raise CannotResume(f"{part} holds other events than this log: delete it and begin anew")

@@ -1,0 +1,37 @@
+-- name: events
+-- A page of events after position $1, up to $2, at most $3.
+SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM log.event
+WHERE position > $1 AND position <= $2
+ORDER BY position
+LIMIT $3;
+
+-- name: receipts
+-- All receipts of positions from $1 to $2, by position.
+SELECT tenant, command_id, fingerprint, position, events, recorded_at
+FROM log.receipt
+WHERE position BETWEEN $1 AND $2
+ORDER BY position, tenant, command_id;
+
+-- name: head
+-- Where the log ends.
+SELECT position, epoch FROM log.head;
+
+-- name: lock_head
+-- Where the log ends, and nothing is appended until commit.
+SELECT position, epoch FROM log.head FOR UPDATE;
+
+-- name: is_empty
+-- Whether nothing was ever written: neither an event nor a receipt.
+SELECT NOT EXISTS (SELECT FROM log.event) AND NOT EXISTS (SELECT FROM log.receipt);
+
+-- name: move_head
+-- After what was copied in; readers are told.
+UPDATE log.head SET position = $1::bigint, epoch = $2
+RETURNING pg_notify('kithlog_log', $1::bigint::text);
+
+-- name: join_timeline
+-- Read models that have folded nothing yet are of whatever timeline the log is.
+UPDATE read.checkpoint SET epoch = $1, turn = turn + 1 WHERE position = 0 AND epoch <> $1;
+

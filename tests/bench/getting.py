@@ -1,0 +1,54 @@
+"""Peers to compare with, installed beside the project when they are wanted: they are no dependencies of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+
+from deploy.launcher.folders import cache_folder
+
+
+class Missing(Exception):
+    """A peer can't be had on this machine."""
+
+
+def eventsourcing_python() -> Path:
+    """The interpreter of an environment that has `eventsourcing` with its PostgreSQL driver. Raises `Missing`."""
+    folder = cache_folder(os.environ) / "bench-eventsourcing"
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        _run(python, "-m", "pip", "install", "--quiet", "eventsourcing[postgres]>=9.5,<10", "psycopg[binary]")
+        (folder / ".ready").touch()
+    return python
+
+
+def message_db() -> Path:
+    """The folder of message-db's SQL files. Raises `Missing`."""
+    folder = cache_folder(os.environ) / "bench-message-db"
+    database = folder / "package" / "database"
+    if not database.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            raise Missing("message-db comes by npm, which is not here")
+        folder.mkdir(parents=True, exist_ok=True)
+        _run(npm, "pack", "--silent", "@eventide/message-db", cwd=folder)
+        [package] = folder.glob("eventide-message-db-*.tgz")
+        shutil.unpack_archive(package, folder, filter="data")
+    return database
+
+
+def run_peer(python: Path, arguments: list[str], env: dict[str, str]) -> float:
+    """The figure that the peer's program prints last. Raises `Missing` when it fails."""
+    script = Path(__file__).with_name("eventsourcing_peer.py")
+    return float(_run(python, script, *arguments, env=os.environ | env).splitlines()[-1])
+
+
+def _run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout

@@ -1,0 +1,88 @@
+"""From a command's answer until its events are in the read models: both services and the broker at work.
+
+Firing is off: made-up histories lie in the past, where every timer would be overdue at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from itertools import count
+from time import perf_counter
+
+import asyncpg
+
+from deploy.launcher.services import SERVICES
+from tests.bench import synthetic
+from tests.bench.callers import Caller
+from tests.bench.http import serving
+from tests.bench.plots import histogram
+from tests.bench.rounds import Result, percentile, times
+from tests.bench.servers import Bench
+
+LIVE_RATE = 500
+_seeds = count(10_001)
+
+
+async def run(bench: Bench) -> list[Result]:
+    database_url = await bench.database("live")
+    seconds = bench.seconds * 3
+    watch = await asyncpg.connect(database_url)
+    rounds: list[list[float]] = []
+    async with serving(bench, database_url, *SERVICES, fire="false") as (command_url, _):
+        for number in range(bench.rounds + 1):
+            scripts = [synthetic.requests(LIVE_RATE * seconds // 50, seed=next(_seeds)) for _ in range(50)]
+            lateness = await _visible_after(watch, command_url, scripts)
+            if number:
+                rounds.append(lateness)
+    await watch.close()
+    late = [each * 1000 for lateness in rounds for each in lateness]
+    histogram("live-lateness", f"Answered → visible in the read models, {LIVE_RATE} commands/s", late, "ms")
+    name = f"projector, live at {LIVE_RATE} commands/s: answered → visible"
+    return [
+        times(f"{name}, p50", [percentile(each, 0.5) for each in rounds], 0.010),
+        times(f"{name}, p99", [percentile(each, 0.99) for each in rounds], 0.060),
+    ]
+
+
+async def _visible_after(
+    watch: asyncpg.Connection[asyncpg.Record], url: str, scripts: Sequence[Sequence[bytes]]
+) -> list[float]:
+    """Seconds for each command, sent at an even rate."""
+    callers = await asyncio.gather(*(Caller.connect(url) for _ in scripts))
+    answered: list[tuple[int, float]] = []
+    seen: list[tuple[int, float]] = []
+    began = perf_counter()
+
+    async def play(place: int, caller: Caller, script: Sequence[bytes]) -> None:
+        for number, request in enumerate(script):
+            due = began + (number * len(scripts) + place) / LIVE_RATE
+            await asyncio.sleep(max(0.0, due - perf_counter()))
+            status, body = await caller.send(request)
+            if status >= 400:
+                raise RuntimeError(f"answered {status}: {body.decode()}")
+            answered.append((int(json.loads(body)["position"]), perf_counter()))
+
+    async def look() -> None:
+        while not ended.is_set() or seen[-1][0] < max(answered)[0]:
+            position = await watch.fetchval("SELECT position FROM read.checkpoint") or 0
+            if not seen or position > seen[-1][0]:
+                seen.append((position, perf_counter()))
+            await asyncio.sleep(0.001)
+
+    ended = asyncio.Event()
+    looking = asyncio.create_task(look())
+    await asyncio.gather(*(play(place, *each) for place, each in enumerate(zip(callers, scripts, strict=True))))
+    ended.set()
+    await asyncio.wait_for(looking, 60)
+    for caller in callers:
+        caller.close()
+    moves = iter(seen)
+    position, at = next(moves)
+    lateness = []
+    for wanted, when in sorted(answered):
+        while position < wanted:
+            position, at = next(moves)
+        lateness.append(max(0.0, at - when))
+    return lateness

@@ -1,0 +1,58 @@
+"""Building all read models and timers anew from a whole log, comparing them with the live ones, and switching."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import asyncpg
+
+from services.projector.models import MODELS
+from services.projector.rebuild import rebuild
+from services.projector.rebuild_work import NAMES
+from shared.timing.policies import default_policies
+from tests.bench import getting, synthetic
+from tests.bench.peers import postgres_variables
+from tests.bench.rounds import Goal, Result, compare, measure
+from tests.bench.servers import Bench
+
+_FOLDED = "INSERT INTO read.checkpoint (name, position, epoch) SELECT 'projector', position, epoch FROM log.head"
+"""Read models that are all folded and not there: the first rebuild makes them."""
+
+
+async def folded_log(bench: Bench, name: str, events: int) -> str:
+    """A database with a log and its read models."""
+    database_url = await synthetic.log_of(bench, name, events)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(_FOLDED)
+    await connection.close()
+    await rebuild(database_url, default_policies(), NAMES, accept="the first")
+    return database_url
+
+
+async def run(bench: Bench) -> list[Result]:
+    events = bench.scaled(1_000_000)
+    database_url = await folded_log(bench, "rebuild", events)
+
+    async def ours() -> float:
+        began = perf_counter()
+        report = await rebuild(database_url, default_policies(), NAMES)
+        if not report.switched:
+            raise RuntimeError(f"{report.unexplained} differences")
+        return report.position / (perf_counter() - began)
+
+    name = f"rebuild of {len(MODELS)} read models and timers from {events:,} events"
+    results = [await measure(name, ours, 20_000, Goal(1), unit="events/s", rounds=bench.rounds)]
+    try:
+        python = await asyncio.to_thread(getting.eventsourcing_python)
+    except getting.Missing as missing:
+        print(f"left out: {missing}")
+        return results
+    databases = iter([await bench.database(f"projection_{number}") for number in range(bench.rounds + 1)])
+
+    async def peer() -> float:
+        arguments = ["project", str(bench.scaled(3000)), str(len(MODELS))]
+        return await asyncio.to_thread(getting.run_peer, python, arguments, postgres_variables(next(databases)))
+
+    against = [(f"eventsourcing's projection runner, {len(MODELS)} upserts an event", peer, Goal(30))]
+    return [*results, *await compare(name, ours, against, unit="events/s", rounds=bench.rounds)]

@@ -1,0 +1,87 @@
+"""``python -m tests.chaos``: rounds of faults under load. ``--seeds 20 --rounds 10`` is the long version.
+
+Exit code 1 when anything did not hold; the violations are printed, and the logs of such a run are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy.launcher.infrastructure import Infrastructure
+from shared.database.migrate import migrate
+from tests.chaos.faults import FAULTS, PROMOTION
+from tests.chaos.rounds import Outcome, run
+
+
+def tell(outcome: Outcome) -> None:
+    print(outcome, flush=True)
+    for violation in outcome.violations[:20]:
+        print(f"    VIOLATION {violation}", flush=True)
+
+
+def one_seed(
+    infra: Infrastructure,
+    seed: int,
+    chosen: argparse.Namespace,
+    faults: list[list[str]] | None = None,
+) -> list[Outcome]:
+    """All rounds of a seed, on a database and a virtual host of their own."""
+    name = f"chaos_{seed}"
+    database_url, amqp_url = infra.postgres.create_database(name), infra.rabbitmq.create_vhost(name)
+    logs = Path(tempfile.mkdtemp(prefix=f"kithlog-chaos-{seed}-"))
+    asyncio.run(migrate(database_url))
+    stand_by = infra.postgres.stand_by(infra.run) if faults and [PROMOTION] in faults else None
+    outcomes = asyncio.run(
+        run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
+            faults=faults, stand_by=stand_by, tell=tell)
+    )  # fmt: skip
+    if stand_by is None:
+        infra.postgres.drop_database(name)
+    else:
+        stand_by.stop()
+    infra.rabbitmq.delete_vhost(name)
+    if any(outcome.violations for outcome in outcomes) or chosen.keep:
+        print(f"    the logs of seed {seed} are in {logs}", flush=True)
+    else:
+        shutil.rmtree(logs)
+    return outcomes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds for each seed")
+    parser.add_argument("--rate", type=float, default=200.0, help="commands a second")
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of a round besides its faults")
+    parser.add_argument("--fault", action="append", default=[], choices=list(FAULTS), help="a round of it alone")
+    parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
+    parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
+    chosen = parser.parse_args()
+    outcomes: list[Outcome] = []
+    with Infrastructure.start(mode="local") as infra:
+        print(infra.banner, flush=True)
+        for seed in range(chosen.seed, chosen.seed + chosen.seeds):
+            outcomes += one_seed(infra, seed, chosen, [[each] for each in chosen.fault] or None)
+        if not chosen.without_promotion:
+            # The last of all: it takes the primary with it.
+            faults = [["cut connections"], [PROMOTION], ["kill postgres", "kill relay leader"]]
+            outcomes += one_seed(infra, chosen.seed + chosen.seeds, chosen, faults)
+    last = {outcome.seed: outcome for outcome in outcomes}.values()
+    violations = sum(len(outcome.violations) for outcome in outcomes)
+    slowest = max(float("inf") if outcome.recovered is None else outcome.recovered for outcome in outcomes)
+    print(
+        f"{len(outcomes)} rounds, {len(last)} seeds, {sum(len(each.faults) for each in outcomes)} faults, "
+        f"{sum(each.commands for each in last)} commands, {sum(each.events for each in last)} events, "
+        f"lag normal after {slowest:.1f} s at the longest, {violations} violations"
+    )
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

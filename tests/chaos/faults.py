@@ -1,0 +1,228 @@
+"""What the nemesis does: each fault breaks something, waits, and mends it again.
+
+A fault is a coroutine over the stage and a seeded generator, so that a run can be repeated from its seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from deploy.launcher.child import Child
+from tests.chaos.processes import ServiceProcess, Stage
+from tests.chaos.proxy import Proxy
+from tests.chaos.services import HOURS_OFF
+
+Fault = Callable[[Stage, Random], Awaitable[None]]
+
+
+class Server(Protocol):
+    """A server of the launcher's."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+async def kill_command_service(stage: Stage, rng: Random) -> None:
+    await _kill(rng.choice(stage.commands), rng)
+
+
+async def kill_relay_leader(stage: Stage, rng: Random) -> None:
+    await _kill(await stage.leader(), rng)
+
+
+async def kill_projector(stage: Stage, rng: Random) -> None:
+    await _kill(rng.choice(stage.projectors), rng)
+
+
+async def kill_both_projectors(stage: Stage, rng: Random) -> None:
+    await asyncio.gather(*(_kill(each, rng) for each in stage.projectors))
+
+
+async def kill_witness(stage: Stage, rng: Random) -> None:
+    assert stage.consumer is not None
+    await asyncio.to_thread(stage.consumer.kill)
+    await asyncio.sleep(rng.uniform(0.1, 1.0))
+    stage.start_witness()
+
+
+async def kill_postgres(stage: Stage, rng: Random) -> None:
+    await asyncio.to_thread(stage.postgres.kill)
+    await asyncio.sleep(rng.uniform(0.1, 1.5))
+    await asyncio.to_thread(stage.postgres.start)
+
+
+async def kill_rabbitmq(stage: Stage, rng: Random) -> None:
+    await asyncio.to_thread(stage.rabbitmq.kill)
+    await asyncio.sleep(rng.uniform(0.1, 1.0))
+    await asyncio.to_thread(stage.rabbitmq.start)
+
+
+async def wipe_rabbitmq(stage: Stage, rng: Random) -> None:
+    await asyncio.to_thread(stage.rabbitmq.wipe)
+    await asyncio.to_thread(stage.rabbitmq.start)
+
+
+async def kill_both_servers(stage: Stage, rng: Random) -> None:
+    await asyncio.gather(kill_postgres(stage, rng), kill_rabbitmq(stage, rng))
+
+
+async def freeze_command_service(stage: Stage, rng: Random) -> None:
+    await _freeze(rng.choice(stage.commands).running, rng.uniform(1.0, 6.0))
+
+
+async def freeze_relay_leader(stage: Stage, rng: Random) -> None:
+    await _freeze((await stage.leader()).running, rng.uniform(1.0, 6.0))
+
+
+async def freeze_projector(stage: Stage, rng: Random) -> None:
+    await _freeze(rng.choice(stage.projectors).running, rng.uniform(1.0, 7.0))
+
+
+async def freeze_postgres(stage: Stage, rng: Random) -> None:
+    await _freeze(stage.postgres, rng.uniform(1.0, 4.0))
+
+
+async def freeze_rabbitmq(stage: Stage, rng: Random) -> None:
+    await _freeze(stage.rabbitmq, rng.uniform(1.0, 4.0))
+
+
+async def cut_connections(stage: Stage, rng: Random) -> None:
+    """In the middle of whatever goes on, several times."""
+    for _ in range(rng.randint(2, 5)):
+        _way(stage, rng).cut()
+        await asyncio.sleep(rng.uniform(0.05, 0.5))
+
+
+async def cut_after_some_bytes(stage: Stage, rng: Random) -> None:
+    """Every new connection breaks in the middle of a message."""
+    way = _way(stage, rng)
+    way.allowance = rng.randint(500, 50_000)
+    way.cut()
+    await asyncio.sleep(rng.uniform(1.0, 3.0))
+    way.heal()
+    way.cut()
+
+
+async def refuse_connections(stage: Stage, rng: Random) -> None:
+    way = _way(stage, rng)
+    way.refuse()
+    await asyncio.sleep(rng.uniform(0.5, 4.0))
+    await way.accept()
+
+
+async def delay_connections(stage: Stage, rng: Random) -> None:
+    way = _way(stage, rng)
+    way.delay = rng.uniform(0.02, 0.2)
+    await asyncio.sleep(rng.uniform(1.0, 4.0))
+    way.heal()
+
+
+async def half_open_connections(stage: Stage, rng: Random) -> None:
+    """Nothing arrives any more, and nobody is told; then the connections turn out to be gone."""
+    way = _way(stage, rng)
+    way.silence()
+    await asyncio.sleep(rng.uniform(1.0, 6.0))
+    if rng.random() < 0.5:
+        way.cut()
+    way.heal()
+
+
+async def fill_the_disk_of_the_broker(stage: Stage, rng: Random) -> None:
+    """The broker's alarm goes off: it blocks connections that publish until there is room again."""
+    await asyncio.to_thread(stage.rabbitmq.ctl, "set_disk_free_limit", "1000000GB", timeout=180.0)
+    try:
+        await asyncio.sleep(rng.uniform(1.0, 4.0))
+    finally:
+        await asyncio.to_thread(stage.rabbitmq.ctl, "set_disk_free_limit", "200MB", timeout=180.0)
+
+
+async def shift_the_clock(stage: Stage, rng: Random) -> None:
+    """A command service comes back hours ahead or behind, and stays so until something else restarts it."""
+    service = rng.choice(stage.commands)
+    await asyncio.to_thread(service.running.stop)
+    service.start(**{HOURS_OFF: str(rng.choice((-7, -3, 3, 30)))})
+
+
+FAULTS: dict[str, Fault] = {
+    fault.__name__.replace("_", " "): fault
+    for fault in (
+        kill_command_service,
+        kill_relay_leader,
+        kill_projector,
+        kill_both_projectors,
+        kill_witness,
+        kill_postgres,
+        kill_rabbitmq,
+        wipe_rabbitmq,
+        kill_both_servers,
+        freeze_command_service,
+        freeze_relay_leader,
+        freeze_projector,
+        freeze_postgres,
+        freeze_rabbitmq,
+        cut_connections,
+        cut_after_some_bytes,
+        refuse_connections,
+        delay_connections,
+        half_open_connections,
+        fill_the_disk_of_the_broker,
+        shift_the_clock,
+    )
+}  # fmt: skip
+
+
+PROMOTION = "promote the stand-by"
+"""Happens once in the life of a primary and needs a stand-by: not in the deck."""
+
+
+async def promote_the_stand_by(stage: Stage, rng: Random) -> None:
+    """The primary is gone for good; the synchronous stand-by takes its place behind the same addresses."""
+    del rng
+    old, new = stage.postgres, stage.stand_by
+    assert new is not None
+    await asyncio.to_thread(old.kill)
+    await asyncio.to_thread(new.promote)
+    stage.postgres, stage.stand_by = new, None
+    stage.database_url = new.url_of(urlsplit(stage.database_url).path.removeprefix("/"))
+    for service in stage.services:
+        service.database.turn_to(stage.database_url)
+
+
+def fault(name: str) -> Fault:
+    """The fault of that name. Raises KeyError."""
+    return promote_the_stand_by if name == PROMOTION else FAULTS[name]
+
+
+def draw(rng: Random, rounds: int, most: int = 4) -> Iterator[list[str]]:
+    """For each round the names of its faults, two at least; none comes again before all have come."""
+    deck: list[str] = []
+    for _ in range(rounds):
+        hand = []
+        for _ in range(rng.randint(2, most)):
+            if not deck:
+                deck = rng.sample(sorted(FAULTS), len(FAULTS))
+            hand.append(deck.pop())
+        yield hand
+
+
+async def _kill(service: ServiceProcess, rng: Random) -> None:
+    await service.kill()
+    await asyncio.sleep(rng.uniform(0.0, 1.0))
+    service.start()
+
+
+async def _freeze(what: Server | Child, seconds: float) -> None:
+    await asyncio.to_thread(what.pause)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        what.resume()
+
+
+def _way(stage: Stage, rng: Random) -> Proxy:
+    service = rng.choice(stage.services)
+    return rng.choice((service.database, service.broker))

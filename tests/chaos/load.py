@@ -1,0 +1,153 @@
+"""``python -m tests.chaos.load``: clients at a steady rate, as a process of its own; ended in order by SIGTERM.
+
+A client behaves as the documentation asks: it repeats a command under its ``Idempotency-Key`` until it is told how it
+ended, at whichever service answers. What it was told goes into the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.chaos.asking import LeftOpen, NotSent, Response, Service
+from tests.chaos.lives import Wish, life
+from tests.chaos.seen import Answer, Journal
+
+TENANT = "acme"
+PATIENCE = 4.0
+"""Seconds that a client waits for an answer before it asks again."""
+PAUSE = 0.2
+"""Seconds between attempts."""
+LAST_WORD = 30.0
+"""Seconds that clients go on asking for what is not answered yet when all is to end."""
+NO_ANSWER: dict[str, Any] = {"position": 0, "events": []}
+"""What stands in the journal for a refusal where a repetition of an answer was due."""
+_IS_AN_ANSWER = {200, 201, 400, 404, 409, 412, 422}
+
+
+class Load:
+    def __init__(self, urls: list[str], journal: Journal, *, seed: str, rate: float) -> None:
+        """`rate`: commands a second, at most; `urls`: the command services."""
+        self._journal, self._seed, self._every = journal, seed, 1 / rate
+        self._services = [Service(url, PATIENCE) for url in urls]
+        self._numbers, self._turns, self._next_turn = count(), count(), 0.0
+        self._stop, self._give_up = asyncio.Event(), asyncio.Event()
+
+    async def run(self, clients: int) -> None:
+        """Until told to stop; then what is under way is brought to its end."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        tasks = [asyncio.create_task(self._client()) for _ in range(clients)]
+        await self._stop.wait()
+        loop.call_later(LAST_WORD, self._give_up.set)
+        await asyncio.gather(*tasks)
+        for service in self._services:
+            service.close()
+
+    async def _client(self) -> None:
+        while not self._stop.is_set():
+            for wish in life(f"{self._seed}/{next(self._numbers)}").wishes():
+                if wish.pause:
+                    await self._unless_stopped(wish.pause)
+                await self._turn()
+                if self._stop.is_set():
+                    return
+                if not await self._ask(wish) and not wish.must_be_refused:
+                    break
+
+    async def _turn(self) -> None:
+        """Wait for the next place in the steady stream of commands; an outage is not made up for."""
+        self._next_turn = max(self._next_turn + self._every, monotonic() - self._every)
+        await asyncio.sleep(max(0.0, self._next_turn - monotonic()))
+
+    async def _unless_stopped(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _ask(self, wish: Wish) -> bool:
+        """Whether it was accepted."""
+        is_thanks = wish.verb == "thank"
+        if is_thanks:
+            self._journal.thanked(wish.stream_id, None)
+        first, sure = await self._answer(wish)
+        if first is None:
+            self._journal.unknown(wish.command_id)
+            return False
+        if not first.accepted:
+            if sure:
+                self._journal.refused(wish.command_id, first.document["code"])
+            else:  # an attempt before it may still be under way
+                self._journal.unknown(wish.command_id)
+            return False
+        document = first.document
+        self._journal.accepted(wish.command_id, document)
+        if is_thanks:
+            self._journal.thanked(wish.stream_id, Answer.of(document).position)
+        if wish.due_at is not None:
+            self._journal.due(wish.stream_id, wish.due_at)
+        if wish.again:
+            again, _ = await self._answer(wish)
+            if again is not None:
+                self._journal.repeated(
+                    wish.command_id, again.document if again.accepted else {**document, "events": []}
+                )
+        return True
+
+    async def _answer(self, wish: Wish) -> tuple[Response | None, bool]:
+        """The first clear answer, and whether no attempt before it was left open; None once it is time to give up."""
+        sure = True
+        while not self._give_up.is_set():
+            services = self._services if wish.to_all else [self._services[next(self._turns) % len(self._services)]]
+            found = await asyncio.gather(*(self._attempt(service, wish) for service in services))
+            answers = [each for each in found if isinstance(each, Response)]
+            if answers:
+                self._compare(wish, answers)
+                return answers[0], sure and len(answers) == len(found)
+            sure = sure and all(each == "not sent" for each in found)
+            await asyncio.sleep(PAUSE)
+        return None, False
+
+    def _compare(self, wish: Wish, answers: list[Response]) -> None:
+        """Answers to what was sent to several at once are repetitions of one another."""
+        if len(answers) > 1 and answers[0].accepted:
+            for each in answers[1:]:
+                self._journal.repeated(
+                    wish.command_id, each.document if each.accepted else {"position": 0, "events": []}
+                )
+
+    async def _attempt(self, service: Service, wish: Wish) -> Response | str:
+        """A clear answer; else whether the command may have arrived (`not sent`, `open`)."""
+        query = "" if wish.at is None else f"?{urlencode({'occurred_at': wish.at.isoformat()})}"
+        try:
+            response = await service.post(
+                f"/v1/tenants/{TENANT}/{wish.path}{query}", wish.body, {"Idempotency-Key": str(wish.command_id)}
+            )
+        except NotSent:
+            return "not sent"
+        except LeftOpen:
+            return "open"
+        return response if response.status in _IS_AN_ANSWER else "open"
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.load", description=__doc__)
+    parser.add_argument("urls", nargs="+")
+    parser.add_argument("--journal", type=Path, required=True)
+    parser.add_argument("--seed", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--clients", type=int, default=64)
+    chosen = parser.parse_args()
+    with chosen.journal.open("a") as file:
+        await Load(chosen.urls, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,206 @@
+"""The processes of a run: services behind proxies, the load, the witness, and the servers that all stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from deploy.launcher.child import Child
+from deploy.launcher.infrastructure import Infrastructure
+from deploy.launcher.ports import LOOPBACK, pick
+from deploy.launcher.postgres import LocalPostgres
+from deploy.launcher.rabbitmq import LocalRabbitMQ
+from tests.chaos.proxy import Proxy
+
+ROOT = Path(__file__).parents[2]
+READY_WITHIN = 180.0
+FACTORIES = {
+    "command": "tests.chaos.services:create_command_app",
+    "projector": "services.projector.app:create_app",
+}
+
+
+@dataclass
+class ServiceProcess:
+    """One replica of a service, and its own two ways to PostgreSQL and RabbitMQ."""
+
+    kind: str
+    number: int
+    database: Proxy
+    broker: Proxy
+    logs: Path
+    settings: Mapping[str, str]
+    port: int = field(default_factory=pick)
+    child: Child | None = None
+    _heard: int = 0
+    """Bytes of the log that `deaths` has read."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.number}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self, **more: str) -> None:
+        """Without waiting; `more` are environment variables of this life alone."""
+        environment = {
+            **os.environ,
+            "KITHLOG_DATABASE_URL": self.database.url,
+            "KITHLOG_AMQP_URL": self.broker.url,
+            "KITHLOG_ACCESS_LOG": "false",
+            "KITHLOG_LOG_FORMAT": "json",
+            **self.settings,
+            **more,
+        }
+        command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--factory", FACTORIES[self.kind]]
+        command += ["--host", LOOPBACK, "--port", str(self.port), "--log-level", "warning"]
+        self.child = Child(self.name, command, env=environment, log=self.log, cwd=ROOT)
+
+    @property
+    def log(self) -> Path:
+        return self.logs / f"{self.kind}-{self.number}.log"
+
+    def deaths(self) -> list[str]:
+        """The loops that died since this was last asked: an outage is to be waited for, not to be died of."""
+        with self.log.open("rb") as log:
+            log.seek(self._heard)
+            lines = log.read().splitlines(keepends=True)
+        # What is still being written, or was cut off by a kill, waits for the next time.
+        whole = [line for line in lines if line.endswith(b"\n")]
+        self._heard += sum(map(len, whole))
+        died = []
+        for line in whole:
+            with suppress(ValueError):  # a kill leaves half a line, and the next life writes on
+                if b'"loop died"' in line:
+                    entry = json.loads(line)
+                    died.append(f"died: {self.name}'s loop {entry['loop']}: {entry['exception'][0]['exc_type']}")
+        return died
+
+    @property
+    def running(self) -> Child:
+        assert self.child is not None
+        return self.child
+
+    async def kill(self) -> None:
+        await asyncio.to_thread(self.running.kill)
+
+    async def ask(self, path: str) -> httpx.Response | None:
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=3) as http:
+                return await http.get(self.url + path)
+        except httpx.TransportError:
+            return None
+
+    async def metric(self, name: str) -> float | None:
+        """The value of a metric without labels; None when the service does not answer."""
+        answer = await self.ask("/metrics")
+        found = answer and re.search(rf"^(?:kithlog_)?{name} (\S+)$", answer.text, re.MULTILINE)
+        return float(found.group(1)) if found else None
+
+
+@dataclass
+class Stage:
+    """Everything that a fault may befall."""
+
+    postgres: LocalPostgres
+    rabbitmq: LocalRabbitMQ
+    database_url: str
+    """The way to the database itself, past all proxies."""
+    commands: list[ServiceProcess]
+    projectors: list[ServiceProcess]
+    witness: list[str]
+    """The command line of the consumer."""
+    logs: Path
+    stand_by: LocalPostgres | None = None
+    consumer: Child | None = None
+
+    @property
+    def services(self) -> list[ServiceProcess]:
+        return [*self.commands, *self.projectors]
+
+    async def leader(self) -> ServiceProcess:
+        """The command service that publishes; the first if none says so."""
+        for service in self.commands:
+            if await service.metric("relay_leads") == 1:
+                return service
+        return self.commands[0]
+
+    def start_witness(self) -> None:
+        self.consumer = Child("witness", self.witness, env=os.environ, log=self.logs / "witness.log", cwd=ROOT)
+
+    def start_load(self, *arguments: str) -> Child:
+        urls = [service.url for service in self.commands]
+        command = [sys.executable, "-m", "tests.chaos.load", *urls, *arguments]
+        return Child("load", command, env=os.environ, log=self.logs / "load.log", cwd=ROOT)
+
+    async def ready(self) -> None:
+        """Until every service says so. Raises `LaunchFailure`."""
+        async with asyncio.timeout(READY_WITHIN):
+            for service in self.services:
+                while not ((answer := await service.ask("/readyz")) and answer.status_code == 200):
+                    if service.running.exit_code is not None:
+                        raise service.running.failure("ended by itself")
+                    await asyncio.sleep(0.1)
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+async def grown_beyond(before: int, file: Path) -> None:
+    """Until something has been written. Raises TimeoutError."""
+    async with asyncio.timeout(READY_WITHIN):
+        while True:
+            if size(file) > before:
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def stage(
+    infra: Infrastructure,
+    database_url: str,
+    amqp_url: str,
+    logs: Path,
+    *,
+    replicas: int = 2,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[Stage]:
+    """Services that are ready, and the witness; all ended at the end, in order where they still can.
+
+    `replicas`: of each service; `settings`: environment variables of all of them.
+    """
+    async with AsyncExitStack() as ends:
+        made: dict[str, list[ServiceProcess]] = {"command": [], "projector": []}
+        for kind in made:
+            for number in range(1, replicas + 1):
+                ways = [await ends.enter_async_context(Proxy(url)) for url in (database_url, amqp_url)]
+                service = ServiceProcess(kind, number, ways[0], ways[1], logs, settings or {})
+                service.start()
+                made[kind].append(service)
+        record = logs / "witness.record"
+        witness = [sys.executable, "-m", "tests.chaos.witness", amqp_url]
+        witness += [*(service.url for service in made["projector"]), "--record", str(record)]
+        set_up = Stage(infra.postgres, infra.rabbitmq, database_url, made["command"], made["projector"], witness, logs)
+        try:
+            await set_up.ready()
+            set_up.start_witness()
+            yield set_up
+        finally:
+            children = [each.child for each in set_up.services] + [set_up.consumer]
+            # All at once: an orderly end of one may wait for what another does.
+            await asyncio.gather(
+                *(asyncio.to_thread(child.stop, signal.SIGTERM, 10.0) for child in children if child is not None)
+            )

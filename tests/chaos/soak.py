@@ -1,0 +1,121 @@
+"""``python -m tests.chaos.soak``: steady load, no faults, and nothing that grows but the log.
+
+Samples memory and file descriptors of every service, the lag of relay and projector, the queues, and the dead tuples
+of the tables that are overwritten all the time. Exit code 1 when one of them grew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import aio_pika
+import asyncpg
+
+from deploy.launcher.infrastructure import Infrastructure
+from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
+from shared.database.migrate import migrate
+from tests.chaos import witness
+from tests.chaos.growth import Sample, grown
+from tests.chaos.processes import Stage, grown_beyond, stage
+
+_LAGS = """
+    SELECT h.position AS head, h.position - c.position AS relay, h.position - p.position AS projector
+    FROM log.head h, log.relay_cursor c, read.checkpoint p
+"""
+_DEAD = """
+    SELECT schemaname || '.' || relname AS name, n_dead_tup AS dead
+    FROM pg_stat_user_tables
+    WHERE (schemaname, relname) IN (('log', 'head'), ('log', 'relay_cursor'), ('read', 'checkpoint'), ('read', 'timer'),
+                                    ('read', 'told'))
+"""
+
+
+async def sample(set_up: Stage, database_url: str, amqp_url: str) -> Sample:
+    """All figures of this moment, by name."""
+    figures: dict[str, float] = {}
+    for service in set_up.services:
+        proc = Path("/proc", str(service.running.pid))
+        [resident] = [line for line in (proc / "status").read_text().splitlines() if line.startswith("VmRSS")]
+        figures[f"{service.name}: memory (MB)"] = int(resident.split()[1]) / 1024
+        figures[f"{service.name}: open files"] = len(list((proc / "fd").iterdir()))
+    connection = await asyncpg.connect(database_url)
+    try:
+        lags = await connection.fetchrow(_LAGS)
+        assert lags is not None
+        figures |= {"relay: lag (events)": lags["relay"], "projector: lag (events)": lags["projector"]}
+        figures |= {f"{row['name']}: dead tuples": row["dead"] for row in await connection.fetch(_DEAD)}
+    finally:
+        await connection.close()
+    async with await aio_pika.connect(amqp_url) as broker:
+        channel = await broker.channel()
+        for name in (PROJECTOR, COMMANDS, DEAD_COMMANDS, witness.QUEUE):
+            queue = await channel.declare_queue(name, passive=True)
+            figures[f"{name}: messages"] = queue.declaration_result.message_count or 0
+    return Sample(lags["head"], figures)
+
+
+async def soak(infra: Infrastructure, seconds: float, every: float, rate: float) -> list[Sample]:
+    """Samples at a steady load of `rate` commands a second."""
+    database_url, amqp_url = infra.postgres.create_database("soak"), infra.rabbitmq.create_vhost("soak")
+    await migrate(database_url)
+    samples: list[Sample] = []
+    # A cache that is full after a minute shows whether anything else grows.
+    settings = {"KITHLOG_KEPT_STATES": "1000"}
+    with tempfile.TemporaryDirectory(prefix="kithlog-soak-") as folder:
+        logs = Path(folder)
+        async with stage(infra, database_url, amqp_url, logs, replicas=1, settings=settings) as set_up:
+            load = set_up.start_load("--journal", str(logs / "journal"), "--seed", "soak", "--rate", str(rate))
+            try:
+                await grown_beyond(0, logs / "witness.record")
+                began = monotonic()
+                while monotonic() - began < seconds:
+                    await asyncio.sleep(every)
+                    samples.append(await sample(set_up, database_url, amqp_url))
+                    tell(samples[-1], monotonic() - began)
+            finally:
+                await asyncio.to_thread(load.stop, signal.SIGTERM, 45.0)
+    return samples
+
+
+def tell(taken: Sample, seconds: float) -> None:
+    shown = ", ".join(f"{name} {value:.0f}" for name, value in taken.figures.items())
+    print(f"{seconds:5.0f} s, {taken.events} events: {shown}", flush=True)
+
+
+def summary(samples: Sequence[Sample]) -> str:
+    """A table of each figure's median in the second and the last quarter."""
+    quarter = len(samples) // 4
+    lines = [f"{'':36} {'2nd quarter':>12} {'last quarter':>12}"]
+    for name in samples[-1].figures:
+        values = [each.figures[name] for each in samples]
+        lines.append(f"{name:36} {median(values[quarter : 2 * quarter]):12.0f} {median(values[-quarter:]):12.0f}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
+    parser.add_argument("--rate", type=float, default=100.0, help="commands a second")
+    chosen = parser.parse_args()
+    with Infrastructure.start(mode="local") as infra:
+        print(infra.banner, flush=True)
+        samples = asyncio.run(soak(infra, chosen.minutes * 60, chosen.every, chosen.rate))
+    print(summary(samples))
+    growing = grown(samples, chosen.rate)
+    for each in growing:
+        print(f"GROWN {each}")
+    print(f"{samples[-1].events} events in {chosen.minutes:g} minutes, {len(growing)} of the figures above grew")
+    return 1 if growing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""``python -m tests.chaos.witness``: another service that wants every event, as a process of its own.
+
+It does what the contract asks of consumers: its own quorum queue, bound to everything; events that it has seen are
+passed over; whenever it has been away it catches up from the history feed. It writes a line for all that reached it,
+and acknowledges what is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+from uuid import UUID
+
+import aio_pika
+import httpx
+from aio_pika.abc import AbstractChannel, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity
+from pamqp.common import FieldTable
+
+from shared.broker.connection import UNREACHABLE, connect, lost, truly_cancelled
+from shared.broker.topology import EVENTS
+
+QUEUE = "chaos.witness"
+PAUSE = 0.3
+"""Seconds between attempts to reach what is away."""
+ARGUMENTS: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+
+Source = Literal["broker", "feed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event as it reached the consumer."""
+
+    source: Source
+    queue: int
+    """Which queue it came from, or would have: 1, 2, 3 …, one more each time the queue was gone and made anew."""
+    position: int
+    event_id: UUID
+
+
+def read(record: Path) -> list[Delivery]:
+    """All that stands in a record; a last line that is not whole was not acknowledged either."""
+    if not record.exists():
+        return []
+    deliveries = []
+    for line in record.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            source, queue, position, event_id = line.split()
+            assert source in ("broker", "feed")
+            deliveries.append(
+                Delivery("broker" if source == "broker" else "feed", int(queue), int(position), UUID(event_id))
+            )
+    return deliveries
+
+
+class Witness:
+    def __init__(self, amqp_url: str, feeds: list[str], record: Path, file: TextIO) -> None:
+        """`feeds`: services that have the history feed."""
+        self._amqp_url, self._file = amqp_url, file
+        self._feeds = [httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) for url in feeds]
+        before = read(record)
+        self._last = max((each.position for each in before), default=0)
+        self._queue = max((each.queue for each in before), default=0)
+
+    async def run(self) -> None:
+        while True:
+            with suppress(*UNREACHABLE, httpx.TransportError, TimeoutError), truly_cancelled():
+                await self._consume()
+            await asyncio.sleep(PAUSE)
+
+    async def _consume(self) -> None:
+        """Until the connection is lost."""
+        connection = await connect(self._amqp_url, "witness")
+        gone = lost(connection)
+        try:
+            await self._declare(connection)
+            # Bound before the feed is read: what the feed does not have yet will be in the queue.
+            await self._catch_up()
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=500)
+            queue = await channel.get_queue(QUEUE, ensure=False)
+            await queue.consume(self._take)
+            await gone.wait()
+        finally:
+            with suppress(*UNREACHABLE):
+                await asyncio.wait_for(connection.close(), 2)
+
+    async def _declare(self, connection: aio_pika.abc.AbstractConnection) -> None:
+        with suppress(ChannelNotFoundEntity):
+            async with connection.channel() as channel:
+                await channel.declare_queue(QUEUE, passive=True)
+            if self._queue:
+                return
+        self._queue += 1
+        async with connection.channel() as channel:
+            await self._bind(channel)
+
+    async def _bind(self, channel: AbstractChannel) -> AbstractQueue:
+        await channel.declare_exchange(EVENTS, "topic", durable=True)
+        queue = await channel.declare_queue(QUEUE, durable=True, arguments=ARGUMENTS)
+        await queue.bind(EVENTS, "#")
+        return queue
+
+    async def _catch_up(self) -> None:
+        """Read the feed from the last event that was seen to its end."""
+        while True:
+            for feed in self._feeds:
+                with suppress(httpx.TransportError):
+                    page = await feed.get("/v1/events", params={"after": self._last, "limit": 1000})
+                    if page.status_code == 200:
+                        break
+            else:
+                await asyncio.sleep(PAUSE)
+                continue
+            for line in page.text.splitlines():
+                event = json.loads(line)
+                self._write("feed", int(event["position"]), event["id"])
+            self._last = max(self._last, int(page.headers["Kithlog-Position"]))
+            if page.headers["Kithlog-Position"] == page.headers["Kithlog-Head"]:
+                return
+
+    async def _take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        position = message.headers["position"]
+        assert isinstance(position, int)
+        self._write("broker", position, message.message_id or "")
+        self._last = max(self._last, position)
+        with suppress(*UNREACHABLE):
+            await message.ack()
+
+    def _write(self, source: str, position: int, event_id: str) -> None:
+        self._file.write(f"{source} {self._queue} {position} {event_id}\n")
+        self._file.flush()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.witness", description=__doc__)
+    parser.add_argument("amqp_url")
+    parser.add_argument("feeds", nargs="+")
+    parser.add_argument("--record", type=Path, required=True)
+    chosen = parser.parse_args()
+    whole = "".join(line for line in _lines(chosen.record) if line.endswith("\n"))
+    chosen.record.write_text(whole)
+    with chosen.record.open("a") as file:
+        running = asyncio.create_task(Witness(chosen.amqp_url, chosen.feeds, chosen.record, file).run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def _lines(record: Path) -> list[str]:
+    return record.read_text().splitlines(keepends=True) if record.exists() else []
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,154 @@
+"""`kithlog doctor`: each fault that is made is found, with what to do; without faults nothing is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.cli.doctor_database import look_at_database
+from services.command.relay import Relay
+from services.projector.mailbox import Mailbox
+from shared.broker import topology
+from shared.database.pool import open_pool
+from shared.log import Log
+from tests.cli.terminal import Terminal, history
+from tests.cli.test_replay import on_channel
+from tests.projector.conftest import projector, running
+
+
+@pytest.fixture
+def desk(database_url: str, amqp_url: str, infra: Infrastructure) -> Terminal:
+    """A log that was folded and published."""
+    terminal = Terminal(database_url, amqp_url, KITHLOG_MANAGEMENT_URL=infra.rabbitmq.management_url)
+    terminal.write(history(2, 1))
+
+    async def work() -> None:
+        async with await open_pool(database_url) as pool, Log.open(pool, database_url) as log:
+            async with projector(database_url, log, Mailbox()).session() as session:
+                await session.run_once()
+            await Relay(database_url, amqp_url, log).run_once()
+
+    asyncio.run(work())
+    # Reminders of a history of last spring are long overdue, and nothing fires here.
+    terminal.query("WITH gone AS (DELETE FROM read.timer RETURNING 1) SELECT count(*) FROM gone")
+    return terminal
+
+
+def wrongs(terminal: Terminal, **env: str) -> dict[str, str]:
+    """What is wrong, with the remedies."""
+    said = terminal.json("doctor", "--watch", "0", **env)
+    found = {row["what"]: row["remedy"] for row in said.objects if row["state"] in ("wrong", "away")}
+    assert (said.code != 0) == bool(found)
+    assert all(found.values())
+    return found
+
+
+async def test_nothing_is_wrong_where_all_runs(desk: Terminal) -> None:
+    """Given a relay that leads and all folded, when the doctor looks, then nothing is wrong, and the code is 0."""
+    async with (
+        await open_pool(desk.database_url) as pool,
+        Log.open(pool, desk.database_url) as log,
+        running(Relay(desk.database_url, desk.amqp_url, log).run),
+        asyncio.timeout(60),
+    ):
+        while found := await asyncio.to_thread(wrongs, desk):
+            assert set(found) == {"leader"}  # it is about to take the lead
+    said = await asyncio.to_thread(desk.run, "doctor", "--watch", "0")
+    assert "what to do" in said.out
+
+
+def test_faults_of_the_database_are_found(desk: Terminal) -> None:
+    """Given parked streams, a fork, an old model, a late timer and no leader, when looked at, each is told."""
+    assert set(wrongs(desk)) == {"leader"}
+    desk.query(
+        "WITH x AS (UPDATE read.generation SET version = 99 WHERE model = 'pipeline' RETURNING 1) SELECT * FROM x"
+    )
+    desk.query(
+        "WITH x AS (INSERT INTO read.parked VALUES ('acme', gen_random_uuid(), 'seeker', 1, 'm', 'e') RETURNING 1) "
+        "SELECT * FROM x"
+    )
+    desk.query(
+        "WITH x AS (INSERT INTO read.timer VALUES ('acme', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), "
+        "'{}', '2026-01-01', NULL, NULL, '{}') RETURNING 1) SELECT * FROM x"
+    )
+    assert desk.run("log", "fork", "--why", "test", "--yes").code == 0
+    found = wrongs(desk)
+    assert set(found) == {"leader", "read models", "parked streams", "timers", "checkpoint"}
+    assert found["read models"] == "kithlog rebuild pipeline"
+    assert found["parked streams"] == "kithlog parked list"
+    assert "kithlog rebuild" in found["checkpoint"]
+
+
+def test_a_relay_and_a_projector_that_stand_still_are_found(desk: Terminal) -> None:
+    """Given events that nobody publishes or folds, though somebody holds the lead, when watched, both are told."""
+    desk.write(history(3, 1), after=5000)
+
+    async def look() -> list[Any]:
+        leader = await asyncpg.connect(desk.database_url)
+        await leader.execute("SELECT pg_advisory_lock(hashtextextended('kithlog.relay.events', 0))")
+        try:
+            return await look_at_database(desk.database_url, watch=0.0)
+        finally:
+            await leader.close()
+
+    still = {finding.what: finding for finding in asyncio.run(look()) if finding.state == "wrong"}
+    assert "pg_terminate_backend" in still["leader"].remedy
+    assert "does not move" in still["checkpoint"].detail
+
+
+def test_clocks_that_differ_are_found(desk: Terminal) -> None:
+    """Given a machine whose clock is years off, when looked at, then the difference is told."""
+
+    class Off:
+        def now(self) -> datetime:
+            return datetime(2020, 1, 1, tzinfo=UTC)
+
+    found = asyncio.run(look_at_database(desk.database_url, watch=0.0, clock=Off()))
+    [clock] = [finding for finding in found if finding.what == "clock"]
+    assert clock.state == "wrong"
+    assert "NTP" in clock.remedy
+
+
+def test_faults_of_the_broker_are_found(desk: Terminal) -> None:
+    """Given a missing queue, one of other arguments and a missing binding, when looked at, each is told."""
+
+    async def spoil(channel: AbstractChannel) -> None:
+        await channel.queue_delete(topology.COMMANDS)
+        await channel.queue_delete(topology.DEAD_COMMANDS)
+        await channel.declare_queue(topology.DEAD_COMMANDS, durable=True)
+        await (await channel.get_queue(topology.PROJECTOR)).unbind(topology.EVENTS, "#")
+
+    on_channel(desk, spoil)
+    found = wrongs(desk)
+    assert {f"queue {topology.COMMANDS}", f"queue {topology.DEAD_COMMANDS}"} < set(found)
+    assert f"binding {topology.EVENTS} → {topology.PROJECTOR}" in found
+    without = desk.json("doctor", "--watch", "0", KITHLOG_MANAGEMENT_URL="http://127.0.0.1:1").objects
+    assert [row["state"] for row in without if row["what"] == "management"] == ["look"]
+
+
+def test_an_alarm_is_found(desk: Terminal, infra: Infrastructure) -> None:
+    """Given a broker that has hit its memory limit, when looked at, then it is told, and looking ends all the same."""
+    infra.rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        found = wrongs(desk)
+    finally:
+        infra.rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    assert {"publishing", "memory alarm"} <= set(found)
+
+
+def test_servers_that_are_away_are_found(desk: Terminal, empty_database_url: str) -> None:
+    """Given no PostgreSQL, no RabbitMQ, or an empty database, when looked at, then that is the finding."""
+    nowhere = {"KITHLOG_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "KITHLOG_AMQP_URL": "amqp://a:b@127.0.0.1:1/"}
+    said = desk.json("doctor", **nowhere)
+    assert said.code == 3
+    assert {(row["where"], row["what"], row["state"]) for row in said.objects} == {
+        ("postgresql", "connection", "away"),
+        ("rabbitmq", "connection", "away"),
+    }
+    assert "migrations" in wrongs(desk, KITHLOG_DATABASE_URL=empty_database_url)

@@ -1,0 +1,168 @@
+"""`kithlog log`: tail, show, stats, operations, fork."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from shared.database.pool import connect
+from shared.domain import seeker
+from tests.cli.terminal import Terminal, history
+from tests.projector.histories import appends, on
+
+SEEKER = UUID(int=7)
+BEGINNING = [
+    on("seeker", SEEKER, seeker.Registered(name="Mona Quist", stage="graduate", time_zone="UTC", locale="en")),
+    on("seeker", SEEKER, seeker.Moved(time_zone="Europe/Berlin", country="DE", locale="de")),
+    on("seeker", SEEKER, seeker.Left()),
+]
+
+
+def test_tail_prints_the_last_events_in_order(terminal: Terminal) -> None:
+    """Given a log of three events, when its last two are asked for, then these are printed, oldest first."""
+    terminal.write(BEGINNING)
+    said = terminal.json("log", "tail", "-n", "2", "--no-follow")
+    assert [(e["position"], e["type"]) for e in said.objects] == [(2, "seeker.moved"), (3, "seeker.left")]
+    assert said.objects[0]["data"]["time_zone"] == "Europe/Berlin"
+    assert "seeker.left" in terminal.run("log", "tail", "--no-follow").out
+
+
+def test_tail_follows_what_is_written(terminal: Terminal) -> None:
+    """Given a tail that has shown what is there, when more is written, then that is printed, too, by its filters."""
+    terminal.write(BEGINNING)
+    process = terminal.process("log", "tail", "--json", "--count", "2", "--type", "seeker.left")
+    assert process.stdout is not None
+    assert '"position": 3' in process.stdout.readline()
+    other = on("seeker", UUID(int=8), BEGINNING[0].event)
+    terminal.write([other, replace(other, event=seeker.Left())], after=100)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert '"position": 5' in out
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--type", "interview.hold"], "interview.held"),
+        (["--category", "interviews"], "interview"),
+        (["--stream", "seven"], "UUID"),
+        (["--tenant", "No Tenant"], "tenant"),
+    ],
+)
+def test_names_that_can_not_be_are_usage_errors(terminal: Terminal, words: list[str], named: str) -> None:
+    """Given a name that nothing has, when tail is asked for it, then the code is 2 and what was meant is named."""
+    said = terminal.run("log", "tail", "--no-follow", *words)
+    assert (said.code, said.out) == (2, "")
+    assert named in said.err
+
+
+def test_show_tells_causes_and_effects(terminal: Terminal) -> None:
+    """Given an event that led to another, when either is shown, then the other is named, and the tree has both."""
+    first, second, third = appends(BEGINNING)
+    follows = replace(second, correlation_id=first.correlation_id, causation_id=UUID(int=0))
+    terminal.append([first])
+    [cause] = terminal.log()
+    terminal.append([replace(follows, causation_id=cause.event_id), third])
+    effect = terminal.json("log", "show", "2").object
+    assert (effect["causes"], effect["effects"]) == ([1], [])
+    assert terminal.json("log", "show", "1").object["effects"] == [2]
+    lines = terminal.run("log", "show", "1").out.splitlines()
+    depth = {word: next(line.index(word) for line in lines if word in line) for word in ("1 seeker.reg", "2 seeker.mo")}
+    assert depth["1 seeker.reg"] < depth["2 seeker.mo"]
+    assert not any("seeker.left" in line for line in lines)
+
+
+def test_show_tells_a_stream(terminal: Terminal) -> None:
+    """Given a stream, when it is shown by its id, then all its events are there in order."""
+    terminal.write(BEGINNING)
+    said = terminal.json("log", "show", str(SEEKER), "--tenant", "acme")
+    assert [e["version"] for e in said.objects] == [1, 2, 3]
+    assert "Mona Quist" in terminal.run("log", "show", str(SEEKER)).out
+
+
+@pytest.mark.parametrize(
+    ("what", "code"), [("4", 1), (str(UUID(int=9)), 1), ("-1", 2), ("seven", 2), ("99999999999999999999", 1)]
+)
+def test_showing_what_is_not_there(terminal: Terminal, what: str, code: int) -> None:
+    """Given a position or a stream that is not there, when it is shown, then the code says so."""
+    terminal.write(BEGINNING)
+    said = terminal.run("log", "show", what)
+    assert (said.code, said.out) == (code, "")
+    assert said.err
+
+
+def test_stats_count_by_what_is_asked(terminal: Terminal) -> None:
+    """Given a history, when it is counted by type, category, tenant and day, then the sums agree."""
+    terminal.write(history(1, 2))
+    total = len(terminal.log())
+    for by in ("type", "category", "tenant", "day"):
+        counted = terminal.json("log", "stats", "--by", by).objects
+        assert sum(row["events"] for row in counted) == total
+    assert terminal.json("log", "stats", "--by", "tenant").object["tenant"] == "acme"
+    assert "interview.held" in terminal.run("log", "stats").out
+    assert terminal.run("log", "stats", "--tenant", "nobody").code == 1
+    assert terminal.run("log", "stats", "--by", "mood").code == 2
+
+
+def test_fork_begins_a_new_timeline_and_says_what_is_next(terminal: Terminal) -> None:
+    """Given a log, when it is forked, then its epoch is raised, the reason is recorded, and the next steps are told."""
+    terminal.write(BEGINNING)
+    said = terminal.run("log", "fork", "--why", "disk lost", "--yes")
+    assert said.code == 0
+    assert "epoch 2" in said.out
+    assert "kithlog rebuild" in said.out
+    assert terminal.query("SELECT position, epoch FROM log.head") == [(3, 2)]
+    [done] = terminal.json("log", "operations").objects
+    assert (done["actor"], done["verb"], done["why"]) == ("ines@desk", "log fork", "disk lost")
+    assert "disk lost" in terminal.run("log", "operations").out
+
+
+def test_a_fork_wants_a_reason_and_a_yes(terminal: Terminal) -> None:
+    """Given a log, when a fork is not confirmed or has no reason, then the code is 2 and the epoch stays."""
+    assert terminal.run("log", "fork", "--yes").code == 2
+    assert terminal.run("log", "fork", "--why", "", "--yes").code == 2
+    assert terminal.run("log", "fork", "--why", "a slip", stdin="n\n").code == 2
+    assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+
+
+def test_a_database_that_is_away_is_said(terminal: Terminal) -> None:
+    """Given no PostgreSQL at that address, when the log is asked, then the code is 3 and the setting is named."""
+    said = terminal.run("log", "stats", KITHLOG_DATABASE_URL="postgresql://a:b@127.0.0.1:1/kithlog")
+    assert (said.code, said.out) == (3, "")
+    assert "KITHLOG_DATABASE_URL" in said.err
+
+
+def test_wrong_passwords_and_missing_rights_are_said(terminal: Terminal) -> None:
+    """Given a user with a wrong password, or without the services' role, when the log is asked, then the code is 4."""
+    url = terminal.database_url
+    user, _, place = url.removeprefix("postgresql://").rpartition("@")
+    wrong = f"postgresql://{user.partition(':')[0]}:wrong@{place}"
+    assert terminal.run("log", "stats", KITHLOG_DATABASE_URL=wrong).code == 4
+
+    async def create_stranger() -> None:
+        connection = await connect(url, server_settings={"role": "kithlog"})
+        await connection.execute("DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN PASSWORD 'strange'")
+        await connection.close()
+
+    asyncio.run(create_stranger())
+    stranger = terminal.run("log", "stats", KITHLOG_DATABASE_URL=f"postgresql://stranger:strange@{place}")
+    assert stranger.code == 4
+    assert "does not allow" in stranger.err
+
+
+def test_settings_that_can_not_be_are_named_without_their_value(terminal: Terminal) -> None:
+    """Given a setting that can't be used, when any verb runs, then the code is 2 and its value is not told."""
+    said = terminal.run("log", "stats", KITHLOG_DATABASE_URL="mysql://secret")
+    assert said.code == 2
+    assert "KITHLOG_DATABASE_URL" in said.err
+    assert "secret" not in said.err
+
+
+def test_a_database_that_was_not_migrated_is_said(empty_database_url: str) -> None:
+    """Given an empty database, when the log is asked, then the code is 1 and the message says what to do."""
+    said = Terminal(empty_database_url).run("log", "stats")
+    assert said.code == 1
+    assert "start a service" in said.err

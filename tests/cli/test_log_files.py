@@ -1,0 +1,208 @@
+"""`kithlog log export` and `import`: the same log elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.projector.mailbox import Mailbox
+from shared.database.pool import connect, open_pool
+from shared.log import Log, importing
+from shared.log.lines import Seal, Truncated, read_lines
+from tests.cli.terminal import Terminal, history
+from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector
+from tests.projector.histories import appends
+
+ALL = "SELECT * FROM log.event ORDER BY position"
+RECEIPTS = "SELECT * FROM log.receipt ORDER BY position, tenant, command_id"
+
+
+@pytest.fixture
+def elsewhere(infra: Infrastructure, migrated_template: str) -> Iterator[Terminal]:
+    """A terminal on another database, new and empty."""
+    yield Terminal(infra.postgres.create_database("elsewhere", template=migrated_template))
+    infra.postgres.drop_database("elsewhere")
+
+
+@pytest.fixture
+def full(terminal: Terminal) -> Terminal:
+    """A log with receipts, also of commands that wrote nothing, before the first event and after the last."""
+    some = [replace(each, fingerprint=b"f%d" % n) for n, each in enumerate(appends(history(3, 3)))]
+    idle = [replace(some[0], command_id=UUID(int=n), events=(), expected={}, fingerprint=b"i") for n in (1, 2)]
+    terminal.append(idle[:1])
+    terminal.append(some)
+    terminal.append(idle[1:])
+    return terminal
+
+
+def test_an_import_has_the_same_log_and_the_same_read_models(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path
+) -> None:
+    """Given a log of a second timeline with receipts, when it is exported and imported, then all of it is the same."""
+    assert full.run("log", "fork", "--why", "to have another epoch", "--yes").code == 0
+    file = tmp_path / "log.jsonl"
+    out = full.json("log", "export", str(file)).object
+    assert out["events"] == len(full.log())
+    assert full.query("SELECT verb, subject FROM log.operation ORDER BY id")[-1] == ("log export", str(file))
+    assert elsewhere.json("log", "import", "--check", str(file)).object["sum"] == out["sum"]
+    done = elsewhere.json("log", "import", str(file)).object
+    assert (done["written"], done["there"]) == (out["events"], 0)
+    for sql in (ALL, RECEIPTS, "SELECT * FROM log.head"):
+        assert elsewhere.query(sql) == full.query(sql)
+    asyncio.run(_folds_alike(elsewhere))
+
+
+async def _folds_alike(terminal: Terminal) -> None:
+    async with await open_pool(terminal.database_url) as pool, Log.open(pool, terminal.database_url) as log:
+        async with projector(terminal.database_url, log, Mailbox()).session() as session:
+            await session.run_once()
+        connection = await connect(terminal.database_url)
+        await assert_equals_a_cold_fold(connection, await log.read(0, 1_000_000), folder())
+        await connection.close()
+
+
+def test_an_empty_log_can_be_carried_too(terminal: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a log without events, when it is exported and imported, then that is no error."""
+    file = tmp_path / "log.jsonl"
+    assert terminal.json("log", "export", str(file)).object["events"] == 0
+    assert elsewhere.json("log", "import", str(file)).object["written"] == 0
+
+
+def test_a_file_that_is_not_whole_is_refused(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a file that was tampered with or cut off, when it is imported, then the line is named, nothing written."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    whole = file.read_bytes().splitlines(keepends=True)
+    changed = whole[20].replace(b'"version":', b'"version":1')
+    damaged = [
+        (21, [*whole[:20], changed, *whole[21:]]),
+        (21, [*whole[:20], *whole[21:]]),
+        (21, [*whole[:20], whole[21], whole[20], *whole[22:]]),
+        (21, whole[:20]),
+        (21, [*whole[:20], whole[20][:50]]),
+        (len(whole) + 1, [*whole, whole[-1]]),
+        (1, []),
+    ]
+    for line, lines in damaged:
+        file.write_bytes(b"".join(lines))
+        said = elsewhere.run("log", "import", str(file))
+        assert said.code == 1
+        assert f"line {line}:" in said.err
+        assert "nothing was written" in said.err
+    assert elsewhere.log() == []
+
+
+def test_a_log_that_is_not_empty_is_left_alone(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a log of its own in the other database, when a file is imported there, then it is refused."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    elsewhere.write(history(4, 1))
+    before = elsewhere.log()
+    said = elsewhere.run("log", "import", str(file))
+    assert said.code == 1
+    assert "not empty" in said.err
+    assert elsewhere.log() == before
+
+
+def test_an_import_that_was_cut_off_is_gone_on_with(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an import that ended after its second chunk, when it is repeated, then the rest is written, once."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    monkeypatch.setattr(importing, "CHUNK", 10)
+    written = importing._write
+    chunks: list[int] = []
+
+    async def fails(connection: object, chunk: importing._Chunk, position: int, epoch: int) -> None:
+        if len(chunks) == 2:
+            raise ConnectionResetError("cut off")
+        chunks.append(position)
+        await written(connection, chunk, position, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "_write", fails)
+        assert elsewhere.run("log", "import", str(file)).code == 3
+    assert len(elsewhere.log()) == 20
+    assert elsewhere.json("log", "import", str(file)).object["there"] == 20
+    assert elsewhere.query(ALL) == full.query(ALL)
+    assert elsewhere.query(RECEIPTS) == full.query(RECEIPTS)
+    assert elsewhere.json("log", "import", str(file)).object["written"] == 0
+
+
+def test_somebody_who_writes_meanwhile_is_noticed(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a service that appends between two chunks, when that is found, then the import stops and says so."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    monkeypatch.setattr(importing, "CHUNK", 10)
+    written = importing._write
+    [stranger] = appends(history(9, 1)[:1], after=5000)
+
+    async def and_another(connection: object, chunk: importing._Chunk, position: int, epoch: int) -> None:
+        await written(connection, chunk, position, epoch)
+        if position == 0:
+            other = await connect(elsewhere.database_url)
+            await Log.append_within(other, [stranger])
+            await other.close()
+
+    monkeypatch.setattr(importing, "_write", and_another)
+    said = elsewhere.run("log", "import", str(file))
+    assert said.code == 1
+    assert "from 10 to 11" in said.err
+
+
+def test_an_export_that_was_cut_off_is_gone_on_with(full: Terminal, tmp_path: Path) -> None:
+    """Given an export cut off anywhere, when it is resumed, then the file is the one that would have been written."""
+    whole, file, part = (tmp_path / name for name in ("whole", "log", "log.part"))
+    full.json("log", "export", str(whole))
+    content = whole.read_bytes()
+    header = content.index(b"\n") + 1
+    for cut in (header, header + 700, len(content) // 2, len(content) - 1):
+        part.write_bytes(content[:cut])
+        assert full.run("log", "export", str(file)).code == 2
+        assert full.run("log", "export", "--resume", str(file)).code == 0
+        assert file.read_bytes() == content
+        assert not part.exists()
+        assert full.run("log", "export", str(file)).code == 2
+        file.unlink()
+
+
+def test_an_export_is_not_resumed_from_another_log(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given the unfinished export of one log, when it is resumed with another, then it is refused."""
+    file, part = tmp_path / "log.jsonl", tmp_path / "log.jsonl.part"
+    full.json("log", "export", str(file))
+    part.write_bytes(file.read_bytes()[:-100])
+    file.unlink()
+    elsewhere.write(history(4, 9))
+    said = elsewhere.run("log", "export", "--resume", str(file))
+    assert said.code == 1
+    assert "other events" in said.err
+    assert not file.exists()
+
+
+def test_files_that_can_not_be_are_usage_errors(full: Terminal, tmp_path: Path) -> None:
+    """Given a folder that is not there, or a position beyond the log, when exporting or importing, the code is 2."""
+    assert full.run("log", "export", str(tmp_path / "no" / "log.jsonl")).code == 2
+    assert full.run("log", "import", str(tmp_path / "none.jsonl")).code == 2
+    assert full.run("log", "export", "--upto", "100000", str(tmp_path / "log.jsonl")).code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_read_as_they_were_written(full: Terminal, tmp_path: Path) -> None:
+    """Given an export, when its lines are read and sealed anew, then they are the same bytes."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    seal = Seal()
+    with file.open("rb") as lines:
+        again = b"".join(seal.line(line.content) for line in read_lines(lines))
+    assert again == file.read_bytes()
+    with (tmp_path / "none").open("w+b") as empty, pytest.raises(Truncated):
+        list(read_lines(empty))

@@ -1,0 +1,166 @@
+"""`kithlog parked`: a stream whose fold failed is looked at, taken up again in order, or goes on without the event."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import pytest
+
+from services.projector.mailbox import Mailbox
+from services.projector.read_model import Filed, ReadModel
+from services.projector.store import Store
+from shared.database.pool import open_pool
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+from shared.log import Log
+from tests.cli.terminal import Terminal, history
+from tests.projector.conftest import folder, projector
+from tests.projector.histories import appends
+from tests.projector.memory import Memory
+
+TENANT = "acme"
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+class Broken(ReadModel[Nothing]):
+    """A release whose fold fails at the given positions."""
+
+    name = "broken"
+    row = Nothing
+
+    def __init__(self, *positions: int) -> None:
+        super().__init__()
+        self._positions = positions
+
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        return ("it",) if e.position in self._positions else ()
+
+    def evolve(self, key: str, row: Nothing | None, e: Recorded[Event]) -> Nothing | None:
+        raise RuntimeError(f"can't fold position {e.position}")
+
+    def file(self, row: Nothing) -> Filed:
+        return Filed()
+
+
+async def _fold(terminal: Terminal, *broken: int) -> None:
+    async with await open_pool(terminal.database_url) as pool, Log.open(pool, terminal.database_url) as log:
+        fold = folder(Broken(*broken)) if broken else folder()
+        async with projector(terminal.database_url, log, Mailbox(), folder=fold).session() as session:
+            await session.run_once()
+
+
+@pytest.fixture
+def parked(terminal: Terminal) -> tuple[Terminal, Recorded[bytes]]:
+    """A log whose first scheduled interview is parked at that event, since a broken release folded it."""
+    terminal.write(history(5, 2))
+    event = next(e for e in terminal.log() if e.type == "interview.scheduled")
+    asyncio.run(_fold(terminal, event.position))
+    return terminal, event
+
+
+def test_a_parked_stream_is_listed_and_shown(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a parked stream, when it is listed and shown, then error, waiting events and held timers are told."""
+    terminal, event = parked
+    listed = terminal.json("parked", "list")
+    assert listed.code == 1
+    [row] = listed.objects
+    assert (row["stream_id"], row["position"], row["model"]) == (str(event.stream_id), event.position, "broken")
+    shown = terminal.json("parked", "show", row["stream_id"]).object
+    assert shown["events"][0]["position"] == event.position
+    assert len(shown["events"]) == row["waiting"] > 1
+    assert "can't fold" in terminal.run("parked", "show", row["stream_id"]).out
+    assert "broken" in terminal.run("parked", "list").out
+
+
+def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a release that can fold it, when the stream is retried, then all is as if it never had been parked."""
+    terminal, event = parked
+    [row] = terminal.json("parked", "list").objects
+    done = terminal.json("parked", "retry", row["stream_id"]).object
+    assert (done["folded"], done["error"]) == (row["waiting"], None)
+    assert terminal.json("parked", "list").objects == []
+    streams = terminal.query(
+        "SELECT count(*) FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live' "
+        "WHERE g.model = 'timing_subject' AND r.key = $1",
+        str(event.stream_id),
+    )
+    assert streams == [(1,)]
+    [(verb, subject, details)] = terminal.query("SELECT verb, subject, details FROM log.operation")
+    assert (verb, subject) == ("parked retry", f"acme/{event.stream_id}")
+    assert json.loads(details)["folded"] == row["waiting"]
+
+
+async def test_a_running_projector_notices(database_url: str) -> None:
+    """Given a projector that has the parked stream in memory, when it is taken up, then the fold goes on from there."""
+    terminal = Terminal(database_url)
+    happenings = history(6, 1)
+    async with await open_pool(database_url) as pool, Log.open(pool, database_url) as log:
+        half = len(happenings) // 2
+        # The stream's later events come while it is parked, and after it was taken up.
+        wanted = appends(happenings)
+        await log.append_all(wanted[:half])
+        events = await log.read(0, 1000)
+        first = next(e for e in events if e.type == "interview.request_sent")
+        async with projector(database_url, log, Mailbox(), folder=folder(Broken(first.position))).session() as session:
+            await session.run_once()
+        async with projector(database_url, log, Mailbox(), poll_interval=0.0).session() as session:
+            await session.run_once()
+            said = await asyncio.to_thread(terminal.json, "parked", "retry", "--all")
+            assert said.code == 0, said
+            await log.append_all(wanted[half:])
+            await session.run_once()
+            await session.run_once()
+        events = await log.read(0, 1000)
+        async with Store.open(database_url, folder().models) as store:
+            await store.begin()
+            expected = Memory(folder()).fold(events, [1]).rows
+            # Its own rows; those that it shares have its events after those of other streams.
+            own = [id for id in expected if id[2] == str(first.stream_id)]
+            assert len(own) > 2
+            assert await store.load(own) == {id: expected[id] for id in own}
+
+
+def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Terminal) -> None:
+    """Given an event that no release can read, when retried it stays; when discarded, those behind it are folded."""
+    happenings = history(5, 1)
+    wanted = appends(happenings)
+    spoilt = next(n for n, each in enumerate(wanted) if each.events[0].type == "interview.request_sent")
+    [event] = wanted[spoilt].events
+    wanted[spoilt] = replace(wanted[spoilt], events=[replace(event, data=b'{"no": "request"}')])
+    terminal.append(wanted)
+    asyncio.run(_fold(terminal))
+    stream = str(event.stream.id)
+    before = terminal.query("SELECT count(*), min(position) FROM read.checkpoint")
+    stays = terminal.json("parked", "retry", "--all")
+    assert stays.code == 1
+    assert stays.objects[0]["folded"] == 0
+    assert "codec" in stays.objects[0]["error"]
+    assert terminal.run("parked", "discard", stream).code == 2
+    gone = terminal.json("parked", "discard", stream, "--why", "a test client wrote it").object
+    assert gone["discarded"] == spoilt + 1
+    assert gone["folded"] > 0
+    assert terminal.json("parked", "list").code == 0
+    assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
+    verbs = terminal.query("SELECT verb, why FROM log.operation ORDER BY id")
+    assert verbs == [("parked retry", None), ("parked discard", "a test client wrote it")]
+
+
+def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
+    """Given nothing parked, when a stream is named, then the code says so; when none is named, it is a usage error."""
+    unknown = str(UUID(int=1))
+    for words in (["show", unknown], ["retry", unknown], ["discard", unknown, "--why", "x"]):
+        said = terminal.run("parked", *words)
+        assert said.code == 1
+        assert "not parked" in said.err
+    assert terminal.run("parked", "retry").code == 2
+    assert terminal.run("parked", "retry", "--all", unknown).code == 2
+    assert terminal.run("parked", "show", "seven").code == 2
+    assert terminal.run("parked", "list").code == 0

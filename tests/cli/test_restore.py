@@ -1,0 +1,122 @@
+"""Back-up and restore to a point in time, by PostgreSQL's own means, and what `kithlog log fork` makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy.launcher.folders import RunFolder, cache_folder, server_user
+from deploy.launcher.postgres import LocalPostgres
+from deploy.launcher.postgres_binaries import PostgresBinaries, find_postgres
+from deploy.launcher.sql import fetch_value
+from services.projector.halting import Halted
+from services.projector.mailbox import Mailbox
+from shared.database.migrate import migrate
+from shared.database.pool import open_pool
+from shared.log import Log
+from tests.cli.terminal import Terminal, history
+from tests.cli.test_replay import wait_for
+from tests.projector.conftest import projector
+
+
+@contextmanager
+def server(run: RunFolder, binaries: PostgresBinaries) -> Iterator[LocalPostgres]:
+    """A server of this test's own, since it is to be destroyed."""
+    postgres = LocalPostgres(binaries, run, os.environ)
+    try:
+        postgres.start()
+        yield postgres
+    finally:
+        postgres.stop()
+        run.remove()
+
+
+def fold(terminal: Terminal) -> None:
+    async def go() -> None:
+        url = terminal.database_url
+        async with (
+            await open_pool(url) as pool,
+            Log.open(pool, url) as log,
+            projector(url, log, Mailbox()).session() as session,
+        ):
+            await session.run_once()
+
+    asyncio.run(go())
+
+
+def archive(postgres: LocalPostgres, folder: Path) -> None:
+    """What the README says: every piece of WAL is copied away once it is full."""
+    url = postgres.database_url
+    fetch_value(url, "ALTER SYSTEM SET archive_mode = on")
+    fetch_value(url, f"ALTER SYSTEM SET archive_command = 'test ! -f {folder}/%f && cp %p {folder}/%f'")
+    postgres.stop()
+    postgres.start()
+
+
+def base_backup(binaries: PostgresBinaries, url: str, target: Path) -> None:
+    parts = urlsplit(url)
+    command = [binaries.folder / "pg_basebackup", "-D", target, "-h", parts.hostname, "-p", str(parts.port)]
+    command += ["-U", parts.username, "-X", "stream", "-c", "fast", "--no-sync"]
+    env = {"PGPASSWORD": parts.password or "", "PATH": os.environ["PATH"]}
+    subprocess.run(command, env=env, user=server_user(), check=True, capture_output=True, cwd="/")  # type: ignore[arg-type]
+
+
+def restore(postgres: LocalPostgres, backup: Path, folder: Path, moment: str) -> None:
+    data = Path(str(fetch_value(postgres.database_url, "SHOW data_directory")))
+    postgres.kill()
+    shutil.rmtree(data)
+    shutil.move(backup, data)
+    with (data / "postgresql.auto.conf").open("a") as settings:
+        settings.write(f"restore_command = 'cp {folder}/%f %p'\n")
+        settings.write(f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n")
+    (data / "recovery.signal").touch()
+    postgres.start()
+    terminal = Terminal(postgres.database_url)
+    wait_for(lambda: [row for row in terminal.query("SELECT pg_is_in_recovery()") if not row[0]])
+
+
+def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
+    """Given a back-up and the WAL after it, when all is restored to a moment and the log is forked, then it holds what
+    was acknowledged until then, nothing goes on unnoticed, and after a rebuild everything does, in a new epoch.
+    """
+    binaries = find_postgres(os.environ, cache_folder(os.environ))
+    run = RunFolder.create()
+    wal, backup = run.subfolder("wal"), run.subfolder("backup")
+    with server(run, binaries) as postgres:
+        archive(postgres, wal)
+        terminal = Terminal(postgres.database_url)
+        asyncio.run(migrate(postgres.database_url))
+        terminal.write(history(1, 1))
+        base_backup(binaries, postgres.database_url, backup)
+        terminal.write(history(2, 1), after=1000)
+        fold(terminal)
+        kept = terminal.log()
+        [(moment,)] = terminal.query("SELECT clock_timestamp()::text")
+        terminal.write(history(3, 1), after=2000)
+        fold(terminal)
+        lost = fetch_value(postgres.database_url, "SELECT pg_walfile_name(pg_switch_wal())")
+        wait_for(lambda: terminal.query("SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= $1", lost))
+
+        restore(postgres, backup, wal, moment)
+        assert terminal.log() == kept
+        assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(kept), 1)]
+
+        told = terminal.json("log", "fork", "--why", "disk lost", "--yes").object
+        assert (told["position"], told["epoch"]) == (len(kept), 2)
+        terminal.write(history(4, 1), after=3000)
+        assert {e.epoch for e in terminal.log()[len(kept) :]} == {2}
+        with pytest.raises(Halted, match="kithlog rebuild") as halted:
+            fold(terminal)
+        assert halted.value.reason == "forked"
+        rebuilt = terminal.json("rebuild")
+        assert rebuilt.code == 0, rebuilt
+        fold(terminal)
+        assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(terminal.log()), 2)]

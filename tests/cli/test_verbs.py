@@ -1,0 +1,42 @@
+"""Every verb of `kithlog` explains itself, with an example, and can be read by a program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from services.cli.main import app
+
+# Written before there was a rule.
+OLDER = ("questions",)
+
+
+def verbs() -> Iterator[tuple[str, Any]]:
+    root: Any = get_command(app)
+    for name in root.list_commands(None):
+        found = root.get_command(None, name)
+        if name in OLDER:
+            continue
+        if getattr(found, "commands", None):
+            yield from ((f"{name} {verb}", command) for verb, command in found.commands.items())
+        else:
+            yield name, found
+
+
+@pytest.mark.parametrize(("words", "verb"), [pytest.param(words, verb, id=words) for words, verb in verbs()])
+def test_a_verb_has_an_example_and_json(words: str, verb: Any) -> None:
+    """Given a verb, when it is asked for help, then it shows an example of itself, and that it speaks JSON."""
+    said = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": "200"})
+    assert said.exit_code == 0
+    assert re.search(rf"Examples?: kithlog {words}\b", said.stdout)
+    assert any("--json" in parameter.opts for parameter in verb.params)
+
+
+def test_there_is_shell_completion() -> None:
+    """Given the root, when it is asked for help, then it can install its completion."""
+    assert "--install-completion" in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout

@@ -1,0 +1,74 @@
+"""Messages on a real broker, and a consumer that runs beside a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from shared.client import CloudEvent, Consumer, Handlers, Incoming
+from shared.client.event import parse
+from shared.client.queues import EXCHANGE
+
+PATIENCE = 120.0
+"""Seconds after which a test that waits for something gives up: not a measure, a way out."""
+
+
+class Taken:
+    """What a handler took; `until` waits on a signal. `fails` may raise for an event."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+        self.handlers: Handlers[Any] = Handlers()
+        self.handlers.on("interview.held")(self._take)
+        self.fails: Callable[[CloudEvent], None] = lambda event: None
+        self._changed = asyncio.Event()
+
+    async def _take(self, event: CloudEvent, within: object) -> None:
+        self.fails(event)
+        self.positions.append(event.position)
+        self._changed.set()
+
+    async def until(self, holds: Callable[[list[int]], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not holds(self.positions):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@asynccontextmanager
+async def consuming(consumer: Consumer[Any]) -> AsyncIterator[None]:
+    """The consumer runs; at the end it is stopped, and must not have failed."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(consumer.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        async with asyncio.timeout(PATIENCE):
+            await running
+
+
+async def publish(channel: AbstractChannel, *messages: Incoming, to: str | None = None) -> None:
+    """To the exchange of all events, or to one queue."""
+    exchange = channel.default_exchange if to else await channel.get_exchange(EXCHANGE)
+    for each in messages:
+        key = to or parse(each.body).routing_key
+        headers = dict(each.headers)
+        await exchange.publish(aio_pika.Message(each.body, headers=headers, delivery_mode=2), key, mandatory=True)
+
+
+async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
+    """The next message of a queue, waited for, acknowledged."""
+    there = await channel.get_queue(queue, ensure=False)
+    taken: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    tag = await there.consume(taken.put)
+    async with asyncio.timeout(PATIENCE):
+        message = await taken.get()
+    await message.ack()
+    await there.cancel(tag)
+    return message

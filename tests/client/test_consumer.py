@@ -1,0 +1,232 @@
+"""The consumer on a real broker: its queues, retries, parking, acknowledgements, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from deploy.launcher.infrastructure import Infrastructure
+from shared.broker import topology
+from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Rules, Wiring
+from shared.client.queues import EXCHANGE, Queues
+from shared.client.testing import MemoryHistory, an_event
+from shared.client.worker import REPLAY, SUSPICIOUS
+from tests.client.messages import Taken, consuming, next_of, publish
+
+RULES = Rules(begin="first", delays=(0.05, 0.1))
+
+
+def held(position: int, **attributes: Any) -> Incoming:
+    return an_event("interview.held", {"minutes": 25}, position=position, **attributes)
+
+
+@pytest.fixture
+def taken() -> Taken:
+    return Taken()
+
+
+@pytest.fixture
+async def exchange(channel: AbstractChannel) -> None:
+    await channel.declare_exchange(EXCHANGE, "topic", durable=True)
+
+
+def a_consumer(amqp_url: str, taken: Taken, *log: Incoming, store: MemoryStore | None = None) -> Consumer[None]:
+    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+    return Consumer(wiring, RULES, taken.handlers, store or MemoryStore(), MemoryHistory(log))
+
+
+def test_the_exchange_is_the_relays() -> None:
+    assert topology.EVENTS == EXCHANGE
+
+
+def test_queues_lose_nothing_unless_they_are_bounded() -> None:
+    """Every queue that dead-letters does so without loss; one that drops its oldest dead-letters nothing."""
+    unbounded, bounded = (dict(Queues("q", (1, 60), most).declared()) for most in (None, 100))
+    assert list(unbounded) == ["q.parked", "q", "q.retry.1000", "q.retry.60000"]
+    for arguments in [*unbounded.values(), *bounded.values()]:
+        assert arguments["x-queue-type"] == "quorum"
+        assert "x-delivery-limit" in arguments
+        if "x-dead-letter-exchange" in arguments:
+            lossless = (arguments["x-dead-letter-strategy"], arguments["x-overflow"])
+            assert lossless == ("at-least-once", "reject-publish")
+    assert unbounded["q"]["x-dead-letter-routing-key"] == "q.parked"
+    assert bounded["q"]["x-overflow"] == "drop-head"
+    assert "x-dead-letter-exchange" not in bounded["q"]
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_failing_event_comes_back_and_is_parked_at_last(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given one event that fails once and one that always fails, when their delays are over, then the first is handled,
+    the second parked with reason, error and attempts; others did not wait.
+    """
+    log = [held(1), held(2), held(3)]
+    tries: list[int] = []
+
+    def fail(event: CloudEvent) -> None:
+        tries.append(event.position)
+        if event.position == 2 or (event.position == 1 and tries.count(1) == 1):
+            raise LookupError("nothing of that name")
+
+    taken.fails = fail
+    async with consuming(a_consumer(amqp_url, taken, *log)):
+        await taken.until(lambda positions: set(positions) == {1, 3})
+        parked = await next_of(channel, "statistics.parked")
+    assert (taken.positions, tries.count(2)) == ([3, 1], 3)
+    headers = parked.headers
+    assert (headers["reason"], headers["attempts"], headers["position"]) == ("failed", 3, 2)
+    assert "nothing of that name" in str(headers["error"])
+    assert parked.body == log[1].body
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_is_no_event_is_parked_and_the_rest_goes_on(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    consumer = a_consumer(amqp_url, taken, held(1))
+    async with consuming(consumer):
+        await taken.until(lambda positions: positions == [1])
+        await publish(channel, Incoming(b"\x00not JSON"), held(1), held(2), to="statistics")
+        await taken.until(lambda positions: positions == [1, 2])
+        parked = await next_of(channel, "statistics.parked")
+    assert (parked.body, parked.headers["reason"]) == (b"\x00not JSON", "not_json")
+    assert consumer.counts.duplicates == 1
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_parked_event_can_be_given_again(amqp_url: str, channel: AbstractChannel, taken: Taken) -> None:
+    """Given an event that the handler of this release can take, when it is published with `replay`, then it is."""
+    async with consuming(a_consumer(amqp_url, taken, held(1), held(2))):
+        await taken.until(lambda positions: positions == [1, 2])
+        await publish(channel, replace(held(1), headers={REPLAY: "after the fix"}), to="statistics")
+        await taken.until(lambda positions: positions == [1, 2, 1])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_stopping_leaves_nothing_half_done(amqp_url: str, channel: AbstractChannel, taken: Taken) -> None:
+    """Given a handler in the middle of an event, when the consumer is told to stop, then that event is finished and
+    acknowledged, and those behind it stay in the queue for the next process.
+    """
+    began, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @taken.handlers.on("lead.recorded")
+    async def slowly(event: CloudEvent, within: object) -> None:
+        began.set()
+        await go_on.wait()
+        taken.positions.append(event.position)
+
+    store = MemoryStore()
+    slow = an_event("lead.recorded", {}, position=2)
+    consumer = a_consumer(amqp_url, taken, held(1), store=store)
+    running = asyncio.create_task(consumer.run(stop))
+    await taken.until(lambda positions: positions == [1])
+    await publish(channel, slow)
+    await began.wait()
+    await publish(channel, held(3))
+    stop.set()
+    go_on.set()
+    await running
+    assert taken.positions == [1, 2]
+    async with consuming(a_consumer(amqp_url, taken, held(1), slow, store=store)):
+        await taken.until(lambda positions: positions == [1, 2, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_an_event_that_ends_its_process_each_time_is_parked(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event during which the process ends whenever it is handled, when new processes have tried as often as is
+    allowed, then it is parked, and the one behind it is handled.
+    """
+    began = asyncio.Event()
+
+    @taken.handlers.on("lead.recorded")
+    async def never_ends(event: CloudEvent, within: object) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    store, history = MemoryStore(), MemoryHistory([held(1)])
+    wiring = Wiring(amqp_url, "statistics")
+
+    async def process() -> None:
+        await Consumer(wiring, RULES, taken.handlers, store, history).run(asyncio.Event())
+
+    first = asyncio.create_task(process())
+    await taken.until(lambda positions: positions == [1])
+    await publish(channel, an_event("lead.recorded", {}, position=2), held(3))
+    ended = 0
+    while not first.done():
+        trying, handled = asyncio.create_task(began.wait()), asyncio.create_task(taken.until(lambda them: 3 in them))
+        await asyncio.wait([trying, handled], return_when=asyncio.FIRST_COMPLETED)
+        for each in (first, trying, handled):
+            each.cancel()
+        await asyncio.gather(first, trying, handled, return_exceptions=True)
+        if began.is_set():
+            began.clear()
+            ended += 1
+            first = asyncio.create_task(process())
+    parked = await next_of(channel, "statistics.parked")
+    assert (parked.headers["reason"], parked.headers["position"]) == ("no_answer", 2)
+    assert taken.positions == [1, 3]
+    assert ended == SUSPICIOUS + len(RULES.delays) + 1
+
+
+async def test_a_fork_ends_the_consumer(amqp_url: str, taken: Taken) -> None:
+    """Given a log that ends before what the consumer has seen, then `run` raises, and does not try for ever."""
+    store = MemoryStore()
+    async with consuming(a_consumer(amqp_url, taken, held(1), held(2), store=store)):
+        await taken.until(lambda positions: positions == [1, 2])
+    with pytest.raises(Forked):
+        await a_consumer(amqp_url, taken, held(1), store=store).run(asyncio.Event())
+
+
+async def test_a_wiped_broker_is_set_up_again_and_nothing_is_lost(
+    infra: Infrastructure, amqp_url: str, safe_broker: Callable[[], Awaitable[None]], taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when the broker loses everything, then that event and those
+    recorded meanwhile are read from the history.
+    """
+    failing = asyncio.Event()
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not failing.is_set():
+            raise LookupError
+
+    taken.fails = fail
+    history = MemoryHistory([held(1), held(2)])
+    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+    rules = replace(RULES, delays=(3600,))
+    async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [2])
+        failing.set()
+        await asyncio.to_thread(infra.rabbitmq.wipe)
+        history.events.append(held(3))
+        await asyncio.to_thread(infra.rabbitmq.start)
+        await taken.until(lambda positions: sorted(positions) == [1, 2, 3])
+
+
+def test_a_file_keeps_the_mark_for_one_process(tmp_path: Path) -> None:
+    """Given a saved mark, then the next process finds it; a second process beside it is refused the file."""
+    path = tmp_path / "mark.json"
+
+    async def save() -> None:
+        store = FileStore(path)
+        mark = (await store.load()) or Mark(epoch=1)
+        async with store.unit() as unit:
+            await unit.save(mark.after(mark.proven + 1, mark.proven).saved())
+        with pytest.raises(BlockingIOError):
+            FileStore(path)
+        store.close()
+
+    asyncio.run(save())
+    asyncio.run(save())
+    kept = json.loads(path.read_text())
+    assert (kept["proven"], kept["saves"]) == (2, 2)

@@ -1,0 +1,337 @@
+"""What becomes of every kind of message, without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from shared.client import CloudEvent, Forked, Handlers, Incoming, Mark, MemoryStore, Park, Patterns, Rules, Unavailable
+from shared.client.failures import Stale
+from shared.client.testing import MemoryHistory, Trial, an_event
+from shared.client.worker import MOST_UNPROVEN, REPLAY
+
+FIRST = Rules(begin="first", delays=(1, 10))
+
+
+def held(position: int, **attributes: Any) -> Incoming:
+    return an_event("interview.held", {"minutes": 25}, position=position, **attributes)
+
+
+def some(*positions: int) -> list[Incoming]:
+    return [held(position) for position in positions]
+
+
+class Taker:
+    """A handler that remembers what it took, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.took: list[int] = []
+        self.fails: Callable[[CloudEvent], Exception | None] = lambda event: None
+        self.handlers: Handlers[None] = Handlers()
+        self.handlers.on("interview.held")(self._take)
+
+    async def _take(self, event: CloudEvent, within: None) -> None:
+        if error := self.fails(event):
+            raise error
+        self.took.append(event.position)
+
+
+@pytest.fixture
+def taker() -> Taker:
+    return Taker()
+
+
+async def test_events_are_handled_in_order_and_once(taker: Taker) -> None:
+    """Given duplicates, of the batch and of an earlier one, then each event is handled once."""
+    trial = Trial(taker.handlers)
+    await trial.give(*some(1, 2, 2))
+    await trial.give(*some(1, 3))
+    assert taker.took == [1, 2, 3]
+    assert trial.counts.duplicates == 2
+
+
+async def test_a_gap_is_healed_before_what_follows(taker: Taker) -> None:
+    """Given that the broker lost 2 to 4, when 5 comes, then they are read from the history, and handled before it."""
+    trial = Trial(taker.handlers, history=some(1, 2, 3, 4, 5, 6))
+    await trial.give(*some(1, 5))
+    assert taker.took == [1, 2, 3, 4, 5]
+    assert trial.counts.healed == 3
+
+
+async def test_what_was_lost_at_the_end_is_found_when_nothing_new_comes(taker: Taker) -> None:
+    """Given that 2 and 3 were lost and nothing follows, then the second look finds them; duplicates are nothing new."""
+    trial = Trial(taker.handlers, history=some(1, 2, 3))
+    await trial.give(*some(1))
+    await trial.worker.look()
+    assert taker.took == [1]
+    await trial.give(*some(1))
+    await trial.worker.look()
+    await trial.give(*some(2, 3))
+    assert taker.took == [1, 2, 3]
+
+
+async def test_a_filtered_consumer_finds_what_it_missed(taker: Taker) -> None:
+    """Given a consumer of one tenant, and a log of two, then positions between its events are no gap for it, and what
+    the history shows of its own tenant is handled.
+    """
+    log = [held(position, tenant="mine" if position % 2 else "other") for position in range(1, 10)]
+    rules = replace(FIRST, wanted=Patterns(("mine.interview.*",)))
+    trial = Trial(taker.handlers, rules=rules, history=log)
+    await trial.give(log[0], log[8])
+    assert taker.took == [1, 9]
+    await trial.worker.look()
+    assert taker.took == [1, 9, 3, 5, 7]
+    await trial.give(log[4])
+    assert trial.counts.duplicates == 1
+
+
+async def test_a_binding_of_an_earlier_release_brings_nothing_unwanted(taker: Taker) -> None:
+    trial = Trial(taker.handlers, rules=replace(FIRST, wanted=Patterns(("mine.#",))))
+    await trial.give(held(1, tenant="other"), held(2, tenant="mine"))
+    assert (taker.took, trial.parked, trial.counts.unwanted) == ([2], [], 1)
+
+
+async def test_in_order_a_filtered_consumer_misses_nothing_for_a_moment(taker: Taker) -> None:
+    log = [held(position, tenant="mine" if position % 2 else "other") for position in range(1, 10)]
+    rules = replace(FIRST, wanted=Patterns(("mine.#",)), in_order=True)
+    trial = Trial(taker.handlers, rules=rules, history=log)
+    await trial.give(log[0], log[8])
+    assert taker.took == [1, 3, 5, 7, 9]
+
+
+async def test_a_filtered_consumer_never_leaves_many_events_unproven(taker: Taker) -> None:
+    """Given a stream of messages that never falls silent, then the history is asked all the same."""
+    log = [held(2 * n) for n in range(1, MOST_UNPROVEN + 2)]
+    rules = replace(FIRST, wanted=Patterns(("*.interview.held",)), batch=500)
+    trial = Trial(taker.handlers, rules=rules, history=log)
+    await trial.give(*(each for each in log if each is not log[10]))
+    mark = await trial.store.load()
+    assert mark is not None
+    assert (len(taker.took), mark.done) == (MOST_UNPROVEN + 1, frozenset())
+
+
+async def test_a_failing_event_comes_again_and_holds_up_nobody(taker: Taker) -> None:
+    """Given an event that fails once, then those behind it are handled, and it is, too, when it comes again."""
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: OSError("no") if event.position == 2 else None
+    await trial.give(*some(1, 2, 3))
+    assert (taker.took, len(trial.waiting)) == ([1, 3], 1)
+    taker.fails = lambda event: None
+    await trial.give_again()
+    await trial.give(*some(2))
+    assert taker.took == [1, 3, 2]
+
+
+async def test_an_event_that_always_fails_is_parked_with_the_reason(taker: Taker) -> None:
+    """Given two delays, then it is tried three times and parked; its position is behind the mark by then."""
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: OSError("no") if event.position == 1 else None
+    await trial.give(*some(1, 2))
+    await trial.give_again()
+    await trial.give_again()
+    assert (trial.waiting, taker.took) == ([], [2])
+    assert [(each.reason, each.attempts, each.error) for each in trial.parked] == [("failed", 3, "OSError('no')")]
+    await trial.give(*some(1))
+    assert trial.counts.duplicates == 1
+
+
+async def test_in_order_a_failing_event_is_repeated_in_place(taker: Taker) -> None:
+    """Given order and two delays, then an event that always fails is tried at both, parked, and then comes the next."""
+    trial = Trial(taker.handlers, rules=replace(FIRST, in_order=True, batch=10))
+    taker.fails = lambda event: OSError("no") if event.position == 2 else None
+    await trial.give(*some(1, 2, 3))
+    assert (trial.pauses, trial.waiting, len(trial.parked)) == ([1, 10], [], 1)
+    assert taker.took[-1] == 3
+
+
+async def test_a_handler_that_hangs_is_a_failed_attempt() -> None:
+    """Given a handler that never returns, then it is cancelled and its event put aside; the next is handled."""
+    handlers, took = Handlers[None](), list[int]()
+
+    @handlers.otherwise
+    async def hang(event: CloudEvent, within: None) -> None:
+        if event.position == 1:
+            await asyncio.Event().wait()
+        took.append(event.position)
+
+    trial = Trial(handlers, rules=replace(FIRST, handler_timeout=0.001))
+    await trial.give(*some(1, 2))
+    assert (took, len(trial.waiting)) == ([2], 1)
+
+
+class Minutes(BaseModel):
+    minutes: int
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (Incoming(b"{not json"), "not_json"),
+        (Incoming(b"\xff\xfe"), "not_json"),
+        (Incoming(b"[]"), "not_a_cloudevent"),
+        (Incoming(b'{"specversion":"1.0","type":"kithlog.interview.held.v1"}'), "not_a_cloudevent"),
+        (an_event("interview.held", {}, position=2, time="yesterday"), "not_a_cloudevent"),
+        (replace(held(2), body=held(2).body.replace(b"kithlog.interview", b"com.example")), "not_a_cloudevent"),
+        (replace(held(2), headers={"position": 7}), "not_a_cloudevent"),
+        (an_event("interview.invented", {}, position=2), "unknown_type"),
+        (an_event("interview.held", {}, position=2, version=2), "newer_version"),
+        (an_event("interview.held", {"minutes": "long"}, position=2), "unexpected_data"),
+    ],
+    ids=[
+        "no JSON",
+        "no UTF-8",
+        "no object",
+        "no id",
+        "no time",
+        "foreign",
+        "two positions",
+        "unknown",
+        "newer",
+        "data",
+    ],
+)
+async def test_what_cannot_be_handled_is_parked_at_once(message: Incoming, reason: str) -> None:
+    """Given a message that no repetition mends, then it is parked with the reason, and the next one is handled."""
+    handlers, took = Handlers[None](), list[int]()
+
+    @handlers.on("interview.held")
+    async def take(event: CloudEvent, within: None) -> None:
+        took.append(event.read(Minutes).minutes)
+
+    trial = Trial(handlers, history=some(1, 2, 3))
+    await trial.give(held(1), message, held(3))
+    assert [(each.reason, each.message) for each in trial.parked] == [(reason, message)]
+    # What came in a broken message is in the history; what is an event that can't be handled is not asked for again.
+    assert took == ([25, 25, 25] if reason.startswith("not_") else [25, 25])
+
+
+async def test_what_the_handler_needs_being_away_is_not_the_events_fault(taker: Taker) -> None:
+    """Given that the handler says so, then nothing is counted or parked, and the same messages can be given again."""
+    trial = Trial(taker.handlers)
+    taker.fails = lambda event: Unavailable("database") if event.position == 2 else None
+    with pytest.raises(Unavailable):
+        await trial.give(*some(1, 2, 3))
+    taker.fails = lambda event: None
+    await trial.give(*some(1, 2, 3))
+    assert (taker.took, trial.parked, trial.waiting) == ([1, 2, 3], [], [])
+
+
+async def test_a_handler_may_park(taker: Taker) -> None:
+    trial = Trial(taker.handlers)
+    taker.fails = lambda event: Park("too_late", "the day is over")
+    await trial.give(*some(1))
+    assert [(each.reason, each.error) for each in trial.parked] == [("too_late", "the day is over")]
+
+
+async def test_an_event_that_ends_the_process_is_known_by_its_mark(taker: Taker) -> None:
+    """Given an event that ended the process at each attempt, when messages that were delivered often come, then it is
+    parked, and the one that was behind it is not.
+    """
+
+    class Killed(BaseException):
+        pass
+
+    def kill(event: CloudEvent) -> None:
+        if event.position == 2:
+            raise Killed
+
+    store, parked = MemoryStore(Mark(epoch=1, proven=1)), list[str]()
+    taker.fails = kill
+    often = [replace(each, headers={**each.headers, "x-delivery-count": 3}) for each in some(2, 3)]
+    for _ in range(3):
+        with pytest.raises(Killed):
+            await Trial(taker.handlers, rules=FIRST, store=store).give(*often)
+    trial = Trial(taker.handlers, rules=FIRST, store=store)
+    await trial.give(*often)
+    parked = [each.reason for each in trial.parked]
+    assert (parked, taker.took) == (["no_answer"], [3])
+
+
+async def test_a_replayed_message_is_handled_and_moves_no_mark(taker: Taker) -> None:
+    trial = Trial(taker.handlers)
+    await trial.give(*some(1, 2))
+    before = (await trial.store.load()) or Mark()
+    await trial.give(replace(held(1), headers={REPLAY: "again"}))
+    after = (await trial.store.load()) or Mark()
+    assert taker.took == [1, 2, 1]
+    assert (after.proven, after.begun) == (before.proven, {})
+
+
+async def test_two_processes_do_not_both_move_the_mark(taker: Taker) -> None:
+    """Given two workers with the mark of one store, when the second saves what it read before, then it is refused, and
+    goes on from what the first has saved.
+    """
+    store = MemoryStore()
+    first, second = (Trial(taker.handlers, store=store) for _ in range(2))
+    await first.worker.load()
+    await second.worker.load()
+    await first.give(*some(1))
+    with pytest.raises(Stale):
+        await second.give(*some(1))
+    await second.give(*some(1, 2))
+    assert (store.mark or Mark()).proven == 2
+    assert second.counts.duplicates == 1
+
+
+async def test_a_consumer_stops_when_it_has_seen_what_a_restore_undid(taker: Taker) -> None:
+    """Given a log that was restored to position 2 and grew again, when its next event reaches a consumer that had come
+    to 4, then the consumer stops and says what to do.
+    """
+    trial = Trial(taker.handlers, history=some(1, 2, 3, 4))
+    await trial.give(*some(1, 2, 3, 4))
+    trial.history.events = [*some(1, 2), *(held(position, epoch=2) for position in (3, 4, 5))]
+    trial.history.epoch = 2
+    with pytest.raises(Forked, match="position 4 of epoch 1"):
+        await trial.give(held(5, epoch=2))
+    assert taker.took == [1, 2, 3, 4]
+
+
+async def test_a_restore_that_undid_nothing_that_was_seen_stops_nobody(taker: Taker) -> None:
+    """Given a log restored to position 2, when a consumer that had come to 2 hears of it, then it goes on; what is left
+    in its queue of the abandoned history is parked, what is of the kept one is handled.
+    """
+    trial = Trial(taker.handlers, rules=replace(FIRST, wanted=Patterns(("*.#",))), history=some(1, 2, 3))
+    await trial.give(*some(1))
+    trial.history.events = [*some(1, 2), held(3, epoch=2), held(4, epoch=2)]
+    trial.history.epoch = 2
+    await trial.give(held(4, epoch=2), held(3), held(2))
+    await trial.worker.audit()
+    assert taker.took == [1, 4, 2, 3]
+    assert [each.reason for each in trial.parked] == ["abandoned"]
+
+
+async def test_who_begins_now_is_not_told_the_past(taker: Taker) -> None:
+    trial = Trial(taker.handlers, rules=Rules(begin="now"), history=some(1, 2))
+    await trial.worker.load()
+    trial.history.events += some(3)
+    await trial.give(*some(2, 3))
+    assert taker.took == [3]
+
+
+async def test_what_was_put_aside_is_recovered_when_the_broker_lost_it(taker: Taker) -> None:
+    """Given an event that waits for another attempt, when the queues are gone, then it is read from the history."""
+    trial = Trial(taker.handlers, rules=FIRST, history=MemoryHistory(some(1, 2)))
+    taker.fails = lambda event: OSError("no") if event.position == 1 else None
+    await trial.give(*some(1, 2))
+    taker.fails = lambda event: None
+    await trial.worker.recover()
+    assert taker.took == [2, 1]
+
+
+def test_patterns_ask_the_history_for_no_less_than_they_match() -> None:
+    patterns = Patterns(("demo.notification.due", "demo.interview.*"))
+    assert (patterns.tenant, patterns.types) == ("demo", ("interview.*", "notification.due"))
+    assert [patterns.match(key) for key in ("demo.interview.held", "demo.lead.recorded", "acme.interview.held")] == [
+        True,
+        False,
+        False,
+    ]
+    assert (Patterns(("demo.#",)).tenant, Patterns(("demo.#",)).types) == ("demo", None)
+    assert (Patterns(("#.held", "demo.*.held")).tenant, Patterns(("*.*.held",)).types) == (None, None)
+    with pytest.raises(ValueError, match="not patterns"):
+        Patterns(("demo..held",))

@@ -1,0 +1,235 @@
+"""The history feed, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.launcher.infrastructure import Infrastructure
+from services.projector.feed import feed as feed_module
+from services.projector.feed.feed import Feed
+from shared.broker import cloudevents
+from shared.log import Append, Log, history
+from tests.contract.conftest import an_append, get, reached
+
+Write = Callable[[Sequence[Append]], Awaitable[None]]
+MIXED = [("interview.held", "demo"), ("lead.recorded", "demo"), ("interview.planned", "acme"), ("seeker.left", "acme")]
+
+
+def some_appends(count: int, data: bytes = b"{}") -> list[Append]:
+    """Of all kinds, and of two tenants, in turn."""
+    return [an_append(number, *MIXED[number % 4], data) for number in range(count)]
+
+
+def positions(response: httpx.Response) -> list[int]:
+    return [int(json.loads(line)["position"]) for line in response.text.splitlines()]
+
+
+async def walk(client: httpx.AsyncClient, **query: Any) -> list[int]:
+    """All that is there, by following `Kithlog-Position` to the head."""
+    seen: list[int] = []
+    after = query.pop("after", 0)
+    while True:
+        response = await get(client, after=after, **query)
+        seen += positions(response)
+        after = int(response.headers["kithlog-position"])
+        if response.headers["kithlog-position"] == response.headers["kithlog-head"]:
+            return seen
+
+
+async def test_a_line_is_the_message_that_went_over_the_broker(
+    client: httpx.AsyncClient, log: Log, append: Write
+) -> None:
+    """Given some events, when they are asked for, then each line has the bytes that the relay sends."""
+    await append(some_appends(5, data='{"note":"Grüße","lines":"two\\nlines"}'.encode()))
+
+    response = await get(client)
+
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert response.content.split(b"\n")[:-1] == [cloudevents.encode(event)[0] for event in await log.read(0, 10)]
+    assert response.headers["kithlog-position"] == response.headers["kithlog-head"] == "5"
+    assert response.headers["kithlog-epoch"] == "1"
+
+
+async def test_an_empty_log_is_an_empty_page(client: httpx.AsyncClient) -> None:
+    """Given nothing has happened, then the page is empty and says that this is all."""
+    response = await get(client)
+
+    assert response.content == b""
+    assert response.headers["kithlog-position"] == response.headers["kithlog-head"] == "0"
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+async def test_pages_give_every_event_once(client: httpx.AsyncClient, append: Write, limit: int) -> None:
+    """Given pages of any size, when they are followed to the end, then every position was there once, in order."""
+    await append(some_appends(10))
+
+    assert await walk(client, limit=limit) == list(range(1, 11))
+    assert await walk(client, limit=limit, after=7) == [8, 9, 10]
+
+
+async def test_the_link_leads_to_the_next_page(client: httpx.AsyncClient, append: Write) -> None:
+    """Given a page that is not the last, when its link is followed, then the same question goes on."""
+    await append(some_appends(12))
+
+    response = await get(client, limit=2, types=["interview.*", "lead.recorded"], tenant="demo")
+    following = await client.get(response.links["next"]["url"])
+
+    assert positions(response) == [1, 2]
+    assert positions(following) == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"tenant": "acme"}, [3, 4, 7, 8, 11, 12]),
+        ({"tenant": "nobody"}, []),
+        ({"types": "interview.held"}, [1, 5, 9]),
+        ({"types": "interview.held,seeker.left"}, [1, 4, 5, 8, 9, 12]),
+        ({"types": ["interview.held", "seeker.*"]}, [1, 4, 5, 8, 9, 12]),
+        ({"types": "interview.*", "tenant": "acme"}, [3, 7, 11]),
+    ],
+    ids=str,
+)
+async def test_a_filter_gives_what_it_names_and_proves_that_this_is_all(
+    client: httpx.AsyncClient, append: Write, query: dict[str, Any], expected: list[int]
+) -> None:
+    """Given a filter, then the answer holds every match and no other, and goes up to the log's end all the same."""
+    await append(some_appends(12))
+
+    response = await get(client, **query)
+
+    assert positions(response) == expected
+    assert response.headers["kithlog-position"] == response.headers["kithlog-head"] == "12"
+
+
+async def test_a_rare_match_is_found_however_far_away(
+    client: httpx.AsyncClient, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given one match among many events, when only a few are looked through for a page, then pages without any event
+    lead to it, and it is not passed over.
+    """
+    monkeypatch.setattr(history, "WINDOW", 10)
+    monkeypatch.setattr(feed_module, "PAGES_IN_VAIN", 2)
+    await append([an_append(number, "lead.dropped" if number == 77 else "lead.recorded") for number in range(100)])
+
+    first = await get(client, types="lead.dropped")
+
+    assert positions(first) == []
+    assert first.headers["kithlog-position"] == "20"
+    assert await walk(client, types="lead.dropped") == [78]
+
+
+async def test_large_events_make_short_pages(
+    client: httpx.AsyncClient, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given events of which one fills a page, then each page holds at least one, and nothing is left out."""
+    monkeypatch.setattr(history, "MOST_BYTES", 1000)
+    await append(some_appends(8, data=b'{"note":"' + b"x" * 600 + b'"}'))
+
+    assert positions(await get(client)) == [1, 2]
+    assert await walk(client) == list(range(1, 9))
+    assert await walk(client, tenant="acme") == [3, 4, 7, 8]
+
+
+async def test_a_waiting_reader_hears_of_the_next_event(client: httpx.AsyncClient, append: Write, feed: Feed) -> None:
+    """Given a reader who waits at the end, when a match is recorded, then the answer holds it; others don't end it."""
+    await append(some_appends(1))
+    waiting = asyncio.create_task(get(client, after=1, wait=30, tenant="acme"))
+    await reached(lambda: feed.listeners == 1)
+
+    await append([an_append(101, tenant="demo")])
+    await append([an_append(102, tenant="acme")])
+    response = await waiting
+
+    assert positions(response) == [3]
+    assert response.headers["kithlog-position"] == "3"
+    assert feed.listeners == 0
+
+
+async def test_a_reader_who_waits_in_vain_is_told_how_far_it_was_looked(
+    client: httpx.AsyncClient, append: Write
+) -> None:
+    """Given no match comes, when the wait is over, then the page is empty and goes up to the log's end."""
+    await append(some_appends(2))
+
+    response = await get(client, after=0, wait=1, types="notification.due")
+
+    assert positions(response) == []
+    assert response.headers["kithlog-position"] == "2"
+
+
+@pytest.mark.parametrize("query", [{"after": 3}, {"after": 1, "epoch": 2}], ids=str)
+async def test_a_reader_of_another_timeline_is_told(
+    client: httpx.AsyncClient, append: Write, query: dict[str, Any]
+) -> None:
+    """Given a log that was restored, when a reader is ahead of it, or of another epoch, then it is refused."""
+    await append(some_appends(2))
+
+    response = await client.get("/v1/events", params=query)
+
+    assert response.status_code == 409
+    problem = response.json()
+    assert (problem["code"], problem["position"], problem["epoch"]) == ("forked", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"after": -1}, "query.after"),
+        ({"after": "last"}, "query.after"),
+        ({"after": 2**63}, "query.after"),
+        ({"limit": 0}, "query.limit"),
+        ({"limit": 1001}, "query.limit"),
+        ({"wait": 31}, "query.wait"),
+        ({"wait": 0.5}, "query.wait"),
+        ({"tenant": "Not A Tenant"}, "query.tenant"),
+        ({"types": "interview.*; DROP TABLE"}, "query.types.0"),
+        ({"types": "interview.hold"}, "query.types"),
+        ({"types": "interviews.*"}, "query.types"),
+        ({"types": ""}, "query.types.0"),
+        ({"epoch": 0}, "query.epoch"),
+        ({"tenants": "demo"}, "query.tenants"),
+    ],
+    ids=str,
+)
+async def test_what_can_not_be_meant_is_refused(client: httpx.AsyncClient, query: dict[str, Any], field: str) -> None:
+    """Given a parameter that makes no sense, then a problem document names it."""
+    response = await client.get("/v1/events", params=query)
+
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["field"] == field
+
+
+async def test_too_many_who_wait_are_sent_away(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given as many wait as may, then the next is told to come back, and who does not wait is served."""
+    monkeypatch.setattr(feed_module, "MOST_LISTENERS", 0)
+
+    waiting = await client.get("/v1/events", params={"wait": 1})
+    stream = await client.get("/v1/events", headers={"Accept": "text/event-stream"})
+
+    for response in (waiting, stream):
+        assert (response.status_code, response.json()["code"]) == (503, "too_many_listeners")
+        assert response.headers["retry-after"] == "5"
+    await get(client)
+
+
+async def test_postgresql_away_is_said_and_passes(
+    client: httpx.AsyncClient, append: Write, infra: Infrastructure
+) -> None:
+    """Given PostgreSQL was killed, then readers are told to come back; when it is there again, they get all."""
+    await append(some_appends(3))
+    await asyncio.to_thread(infra.postgres.kill)
+    try:
+        response = await client.get("/v1/events")
+        assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+    finally:
+        await asyncio.to_thread(infra.postgres.start)
+
+    assert await walk(client) == [1, 2, 3]

@@ -1,0 +1,111 @@
+"""A log that was folded by a projector, and what rebuilding and verifying make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from services.projector.firing import Firing
+from services.projector.mailbox import Mailbox
+from shared.database.pool import connect, open_pool
+from shared.log import Log
+from shared.timing.policies import default_policies
+from tests.projector.conftest import projector, state, write
+from tests.projector.histories import START, history
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+POLICIES = default_policies()
+
+
+@dataclass
+class System:
+    """One database with its log; everything else is done to it by the test."""
+
+    url: str
+    log: Log
+    connection: Connection
+
+    async def at(self, moment: datetime) -> None:
+        """Set the database's clock; it stands still there."""
+        owner = await asyncpg.connect(self.url)
+        await owner.execute(
+            f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
+            f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
+        )
+        await owner.close()
+
+    async def happen(self, seed: int, seekers: int = 3) -> None:
+        """More is written to the log, by other seekers for each seed."""
+        head = (await self.log.head()).position
+        await write(self.log, history(seed, seekers), after=head)
+
+    async def fold(self) -> None:
+        """The projector folds all there is."""
+        async with projector(self.url, self.log, Mailbox()).session() as session:
+            await session.run_once()
+
+    async def fire(self) -> None:
+        """Everything due by the database's clock becomes an event."""
+        async with Firing(self.url, POLICIES).session() as session:
+            await session.run_once()
+
+    async def state(self) -> dict[str, Any]:
+        return await state(self.connection)
+
+    async def generations(self, model: str = "pipeline") -> list[tuple[int, str]]:
+        rows = await self.connection.fetch("SELECT id, status FROM read.generation WHERE model = $1 ORDER BY id", model)
+        return [(row["id"], row["status"]) for row in rows]
+
+    async def spoil(self, model: str, body: dict[str, Any], *, state: str | None = None) -> str:
+        """Change a live row behind everybody's back; answers its key."""
+        key: str = await self.connection.fetchval(
+            """UPDATE read.row r SET body = (r.body::jsonb || $2::jsonb)::json, state = coalesce($3, r.state)
+               WHERE (r.generation, r.tenant, r.key) = (
+                   SELECT r.generation, r.tenant, r.key
+                   FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.model = $1 AND g.status = 'live'
+                   ORDER BY r.key LIMIT 1)
+               RETURNING r.key""",
+            model,
+            json.dumps(body),
+            state,
+        )
+        return key
+
+
+@asynccontextmanager
+async def opened(database_url: str) -> AsyncIterator[System]:
+    pool = await open_pool(database_url)
+    connection = await connect(database_url)
+    try:
+        async with Log.open(pool, database_url) as log:
+            yield System(database_url, log, connection)
+    finally:
+        await connection.close()
+        await pool.close()
+
+
+@pytest.fixture
+async def system(database_url: str) -> AsyncIterator[System]:
+    async with opened(database_url) as system:
+        yield system
+
+
+@pytest.fixture
+async def folded(system: System) -> System:
+    """Some lives, folded; what was due by then has fired, and was folded again; more is pending."""
+    await system.at(START)
+    await system.happen(1)
+    await system.fold()
+    await system.at(START + timedelta(days=4))
+    await system.fire()
+    await system.fold()
+    return system

@@ -1,0 +1,108 @@
+"""Time travel: the present is the past as of now; what was written late was valid before it was known."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.past import OF_SEEKERS, Moment, Past
+from services.projector.reader import Reader
+from shared.codec import encode
+from shared.database.pool import open_pool
+from shared.domain import interview
+from shared.domain.kernel import Stream
+from shared.log import Append, Pending
+from tests.projector.histories import START, TENANT
+from tests.queries.conftest import serving
+from tests.rebuild.conftest import System
+
+
+@pytest.fixture
+async def pool(folded: System) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    pool = await open_pool(folded.url)
+    yield pool
+    await pool.close()
+
+
+async def seekers(system: System) -> list[UUID]:
+    rows = await system.connection.fetch("SELECT stream_id FROM log.event WHERE type = 'seeker.registered' ORDER BY 1")
+    return [row[0] for row in rows]
+
+
+async def test_as_of_now_is_what_is_live(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Given folded lives, each seeker's rows of each model as of now are the live ones."""
+    past, compared = Past(pool), 0
+    for seeker_id in await seekers(folded):
+        for name, model in OF_SEEKERS.items():
+            rows = await pool.fetch(
+                "SELECT r.body FROM read.row r JOIN read.generation g ON g.id = r.generation"
+                " WHERE g.model = $1 AND r.tenant = $2 AND r.body ->> 'seeker_id' = $3 ORDER BY r.sort, r.key",
+                name, TENANT, str(seeker_id),
+            )  # fmt: skip
+            found = await past.rows(name, TENANT, seeker_id, Moment())
+            assert found.rows == [model.decode(row["body"]) for row in rows], name
+            compared += len(rows)
+    assert compared > 100
+
+
+async def test_every_moment_can_be_folded(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Given any position or time of occurrence, the rows of that moment are those of a fold of the events up to it."""
+    seeker_id, *_ = await seekers(folded)
+    head = (await folded.log.head()).position
+    before = -1
+    for position in range(0, head, 20):
+        found = await Past(pool).rows("timeline", TENANT, seeker_id, Moment(position=position))
+        assert len(found.rows) >= before
+        assert all(row.position <= position for row in found.rows)
+        before = len(found.rows)
+        for name in OF_SEEKERS:
+            await Past(pool).rows(name, TENANT, seeker_id, Moment(valid_at=START + timedelta(hours=position)))
+
+
+async def test_what_was_written_late_was_valid_before_it_was_known(
+    folded: System, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    """Given a conversation of last Tuesday that is written down today: as of yesterday it is not there, valid at last
+    Tuesday it is; by the code and by the API."""
+    seeker_id, *_ = await seekers(folded)
+    tuesday, today = START - timedelta(days=6), START + timedelta(days=9)
+    id, contact_id = UUID(int=77), UUID(int=78)
+    whose = {"seeker_id": seeker_id, "contact_ids": (contact_id,)}
+    await folded.at(today)
+    events = [interview.Planned(**whose, purpose="field", about="Law"), interview.Held(**whose, format="coffee")]
+    stream = Stream("interview", id)
+    pending = [Pending(stream, each.type, each.schema_version, encode(each)) for each in events]
+    await folded.log.append(Append(TENANT, UUID(int=79), pending, {stream: 0}, tuesday, id, id, actor="tester"))
+    await folded.fold()
+    past = Past(pool)
+
+    async def known(moment: Moment) -> bool:
+        return any(row.interview_id == id for row in (await past.rows("pipeline", TENANT, seeker_id, moment)).rows)
+
+    assert await known(Moment())
+    assert not await known(Moment(recorded_at=today - timedelta(days=1)))
+    assert await known(Moment(valid_at=tuesday))
+    assert not await known(Moment(valid_at=tuesday - timedelta(hours=1)))
+    assert not await known(Moment(recorded_at=today - timedelta(days=1), valid_at=tuesday))
+
+    base = f"/v1/tenants/{TENANT}"
+    reader = Reader(pool)
+    async with serving(lambda: reader) as client:
+
+        async def ids(**ask: str) -> set[str]:
+            answer = await client.get(f"{base}/seekers/{seeker_id}/past/pipeline", params=ask)
+            assert answer.status_code == 200, answer.text
+            return {item["interview_id"] for item in answer.json()["items"]}
+
+        assert str(id) in await ids(valid_at=tuesday.isoformat())
+        assert str(id) not in await ids(as_of="20")
+        assert str(id) not in await ids(as_of=(today - timedelta(days=1)).isoformat())
+        answer = await client.get(f"{base}/streams/{id}/past", params={"valid_at": tuesday.isoformat()})
+        assert [item["type"] for item in answer.json()["items"]] == ["interview.planned", "interview.held"]
+        assert (await client.get(f"{base}/streams/{UUID(int=404)}/past")).status_code == 404
+        answer = await client.get(f"{base}/seekers/{seeker_id}/past/pipeline", params={"as_of": "2026-99"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_as_of")

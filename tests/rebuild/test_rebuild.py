@@ -1,0 +1,165 @@
+"""Rebuilding: the same rows and timers afresh, and nothing that is live is touched until the switch."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from services.projector import rebuild_work
+from services.projector.halting import Halted
+from services.projector.models import PIPELINE
+from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild_building import CannotFold
+from services.projector.rebuild_report import Busy, Refused
+from services.projector.rebuild_work import NAMES, working
+from tests.projector.conftest import projector
+from tests.rebuild.conftest import POLICIES, System
+
+
+async def test_a_rebuild_of_everything_ends_as_it_began(folded: System) -> None:
+    """Given live models, when all are rebuilt, rows and timers are as before, in new generations, and no event came
+    of it."""
+    before, head = await folded.state(), await folded.log.head()
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert report.switched
+    assert {name: told.differences for name, told in report.models.items() if told.differences} == {}
+    assert await folded.state() == before
+    assert await folded.log.head() == head
+    [(_, first), (_, second)] = await folded.generations()
+    assert (first, second) == ("retired", "live")
+
+
+async def test_the_projector_goes_on_with_the_new_generation(folded: System) -> None:
+    """Given a projector in the middle of its work, when models are switched under it, it writes to the new ones."""
+    async with projector(folded.url, folded.log, poll_interval=0.0).session() as session:
+        await session.run_once()
+        await rebuild(folded.url, POLICIES, NAMES)
+        await folded.happen(2)
+        await session.run_once()  # finds the checkpoint turned, as if another projector were at work
+        await session.run_once()
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert report.switched
+    assert report.position == (await folded.log.head()).position
+    assert report.unexplained == 0
+
+
+async def test_a_row_that_differs_keeps_a_rebuild_from_switching(folded: System) -> None:
+    """Given a live row that is not what the log says, when its model is rebuilt, the report names the row field by
+    field, nothing is switched and nothing is left behind; with a reason given, it is switched."""
+    key = await folded.spoil("pipeline", {"follow_ups": 77}, state="lapsed")
+    before = await folded.state()
+    report = await rebuild(folded.url, POLICIES, ["pipeline"])
+    assert not report.switched
+    [difference] = report.models["pipeline"].first
+    assert difference.key == key
+    assert difference.fields["follow_ups"][0] == 77
+    assert difference.fields["state"][0] == "lapsed"
+    assert await folded.state() == before
+    assert [status for _, status in await folded.generations()] == ["live"]
+
+    report = await rebuild(folded.url, POLICIES, ["pipeline"], accept="edited by hand")
+    assert report.switched
+    assert (await rebuild(folded.url, POLICIES, ["pipeline"])).unexplained == 0
+
+
+async def test_rolling_back_folds_what_came_since(folded: System) -> None:
+    """Given a rebuild after which the log went on, when it is rolled back, the earlier generation is live, and up to
+    date; rolling back again goes forth."""
+    await rebuild(folded.url, POLICIES, NAMES)
+    await folded.happen(2)
+    await folded.fold()
+    before = await folded.state()
+    for expected in (["live", "retired"], ["retired", "live"]):
+        assert (await roll_back(folded.url, POLICIES, NAMES)).switched
+        assert await folded.state() == before
+        assert [status for _, status in await folded.generations()] == expected
+
+
+async def test_there_is_one_turn(folded: System) -> None:
+    """Given a rebuild at work, a second is refused, and so is a rollback."""
+    async with working(folded.url, POLICIES, "rebuild", ["pipeline"]):
+        with pytest.raises(Busy):
+            await rebuild(folded.url, POLICIES, ["pipeline"])
+        with pytest.raises(Busy):
+            await roll_back(folded.url, POLICIES, ["pipeline"])
+
+
+async def test_what_can_not_be_done_is_refused(folded: System) -> None:
+    """Given unknown names, nothing to go back to, or a live model of a newer release: refused, with nothing changed."""
+    with pytest.raises(Refused, match="no read model nothing"):
+        await rebuild(folded.url, POLICIES, ["nothing"])
+    with pytest.raises(Refused, match="no earlier generation"):
+        await roll_back(folded.url, POLICIES, ["pipeline"])
+    await folded.connection.execute("UPDATE read.generation SET version = 9 WHERE model = 'pipeline'")
+    with pytest.raises(Refused, match="use the newer release"):
+        await rebuild(folded.url, POLICIES, ["pipeline"])
+    assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a log that is worth it, when each of two processes folds half of the models, it ends as with one; where an
+    event can't be read, the process says which, and nothing stays behind."""
+    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    before = await folded.state()
+    report = await rebuild(folded.url, POLICIES, NAMES, processes=2)
+    assert report.switched
+    assert (report.unexplained, report.failures) == (0, [])
+    assert await folded.state() == before
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL; UPDATE log.event SET data = '{' WHERE position = 7")
+    await owner.close()
+    with pytest.raises(CannotFold, match="position 7 "):
+        await rebuild(folded.url, POLICIES, NAMES, processes=2)
+    assert sorted(status for _, status in await folded.generations()) == ["live", "retired"]
+
+
+async def test_a_new_version_is_expected_to_differ(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given live rows of an earlier version, on which a projector of this release has halted, when the model is
+    rebuilt, its differences say nothing, it is switched, and the projector goes on."""
+    await folded.spoil("pipeline", {"follow_ups": 77})
+    monkeypatch.setattr(type(PIPELINE), "version", 2)
+    with pytest.raises(Halted, match="kithlog rebuild pipeline"):
+        await folded.fold()
+    assert (await rebuild(folded.url, POLICIES, ["pipeline"])).switched
+    await folded.happen(2)
+    await folded.fold()
+    with pytest.raises(Refused, match="roll back with the release that folds version 1"):
+        await roll_back(folded.url, POLICIES, ["pipeline"])
+    assert (await rebuild(folded.url, POLICIES, NAMES)).unexplained == 0
+
+
+async def test_after_a_restore_all_is_rebuilt(folded: System) -> None:
+    """Given a log that was restored to an earlier point and forked, on which the projector has halted, when all is
+    rebuilt, rows and timers are those of the log as it is, and the projector goes on; less than all is refused."""
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute(
+        "ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > 150;"
+        "UPDATE log.head SET position = 150, epoch = 2"
+    )
+    await owner.close()
+    with pytest.raises(Halted, match="kithlog rebuild"):
+        await folded.fold()
+    with pytest.raises(Refused, match="rebuild all"):
+        await rebuild(folded.url, POLICIES, ["pipeline"])
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert (report.switched, report.forked) == (True, True)
+    await folded.happen(2)
+    await folded.fold()
+    again = await rebuild(folded.url, POLICIES, NAMES)
+    assert (again.unexplained, again.position) == (0, (await folded.log.head()).position)
+
+
+async def test_parked_streams_stay_as_they_are(folded: System) -> None:
+    """Given a parked stream, a rebuild leaves out what waits, as what is live does."""
+    await folded.happen(2)
+    await folded.connection.execute(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " SELECT tenant, stream_id, category, position, 'pipeline', 'planted' FROM log.event"
+        " WHERE position > (SELECT position FROM read.checkpoint) AND category = 'lead' ORDER BY position LIMIT 1"
+    )
+    await folded.fold()
+    before = await folded.state()
+    assert before["parked"]
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert (report.switched, report.unexplained) == (True, 0)
+    assert await folded.state() == before

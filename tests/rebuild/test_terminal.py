@@ -1,0 +1,136 @@
+"""`kithlog rebuild`, `rollback`, `verify`, `asof` and `policy simulate` as somebody at a terminal runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from services.projector.rebuild_work import working
+from tests.cli.terminal import Terminal
+from tests.projector.histories import START, TENANT
+from tests.rebuild.conftest import POLICIES, opened
+
+
+@pytest.fixture
+def terminal(database_url: str) -> Terminal:
+    """A terminal on a log of some lives, folded."""
+
+    async def fold() -> None:
+        async with opened(database_url) as system:
+            await system.at(START)
+            await system.happen(1)
+            await system.fold()
+            await system.at(START + timedelta(days=4))
+
+    asyncio.run(fold())
+    return Terminal(database_url)
+
+
+def spoil(terminal: Terminal) -> str:
+    async def change() -> str:
+        async with opened(terminal.database_url) as system:
+            return await system.spoil("pipeline", {"follow_ups": 77})
+
+    return asyncio.run(change())
+
+
+def test_rebuild_verify_and_rollback(terminal: Terminal) -> None:
+    """Given a row that was changed by hand: verify says so with exit code 1, rebuild does not switch, a reason makes it
+    switch, verify is content, rollback brings the row back, and what was done is on record."""
+    key = spoil(terminal)
+    said = terminal.json("verify", "pipeline")
+    assert said.code == 1
+    [report] = said.objects
+    assert report["models"]["pipeline"]["first"][0]["key"] == key
+    assert report["models"]["pipeline"]["first"][0]["fields"]["follow_ups"][0] == 77
+    assert report["log"] == []
+    assert terminal.run("rebuild", "pipeline").code == 1
+    assert terminal.run("rebuild", "pipeline", "--accept", "edited by hand").code == 0
+    assert terminal.json("verify", "pipeline", "timing").object["unexplained"] == 0
+    assert terminal.run("rollback", "pipeline", "--why", "look at it once more").code == 0
+    said = terminal.run("verify", "pipeline")
+    assert said.code == 1
+    assert key in said.out
+    healed = terminal.run("verify", "pipeline", "--tenant", TENANT, "--stream", key, "--heal")
+    assert (healed.code, "1 rows and timers healed" in healed.err) == (0, True)
+    assert terminal.run("verify", "--sample", "30").code == 0
+    assert [row[0] for row in terminal.query("SELECT verb FROM log.operation ORDER BY id")] == [
+        "rebuild",
+        "rollback",
+        "verify heal",
+    ]
+
+
+def test_what_can_not_be_done_is_one_line_and_an_exit_code(terminal: Terminal) -> None:
+    """Given unknown names, half a stream, nothing to go back to, a rebuild at work, or no PostgreSQL: it says so."""
+    assert terminal.run("rebuild", "nothing").code == 2
+    assert terminal.run("verify", "--stream", str(UUID(int=1))).code == 2
+    said = terminal.run("rollback", "pipeline", "--why", "so")
+    assert (said.code, "no earlier generation" in said.err) == (1, True)
+
+    async def busy() -> None:
+        async with working(terminal.database_url, POLICIES, "rebuild", ["pipeline"]):
+            said = await asyncio.to_thread(terminal.run, "rebuild", "pipeline")
+            assert (said.code, "another rebuild" in said.err) == (1, True)
+
+    asyncio.run(busy())
+    away = Terminal("postgresql://kithlog@127.0.0.1:1/nowhere")
+    assert away.run("rebuild").code == 3
+    assert away.run("verify").code == 3
+
+
+def test_asof(terminal: Terminal) -> None:
+    """Given a seeker, their rows and their stream are shown as of a position and valid at a time; what there is not is
+    exit code 2."""
+    [(seeker_id,)] = terminal.query("SELECT stream_id FROM log.event WHERE type = 'seeker.registered' LIMIT 1")
+    now = terminal.json("asof", "seeker", "pipeline", str(seeker_id), "--tenant", TENANT).objects
+    early = terminal.json("asof", "seeker", "pipeline", str(seeker_id), "--tenant", TENANT, "--as-of", "60").objects
+    before = terminal.json(
+        "asof", "seeker", "pipeline", str(seeker_id), "--tenant", TENANT, "--valid-at", "2020-01-01"
+    ).objects
+    assert len(now) >= len(early) >= len(before) == 0
+    assert now
+    stream = terminal.json("asof", "stream", str(seeker_id), "--tenant", TENANT, "--as-of", str(START)).objects
+    assert stream[0]["type"] == "seeker.registered"
+    assert terminal.run("asof", "stream", str(seeker_id), "--tenant", TENANT).code == 0
+    assert terminal.run("asof", "stream", str(UUID(int=404)), "--tenant", TENANT).code == 2
+    assert terminal.run("asof", "seeker", "pipeline", str(seeker_id), "--tenant", TENANT, "--as-of", "soon").code == 2
+    assert terminal.run("asof", "seeker", "contact", str(seeker_id), "--tenant", TENANT).code == 2
+
+
+def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
+    """Given today's policies and the same with one of them switched off, history says what would be gone, and nothing
+    is written."""
+    text = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
+    same, changed = tmp_path / "same.toml", tmp_path / "changed.toml"
+    same.write_text(text)
+    changed.write_text(text.replace("[policies.thank_you]", "[policies.thank_you]\nenabled = false"))
+    before = terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)")
+    span = ("--from", "2026-03-01", "--to", "2026-04-15", "--tenant", TENANT)
+
+    def fired(file: Path) -> dict[str, list[tuple[str, str, str]]]:
+        sides: dict[str, list[tuple[str, str, str]]] = {"today": [], "changed": []}
+        for one in terminal.json("policy", "simulate", "--policy", str(file), *span).objects:
+            sides[one["policies"]].append((one["policy"], one["id"], one["at"]))
+        return sides
+
+    sides = fired(same)
+    assert sides["today"] == sides["changed"]
+    assert any(policy == "thank_you" for policy, _, _ in sides["today"])
+    less = fired(changed)
+    assert less["today"] == sides["today"]
+    assert less["changed"] == [one for one in sides["today"] if one[0] != "thank_you"]
+    assert "nothing was written" in terminal.run("policy", "simulate", "--policy", str(changed), *span).err
+    assert terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)") == before
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[policies.thank_you]\nnonsense = 1")
+    assert terminal.run("policy", "simulate", "--policy", str(broken), *span).code == 2
+    assert (
+        terminal.run("policy", "simulate", "--policy", str(same), "--from", "2026-04-01", "--to", "2026-03-01").code
+        == 2
+    )

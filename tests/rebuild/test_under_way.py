@@ -1,0 +1,113 @@
+"""Rebuilding a system that is at work: killed at any moment, read from all the time, written to all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from services.projector.mailbox import Mailbox
+from services.projector.reader import Reader
+from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild_work import NAMES
+from shared.database.pool import open_pool
+from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until
+from tests.projector.histories import TENANT
+from tests.rebuild.conftest import POLICIES, System
+
+ROUNDS = int(os.environ.get("KITHLOG_TEST_REBUILD_ROUNDS", "4"))
+DYING = Path(__file__).with_name("dying.py")
+
+
+async def killed_after(url: str, steps: int) -> None:
+    """Start a rebuild, and kill -9 it once it has told of so many steps, unless it ended before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(DYING), url, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.getcwd()}
+    )
+    assert process.stdout is not None
+    told = 0
+    async for _ in process.stdout:
+        told += 1
+        if told == steps:
+            process.kill()
+            break
+    await process.stdout.read()
+    assert await process.wait() in (0, -9)
+    assert told
+
+
+async def test_killed_at_any_moment_nothing_live_is_touched(system: System) -> None:
+    """Given live traffic, when rebuilds are killed at seeded moments and one is let go to its end, then what is live is
+    what a cold fold of the log leads to, and the log holds nothing but the traffic."""
+    rng = random.Random(20)
+    written = 0
+    async with running(projector(system.url, system.log, Mailbox(), poll_interval=0.02).run):
+        for number in range(ROUNDS):
+            traffic = asyncio.create_task(system.happen(number + 1, seekers=2))
+            await killed_after(system.url, rng.randint(1, 40))
+            await traffic
+            written = (await system.log.head()).position
+        traffic = asyncio.create_task(system.happen(ROUNDS + 1, seekers=2))
+        report = await rebuild(system.url, POLICIES, NAMES)
+        await traffic
+        assert report.switched
+        assert report.unexplained == 0
+        head = (await system.log.head()).position
+        assert head > written
+
+        async def caught_up() -> bool:
+            return int(await system.connection.fetchval("SELECT position FROM read.checkpoint")) == head
+
+        await until(caught_up)
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder())
+    statuses = [status for _, status in await system.generations()]
+    assert sorted(statuses) == ["live", "retired"]
+
+
+async def test_readers_see_one_version_or_the_other(folded: System) -> None:
+    """Given a live generation whose rows are all marked, when it is replaced and rolled back while pages are read, no
+    query fails, and each page is marked as a whole or not at all."""
+    await folded.connection.execute(
+        """UPDATE read.row SET body = (body::jsonb || '{"follow_ups": 77}')::json
+           WHERE generation = (SELECT id FROM read.generation WHERE model = 'pipeline')"""
+    )
+    owner: UUID = await folded.connection.fetchval(
+        "SELECT owner FROM read.row JOIN read.generation g ON g.id = generation WHERE g.model = 'pipeline' LIMIT 1"
+    )
+    pool = await open_pool(folded.url, max_size=4)
+    reader, stop, seen = Reader(pool), asyncio.Event(), set[frozenset[bool]]()
+
+    async def read() -> int:
+        count = 0
+        while not stop.is_set():
+            page = await reader.page("pipeline", TENANT, owner=owner, limit=50)
+            seen.add(frozenset(json.loads(body)["follow_ups"] == 77 for body in page.bodies))
+            count += 1
+        return count
+
+    readers = [asyncio.create_task(read()) for _ in range(3)]
+    await rebuild(folded.url, POLICIES, ["pipeline"], accept="marked")
+    for _ in range(3):
+        await roll_back(folded.url, POLICIES, ["pipeline"])
+    stop.set()
+    assert all(count > 0 for count in await asyncio.gather(*readers))
+    assert seen <= {frozenset({True}), frozenset({False})}
+    await pool.close()
+
+
+@pytest.mark.parametrize("names", [NAMES, ("timing",)])
+async def test_the_log_moves_by_nothing_but_live_traffic(folded: System, names: tuple[str, ...]) -> None:
+    """Given pending timers, some of them due, when models are rebuilt, no event is written, and the timers are those
+    from before, to the letter."""
+    head = await folded.log.head()
+    timers = await folded.connection.fetch("SELECT * FROM read.timer ORDER BY tenant, id")
+    assert timers
+    assert (await rebuild(folded.url, POLICIES, names)).switched
+    assert await folded.connection.fetch("SELECT * FROM read.timer ORDER BY tenant, id") == timers
+    assert await folded.log.head() == head

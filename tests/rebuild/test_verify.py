@@ -1,0 +1,100 @@
+"""Verifying finds what is not as the log says, says what, and mends it when asked."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.rebuild_report import Refused
+from services.projector.rebuild_selection import Selection
+from services.projector.rebuild_work import NAMES
+from services.projector.verify import check_log, compare, rows_of_stream
+from tests.projector.histories import TENANT
+from tests.rebuild.conftest import POLICIES, System
+
+
+async def test_nothing_is_wrong_with_what_was_folded(folded: System) -> None:
+    """Given what a projector has folded, verification finds nothing, whole or sampled, and leaves nothing behind."""
+    before = await folded.state()
+    for selection in (Selection(), Selection(below=64)):
+        report = await compare(folded.url, POLICIES, NAMES, selection=selection)
+        assert (report.unexplained, report.failures) == (0, [])
+        assert report.models["pipeline"].rows > 0
+    assert await check_log(folded.url) == []
+    assert await folded.state() == before
+    assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_differences_are_told_field_by_field_and_healed(folded: System) -> None:
+    """Given a changed row, a missing one, one too many, and a timer at another time, when they are healed, all is as it
+    was before."""
+    before = await folded.state()
+    spoiled = await folded.spoil("pipeline", {"follow_ups": 77})
+    lost = await folded.connection.fetchval(
+        "DELETE FROM read.row r USING read.generation g WHERE g.id = r.generation AND g.model = 'seeker'"
+        " AND r.key = (SELECT min(key) FROM read.row WHERE generation = g.id) RETURNING r.key"
+    )
+    await folded.connection.execute(
+        "INSERT INTO read.row (generation, tenant, key, body) SELECT id, 'acme', 'ghost', '{}' FROM read.generation"
+        " WHERE model = 'lead'"
+    )
+    moved = await folded.connection.fetchval(
+        "UPDATE read.timer SET due_at = due_at - interval '1 day' WHERE id = (SELECT id FROM read.timer"
+        " WHERE outcome IS NULL ORDER BY id LIMIT 1) RETURNING id"
+    )
+    gone = await folded.connection.fetchval(
+        "DELETE FROM read.timer WHERE id = (SELECT id FROM read.timer WHERE outcome IS NULL ORDER BY id DESC LIMIT 1)"
+        " RETURNING id"
+    )
+    report = await compare(folded.url, POLICIES, NAMES)
+    first = {model: told.first for model, told in report.models.items() if told.differences}
+    assert {model: {one.key for one in found} for model, found in first.items()} == {
+        "pipeline": {spoiled},
+        "seeker": {lost},
+        "lead": {"ghost"},
+        "timer": {str(moved), str(gone)},
+    }
+    assert first["pipeline"][0].fields["follow_ups"][0] == 77
+    assert list(first["lead"][0].fields) == ["row"]
+
+    report = await compare(folded.url, POLICIES, NAMES, heal=True)
+    assert report.healed == 5
+    assert await folded.state() == before
+
+
+async def test_what_a_stream_touched_is_verified_by_itself(folded: System) -> None:
+    """Given two changed rows, when one's stream is verified and healed, only that row is told and mended."""
+    key = await folded.spoil("pipeline", {"follow_ups": 77})
+    await folded.spoil("seeker", {"name": "Somebody Else"})
+    selection = await rows_of_stream(folded.url, POLICIES, ["pipeline", "timeline", "timing"], TENANT, UUID(key))
+    report = await compare(folded.url, POLICIES, ["pipeline", "timeline", "timing"], selection=selection, heal=True)
+    assert report.ids == {("pipeline", TENANT, key)}
+    left = await compare(folded.url, POLICIES, NAMES)
+    assert {model for model, _, _ in left.ids} == {"seeker"}
+    with pytest.raises(Refused, match="has no stream"):
+        await rows_of_stream(folded.url, POLICIES, NAMES, TENANT, UUID(int=404))
+
+
+async def test_a_log_that_was_tampered_with_is_found_out(folded: System, database_url: str) -> None:
+    """Given an event removed, a receipt changed and a payload broken by somebody with the owner's rights, each is
+    found."""
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL; ALTER TABLE log.receipt DISABLE TRIGGER ALL")
+    gone = await owner.fetchrow(
+        "DELETE FROM log.event WHERE (tenant, stream_id, version) = (SELECT tenant, stream_id, 2 FROM log.event"
+        " WHERE category = 'interview' AND version = 3 ORDER BY position LIMIT 1) RETURNING position, stream_id"
+    )
+    assert gone is not None
+    broken = await owner.fetchval(
+        "UPDATE log.event SET data = '{' WHERE position = (SELECT max(position) FROM log.event"
+        " WHERE category = 'contact') RETURNING stream_id"
+    )
+    await owner.execute("INSERT INTO log.receipt VALUES ('acme', $1, 'x', 7, 2, now())", UUID(int=99))
+    await owner.close()
+    findings = await check_log(folded.url)
+    assert {finding.check for finding in findings} == {"positions", "versions", "receipts"}
+    assert any(f"position {gone['position'] + 1}" == finding.subject for finding in findings)
+    report = await compare(folded.url, POLICIES, ["contact"])
+    assert [failure.stream_id for failure in report.failures] == [broken]
