@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 
 from services.cli.database import database, record
+from services.cli.rebuild_showing import policies_of
 from services.cli.settings import OperatorSettings
 from services.cli.showing import as_object
 from services.cli.terminal import (
@@ -32,7 +33,6 @@ from services.projector.timing_fold import TimingFold
 from services.projector.unparking import NotParked, StillUnwritable, Unparked, unpark
 from shared.codec import UnknownEventType
 from shared.envelope import Recorded
-from shared.timing.policies import default_policies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -157,7 +157,7 @@ async def _take_up(
     async def recording(connection: Any, unparked: Unparked) -> None:
         await record(connection, settings, verb, f"{tenant}/{stream}", why=why, **_as_object(row, unparked))
 
-    folder = Folder(MODELS, TimingFold(default_policies()))
+    folder = Folder(MODELS, TimingFold(policies_of(settings.policies)))
     try:
         unparked = await unpark(
             settings.database_url, folder, tenant, UUID(stream), discard=why is not None, recording=recording

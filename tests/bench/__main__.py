@@ -1,6 +1,7 @@
 """``python -m tests.bench [part …]``: measure, show a table, write `tests/bench/results/<part>.json`.
 
-`--rounds 5` interleaved rounds, `--scale 1.0` of the full size; without parts all of them run.
+`--rounds 5` interleaved rounds, `--scale 1.0` of the full size; without parts all of them run. What is measured with
+less is written to `results/partial/`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.scale = 2, 0.05
+    if chosen.scale < 1 or chosen.rounds < 5:
+        report.RESULTS = report.RESULTS / "partial"  # never to be taken for the whole measurement
     everything: list[Result] = []
     with Infrastructure.start(mode="local") as infrastructure:
         print(infrastructure.banner)

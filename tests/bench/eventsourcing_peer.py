@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -67,7 +67,7 @@ class View(PostgresTrackingRecorder):  # type: ignore[misc]
             self.sql_create_statements.append(SQL(sql).format())
 
     def put(self, id: Any, body: str, tracking: Any) -> None:
-        with self.datastore.get_connection() as connection, connection.cursor() as cursor:
+        with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
             for model in range(_MODELS):
                 cursor.execute(
@@ -91,8 +91,7 @@ def project(events: int) -> float:
         last = app.save(*(Held(_NOTE) for _ in range(100)))[-1].notification.id
     began = perf_counter()
     with ProjectionRunner(application_class=Bench, projection_class=Views, view_class=View) as runner:
-        while (runner.view.max_tracking_id("Bench") or 0) < last:
-            sleep(0.02)
+        runner.wait(last, timeout=600)
         return events / (perf_counter() - began)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from tests.bench.report import RESULTS
+from tests.bench import report
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 360, 80, 50, 40
 _COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b5ea7")
@@ -76,10 +76,10 @@ def _figure(value: float) -> str:
 
 
 def _write(name: str, parts: Sequence[str]) -> None:
-    RESULTS.mkdir(exist_ok=True)
+    report.RESULTS.mkdir(parents=True, exist_ok=True)
     start = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
         'font-size="12">'
     )
     background = f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
-    (RESULTS / f"{name}.svg").write_text("\n".join([start, background, *parts, "</svg>"]) + "\n")
+    (report.RESULTS / f"{name}.svg").write_text("\n".join([start, background, *parts, "</svg>"]) + "\n")

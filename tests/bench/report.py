@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def write(part: str, results: Sequence[Result]) -> Path:
     """One JSON file for each part: a list of results."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{part}.json"
     path.write_text(json.dumps([result.as_json() for result in results], indent=2, ensure_ascii=False) + "\n")
     return path

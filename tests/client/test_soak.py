@@ -29,9 +29,9 @@ from tests.contract.conftest import an_append
 
 EVENTS = int(os.environ.get("KITHLOG_CONSUMER_EVENTS", "5000"))
 KILLS = int(os.environ.get("KITHLOG_BROKER_KILLS", "1"))
-SMALL = 400
+SMALL = 1000
 """Messages that the consumer's queue holds: it drops many."""
-BURST = 500
+BURST = 2000
 PATIENCE = 60.0 + EVENTS / 100
 TABLE = "CREATE TABLE seen (position bigint, event_id uuid)"
 DIFFERENCE = """
@@ -87,7 +87,7 @@ async def doubling(amqp_url: str, log: Log) -> AsyncIterator[None]:
                         events = await log.read(max(0, head - 700), 5)
                         messages = [Incoming(*cloudevents.encode(event)) for event in events]
                         await publish(channel, *messages, to="statistics")
-                        await asyncio.sleep(0.02)
+                        await asyncio.sleep(0.1)
             await asyncio.sleep(0.1)
 
     task = asyncio.create_task(repeat())
@@ -123,7 +123,7 @@ async def test_the_consumers_table_equals_the_log(
     """
     everything, began, stop = keys == ("#",), monotonic(), asyncio.Event()
     wanted = EVENTS if everything else sum(TYPES[number % 3].startswith("interview") for number in range(EVENTS))
-    wiring = Wiring(amqp_url, "statistics", prefetch=SMALL // 4, max_length=SMALL, audit_every=1.0)
+    wiring = Wiring(amqp_url, "statistics", prefetch=100, max_length=SMALL, audit_every=1.0)
     rules = Rules(Patterns(keys), begin="first", batch=200)
     relaying = asyncio.create_task(Relay(database_url, amqp_url, log).run(stop))
     async with HttpHistory(feed_url) as history:
@@ -150,9 +150,9 @@ async def test_the_consumers_table_equals_the_log(
 
 
 async def _append(log: Log, after: int, upto: int, table: Table) -> None:
-    """In bursts, each of which the queue is too small for."""
+    """In bursts, each of which the queue is too small for; the next begins when the consumer has all but caught up."""
     for start in range(after, upto, BURST):
-        await reached(table, start // 2 - BURST)
+        await reached(table, start * 2 // 3 - SMALL)
         numbers = range(start, min(start + BURST, upto))
         for outcome in await log.append_all([an_append(number, TYPES[number % 3]) for number in numbers]):
             assert not isinstance(outcome, Exception), outcome
