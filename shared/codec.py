@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from shared.domain.catalogue import EVENTS
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -17,13 +19,15 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 
 class UnknownEventType(Exception):
-    """The log holds an event that this release can't read: an unknown type, or a newer schema version.
+    """The log holds an event that this release can't read: an unknown type, a newer schema version, or a field that
+    a newer release has added.
 
     A reader stops here, loudly; skipping it would be losing it.
     """
 
-    def __init__(self, type: str, schema_version: int, position: int) -> None:
-        super().__init__(f"event type {type!r} version {schema_version} at position {position} is not known here")
+    def __init__(self, type: str, schema_version: int, position: int, *, fields: tuple[str, ...] = ()) -> None:
+        what = f"has fields that are not known here: {', '.join(fields)}" if fields else "is not known here"
+        super().__init__(f"event type {type!r} version {schema_version} at position {position} {what}")
         self.type, self.schema_version, self.position = type, schema_version, position
 
 
@@ -41,7 +45,15 @@ def decode(recorded: Recorded[bytes]) -> Recorded[Event]:
     if declared is None or recorded.schema_version > declared.schema_version:
         raise UnknownEventType(recorded.type, recorded.schema_version, recorded.position)
     if recorded.schema_version == declared.schema_version:
-        return recorded.holding(declared.model_validate_json(recorded.data))
+        try:
+            return recorded.holding(declared.model_validate_json(recorded.data))
+        except ValidationError as error:
+            fields = tuple(str(each["loc"][-1]) for each in error.errors() if each["type"] == "extra_forbidden")
+            if fields and len(fields) == error.error_count():
+                raise UnknownEventType(
+                    recorded.type, recorded.schema_version, recorded.position, fields=fields
+                ) from error
+            raise
     payload = json.loads(recorded.data)
     for version in range(recorded.schema_version, declared.schema_version):
         payload = UPCASTERS[recorded.type, version](payload)

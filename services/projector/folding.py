@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +48,19 @@ class Plan:
     """Whether the payload of some event is not what its type says."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles: what a page makes is in use until it is written, and to look through all of
+    it again and again while it grows took a quarter of the time of folding."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Folder:
     """The read models and the timers, folded together: an event counts in all of them or in none."""
 
@@ -57,6 +72,7 @@ class Folder:
         """All that have rows, those of the timers included."""
         return (*self._models, *self._timing.models)
 
+    @_uncollected()
     def plan(self, events: Sequence[Recorded[bytes]], parked: Collection[StreamId]) -> Plan:
         """Decode the events and say what they need. An unknown event type ends the plan before it.
 
@@ -99,6 +115,7 @@ class Folder:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
         return self._timing.further(plan.owners, rows)
 
+    @_uncollected()
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.
 

@@ -265,8 +265,7 @@ def unknown_event_type(plan: Plan) -> Halted:
     assert plan.unknown is not None
     return Halted(
         "unknown_event_type",
-        f"position {plan.unknown.position} holds {plan.unknown.type} of schema version {plan.unknown.schema_version}, "
-        "which this release does not know",
+        str(plan.unknown),
         "start a release that does; nothing is skipped until then",
     )
 

@@ -26,7 +26,7 @@ UNTIMED = frozenset(
 )
 """Events of subjects that no policy may listen to; all others of theirs are routed."""
 
-_CLOSING = frozenset({contact.AskedNotToBeContacted, contact.Forgotten})
+_CLOSING: tuple[type[Event], ...] = (contact.AskedNotToBeContacted, contact.Forgotten)
 
 
 class Route(NamedTuple):

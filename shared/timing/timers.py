@@ -95,10 +95,9 @@ def timers(
     for arming in subject.armings if armings is None else armings:
         policy = clock.policies.by_name.get(arming.policy)
         if policy is not None and standstill(subject, arming, policy) is None:
-            for pending in rounds(subject, arming, policy, clock):
-                if not pending.gone:
-                    timer = _timer(subject, arming, policy, clock, pending)
-                    found[timer.id] = timer
+            pending = [one for one in rounds(subject, arming, policy, clock) if not one.gone]
+            for timer in _timers_of(subject, arming, policy, clock, pending):
+                found[timer.id] = timer
     return found
 
 
@@ -140,10 +139,12 @@ def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> It
 def fired_timers(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Timer]:
     """The timers of a round that ended with `due`, as they were."""
     again = {snooze.event_id for snooze in arming.snoozes if snooze.fired}
-    for pending in rounds(subject, arming, policy, clock):
-        first = pending.occurrence == arming.occurrence and pending.planned.stage.name in arming.fired
-        if first or pending.occurrence in again:
-            yield _timer(subject, arming, policy, clock, pending)
+    fired = [
+        one
+        for one in rounds(subject, arming, policy, clock)
+        if one.occurrence in again or (one.occurrence == arming.occurrence and one.planned.stage.name in arming.fired)
+    ]
+    yield from _timers_of(subject, arming, policy, clock, fired)
 
 
 def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
@@ -151,43 +152,51 @@ def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
     return f"{recipient.id}:{local.isoformat()[: 10 if digest else 13]}"
 
 
-def _timer(subject: Subject, arming: Arming, policy: Policy, clock: Clock, pending: Pending) -> Timer:
-    planned, recipient = pending.planned, clock.recipient
-    stage = planned.stage
+def _timers_of(
+    subject: Subject, arming: Arming, policy: Policy, clock: Clock, stages: Iterable[Pending]
+) -> Iterator[Timer]:
+    """The timers of some stages of one round; what they have in common is found once."""
+    recipient, armed_by = clock.recipient, arming.armed_by
     coach = recipient.coach(arming.programme_id)
-    to = _addressee(recipient.id if stage.to == "seeker" else coach, stage.to, recipient.time_zone, recipient.locale)
-    local = planned.due.local
-    return Timer(
-        id=notification_id(policy.name, subject.id, pending.occurrence, stage.name),
-        tenant=subject.tenant,
-        policy=policy.name,
-        policy_version=policy.rule_version,
-        kind=policy.kind,
-        stage=stage.name,
-        topic=policy.topic,
-        urgency=stage.urgency or policy.urgency,
-        subject=subject.kind,
-        subject_id=subject.id,
-        occurrence=pending.occurrence,
-        armed_by=arming.armed_by,
-        recipient=to,
-        escalates_to=coach if stage.to == "seeker" else None,
-        seeker_id=subject.seeker_id,
-        contact_ids=subject.contact_ids,
-        interview_id=arming.interview_id,
-        lead_id=subject.id if subject.kind == "lead" else None,
-        programme_id=arming.programme_id,
-        guards=_guards(subject, arming, policy, recipient, to),
-        due_at=planned.due_at,
-        local_due=local,
-        time_zone=recipient.time_zone,
-        not_before=planned.not_before,
-        expires_at=planned.expires_at,
-        moved_by=planned.moved_by,
-        too_late=planned.too_late,
-        group_key=group_key(to, local, recipient.digest),
-        cancellation_key=f"{policy.name}:{subject.id}:{arming.occurrence}",
-    )
+    cancellation_key = f"{policy.name}:{subject.id}:{arming.occurrence}"
+    guards: dict[Role, tuple[UUID, ...]] = {}
+    for planned, occurrence, _ in stages:
+        stage, local = planned.stage, planned.due.local
+        to_seeker = stage.to == "seeker"
+        to = _addressee(recipient.id if to_seeker else coach, stage.to, recipient.time_zone, recipient.locale)
+        if stage.to not in guards:
+            guards[stage.to] = _guards(subject, arming, policy, recipient, stage.to)
+        yield Timer(
+            id=notification_id(policy.name, subject.id, occurrence, stage.name),
+            tenant=subject.tenant,
+            policy=policy.name,
+            policy_version=policy.rule_version,
+            kind=policy.kind,
+            stage=stage.name,
+            topic=policy.topic,
+            urgency=stage.urgency or policy.urgency,
+            subject=subject.kind,
+            subject_id=subject.id,
+            occurrence=occurrence,
+            armed_by=armed_by,
+            recipient=to,
+            escalates_to=coach if to_seeker else None,
+            seeker_id=subject.seeker_id,
+            contact_ids=subject.contact_ids,
+            interview_id=arming.interview_id,
+            lead_id=subject.id if subject.kind == "lead" else None,
+            programme_id=arming.programme_id,
+            guards=guards[stage.to],
+            due_at=planned.due_at,
+            local_due=local,
+            time_zone=recipient.time_zone,
+            not_before=planned.not_before,
+            expires_at=planned.expires_at,
+            moved_by=planned.moved_by,
+            too_late=planned.too_late,
+            group_key=group_key(to, local, recipient.digest),
+            cancellation_key=cancellation_key,
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -195,14 +204,14 @@ def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) 
     return Addressee(id=id, role=role, time_zone=time_zone, locale=locale)
 
 
-def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, to: Addressee) -> tuple[UUID, ...]:
+def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, role: Role) -> tuple[UUID, ...]:
     """The subject's stream; the seeker's (left, moved, muted); a seeker's interviews that may have been held; the
     contacts' where they could have asked to be left alone; the programmes' where a coach is told; and what this round
     has fired: it may have been answered."""
     streams = [subject.id, subject.seeker_id, *subject.interviews]
     if policy.reaches_contact:
         streams += subject.contact_ids
-    if to.role == "coach":
+    if role == "coach":
         streams += [enrolment.programme_id for enrolment in recipient.enrolments]
     streams += [notification_id(policy.name, subject.id, arming.occurrence, stage) for stage in arming.fired]
     streams += [

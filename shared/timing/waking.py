@@ -28,7 +28,7 @@ class Waking:
 
     def allows(self, local: datetime) -> bool:
         minute = local.hour * 60 + local.minute
-        return any([start <= minute < end for start, end in self.stretches])  # noqa: C419 - twice as fast, for so few
+        return any([start <= minute < end for start, end in self.stretches])  # noqa: C419 - a third of the time
 
     def open_minute(self, number: int) -> int:
         """One of the open minutes, counted round and round."""

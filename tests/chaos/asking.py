@@ -30,26 +30,25 @@ class LeftOpen(Exception):
 class Service:
     """One server; its connections are kept and used again."""
 
-    def __init__(self, url: str, patience: float) -> None:
-        """`patience`: seconds to wait for an answer."""
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
-        self._host, self._port, self._patience = parts.hostname, parts.port, patience
+        self._host, self._port = parts.hostname, parts.port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def post(self, path: str, document: dict[str, Any], headers: dict[str, str]) -> Response:
-        """Raises `NotSent` and `LeftOpen`."""
+    async def post(self, path: str, document: dict[str, Any], headers: dict[str, str], patience: float) -> Response:
+        """Waits `patience` seconds for an answer. Raises `NotSent` and `LeftOpen`."""
         if self._idle:
             reader, writer = self._idle.pop()
         else:
             try:
-                reader, writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), self._patience)
+                reader, writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), patience)
             except (OSError, TimeoutError) as error:
                 raise NotSent from error
         try:
             writer.write(_request(path, document, {"Host": f"{self._host}:{self._port}", **headers}))
-            response, goes_on = await asyncio.wait_for(_answer(reader), self._patience)
+            response, goes_on = await asyncio.wait_for(_answer(reader), patience)
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             writer.transport.abort()
             raise LeftOpen from error

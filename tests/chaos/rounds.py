@@ -84,7 +84,7 @@ class Run:
             recovered = await self._lag_is_normal()
             await asyncio.sleep(gap)
         finally:
-            await asyncio.to_thread(load.stop, signal.SIGTERM, 45.0)
+            await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
         violations = [f"{load.name} ended with {load.exit_code}"] if load.exit_code else []
         if recovered is None:
             violations.append("the services did not recover")

@@ -81,7 +81,7 @@ async def soak(infra: Infrastructure, seconds: float, every: float, rate: float)
                     samples.append(await sample(set_up, database_url, amqp_url))
                     tell(samples[-1], monotonic() - began)
             finally:
-                await asyncio.to_thread(load.stop, signal.SIGTERM, 45.0)
+                await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
     return samples
 
 

@@ -19,7 +19,7 @@ async def test_nothing_is_lost_whatever_dies(
     seed says is killed, frozen, wiped, cut off or set wrong, then after each round: every acknowledged command is in
     the log once, nothing refused is, positions and versions have no holes, the consumer saw everything in order, the
     read models equal a cold fold, reminders fired once and in time, and repeated commands got their first answers."""
-    outcomes = await run(infra, database_url, amqp_url, tmp_path, SEED, ROUNDS, rate=50.0, seconds=2.0, tell=print)
+    outcomes = await run(infra, database_url, amqp_url, tmp_path, SEED, ROUNDS, rate=30.0, seconds=2.0, tell=print)
     assert [outcome.violations for outcome in outcomes] == [()] * ROUNDS, "\n".join(map(str, outcomes))
     assert outcomes[-1].commands > 100, "there was load"
 

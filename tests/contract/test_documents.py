@@ -33,7 +33,13 @@ RELEASED = committed()
 events_and_commands = sorted(path for path in RELEASED if "/" in path)
 
 
-MADE = generated(RELEASED)
+Documents = dict[str, Json]
+
+
+@pytest.fixture(scope="session")
+def made() -> Documents:
+    """What the code says; made once, since that takes seconds."""
+    return generated(RELEASED)
 
 
 @cache
@@ -45,20 +51,19 @@ def schema_of(event: type[Event]) -> str:
     return f"events/{event.type}.v{event.schema_version}.json"
 
 
-def test_the_documents_are_up_to_date() -> None:
+def test_the_documents_are_up_to_date(made: Documents) -> None:
     """Given the code, then the committed documents are what it says; else `make schemas` writes them."""
-    fresh = MADE
-    differing = sorted(path for path in RELEASED.keys() | fresh.keys() if RELEASED.get(path) != fresh.get(path))
+    differing = sorted(path for path in RELEASED.keys() | made.keys() if RELEASED.get(path) != made.get(path))
 
     assert not differing, "run `make schemas`"
 
 
-def test_making_them_again_gives_the_same_text(tmp_path: Any) -> None:
+def test_making_them_again_gives_the_same_text(made: Documents, tmp_path: Any) -> None:
     """Given documents that were written, when they are written again, then no file changes."""
-    assert len(write(MADE, tmp_path)) == len(MADE)
-    assert write(MADE, tmp_path) == []
+    assert len(write(made, tmp_path)) == len(made)
+    assert write(made, tmp_path) == []
     assert {path: render(document) for path, document in committed(tmp_path).items()} == {
-        path: render(document) for path, document in MADE.items()
+        path: render(document) for path, document in made.items()
     }
 
 
@@ -77,12 +82,11 @@ def registered_backwards() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("registered_backwards")
-def test_the_order_of_imports_does_not_show() -> None:
+def test_the_order_of_imports_does_not_show(made: Documents) -> None:
     """Given another program, which imports in another order, then the documents are the same text."""
-    fresh = MADE
 
     for path, document in generated(RELEASED).items():
-        assert render(document) == render(fresh[path]), path
+        assert render(document) == render(made[path]), path
 
 
 def test_every_event_and_command_has_its_document() -> None:

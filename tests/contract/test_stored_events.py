@@ -91,3 +91,12 @@ def test_a_newer_version_than_known_is_refused() -> None:
     """Given bytes of a version that a later release writes, then they are not guessed at."""
     with pytest.raises(UnknownEventType, match=r"interview\.held.*version 4"):
         decode(recorded("interview.held", 4, b"{}"))
+
+
+def test_a_field_that_a_later_release_added_is_not_dropped() -> None:
+    """Given bytes with a field that is not known here, then the reader is stopped, not the field passed over."""
+    sample = next(each for each in golden() if each.type == "interview.held")
+    newer = json.dumps(json.loads(sample.data) | {"mood": "fine"}).encode()
+
+    with pytest.raises(UnknownEventType, match="fields that are not known here: mood"):
+        decode(recorded("interview.held", EVENTS["interview.held"].schema_version, newer))

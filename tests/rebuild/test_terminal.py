@@ -109,7 +109,7 @@ def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
     text = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
     same, changed = tmp_path / "same.toml", tmp_path / "changed.toml"
     same.write_text(text)
-    changed.write_text(text.replace("[policies.thank_you]", "[policies.thank_you]\nenabled = false"))
+    changed.write_text(text.replace("[policies.keep_in_touch]", "[policies.keep_in_touch]\nenabled = false"))
     before = terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)")
     span = ("--from", "2026-03-01", "--to", "2026-04-15", "--tenant", TENANT)
 
@@ -121,10 +121,12 @@ def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
 
     sides = fired(same)
     assert sides["today"] == sides["changed"]
-    assert any(policy == "thank_you" for policy, _, _ in sides["today"])
+    assert any(policy == "keep_in_touch" for policy, _, _ in sides["today"])
     less = fired(changed)
     assert less["today"] == sides["today"]
-    assert less["changed"] == [one for one in sides["today"] if one[0] != "thank_you"]
+    # The others are the same; some may fire earlier, where the cap of a day has room now.
+    others = {id for policy, id, _ in sides["today"] if policy != "keep_in_touch"}
+    assert {id for _, id, _ in less["changed"]} == others
     assert "nothing was written" in terminal.run("policy", "simulate", "--policy", str(changed), *span).err
     assert terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)") == before
     broken = tmp_path / "broken.toml"

@@ -202,6 +202,22 @@ def test_pause_resume_snooze_end() -> None:
     assert story.due("keep_in_touch") == {}
 
 
+def test_resuming_begins_a_new_round() -> None:
+    """Given a round whose every stage was withdrawn and recorded so when the relationship was paused, when it is
+    resumed with nothing in between, then a whole new round is pending, a cadence later, under ids of its own."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    before = {id for id, timer in story.timers.items() if timer.policy == "keep_in_touch"}
+    stages = set(story.due("keep_in_touch"))
+    story.between(relationship.Paused, "2026-05-10T10:00+09:00")
+    assert before <= story.endings.keys()
+    story.between(relationship.Resumed, "2026-06-01T10:00+09:00")
+    again = story.due("keep_in_touch")
+    assert set(again) == stages == {"due", "again", "cooling"}
+    assert again["due"] == at("2026-08-30T10:00+09:00")
+    assert not before & story.timers.keys()
+
+
 def test_cooling_and_then_a_touch() -> None:
     """Given nobody touched, when due, again and cooling have come, then silence, until a touch starts it again."""
     story = Story("Asia/Tokyo")
