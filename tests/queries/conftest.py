@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,6 +22,7 @@ from services.projector.reader import Reader
 from services.projector.store import Store
 from services.projector.timing_fold import TimingFold
 from shared.database.pool import open_pool
+from shared.envelope import Recorded
 from shared.operations.health import Health
 from shared.operations.metrics import Metrics
 from shared.operations.web import create_web_app
@@ -58,6 +60,14 @@ class Library:
         assert not changes.parked
         await self._store.apply(self._checkpoint, plan.position, changes)
         return plan.position
+
+    async def record(self, history: History) -> None:
+        """Put the history into the log, for queries that fold it afresh."""
+        rows = [tuple(getattr(event, field.name) for field in dataclasses.fields(event)) for event in history.stored()]
+        columns = [field.name for field in dataclasses.fields(Recorded)]
+        async with self.reader.pool.acquire() as connection, connection.transaction():
+            await connection.copy_records_to_table("event", schema_name="log", columns=columns, records=rows)
+            await connection.execute("UPDATE log.head SET position = $1", len(rows))
 
     async def get(self, path: str, status: int = 200, **query: Any) -> Any:
         """The answer's JSON, after checking its status."""

@@ -36,6 +36,8 @@ KNOWN = {
     "subject_id": str(INTERVIEW),
     "coach_id": str(BEN),
     "secret": SECRET,
+    "model": "pipeline",
+    "stream_id": str(INTERVIEW),
 }
 """What paths name, so that requests do not all end with what is not there."""
 SCHEMA = schemathesis.openapi.from_dict(served(0.01).app.openapi())
@@ -69,6 +71,7 @@ def desk(infra: Any, migrated_template: str) -> Iterator[Desk]:
         opened = library_of(url)
         library = runner.run(opened.__aenter__())
         try:
+            runner.run(library.record(story()))
             runner.run(library.fold(story()))
             yield Desk(runner, library)
         finally:
