@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
+import vobject
 
 from services.projector.models.agenda import AppointmentRow
 from services.projector.queries.answering import People, Person
@@ -158,3 +159,15 @@ def test_any_name_fits_into_a_calendar(name: str) -> None:
     [entry] = read(calendar(name, [row], People({ANA: Person(ANA, name, None, None)})))
     assert entry["UID"] == "u@kithlog"
     assert entry["SUMMARY"] == "Conversation with " + re.sub("[\r\x07]", "", name)
+
+
+async def test_another_implementation_reads_the_same(library: Library) -> None:
+    """Given an appointment, when a library that did not write the feed parses it, then it finds the same entry."""
+    await library.fold(story())
+    feed = (await library.text(FEED)).text
+
+    [found] = vobject.readOne(feed).vevent_list
+    assert found.dtstart.value == STARTS_AT
+    assert found.dtend.value == STARTS_AT + timedelta(minutes=SCHEDULED.minutes)
+    assert found.uid.value == read(feed.encode())[0]["UID"]
+    assert found.sequence.value == "0"
