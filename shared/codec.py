@@ -26,8 +26,8 @@ class UnknownEventType(Exception):
     """
 
     def __init__(self, type: str, schema_version: int, position: int, *, fields: tuple[str, ...] = ()) -> None:
-        what = f"has fields that are not known here: {', '.join(fields)}" if fields else "is not known here"
-        super().__init__(f"event type {type!r} version {schema_version} at position {position} {what}")
+        what = f"with fields that are not known here: {', '.join(fields)}" if fields else "which is not known here"
+        super().__init__(f"position {position} holds {type} of schema version {schema_version}, {what}")
         self.type, self.schema_version, self.position = type, schema_version, position
 
 
