@@ -45,12 +45,12 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A timer as it stands. With an `ending` it is not to fall due any more, but to be recorded as that, at once."""
+class Ending:
+    """What is to be recorded at once, as version 1 of the notification's stream: that nobody will be told."""
 
-    timer: Timer
+    event: Withdrawn
     due_at: datetime
-    ending: Withdrawn | None = None
+    """When it ended."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Changes:
     """What folding some events leads to: the last word on each row and timer; None deletes."""
 
     rows: dict[RowId, Any] = field(default_factory=dict)
-    timers: dict[TimerId, Pending | None] = field(default_factory=dict)
+    timers: dict[TimerId, Timer | Ending | None] = field(default_factory=dict)
     parked: dict[StreamId, Parked] = field(default_factory=dict)
     owners: dict[RowId, OwnerId] = field(default_factory=dict)
     """The owners of those rows by whose owner the timers are found."""

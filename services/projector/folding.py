@@ -13,12 +13,26 @@ from pydantic import ValidationError
 from services.projector.changes import Changes, OwnerId, Parked, RowId, StreamId
 from services.projector.read_model import ReadModel
 from services.projector.rows import Rows
-from services.projector.timing_fold import TimingFold
+from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from shared.codec import UnknownEventType, decode
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.timing.policies import Policies
 
+TIMING = "timing"
+"""The timers and their facts, where a read model is named."""
 _LONGEST_ERROR = 2_000
+
+
+class Unfoldable(Exception):
+    """What the events up to `position` lead to together can't be reckoned, or is not taken by PostgreSQL.
+
+    Which of them is the reason is found by folding them one by one.
+    """
+
+    def __init__(self, position: int, model: str, cause: Exception) -> None:
+        super().__init__(f"{model}: what the events up to position {position} lead to can't be had: {cause!r}")
+        self.position, self.model, self.cause = position, model, cause
 
 
 @dataclass(slots=True)
@@ -27,6 +41,7 @@ class Step:
 
     event: Recorded[Any]
     touches: list[tuple[ReadModel[Any], RowId]] = field(default_factory=list)
+    concern: Concern = NOBODY
     failed: tuple[str, Exception] | None = None
     """Where it could not even be routed: the model, or the codec, and the error."""
 
@@ -64,8 +79,9 @@ def _uncollected() -> Iterator[None]:
 class Folder:
     """The read models and the timers, folded together: an event counts in all of them or in none."""
 
-    def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFold) -> None:
+    def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFacts) -> None:
         self._models, self._timing = tuple(models), timing
+        self._folding: dict[type[Event], tuple[ReadModel[Any], ...]] = {}
 
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
@@ -96,10 +112,11 @@ class Folder:
 
     def _step(self, e: Recorded[Event], plan: Plan) -> Step:
         step = Step(e)
-        tenant, name = e.tenant, "timing"
+        tenant, name = e.tenant, TIMING
         try:
-            keys, owners = self._timing.needs(e)
-            for model in self._models:
+            step.concern = self._timing.concern(e)
+            keys, owners = self._timing.needs(e, step.concern)
+            for model in self._that_fold(type(e.data)):
                 name = model.name
                 for key in model.keys(e):
                     id = (name, tenant, key)
@@ -111,6 +128,19 @@ class Folder:
         plan.owners.update(owners)
         return step
 
+    @property
+    def policies(self) -> Policies:
+        """By which the timers are reckoned."""
+        return self._timing.policies
+
+    def _that_fold(self, kind: type[Event]) -> tuple[ReadModel[Any], ...]:
+        """The models that an event of a kind may touch, found once."""
+        found = self._folding.get(kind)
+        if found is None:
+            found = tuple(model for model in self._models if model.folds is None or kind in model.folds)
+            self._folding[kind] = found
+        return found
+
     def further(self, plan: Plan, rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
         return self._timing.further(plan.owners, rows)
@@ -119,41 +149,55 @@ class Folder:
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.
 
-        An exception undoes what its event changed, in all models, and parks its stream.
+        An exception undoes what its event changed, in all models, and parks its stream. Raises `Unfoldable`.
         """
         changes = Changes()
+        before: dict[RowId, Any] = {}
         parked: set[StreamId] = set()
         for step in plan.steps:
             e = step.event
             stream = (e.tenant, e.stream_id)
             if stream in parked:
                 continue
-            failed = step.failed or self._fold_one(step, rows, changes)
+            failed = step.failed or self._fold_one(step, rows, changes, before)
             if failed is not None:
                 parked.add(stream)
                 changes.parked[stream] = park(e, *failed)
+        try:
+            timers = self._timing.timers(before, rows)
+        except Exception as error:
+            raise Unfoldable(plan.position, TIMING, error) from error
+        # An ending takes the place of its timer.
+        changes.timers = {**timers, **changes.timers}
         return changes
 
-    def _fold_one(self, step: Step, rows: Rows, changes: Changes) -> tuple[str, Exception] | None:
+    def _fold_one(
+        self, step: Step, rows: Rows, changes: Changes, before: dict[RowId, Any]
+    ) -> tuple[str, Exception] | None:
+        """`before` collects what timing knew before the first change of each of its rows."""
         e = step.event
         staged: dict[RowId, Any] = {}
-        name = "timing"
+        facts: dict[RowId, Any] = {}
+        name = TIMING
         try:
+            ended, owners = self._timing.fold(e, step.concern, rows, facts)
             for model, id in step.touches:
                 name = model.name
-                before = rows[id]
-                after = model.evolve(id[2], before, e)
-                if after is not before:
-                    staged[id] = after
-            name = "timing"
-            timers, owners = self._timing.fold(e, rows, staged)
+                was = rows[id]
+                now = model.evolve(id[2], was, e)
+                if now is not was:
+                    staged[id] = now
         except Exception as error:
             return name, error
+        for id in facts:
+            if id in rows and id not in changes.rows:
+                before[id] = rows[id]
+        staged |= facts
         if staged:
             rows.change(staged, owners)
             changes.rows.update(staged)
             changes.owners.update(owners)
-        changes.timers.update(timers)
+        changes.timers.update(ended)
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -45,6 +45,8 @@ class ReadModel(ABC, Generic[Row]):
     row: ClassVar[type[Any]]
     entries: ClassVar[bool] = False
     """Whether each row is made by one event alone and never touched by another: then none is looked up before."""
+    folds: ClassVar[Collection[type[Event]] | None] = None
+    """The events that may touch its rows: of others it is not asked. None: it is asked of all."""
     listed: ClassVar[bool] = False
     """Whether the rows of a whole tenant are paged through, not only those of one owner."""
 
@@ -53,7 +55,7 @@ class ReadModel(ABC, Generic[Row]):
 
     @abstractmethod
     def keys(self, e: Recorded[Event]) -> Iterable[str]:
-        """The rows that the event may touch, from the event alone. Called for every event: answer `()` fast."""
+        """The rows that the event may touch, from the event alone; `()` for one that is not among `folds`."""
 
     @abstractmethod
     def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:

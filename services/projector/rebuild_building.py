@@ -16,7 +16,7 @@ from services.projector.loading import Loader
 from services.projector.models import MODELS
 from services.projector.rebuild_selection import Selected, Selection
 from services.projector.rebuild_staging import Staging
-from services.projector.timing_facts import TimingFacts
+from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.timing_models import SUBJECT
 from shared.codec import UnknownEventType
 from shared.database.pool import connect
@@ -74,11 +74,8 @@ class _NoTiming(TimingFacts):
     def models(self) -> Any:
         return ()
 
-    def needs(self, e: Any) -> Any:
-        return (), ()
-
-    def fold(self, e: Any, rows: Any, staged: Any) -> Any:
-        return {}, {}
+    def concern(self, e: Any) -> Concern:
+        return NOBODY
 
 
 class Builder:

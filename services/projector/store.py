@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,14 @@ from uuid import UUID
 
 import structlog
 
-from services.projector.changes import Changes, Checkpoint, OwnerId, Parked, Pending, RowId, StreamId
+from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
 from shared.codec import encode
 from shared.database.pool import connect, persist
 from shared.database.queries import load_queries
 from shared.log import Head
-from shared.timing.timers import TIMER
+from shared.timing.timers import TIMER, Timer
 
 if TYPE_CHECKING:
     import asyncpg
@@ -99,6 +99,16 @@ class Store:
             yield self._writing, checkpoint
             await self._writing.execute(QUERIES["next_turn"])
 
+    @property
+    def generations(self) -> Mapping[str, int]:
+        """The live generation of each model, as known since `begin`."""
+        return self._generations
+
+    async def reckoned_by(self) -> str | None:
+        """The digest of the timing policies by which the pending timers were reckoned; None before the first start."""
+        digest: str | None = await self._writing.fetchval(QUERIES["reckoned_by"])
+        return digest
+
     async def _find_generations(self, connection: Connection, checkpoint: Checkpoint) -> None:
         live = {row["model"]: row for row in await connection.fetch(QUERIES["generations"])}
         for model in self._models.values():
@@ -159,7 +169,7 @@ class Store:
         """Move from `start` to `position` with what the events between change. Raises `CheckpointMoved`."""
         written = [(id, row) for id, row in changes.rows.items() if row is not None]
         deleted = [id for id, row in changes.rows.items() if row is None]
-        timers = [timer for timer in changes.timers.values() if timer is not None]
+        timers = [timer_row(id, timer) for id, timer in changes.timers.items() if timer is not None]
         settled = [id for id, timer in changes.timers.items() if timer is None]
         moved = await self._writing.fetchval(
             QUERIES["apply"],
@@ -168,7 +178,7 @@ class Store:
             position,
             *columns([self.filed_row(id, row) for id, row in written], 9),
             *columns([(self._generations[model], tenant, key) for model, tenant, key in deleted], 3),
-            *columns([timer_row(timer) for timer in timers], 9),
+            *columns(timers, 9),
             *columns(settled, 2),
             *columns([_parked(each) for each in changes.parked.values()], 6),
             start.turn,
@@ -184,13 +194,13 @@ class Store:
                 filed.text, filed.language)  # fmt: skip
 
 
-def timer_row(pending: Pending) -> tuple[Any, ...]:
-    timer, ending = pending.timer, pending.ending
+def timer_row(id: TimerId, timer: Timer | Ending) -> tuple[Any, ...]:
+    if isinstance(timer, Ending):
+        event = timer.event
+        return (*id, event.subject_id, event.seeker_id, "{}", timer.due_at, event.reason, encode(event).decode(), "{}")
     # Arrays of arrays of different lengths can't be unnested: the guards go as one literal.
     guards = "{" + ",".join(map(str, timer.guards)) + "}"
-    return (timer.tenant, timer.id, timer.subject_id, timer.seeker_id, guards, pending.due_at,
-            None if ending is None else ending.reason, None if ending is None else encode(ending).decode(),
-            TIMER.dump_json(timer).decode())  # fmt: skip
+    return (*id, timer.subject_id, timer.seeker_id, guards, timer.due_at, None, None, TIMER.dump_json(timer).decode())
 
 
 def _parked(parked: Parked) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from services.projector.changes import Changes, Parked
-from services.projector.folding import Folder
+from services.projector.folding import Folder, Unfoldable
 from services.projector.loading import Loader
 from services.projector.session import is_away
 from services.projector.store import Store
@@ -32,7 +32,7 @@ class NotParked(Exception):
 
 
 class StillUnwritable(Exception):
-    """PostgreSQL does not take what folding the stream leads to. Nothing was changed."""
+    """What folding the stream leads to can't be reckoned, or PostgreSQL does not take it. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,19 @@ async def unpark(
         start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
         if start is None:
             raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")
-        rows = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
-        waiting: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
+        found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
+        waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         discarded = waiting.pop(0) if discard else None
         changes = Changes()
         if waiting:
             plan = folder.plan(waiting, ())
             if plan.unknown is not None:
                 raise plan.unknown
-            changes = folder.fold(plan, await Loader(store, folder).gather(plan, Changes()))
+            rows = await Loader(store, folder).gather(plan, Changes())
+            try:
+                changes = folder.fold(plan, rows)
+            except Unfoldable as error:
+                raise StillUnwritable(str(error.cause)) from error
         still = changes.parked.get((tenant, stream_id))
         try:
             await store.apply(checkpoint, checkpoint.position, changes)

@@ -59,15 +59,15 @@ class Recipient:
         return None
 
 
+_OF_SEEKERS = frozenset({seeker.Registered, seeker.Moved, seeker.PreferencesChanged, seeker.Left})
+
+
 def recipients(e: Recorded[Event]) -> tuple[UUID, ...]:
     """Ids of the recipients (seekers) whom the event may change, from the event alone."""
-    match e.data:
-        case seeker.Registered() | seeker.Moved() | seeker.PreferencesChanged() | seeker.Left():
-            return (e.stream_id,)
-        case programme.ParticipantEnrolled() | programme.ParticipantLeft():
-            return (e.data.seeker_id,)
-        case _:
-            return ()
+    data = e.data
+    if type(data) in _OF_SEEKERS:
+        return (e.stream_id,)
+    return (data.seeker_id,) if isinstance(data, programme.ParticipantEnrolled | programme.ParticipantLeft) else ()
 
 
 def assigned_programme(e: Recorded[Event]) -> UUID | None:

@@ -7,6 +7,7 @@ one event, its *occurrence*. Folding keeps facts only. When something is due fol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -134,15 +135,22 @@ class Subject:
         return bool(self.contact_ids) and set(self.contact_ids) <= set(self.closed)
 
 
-def evolve(id: UUID, subject: Subject | None, e: Recorded[Event], policies: Policies) -> Subject | None:
+def evolve(
+    id: UUID,
+    subject: Subject | None,
+    e: Recorded[Event],
+    policies: Policies,
+    found: Sequence[Route] | None = None,
+) -> Subject | None:
     """Fold one event that `subjects` or `closed_contact` routed to the subject `id`.
 
-    Never refuses. A subject that the event does not concern is returned as the same object.
+    Never refuses. A subject that the event does not concern is returned as the same object. `found` are the event's
+    routes, where they are known already.
     """
     if closed := closed_contact(e):
         return _without(subject, closed) if subject else None
     answer = e.data if isinstance(e.data, notification.NotificationEvent) else None
-    for route in routes(e):
+    for route in routes(e) if found is None else found:
         if route.id == id:
             subject = subject or _new(route, e)
             subject = _knowing(subject, e)
@@ -330,10 +338,10 @@ def _standing(
             ended = replace(snooze, settled=True, fired=isinstance(data, notification.Due))
             return replace(arming, snoozes=tuple(ended if one is snooze else one for one in arming.snoozes))
         case notification.Due():
-            return _settled(replace(arming, fired=(*arming.fired, data.stage)), data.stage)
+            return _settled(replace(arming, fired=(*arming.fired, data.stage)), (data.stage,))
         case notification.Withdrawn():
             fired = tuple(stage for stage in arming.fired if stage != data.stage)
-            return _settled(replace(arming, fired=fired), data.stage)
+            return _settled(replace(arming, fired=fired), data.stages)
         case notification.Snoozed():
             again = Snooze(e.event_id, data.stage, data.until)
             return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
@@ -343,5 +351,6 @@ def _standing(
             return arming
 
 
-def _settled(arming: Arming, stage: str) -> Arming:
-    return arming if stage in arming.settled else replace(arming, settled=(*arming.settled, stage))
+def _settled(arming: Arming, stages: tuple[str, ...]) -> Arming:
+    more = tuple(stage for stage in stages if stage not in arming.settled)
+    return replace(arming, settled=(*arming.settled, *more)) if more else arming

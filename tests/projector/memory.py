@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from services.projector.changes import OwnerId, Parked, Pending, RowId, StreamId, TimerId
+from services.projector.changes import Ending, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.folding import Folder, Plan
 from services.projector.rows import Rows
 from shared.envelope import Recorded
+from shared.timing.timers import Timer
 
 
 class Memory:
@@ -19,7 +20,7 @@ class Memory:
         self._folder = folder
         self._models = {model.name: model for model in folder.models}
         self.rows: dict[RowId, Any] = {}
-        self.timers: dict[TimerId, Pending] = {}
+        self.timers: dict[TimerId, Timer | Ending] = {}
         self.parked: dict[StreamId, Parked] = {}
 
     def fold(self, events: Sequence[Recorded[bytes]], sizes: Iterable[int]) -> Memory:
@@ -32,6 +33,15 @@ class Memory:
             self.timers = {id: timer for id, timer in self.timers.items() if timer is not None}
             self.parked |= changes.parked
         return self
+
+    @property
+    def pending(self) -> dict[TimerId, Timer]:
+        return {id: timer for id, timer in self.timers.items() if isinstance(timer, Timer)}
+
+    @property
+    def endings(self) -> dict[TimerId, Ending]:
+        """What is to be recorded as ended."""
+        return {id: timer for id, timer in self.timers.items() if isinstance(timer, Ending)}
 
     def _gather(self, plan: Plan) -> Rows:
         rows = Rows()

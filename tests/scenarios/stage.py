@@ -152,7 +152,10 @@ class Stage:
         """What of some kinds was not told: kind, stage, reason and because of what, in alphabetical order."""
         data = [event["data"] for event in await self.events("notification.withdrawn")]
         return sorted(
-            (each["kind"], each["stage"], each["reason"], each["because"]) for each in data if each["kind"] in kinds
+            (each["kind"], stage, each["reason"], each["because"])
+            for each in data
+            if each["kind"] in kinds
+            for stage in (each["stage"], *(other["stage"] for other in each["others"]))
         )
 
     async def nothing_twice(self) -> None:

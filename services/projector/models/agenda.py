@@ -81,6 +81,7 @@ FOLDS: dict[type[Event], Callable[[AppointmentRow | None, Recorded[Any]], Appoin
 class Agenda(ReadModel[AppointmentRow]):
     name = "agenda"
     version = 1
+    folds = FOLDS.keys()
     row = AppointmentRow
 
     def keys(self, e: Recorded[Event]) -> Iterable[str]:

@@ -84,6 +84,7 @@ FOLDS = PLACES | CONVERSATIONS
 class ContactLoad(ReadModel[LoadRow]):
     name = "contact_load"
     version = 1
+    folds = FOLDS.keys()
     listed = True
     row = LoadRow
 

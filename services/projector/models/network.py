@@ -88,6 +88,7 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID | None, ...]:
 class Network(ReadModel[NodeRow]):
     name = "network"
     version = 1
+    folds = FOLDS.keys()
     row = NodeRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

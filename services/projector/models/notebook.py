@@ -121,6 +121,7 @@ def _about(e: Recorded[Any]) -> dict[str, Any]:
 class Notebook(ReadModel[PieceRow]):
     name = "notebook"
     version = 1
+    folds = PIECES.keys()
     entries = True
     row = PieceRow
 

@@ -57,6 +57,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
     version = 1
+    folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

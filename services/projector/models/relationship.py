@@ -150,6 +150,7 @@ def _cools(data: notification.Due) -> bool:
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
     version = 1
+    folds = FOLDS.keys()
     row = TieRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

@@ -113,6 +113,7 @@ def _plain(value: Any) -> JsonValue:
 class Timeline(ReadModel[EntryRow]):
     name = "timeline"
     version = 1
+    folds = FACTS.keys()
     entries = True
     row = EntryRow
 

@@ -1,0 +1,20 @@
+"""Dataclasses that are immutable by type checking alone, for values that are made by the million.
+
+`@dataclass(frozen=True)` sets each field through `object.__setattr__`: a value of sixteen fields takes eight times as
+long to make. mypy knows classes of `immutable` as frozen and refuses assignments to them; at run time nothing does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from typing_extensions import dataclass_transform
+
+C = TypeVar("C")
+
+
+@dataclass_transform(frozen_default=True)
+def immutable(cls: type[C]) -> type[C]:
+    """Slots, equality, a hash of all fields, and fields that are not to be assigned to."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
