@@ -7,9 +7,7 @@ long to make. mypy knows classes of `immutable` as frozen and refuses assignment
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
-
-from typing_extensions import dataclass_transform
+from typing import TypeVar, dataclass_transform
 
 C = TypeVar("C")
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.notification import Withdrawn
+from shared.immutable import immutable
 from shared.timing.timers import Timer
 
 RowId = tuple[str, str, str]
@@ -22,7 +23,7 @@ OwnerId = tuple[str, str, UUID]
 """Model, tenant, owner."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Checkpoint:
     """All events up to `position` are folded, of the log's timeline `epoch`."""
 
@@ -32,7 +33,7 @@ class Checkpoint:
     """Rises when an operator's tool has changed rows, parked streams or generations beside the fold."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Parked:
     """A stream whose events wait from `position` on, because folding that one failed in `model`."""
 
@@ -44,7 +45,7 @@ class Parked:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ending:
     """What is to be recorded at once, as version 1 of the notification's stream: that nobody will be told."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +12,7 @@ from services.projector.changes import Changes, OwnerId, Parked, RowId, StreamId
 from services.projector.read_model import ReadModel
 from services.projector.rows import Rows
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
-from shared.codec import UnknownEventType, decode
+from shared.codec import UnknownEventType, decode, kind_of
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
@@ -63,19 +61,6 @@ class Plan:
     """Whether the payload of some event is not what its type says."""
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles: what a page makes is in use until it is written, and to look through all of
-    it again and again while it grows took a quarter of the time of folding."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class Folder:
     """The read models and the timers, folded together: an event counts in all of them or in none."""
 
@@ -88,17 +73,17 @@ class Folder:
         """All that have rows, those of the timers included."""
         return (*self._models, *self._timing.models)
 
-    @_uncollected()
     def plan(self, events: Sequence[Recorded[bytes]], parked: Collection[StreamId]) -> Plan:
         """Decode the events and say what they need. An unknown event type ends the plan before it.
 
-        Events of parked streams are passed over. `events` follow each other and are not empty.
+        Events of parked streams are passed over, and so are those that nothing here folds. `events` follow each other
+        and are not empty.
         """
         plan = Plan(events[0].position - 1)
         for recorded in events:
             if (recorded.tenant, recorded.stream_id) not in parked:
                 try:
-                    event = decode(recorded)
+                    event = decode(recorded) if self._folds(kind_of(recorded)) else None
                 except UnknownEventType as unknown:
                     plan.unknown = unknown
                     return plan
@@ -106,7 +91,8 @@ class Folder:
                     plan.steps.append(Step(recorded, failed=("codec", error)))
                     plan.unreadable = True
                 else:
-                    plan.steps.append(self._step(event, plan))
+                    if event is not None:
+                        plan.steps.append(self._step(event, plan))
             plan.position = recorded.position
         return plan
 
@@ -133,6 +119,9 @@ class Folder:
         """By which the timers are reckoned."""
         return self._timing.policies
 
+    def _folds(self, kind: type[Event]) -> bool:
+        return bool(self._that_fold(kind)) or self._timing.listens(kind)
+
     def _that_fold(self, kind: type[Event]) -> tuple[ReadModel[Any], ...]:
         """The models that an event of a kind may touch, found once."""
         found = self._folding.get(kind)
@@ -145,7 +134,6 @@ class Folder:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
         return self._timing.further(plan.owners, rows)
 
-    @_uncollected()
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -13,11 +12,12 @@ from pydantic import TypeAdapter
 
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Filed:
     """By what a row is found besides its key. Pages are sorted by (`sort`, key); rows without `sort` come first."""
 

@@ -19,7 +19,7 @@ from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.recipient import assigned_programme, evolve_recipient, recipients
-from shared.timing.routing import Route, closed_contact, routes
+from shared.timing.routing import Route, closed_contact, routes, timed
 from shared.timing.subject import evolve
 from shared.timing.timers import Timer
 
@@ -49,6 +49,10 @@ class TimingFacts:
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
         return self._models
+
+    def listens(self, kind: type[Event]) -> bool:
+        """Whether an event of a kind may concern anybody."""
+        return timed(kind)
 
     def concern(self, e: Recorded[Event]) -> Concern:
         found, told, tenant = routes(e), recipients(e), e.tenant

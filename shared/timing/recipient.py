@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from shared.domain import programme, seeker
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.timing.calendar import WorkWeek, work_week
 from shared.timing.policies import Policies
 from shared.timing.waking import Hours, Waking, waking
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Enrolment:
     programme_id: UUID
     coach_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Recipient:
     """One seeker. `id` is the seeker's; everything else may change and moves what is pending."""
 

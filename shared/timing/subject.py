@@ -8,7 +8,6 @@ one event, its *occurrence*. Folding keeps facts only. When something is due fol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -18,6 +17,7 @@ from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing.policies import Meaning, Policies
 from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
@@ -40,7 +40,7 @@ def cause_of(event_id: UUID, type: str, position: int) -> Cause:
     return Cause(event_id=event_id, type=type, position=position)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Snooze:
     """A stage that is to come again: its own occurrence, named by the event that asked for it."""
 
@@ -52,7 +52,7 @@ class Snooze:
     """Whether it settled by falling due, and was not taken back."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Arming:
     policy: str
     occurrence: UUID
@@ -89,7 +89,7 @@ class Arming:
         return cause_of(self.occurrence, self.type, self.position)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ended:
     """How a policy's latest round came to its end."""
 
@@ -100,7 +100,7 @@ class Ended:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Memory:
     """A disarming event that also ends what is folded after it."""
 
@@ -110,7 +110,7 @@ class Memory:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Subject:
     id: UUID
     tenant: str

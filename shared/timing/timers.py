@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 
 from shared.domain.identity import notification_id
 from shared.domain.notification import Addressee, Cause, Role, Urgency
+from shared.immutable import immutable
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
@@ -20,7 +20,7 @@ from shared.timing.schedule import Clock, Planned, clock_of, plan, snoozed
 from shared.timing.subject import Arming, Subject
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Timer:
     """One pending notification: what the projector keeps as a row until it is due."""
 

@@ -15,7 +15,9 @@ from services.projector.changes import Ending
 from services.projector.folding import Folder
 from services.projector.models import MODELS
 from services.projector.read_model import Filed, ReadModel
+from services.projector.timing_facts import NOBODY
 from services.projector.timing_fold import TimingFold
+from shared.codec import decode
 from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
@@ -80,6 +82,18 @@ def test_paging_plays_no_part(sizes: list[int]) -> None:
     assert by_pages.parked == BY_ONES.parked == {}
     assert BY_ONES.pending
     assert BY_ONES.endings
+
+
+def test_who_does_not_listen_misses_nothing() -> None:
+    """Given any event of a history, then models that have rows for it, and timing where it concerns anybody, are among
+    those that say they fold its kind."""
+    timing = TimingFold(default_policies())
+    for e in map(decode, HISTORY):
+        kind = type(e.data)
+        assert timing.listens(kind) or timing.concern(e) is NOBODY
+        for model in MODELS:
+            assert model.folds is not None
+            assert kind in model.folds or not list(model.keys(e))
 
 
 def test_what_is_pending_is_what_follows_from_the_facts() -> None:

@@ -7,7 +7,6 @@ RFC 5545: the UID stays for ever, the sequence rises with every change that a ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AppointmentRow:
     interview_id: UUID
     seeker_id: UUID

@@ -5,7 +5,6 @@ What identifies the contact stands here and nowhere else among the rows, so that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -14,10 +13,11 @@ from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed
 from shared.domain import contact
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ContactRow:
     contact_id: UUID
     seeker_id: UUID | None

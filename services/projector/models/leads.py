@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -12,6 +11,7 @@ from services.projector.read_model import Filed
 from shared.domain import lead
 from shared.domain.values import Resource
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 OWED_BY = {
@@ -22,7 +22,7 @@ OWED_BY = {
 """State → who has the next move; in the other states nobody owes anybody anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LeadRow:
     lead_id: UUID
     seeker_id: UUID

@@ -6,7 +6,6 @@ A row is a node with the edges that lead to it. The whole is a graph with the se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,10 +14,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class NodeRow:
     seeker_id: UUID
     contact_id: UUID

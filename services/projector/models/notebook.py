@@ -7,7 +7,6 @@ the seeker has now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,9 +17,10 @@ from shared.domain.interview.details import Advice
 from shared.domain.kernel import Event
 from shared.domain.values import Resource
 from shared.envelope import Recorded
+from shared.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PieceRow:
     piece_id: UUID
     """The id of the event that wrote it."""

@@ -8,7 +8,6 @@ of a round together makes the rows of all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,10 +16,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import notification
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class NotificationRow:
     notification_id: UUID
     owner_id: UUID

@@ -5,7 +5,6 @@ Names and the seeker's introduction are joined in when the sheet is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -15,10 +14,11 @@ from services.projector.read_model import Filed
 from shared.domain import interview
 from shared.domain.interview.details import Question
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SheetRow:
     interview_id: UUID
     seeker_id: UUID

@@ -7,7 +7,6 @@ relationship's id and the event's position, so that entries of one instant stand
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -19,9 +18,10 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EntryRow:
     relationship_id: UUID
     seeker_id: UUID
