@@ -28,7 +28,8 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     """The app, composed but not started: that its lifespan does.
 
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
-    garbage collection are set up accordingly. `clock` says what queries about the future count from; timers fire by PostgreSQL's (`log.now()`).
+    garbage collection are set up accordingly. `clock` says what queries about the future count from; timers fire by
+    PostgreSQL's (`log.now()`).
     """
     if settings is None:
         settings = ProjectorSettings()

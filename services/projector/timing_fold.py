@@ -23,7 +23,7 @@ from shared.timing.endings import Facts, endings
 from shared.timing.subject import Subject
 from shared.timing.timers import Timer, timers, waiting
 
-_OF_EVERY_ROUND = ("held", "closed", "contact_ids", "cadence_days", "until", "interviews")
+_OF_EVERY_ROUND = ("held", "closed", "contact_ids", "cadence_days", "until")
 
 
 class TimingFold(TimingFacts):

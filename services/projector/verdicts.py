@@ -36,6 +36,8 @@ class Claimed:
     """The event that tells of its end, where that has come."""
     policy: str | None
     """Of the ending."""
+    subject: str | None
+    """What kind of thing it is about."""
     guards: Sequence[UUID]
     body: str
     checkpoint: int

@@ -78,9 +78,6 @@ def routes(e: Recorded[Event]) -> tuple[Route, ...]:
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "interview")
     match e.data:
-        case interview.Planned():
-            yield from _relationships(data.seeker_id, data.contact_ids)
-            yield Route(data.seeker_id, "seeker")
         case interview.Held():
             yield from _relationships(data.seeker_id, data.contact_ids)
             yield from _relationships(data.seeker_id, data.introduced_by, "introducer")

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from shared.domain import interview, lead, notification, relationship
+from shared.domain import lead, notification, relationship
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
@@ -25,11 +25,9 @@ from shared.timing.routing import Route, closed_contact, routes
 
 _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
-_INTERVIEWS_KEPT = 20
 _TELLING = frozenset(
     {
-        *(interview.Planned, interview.Held, lead.Recorded),
-        *(relationship.KeepInTouchStarted, relationship.CadenceChanged),
+        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded),
     }
 )
 """Events that say more than when what is armed; see `_knowing`."""
@@ -122,8 +120,6 @@ class Subject:
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
-    interviews: tuple[UUID, ...] = ()
-    """Of a seeker: the latest that were planned and not held, any of which may be held while nobody has looked."""
     held: tuple[str, ...] = ()
     """Policies that stand still."""
     armings: tuple[Arming, ...] = ()
@@ -183,10 +179,6 @@ def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
     if type(data) not in _TELLING:
         return subject
     match data:
-        case interview.Planned() if subject.kind == "seeker":
-            return replace(subject, interviews=(*subject.interviews, e.stream_id)[-_INTERVIEWS_KEPT:])
-        case interview.Held() if e.stream_id in subject.interviews:
-            return replace(subject, interviews=tuple(each for each in subject.interviews if each != e.stream_id))
         case relationship.KeepInTouchStarted() | relationship.CadenceChanged():
             return replace(subject, cadence_days=data.cadence_days)
         case lead.Recorded():

@@ -231,10 +231,9 @@ def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) 
 
 
 def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, role: Role) -> tuple[UUID, ...]:
-    """The subject's stream; the seeker's (left, moved, muted); a seeker's interviews that may have been held; the
-    contacts' where they could have asked to be left alone; the programmes' where a coach is told; and what this round
-    has fired: it may have been answered."""
-    streams = [subject.id, subject.seeker_id, *subject.interviews]
+    """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
+    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered."""
+    streams = [subject.id, subject.seeker_id]
     if policy.reaches_contact:
         streams += subject.contact_ids
     if role == "coach":

@@ -22,20 +22,8 @@ value.number = 2
 def test_assigning_to_a_field_is_refused(tmp_path: Path) -> None:
     """Given code that assigns to a field of an immutable value, then mypy refuses it and nothing else."""
     (tmp_path / "assigns.py").write_text(_ASSIGNS, "utf-8")
-    checked = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--no-error-summary",
-            "--cache-dir",
-            str(tmp_path),
-            str(tmp_path / "assigns.py"),
-        ],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    mypy = [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", str(tmp_path)]
+    file = str(tmp_path / "assigns.py")
+    checked = subprocess.run([*mypy, file], cwd=_ROOT, capture_output=True, text=True, check=False)
     assert 'Property "number" defined in "Value" is read-only' in checked.stdout, checked.stdout + checked.stderr
     assert checked.stdout.count("error:") == 1

@@ -335,25 +335,6 @@ def test_stalled_participants() -> None:
     assert story.due("participant_stalled") == {}
 
 
-def test_a_conversation_that_nobody_has_seen_holds_the_notice_back() -> None:
-    """Given interviews that are planned, then any of them may be held by now, and the notice waits until that is
-    known; one that was held, or planned by somebody else, has no say."""
-    story = Story()
-    mine, also_mine = named("one interview"), named("another interview")
-    planned = interview.Planned(seeker_id=SEEKER, contact_ids=(CONTACT,), purpose="field", about="Maps")
-    story.tell(mine, planned, "2026-04-01T10:00+02:00")
-    story.tell(
-        mine, interview.Held(seeker_id=SEEKER, contact_ids=(CONTACT,), format="coffee"), "2026-04-02T10:00+02:00"
-    )
-    story.enrols("2026-05-04T10:00+02:00")
-    assert mine not in story.timer("participant_stalled", "coach").guards
-    story.tell(also_mine, planned, "2026-05-05T10:00+02:00")
-    story.tell(named("third"), planned.model_copy(update={"seeker_id": COACH}), "2026-05-05T10:00+02:00")
-    guards = story.timer("participant_stalled", "coach").guards
-    assert also_mine in guards
-    assert named("third") not in guards
-
-
 def test_a_conversation_before_enrolling_does_not_count() -> None:
     """Given a conversation of April written up in May, when the seeker enrolled in between, the notice stays."""
     story = Story()

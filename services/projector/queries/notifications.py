@@ -27,13 +27,14 @@ from services.projector.queries.asking import Filtered, Look, NotificationState,
 from services.projector.queries.items import NotificationItem, notification_item
 from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.clock import Clock
+from shared.immutable import immutable
 from shared.timing import timers
 from shared.timing.explain import Explanation, explain
 from shared.timing.policies import Policies
 from shared.timing.timers import Timer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class PendingItem(Timer):
     # On the recipient's wall clock, so without the offset that JSON Schema's date-time asks for.
     local_due: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-11-17T09:00:00"]})]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -25,11 +24,12 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import Filtered, RelationshipState, TenantPath, TimelineAsk
 from services.projector.queries.items import RelationshipItem, relationship_item
 from services.projector.reader import Reader
+from shared.immutable import immutable
 
 KEEP_IN_TOUCH, _ = COOLING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class TimelinePage(PageOf[EntryRow]):
     relationship: RelationshipItem
     """How it stands between the two."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from services.projector.models.preparation import SheetRow
 from services.projector.queries.answering import Person
+from shared.immutable import immutable
 
 _STYLE = """
 body { font: 11pt/1.45 Georgia, serif; margin: 2em auto; max-width: 42em; padding: 0 1em; color: #111; }
@@ -27,7 +28,7 @@ _FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class Sheet(SheetRow):
     contacts: tuple[Person, ...]
     seeker: str
