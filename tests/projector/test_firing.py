@@ -15,6 +15,7 @@ from services.projector import guarding
 from services.projector.alarm import Alarm
 from services.projector.firing import Firing, FiringSession
 from shared.codec import decode
+from shared.database.pool import UNAVAILABLE
 from shared.domain import interview, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.envelope import Recorded
@@ -325,7 +326,7 @@ async def test_it_dies_before_its_commit(log: Log, database_url: str, connection
             " AND datname = current_database()"
         )
         await observer.close()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(UNAVAILABLE):
             await task
     assert await told(log) == []
     assert (await fire(database_url)).due == 1
