@@ -56,6 +56,7 @@ async def kill_postgres(stage: Stage, rng: Random) -> None:
 
 
 async def kill_rabbitmq(stage: Stage, rng: Random) -> None:
+    await asyncio.to_thread(stage.rabbitmq.settle)
     await asyncio.to_thread(stage.rabbitmq.kill)
     await asyncio.sleep(rng.uniform(0.1, 1.0))
     await asyncio.to_thread(stage.rabbitmq.start)
