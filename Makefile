@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+WORKERS ?= 2
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet
+# Becomes the program that follows, and gets SIGTERM when make ends, however it ends.
+TIED := exec $(BIN)/python -I -S deploy/launcher/tether.py 15 $$PPID -
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run infra test bench chaos soak client-soak lint format check schemas lock clean
@@ -17,16 +20,16 @@ $(READY): requirements-dev.lock deploy/setup.sh
 	@touch $@
 
 demo: $(READY) ## Start everything, play a story, show what happened, stop everything
-	@$(BIN)/python -m deploy.launcher demo
+	@$(TIED) $(BIN)/python -m deploy.launcher demo
 
 run: $(READY) ## Start everything and stay up until Ctrl-C
-	@$(BIN)/python -m deploy.launcher run
+	@$(TIED) $(BIN)/python -m deploy.launcher run
 
 infra: $(READY) ## Start PostgreSQL and RabbitMQ alone and stay up until Ctrl-C
-	@$(BIN)/python -m deploy.launcher infra
+	@$(TIED) $(BIN)/python -m deploy.launcher infra
 
-test: $(READY) ## Run the tests, against a private PostgreSQL and RabbitMQ
-	$(BIN)/python -m pytest
+test: $(READY) ## Run the tests; each of WORKERS=2 has a PostgreSQL and a RabbitMQ of its own
+	@$(TIED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(READY) ## Measure speed against limits and peers; one part alone with BENCH=append
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -125,6 +125,14 @@ class LocalRabbitMQ:
         if self._server:
             self._server.kill()
 
+    def settle(self) -> None:
+        """Writes what was declared to disk at once.
+
+        RabbitMQ 3.10 keeps it in buffers for seconds: killed meanwhile, it forgets a durable queue, or that it leads a
+        quorum queue, which then never has a leader again.
+        """
+        self.ctl("eval", "mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].")
+
     def abandon(self) -> None:
         """Kills the node and its port mapper: the end of one whose data is not needed any more."""
         self.kill()

@@ -1,10 +1,10 @@
-"""Becomes another program that cannot outlive the launcher.
+"""Becomes another program that cannot outlive the one that starts it: the launcher, or make, which starts the launcher.
 
 Run as a script: ``python -I -S tether.py SIGNAL PARENT_PID USER PROGRAM ARGUMENT…``; USER is ``-`` for no
 change, PROGRAM is a path. Once it has changed its user it may be unable to read Python's own library, so
 nothing is imported after that.
 
-The kernel is asked to send SIGNAL when the launcher ends, however it ends (``PR_SET_PDEATHSIG``). That
+The kernel is asked to send SIGNAL when the parent ends, however it ends (``PR_SET_PDEATHSIG``). That
 request has to be made by the child itself, after it has changed its user (a change of user clears it) and
 before it becomes the program (``exec`` keeps it). A small program of its own does this rather than
 ``preexec_fn``, which is not safe in a process that has threads.
@@ -38,7 +38,7 @@ def main() -> None:
     if libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
         sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != int(parent):
-        sys.exit("the launcher ended before its child had begun")
+        sys.exit("the parent ended before its child had begun")
     try:
         os.execv(command[0], command)
     except OSError as error:

@@ -9,11 +9,9 @@ headers. While PostgreSQL is away commands wait; nothing is lost, and what comes
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Protocol, cast
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -21,17 +19,15 @@ import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError
-from faststream import AckPolicy
-from faststream.message import StreamMessage
-from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
-from faststream.rabbit.schemas.queue import QuorumQueueArgs
-from yarl import URL
+from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
 from services.command.messages import as_message_problem, parse_message
 from services.command.waits import first_of
 from shared.broker import topology
-from shared.broker.connection import HEARTBEAT, UNREACHABLE, truly_cancelled
+from shared.broker.connection import UNREACHABLE, truly_cancelled
+from shared.broker.consuming import consuming
+from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import UNAVAILABLE
 from shared.log import Appended, LogUnavailable
@@ -108,15 +104,16 @@ class Intake:
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
         waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         busy = asyncio.Lock()
-        async with consuming(self._url, waiting) as broker:
+        queue = topology.TOPOLOGY.queue(COMMANDS)
+        async with consuming(self._url, "commands", queue, waiting.put_nowait, prefetch=2 * BATCH) as broker:
             working = asyncio.create_task(self._work(broker, waiting, busy, stop))
             try:
                 await first_of(asyncio.shield(working), stop.wait())
                 if working.done():
                     working.result()
-            finally:
                 # Taking the turn from the worker: it is between two batches then.
                 await first_of(busy.acquire(), timeout=GRACE)
+            finally:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
 
@@ -127,7 +124,7 @@ class Intake:
         busy: asyncio.Lock,
         stop: asyncio.Event,
     ) -> None:
-        await declare_all(broker)
+        await topology.declare_on(await broker.connect())
         await broker.start()
         while True:
             batch = [await waiting.get()]
@@ -284,64 +281,14 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
     )
     while True:
         try:
-            await broker.publish(parked, queue=topology.DEAD_COMMANDS, mandatory=True)
+            await broker.publish(parked, queue=DEAD_COMMANDS, mandatory=True)
         except DeliveryError as error:
             logger.error("dead-letter queue does not take a command", error=repr(error))
             await asyncio.sleep(1)
-            await declare_all(broker)
+            await topology.declare_on(await broker.connect())
         else:
             logger.warning("command parked", reason=problem.code, detail=problem.detail)
             return
-
-
-async def declare_all(broker: RabbitBroker) -> None:
-    async with (await broker.connect()).channel() as channel:
-        await topology.declare(channel)
-
-
-@asynccontextmanager
-async def consuming(amqp_url: str, waiting: asyncio.Queue[AbstractIncomingMessage]) -> AsyncIterator[RabbitBroker]:
-    """A broker that puts what comes into `waiting`, in order, and leaves acknowledging to whoever takes it out.
-
-    Not started. What was not acknowledged on leaving goes back to the queue.
-    """
-    commands = topology.TOPOLOGY.queue(topology.COMMANDS)
-    broker = RabbitBroker(
-        str(URL(amqp_url).update_query(heartbeat=HEARTBEAT, name="kithlog commands")),
-        reconnect_interval=1.0,
-        default_channel=Channel(on_return_raises=True),
-        # Its two lines for each message go to debug; what it has to say about failures stays.
-        logger=logging.getLogger("faststream"),
-        log_level=logging.DEBUG,
-        # Without injection: a message that is injected goes through a thread pool, and loses its place in the order.
-        apply_types=False,
-    )
-
-    @broker.subscriber(
-        RabbitQueue(
-            commands.name,
-            queue_type=QueueType.QUORUM,
-            durable=True,
-            arguments=cast(QuorumQueueArgs, dict(commands.arguments)),
-        ),
-        channel=Channel(prefetch_count=2 * BATCH),
-        ack_policy=AckPolicy.MANUAL,
-        decoder=as_it_is,
-        no_reply=True,
-    )
-    async def take(body: bytes) -> None:
-        waiting.put_nowait(broker.context.get_local("message").raw_message)
-
-    try:
-        yield broker
-    finally:
-        with suppress(*UNREACHABLE):
-            await asyncio.wait_for(broker.stop(), timeout=5)
-
-
-async def as_it_is(message: StreamMessage[AbstractIncomingMessage]) -> bytes:
-    """Undecoded: FastStream's own decoding would lose a message that is not JSON."""
-    return message.body if isinstance(message.body, bytes) else b""
 
 
 def is_away(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 EVENTS = "kithlog.events"
 """Topic exchange of all events; routing key `<tenant>.<category>.<event>`."""
@@ -127,3 +127,9 @@ async def declare(channel: AbstractChannel, topology: Topology = TOPOLOGY) -> No
     for binding in topology.bindings:
         queue_there = await channel.get_queue(binding.queue, ensure=False)
         await queue_there.bind(binding.exchange, binding.routing_key)
+
+
+async def declare_on(connection: AbstractConnection) -> None:
+    """`declare` on a channel of its own: the broker closes the channel on which a declaration fails."""
+    async with connection.channel() as channel:
+        await declare(channel)

@@ -43,11 +43,10 @@ async def log(database_url: str) -> AsyncIterator[Log]:
 async def safe_broker(infra: Infrastructure) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Call it before killing the broker; afterwards the broker runs again, for the tests that follow."""
 
-    async def write_tables_to_disk() -> None:
-        # RabbitMQ 3.10 forgets that it leads a quorum queue when it is killed within seconds of the declaration.
-        await asyncio.to_thread(infra.rabbitmq.ctl, "eval", "[dets:sync(Table) || Table <- dets:all()].")
+    async def settle() -> None:
+        await asyncio.to_thread(infra.rabbitmq.settle)
 
-    yield write_tables_to_disk
+    yield settle
     await asyncio.to_thread(infra.rabbitmq.start)
 
 

@@ -56,6 +56,11 @@ async def kill_postgres(stage: Stage, rng: Random) -> None:
 
 
 async def kill_rabbitmq(stage: Stage, rng: Random) -> None:
+    await asyncio.to_thread(stage.rabbitmq.settle)
+    await _kill_rabbitmq(stage, rng)
+
+
+async def _kill_rabbitmq(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(stage.rabbitmq.kill)
     await asyncio.sleep(rng.uniform(0.1, 1.0))
     await asyncio.to_thread(stage.rabbitmq.start)
@@ -67,7 +72,8 @@ async def wipe_rabbitmq(stage: Stage, rng: Random) -> None:
 
 
 async def kill_both_servers(stage: Stage, rng: Random) -> None:
-    await asyncio.gather(kill_postgres(stage, rng), kill_rabbitmq(stage, rng))
+    await asyncio.to_thread(stage.rabbitmq.settle)
+    await asyncio.gather(kill_postgres(stage, rng), _kill_rabbitmq(stage, rng))
 
 
 async def freeze_command_service(stage: Stage, rng: Random) -> None:

@@ -83,7 +83,7 @@ class Proxy:
         try:
             there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
             self._writers.add(back)
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            await asyncio.gather(self._onward(reader, back), self._pump(there, writer))
         except OSError:
             pass
         finally:
@@ -91,6 +91,10 @@ class Proxy:
                 if each is not None:
                     each.transport.abort()
                     self._writers.discard(each)
+
+    async def _onward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What the client says to the server."""
+        await self._pump(reader, writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         left = self.allowance

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from aio_pika import Message
+from aio_pika import Message as Outgoing
 from aiormq.connection import FrameReceiver
 
 from services.command.intake import Intake
 from services.command.relay import Relay
-from services.projector.doorbell import Doorbell, consuming
+from services.projector.doorbell import Doorbell, Message
 from services.projector.mailbox import Delivery, Mailbox
 from shared.broker import topology
+from shared.broker.consuming import consuming
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for something gives up."""
@@ -101,12 +102,13 @@ async def test_messages_outlive_their_channel(amqp_url: str) -> None:
     """Given messages in the mailbox, when their connection is lost before they are folded, then they can still be
     folded and acknowledged (in vain: they come again): asking for their channel used to end the projector's loop."""
     mailbox = Mailbox()
-    async with consuming(amqp_url, mailbox, 10, asyncio.Event()) as broker:
+    queue, place = topology.TOPOLOGY.queue(topology.PROJECTOR), object()
+    async with consuming(amqp_url, "test", queue, lambda raw: mailbox.put(Message(raw, place)), prefetch=10) as broker:
         connection = await broker.connect()
         async with connection.channel() as channel:
             await topology.declare(channel)
             for body in (b"1", b"2"):
-                await channel.default_exchange.publish(Message(body), topology.PROJECTOR)
+                await channel.default_exchange.publish(Outgoing(body), topology.PROJECTOR)
         await broker.start()
         deliveries: list[Delivery] = []
         async with asyncio.timeout(PATIENCE):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
@@ -17,17 +16,11 @@ import asyncpg
 import httpx
 import pytest
 
+from deploy.launcher.ports import pick
 from tests.command.client import REGISTER, Client, ndjson
 from tests.command.test_bulk import register
 
 COMMANDS = 400
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
@@ -107,7 +100,7 @@ async def test_what_was_answered_is_written_once(
     """Given many callers at once, when the service is killed, or told to stop, while it writes, then every command
     that was answered is in the log, and repeating all of them gives those their first answers and executes the rest;
     everything is there once."""
-    port = free_port()
+    port = pick()
     callers = Callers(port)
     async with process(database_url, port) as started:
         calling = asyncio.create_task(callers.call())
@@ -131,7 +124,7 @@ async def test_what_was_answered_is_written_once(
 async def test_a_caller_that_sends_all_before_it_reads_gets_its_answer(database_url: str) -> None:
     """Given a client library that reads nothing before it has sent the whole body, when it imports more than all
     buffers on the way hold, then it gets an outcome for each line."""
-    port = free_port()
+    port = pick()
     async with process(database_url, port), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
         outcomes = await Client(http).bulk(ndjson(*(register(number) for number in range(1, 15_001))))
     assert [outcome["status"] for outcome in outcomes] == [200] * 15_000

@@ -90,6 +90,27 @@ def test_when_the_launcher_ends_nothing_is_left(scratch: Path, number: signal.Si
     assert list(scratch.glob("*kithlog*")) == []
 
 
+def test_when_make_is_killed_nothing_is_left(infra: Infrastructure, scratch: Path) -> None:
+    """Given the launcher as make started it, when make is killed with SIGKILL, then the launcher ends in order."""
+    command = [
+        "make",
+        "--no-print-directory",
+        "--assume-old=.venv/.ready",
+        f"BIN={Path(sys.executable).parent}",
+        "infra",
+    ]
+    urls = {"DATABASE_URL": infra.database_url, "AMQP_URL": infra.amqp_url}
+    env = os.environ | urls | {"TMPDIR": str(scratch), "INFRA": "external"}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as make:
+        lines_until(make, "Ctrl-C ends it")
+        ends = [os.pidfd_open(pid) for pid in descendants(make.pid)]
+        assert len(ends) == 1
+        make.kill()
+        assert select.select(ends, [], [], LIMIT)[0]
+        os.close(ends[0])
+    assert list(scratch.glob("kithlog*")) == []
+
+
 def test_the_demos_exit_code_is_the_launchers(infra: Infrastructure, scratch: Path) -> None:
     """Given servers and a service, when the story ends with 5, then so does the launcher; the story found the service,
 

@@ -111,6 +111,7 @@ async def test_a_broker_that_was_killed_keeps_its_messages_and_one_that_was_wipe
     when the node is wiped and started, then it is gone, while user, port and virtual host are as before.
     """
     await declare_and_fill(vhost_url)
+    await asyncio.to_thread(infra.rabbitmq.settle)
 
     infra.rabbitmq.kill()
     await asyncio.to_thread(infra.rabbitmq.start)

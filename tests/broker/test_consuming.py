@@ -1,0 +1,112 @@
+"""Consuming with FastStream: its connection is known to have ended when it has, however that came about."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from faststream.rabbit import RabbitBroker
+
+from shared.broker import topology
+from shared.broker.connection import UNREACHABLE
+from shared.broker.consuming import consuming
+from shared.broker.outgoing import ConnectionLost
+from tests.broker.events import PATIENCE
+from tests.chaos.proxy import Proxy
+
+QUEUE = topology.TOPOLOGY.queue(topology.COMMANDS)
+
+
+def ignore(message: AbstractIncomingMessage) -> None:
+    """The receiver of what is not looked at."""
+
+
+@asynccontextmanager
+async def at_the_queue(amqp_url: str) -> AsyncIterator[RabbitBroker]:
+    """A consumer that has begun."""
+    async with consuming(amqp_url, "test", QUEUE, ignore, prefetch=10) as broker:
+        await topology.declare_on(await broker.connect())
+        await broker.start()
+        yield broker
+
+
+@pytest.fixture
+def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What finalizers had to complain about."""
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: seen.append(repr(raised.exc_value)))
+    gc.disable()
+    yield seen
+    gc.enable()
+
+
+async def test_a_connection_that_could_not_be_made_is_closed_all_the_same(
+    unused_tcp_port: int, complaints: list[str]
+) -> None:
+    """Given no broker, when connecting fails, then nothing is left to a finalizer: that of an open connection starts
+    to close it, which can't be waited for in the thread of whoever happens to collect the garbage."""
+    for _ in range(3):
+        with pytest.raises(UNREACHABLE):
+            async with at_the_queue(f"amqp://guest:guest@127.0.0.1:{unused_tcp_port}/"):
+                pass
+    await asyncio.to_thread(gc.collect)
+    assert complaints == []
+
+
+async def consume_until_lost(amqp_url: str, begun: asyncio.Event) -> None:
+    async with at_the_queue(amqp_url):
+        begun.set()
+        await asyncio.Event().wait()
+
+
+async def lost(consumer: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ConnectionLost):
+            await consumer
+
+
+@pytest.mark.parametrize("lose", [Proxy.cut, Proxy.refuse])
+async def test_a_lost_connection_ends_whatever_is_waited_for(
+    amqp_url: str, lose: Callable[[Proxy], None], complaints: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given a consumer that waits, when its connection is lost, then the waiting ends; and nothing tries to bring back
+    the connection's channels, which could only fail."""
+    caplog.set_level(logging.ERROR)
+    begun = asyncio.Event()
+    async with Proxy(amqp_url) as proxy:
+        consumer = asyncio.create_task(consume_until_lost(proxy.url, begun))
+        await begun.wait()
+        lose(proxy)
+        await lost(consumer)
+    await asyncio.to_thread(gc.collect)
+    assert complaints == []
+    assert caplog.messages == []
+
+
+async def test_a_deleted_queue_ends_whatever_is_waited_for(amqp_url: str, connection: AbstractConnection) -> None:
+    """Given a consumer that waits, when its queue is deleted, then the waiting ends: nobody else would tell it."""
+    begun = asyncio.Event()
+    consumer = asyncio.create_task(consume_until_lost(amqp_url, begun))
+    await begun.wait()
+    async with connection.channel() as channel:
+        await channel.queue_delete(topology.COMMANDS)
+    await lost(consumer)
+
+
+async def test_leaving_is_no_loss(amqp_url: str) -> None:
+    """Given a consumer, when its block ends or raises, then that is what comes of it."""
+    async with at_the_queue(amqp_url) as broker:
+        connection = await broker.connect()
+    assert connection.is_closed
+    with pytest.raises(ZeroDivisionError):
+        async with at_the_queue(amqp_url):
+            raise ZeroDivisionError
+    with pytest.raises(TimeoutError):
+        async with at_the_queue(amqp_url), asyncio.timeout(0):
+            await asyncio.Event().wait()
