@@ -53,7 +53,8 @@ class Executor:
         async with self._turns.take(envelope.tenant, stream.id):
             fresh = False
             while True:
-                states = await self._streams.load(envelope.tenant, [stream], fresh=fresh)
+                creates = envelope.data.creates
+                states = await self._streams.load_own(envelope.tenant, stream, creates=creates, fresh=fresh)
                 try:
                     append = await self._decide(envelope, states, fresh=fresh)
                 except (Refusal, WrongVersion) as refusal:
