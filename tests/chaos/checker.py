@@ -184,7 +184,7 @@ def dates(seen: Seen, held: Held) -> Iterator[str]:
     """What clients left undated is dated about when it was written down, however wrong its service's own clock was."""
     for each in held.events:
         if each.command_id in seen.undated and abs(each.recorded_at - each.occurred_at) > ABOUT:
-            yield f"dated: {each.position} occurred at {each.occurred_at}, it says, and was written at {each.recorded_at}"
+            yield f"dated: {each.position} is said to be of {each.occurred_at}, written at {each.recorded_at}"
 
 
 def _positions(events: Sequence[SeenEvent]) -> str:
