@@ -185,19 +185,22 @@ class Worker(Generic[T]):
             if upto is not None and mark.proven >= upto:
                 return
             page = await self._history.page(mark.proven, wanted=self._rules.wanted)
+            if upto is None:
+                # What comes later is the broker's to bring: a log that grows as fast as it is read has no end.
+                upto = page.head
             if page.epoch > mark.epoch:
                 await self._raise_epoch(page.epoch)
             tasks = [self._healed(line) for line in page.events]
-            missing = [each for each in tasks if each and (upto is None or each.event.position <= upto)]
+            missing = [each for each in tasks if each and each.event.position <= upto]
             missing = [each for each in missing if not mark.has(each.event.position)]
             self.counts.healed += len(missing)
             await self._flush(missing, careful)
-            end = page.position if upto is None else min(page.position, upto)
+            end = min(page.position, upto)
             mark = await self._mark()
             if end > mark.proven:
                 await self._keep(mark.proved(end, page.epoch))
             if page.position >= page.head:
-                if upto is not None and page.head < upto:
+                if page.head < upto:
                     raise Forked(f"the broker told of position {upto}, but the log ends at {page.head}")
                 return
 
