@@ -39,4 +39,9 @@ class DeliverySettings(BaseSettings):
     when_unsure: Literal["never", "again"] = Field(
         "never", description="Whether a mail is sent again of which nobody knows if the server has taken it."
     )
+    gather: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that what is not urgent waits for more of its group; 0: each goes in a mail of its own.",
+    )
     tenant: str = Field("*", description="Only this tenant's notifications; `*`: those of all.")
