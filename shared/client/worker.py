@@ -61,7 +61,8 @@ class Rules:
 
     wanted: Patterns = EVERYTHING
     begin: Literal["first", "now"] = "now"
-    """Where a consumer begins that has no mark yet: at the first event of the log, or with what comes next."""
+    """Where a consumer begins that has no mark yet: at the first event of the log, or after the last one that is there
+    when it first looks."""
     in_order: bool = False
     """Whether an event waits for those before it, failed ones too. Then a failing event is repeated in place, and all
     behind it wait until it was handled or parked. Otherwise it comes again later, after some of its successors."""
