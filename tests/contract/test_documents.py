@@ -238,8 +238,7 @@ def test_every_example_of_a_message_keeps_to_its_schemas(name: str) -> None:
     """Given a message of the AsyncAPI document, then its example's payload and headers keep to what they refer to, in
     whichever document; and an event without its payload does not.
     """
-    message = RELEASED["asyncapi.json"]["components"]["messages"][name]
-    for example in message.get("examples", ()):
+    for example in RELEASED["asyncapi.json"]["components"]["messages"][name]["examples"]:
         for part in example.keys() & {"payload", "headers"}:
             place = f"http://contract/asyncapi.json#/components/messages/{name}/{part}"
             keeps = Draft202012Validator(
@@ -247,7 +246,6 @@ def test_every_example_of_a_message_keeps_to_its_schemas(name: str) -> None:
             )
             keeps.validate(example[part])
             assert not keeps.is_valid({})
-    assert message.get("examples") or name in ("accepted", "refused")
 
 
 def test_asyncapi_shows_the_queues_as_they_are_declared() -> None:

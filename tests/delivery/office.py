@@ -56,6 +56,8 @@ class Kithlog:
     notes: list[Any] = field(default_factory=list)
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     away: bool = False
+    refusing: str | None = None
+    """What is asked for in vain: a kind of thing, or the notebook."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         *_, kind, last = request.url.path.split("/")
@@ -64,6 +66,8 @@ class Kithlog:
                 return httpx.Response(503)
             self.reports.append((last, json.loads(request.content)))
             return httpx.Response(201, json={})
+        if self.refusing in (kind, last):
+            return httpx.Response(422, json={"code": "invalid"})
         if last == "notebook":
             return httpx.Response(200, json={"items": self.notes})
         found = {

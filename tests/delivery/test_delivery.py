@@ -235,13 +235,18 @@ async def test_a_kind_without_words_is_parked(office: Office) -> None:
     assert len(office.mailbox.mails) == 1
 
 
-async def test_a_mail_that_can_not_be_made_holds_up_no_other(office: Office) -> None:
-    """Given notes of a shape that is not understood, then that mail is tried again later, and the next is sent."""
-    office.kithlog.notes = [{"interview_id": TALK}]
+@pytest.mark.parametrize(("notes", "refusing"), [([{"interview_id": TALK}], None), ([], "notebook")])
+async def test_a_mail_that_can_not_be_made_holds_up_no_other(
+    office: Office, notes: list[Any], refusing: str | None
+) -> None:
+    """Given notes of a shape that is not understood, or a query that is refused, then that mail is tried again later,
+    and the next is sent.
+    """
+    office.kithlog.notes, office.kithlog.refusing = notes, refusing
     await office.deliver(a_due(1), a_due(2, kind="connect"))
     [mail] = office.mailbox.mails
     assert mail["Subject"] == "Stay connected with Theo Adeyemi"
-    office.kithlog.notes = []
+    office.kithlog.notes, office.kithlog.refusing = [], None
     office.clock.instant += DELAYS[0]
     await office.work()
     assert len(office.mailbox.mails) == 2
