@@ -247,6 +247,32 @@ async def test_a_wiped_broker_is_set_up_again_and_nothing_is_lost(
         await taken.until(lambda positions: sorted(positions) == [1, 2, 3])
 
 
+@pytest.mark.usefixtures("exchange")
+async def test_a_queue_that_was_deleted_is_declared_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when somebody deletes the consumer's queue under it, then the
+    queue is there again, that event is handled, and so is what comes after.
+    """
+    failing = asyncio.Event()
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not failing.is_set():
+            raise LookupError
+
+    taken.fails = fail
+    history = MemoryHistory([held(1), held(2)])
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.2), replace(RULES, delays=(3600,))
+    async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [2])
+        failing.set()
+        await channel.queue_delete("statistics")
+        await taken.until(lambda positions: positions == [2, 1])
+        history.events.append(held(3))
+        await publish(channel, held(3))
+        await taken.until(lambda positions: positions == [2, 1, 3])
+
+
 def test_a_file_keeps_the_mark_for_one_process(tmp_path: Path) -> None:
     """Given a saved mark, then the next process finds it; a second process beside it is refused the file."""
     path = tmp_path / "mark.json"
