@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.projector.changes import Changes, OwnerId, Parked, RowId, StreamId
-from services.projector.read_model import ReadModel
+from services.projector.changes import Changes, ContactId, OwnerId, Parked, RowId, StreamId
+from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
 from services.projector.timing_fold import TimingFold
 from shared.codec import UnknownEventType, decode
+from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 
@@ -43,6 +44,8 @@ class Plan:
     """Rows that can't exist yet."""
     owners: set[OwnerId] = field(default_factory=set)
     """Owners all of whose rows are to be looked up."""
+    forgotten: set[ContactId] = field(default_factory=set)
+    """Contacts all rows that tell of whom are to be looked up."""
     unknown: UnknownEventType | None = None
     unreadable: bool = False
     """Whether the payload of some event is not what its type says."""
@@ -66,6 +69,8 @@ class Folder:
 
     def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFold) -> None:
         self._models, self._timing = tuple(models), timing
+        self.telling = frozenset(model.name for model in models if issubclass(model.row, Telling))
+        """The models whose rows tell of contacts."""
 
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
@@ -109,6 +114,8 @@ class Folder:
             return Step(e, failed=(name, error))
         plan.wanted.update(keys)
         plan.owners.update(owners)
+        if type(e.data) is Forgotten:
+            plan.forgotten.add((tenant, e.stream_id))
         return step
 
     def further(self, plan: Plan, rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
@@ -145,6 +152,10 @@ class Folder:
                 after = model.evolve(id[2], before, e)
                 if after is not before:
                     staged[id] = after
+            name = "forgetting"
+            if type(e.data) is Forgotten:
+                staged |= self._forget(e, rows)
+                changes.forgotten.add((e.tenant, e.stream_id))
             name = "timing"
             timers, owners = self._timing.fold(e, rows, staged)
         except Exception as error:
@@ -155,6 +166,12 @@ class Folder:
             changes.owners.update(owners)
         changes.timers.update(timers)
         return None
+
+    def _forget(self, e: Recorded[Event], rows: Rows) -> dict[RowId, Any]:
+        """What tells of the contact, without that. The rows are there: looked up for the page, or folded in it."""
+        told = rows.of(self.telling, e.tenant)
+        emptied = ((id, row, row.forgetting(e.stream_id, e.recorded_at)) for id, row in told)
+        return {id: after for id, before, after in emptied if after is not before}
 
 
 def park(e: Recorded[Any], model: str, error: Exception) -> Parked:

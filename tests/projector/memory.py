@@ -45,6 +45,8 @@ class Memory:
                 rows.add({id: self.rows[id] for id in ids})
                 rows.add_owned(owner, ids)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten:
+            rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
     def _owner(self, id: RowId) -> tuple[str, str, Any]:
