@@ -230,7 +230,9 @@ async def test_nothing_is_left_of_a_forgotten_contact(stage: Open, database_url:
         forgotten = story.position
         assert left(garden.words, await story.stored()) == []
         assert left(garden.words, await answers(story), await answers(story, **moment)) == []
-        await story.refused("interviews/record-research", REFUSED, {"person": "She"}, "out_of_order")
+        touch = {"seeker_id": IRIS, "contact_id": ANA, "kind": "other", "note": "She has moved"}
+        tie = relationship_id(IRIS, ANA)
+        await story.refused("relationships/record-touchpoint", tie, touch, "contact_forgotten")
         await story.until("2026-09-01 09:00")
         later = [event for event in await story.events(ALL) if int(event["position"]) > forgotten]
         assert {event["data"]["kind"] for event in later if "notification.due" in event["type"]}
