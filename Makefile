@@ -63,6 +63,7 @@ check: lint test ## All that must pass before a change is merged
 schemas: $(READY) ## Write the contract's documents; with BREAK=1 even if that breaks those who use them
 	$(BIN)/python -m deploy.contract write $(if $(BREAK),--break)
 	$(BIN)/python -m tests.contract.golden
+	$(BIN)/python -m tests.models.shapes
 
 lock: $(READY) ## Write the locks after a change in pyproject.toml; with UPGRADE=1 to the newest versions
 	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --output-file requirements.lock

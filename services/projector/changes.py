@@ -21,6 +21,8 @@ StreamId = tuple[str, UUID]
 
 OwnerId = tuple[str, str, UUID]
 """Model, tenant, owner."""
+ContactId = tuple[str, UUID]
+"""Tenant, contact id."""
 
 
 @immutable
@@ -63,3 +65,5 @@ class Changes:
     parked: dict[StreamId, Parked] = field(default_factory=dict)
     owners: dict[RowId, OwnerId] = field(default_factory=dict)
     """The owners of those rows by whose owner the timers are found."""
+    forgotten: set[ContactId] = field(default_factory=set)
+    """Contacts of whom nothing may be left, nor in rows that are kept to go back to."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.projector.changes import Changes, OwnerId, Parked, RowId, StreamId
-from services.projector.read_model import ReadModel
+from services.projector.changes import Changes, ContactId, OwnerId, Parked, RowId, StreamId
+from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from shared.codec import UnknownEventType, decode, kind_of
+from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
@@ -56,6 +57,8 @@ class Plan:
     """Rows that can't exist yet."""
     owners: set[OwnerId] = field(default_factory=set)
     """Owners all of whose rows are to be looked up."""
+    forgotten: set[ContactId] = field(default_factory=set)
+    """Contacts all rows that tell of whom are to be looked up."""
     unknown: UnknownEventType | None = None
     unreadable: bool = False
     """Whether the payload of some event is not what its type says."""
@@ -67,6 +70,8 @@ class Folder:
     def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFacts) -> None:
         self._models, self._timing = tuple(models), timing
         self._folding: dict[type[Event], tuple[ReadModel[Any], ...]] = {}
+        self.telling = frozenset(model.name for model in models if issubclass(model.row, Telling))
+        """The models whose rows tell of contacts."""
 
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
@@ -112,6 +117,8 @@ class Folder:
             return Step(e, failed=(name, error))
         plan.wanted.update(keys)
         plan.owners.update(owners)
+        if type(e.data) is Forgotten:
+            plan.forgotten.add((tenant, e.stream_id))
         return step
 
     @property
@@ -120,7 +127,7 @@ class Folder:
         return self._timing.policies
 
     def _folds(self, kind: type[Event]) -> bool:
-        return bool(self._that_fold(kind)) or self._timing.listens(kind)
+        return bool(self._that_fold(kind)) or kind is Forgotten or self._timing.listens(kind)
 
     def _that_fold(self, kind: type[Event]) -> tuple[ReadModel[Any], ...]:
         """The models that an event of a kind may touch, found once."""
@@ -175,6 +182,10 @@ class Folder:
                 now = model.evolve(id[2], was, e)
                 if now is not was:
                     staged[id] = now
+            name = "forgetting"
+            if type(e.data) is Forgotten:
+                staged |= self._forget(e, rows)
+                changes.forgotten.add((e.tenant, e.stream_id))
         except Exception as error:
             return name, error
         for id in facts:
@@ -187,6 +198,12 @@ class Folder:
             changes.owners.update(owners)
         changes.timers.update(ended)
         return None
+
+    def _forget(self, e: Recorded[Event], rows: Rows) -> dict[RowId, Any]:
+        """What tells of the contact, without that. The rows are there: looked up for the page, or folded in it."""
+        told = rows.of(self.telling, e.tenant)
+        emptied = ((id, row, row.forgetting(e.stream_id, e.recorded_at)) for id, row in told)
+        return {id: after for id, before, after in emptied if after is not before}
 
 
 def park(e: Recorded[Any], model: str, error: Exception) -> Parked:

@@ -49,6 +49,25 @@ CROSS JOIN LATERAL (
     WHERE r.generation = $1 AND r.tenant = u.tenant AND r.owner = u.owner
 ) r;
 
+-- name: load_mentioning
+-- The rows of some generations in which an id of the same tenant stands: at $2[i] and $3[i].
+SELECT r.generation, r.tenant, r.key, r.body
+FROM (SELECT u.tenant, array_agg('%' || u.id || '%') AS patterns
+      FROM unnest($2::text[], $3::text[]) AS u (tenant, id) GROUP BY u.tenant) u
+CROSS JOIN unnest($1::integer[]) AS g (id)
+CROSS JOIN LATERAL (
+    SELECT r.generation, r.tenant, r.key, r.body FROM read.row r
+    WHERE r.generation = g.id AND r.tenant = u.tenant AND r.body::text LIKE ANY (u.patterns)
+) r;
+
+-- name: forget_retired
+-- Removes rows that mention contacts who were forgotten from the generations that are kept to go back to. Whoever does
+-- go back lacks them until they are mended (`kithlog verify --heal`).
+DELETE FROM read.row r
+USING read.generation g, unnest($1::text[], $2::uuid[]) AS u (tenant, id)
+WHERE g.status = 'retired' AND r.generation = g.id AND r.tenant = u.tenant
+  AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
+
 -- name: apply
 -- One page's changes, or nothing at all when the checkpoint is not where they start from: the checkpoint moves first
 -- and everything else depends on that. Answers how many checkpoints moved (0 or 1).

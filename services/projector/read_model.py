@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -30,6 +30,22 @@ class Filed:
     """What full-text search finds it by; not stored as such."""
     language: str = "simple"
     """PostgreSQL's text search configuration for `text`, such as `english`."""
+
+
+class Telling(ABC):
+    """A row that tells of contacts more than ids, times and states.
+
+    When a contact is forgotten, all rows of such a model that mention them are looked up, and emptied of it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def forgetting(self, contact_id: UUID, at: datetime) -> Self | None:
+        """The row without what it tells of a contact who was forgotten at `at`; None: nothing is left of it.
+
+        Answers the row itself when it tells nothing of them.
+        """
 
 
 class ReadModel(ABC, Generic[Row]):

@@ -57,6 +57,8 @@ class Store:
         self._models = {model.name: model for model in models}
         self._generations: dict[str, int] = {}
         self._turn = 0
+        self._dirty: dict[RowId, Any] = {}
+        """Rows that are to be written, for a store that collects them."""
 
     @classmethod
     @asynccontextmanager
@@ -165,12 +167,29 @@ class Store:
         decode = self._models[model].decode
         return [((model, tenant, owner), (model, tenant, key), decode(body)) for tenant, owner, key, body in rows]
 
+    async def load_mentioning(self, models: Collection[str], ids: Collection[tuple[str, UUID]]) -> dict[RowId, Any]:
+        """The rows of some models in which one of some ids, given with its tenant, stands; None for those deleted.
+
+        Looks through all rows of the tenants, since rows are not filed by whom they mention: that somebody is forgotten
+        is rare, and an index would make each row dearer that is written.
+        """
+        of = {self._generations[model]: model for model in models}
+        rows = await self._reading.fetch(
+            QUERIES["load_mentioning"], list(of), [tenant for tenant, _ in ids], [str(id) for _, id in ids]
+        )
+        found = {(of[generation], tenant, key): body for generation, tenant, key, body in rows}
+        unwritten = {id: row for id, row in self._dirty.items() if id[0] in models}
+        return {id: self._models[id[0]].decode(body) for id, body in found.items() if id not in unwritten} | unwritten
+
     async def apply(self, start: Checkpoint, position: int, changes: Changes) -> None:
         """Move from `start` to `position` with what the events between change. Raises `CheckpointMoved`."""
         written = [(id, row) for id, row in changes.rows.items() if row is not None]
         deleted = [id for id, row in changes.rows.items() if row is None]
         timers = [timer_row(id, timer) for id, timer in changes.timers.items() if timer is not None]
         settled = [id for id, timer in changes.timers.items() if timer is None]
+        if changes.forgotten:
+            # Before the rest: done twice it does no harm, and what is not done is done again with the page.
+            await self._writing.execute(QUERIES["forget_retired"], *columns(list(changes.forgotten), 2))
         moved = await self._writing.fetchval(
             QUERIES["apply"],
             start.position,

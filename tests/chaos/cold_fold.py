@@ -66,6 +66,8 @@ class ColdFold:
                 rows.add({id: self.rows[id] for id in ids})
                 rows.add_owned(owner, ids)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten:
+            rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
     async def differences(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:

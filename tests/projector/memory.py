@@ -51,10 +51,12 @@ class Memory:
         while wanted or owners:
             rows.add({id: self.rows.get(id) for id in wanted})
             for owner in owners:
-                ids = [id for id in self.rows if self._owner(id) == owner]
+                ids = [id for id, row in self.rows.items() if row is not None and self._owner(id) == owner]
                 rows.add({id: self.rows[id] for id in ids})
                 rows.add_owned(owner, ids)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten:
+            rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
     def _owner(self, id: RowId) -> tuple[str, str, Any]:

@@ -83,7 +83,7 @@ FOLDS = PLACES | CONVERSATIONS
 
 class ContactLoad(ReadModel[LoadRow]):
     name = "contact_load"
-    version = 1
+    version = 2
     folds = FOLDS.keys()
     listed = True
     row = LoadRow
