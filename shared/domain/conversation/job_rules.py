@@ -2,23 +2,23 @@
 
 from shared.domain.conversation.rule import Rule
 
-_INSTEAD_OF_HIRING = "What do you look for when you hire somebody for a role like yours?"
-_INSTEAD_OF_OPENINGS = "What kinds of jobs exist where you work, and how do people usually come into them?"
-_INSTEAD_OF_REFERRAL = "Whom else would you suggest I talk to, to learn more about this field?"
+INSTEAD_OF_HIRING = "What do you look for when you hire somebody for a role like yours?"
+INSTEAD_OF_OPENINGS = "What kinds of jobs exist where you work, and how do people usually come into them?"
+INSTEAD_OF_REFERRAL = "Whom else would you suggest I talk to, to learn more about this field?"
 _INSTEAD_OF_RESUME = "Would you look over my résumé and tell me what is missing for this field?"
 _INSTEAD_OF_CHANCES = "Which skills, education and experience does one need for a role like yours?"
 
-_WHY_JOB = "It asks the contact for a job. They agreed to talk about their work, not to judge an applicant."
-_WHY_OPENINGS = "It asks for openings. If there is one they want to mention, they will; then it is a lead."
-_WHY_REFERRAL = "It asks the contact to put you forward, which is a favour they did not sign up for."
+WHY_JOB = "It asks the contact for a job. They agreed to talk about their work, not to judge an applicant."
+WHY_OPENINGS = "It asks for openings. If there is one they want to mention, they will; then it is a lead."
+WHY_REFERRAL = "It asks the contact to put you forward, which is a favour they did not sign up for."
 _WHY_RESUME = "It asks the contact to carry your résumé or application. That makes the conversation an application."
 
 ASKS_FOR_JOB = (
     Rule(
         name="hire me",
         code="asks_for_job",
-        reason=_WHY_JOB,
-        suggestion=_INSTEAD_OF_HIRING,
+        reason=WHY_JOB,
+        suggestion=INSTEAD_OF_HIRING,
         patterns=(
             "@contact ~6 @hire @me",
             "@contact ~6 @hire a|an|the ~3 like me|myself",
@@ -55,8 +55,8 @@ ASKS_FOR_JOB = (
     Rule(
         name="are you hiring",
         code="asks_for_job",
-        reason=_WHY_OPENINGS,
-        suggestion=_INSTEAD_OF_OPENINGS,
+        reason=WHY_OPENINGS,
+        suggestion=INSTEAD_OF_OPENINGS,
         patterns=(
             "^ so? are @contact @now? @now? @hiring",
             "is|are|whether|if|sure|wonder|wondering @your_org|@contact @now? is? are? @hiring",
@@ -84,8 +84,8 @@ ASKS_FOR_JOB = (
     Rule(
         name="any openings",
         code="asks_for_job",
-        reason=_WHY_OPENINGS,
-        suggestion=_INSTEAD_OF_OPENINGS,
+        reason=WHY_OPENINGS,
+        suggestion=INSTEAD_OF_OPENINGS,
         patterns=(
             "do|does|will|might|would @contact ~5 have ~3 @opening",
             "has|have @contact got ~2 @opening",
@@ -130,8 +130,8 @@ ASKS_FOR_JOB = (
     Rule(
         name="a job for me",
         code="asks_for_job",
-        reason=_WHY_JOB,
-        suggestion=_INSTEAD_OF_OPENINGS,
+        reason=WHY_JOB,
+        suggestion=INSTEAD_OF_OPENINGS,
         patterns=(
             "@request ~6 offer|give|get|grant|guarantee|promise|make|extend me ~3 @job|@place|shot|trial|try",
             "^ please? give|offer|get|make me ~2 @job|shot|trial|chance",
@@ -186,11 +186,13 @@ ASKS_FOR_JOB = (
             "need|needs a|any ~1 @worker ~2 i happen|am",
             "i am ~2 available immediately|now|to",
             "i am ~1 available for",
+            "^ i want in $",
             "i can|could start monday|tomorrow|today|now|immediately|next|right|tonight",
         ),
         unless=(
             "this|that|the|it ~3 right|best|ideal job|career|field|work|role|position",
             "right|wrong|good|suitable|best for me",
+            "@you ~4 work for free",
             "@advise",
             "@job_topic",
             "to know|hear|learn|see ~3 what|how|about",
@@ -202,8 +204,8 @@ ASKS_FOR_JOB = (
     Rule(
         name="put me forward",
         code="asks_for_job",
-        reason=_WHY_REFERRAL,
-        suggestion=_INSTEAD_OF_REFERRAL,
+        reason=WHY_REFERRAL,
+        suggestion=INSTEAD_OF_REFERRAL,
         patterns=(
             "put|putting|pushing|push me forward|up|through",
             "put|putting|say in|a ~1 good? word for? me|$|with|in",
@@ -228,6 +230,7 @@ ASKS_FOR_JOB = (
             "me a ~1 reference",
             "@can i|we ~2 get|have|use ~4 referral",
             "request|ask|asking ~3 for ~1 referral",
+            "referral ~1 from @you|@your_org",
             "referral|referrer|reference on|for my|the|this application|job",
             "list|use|name|put|give|add @you as ~2 referral|referrer|reference|referee",
             "be|act my|as ~2 reference|referrer|referee|sponsor",
@@ -245,7 +248,7 @@ ASKS_FOR_JOB = (
             "get|set|arrange|guarantee me|up an|a ~1 interview|interviews",
             "@can ~2 you ~3 arrange|get|set ~3 job interview|interviews",
             "@request ~6 interview|interviews for a|the|your|this|that ~2 @post",
-            "first interview",
+            "as|like|a|be|this ~1 first interview !how|what",
             "@introduce ~1 me|us|in ~6 @gatekeeper|hires|hiring|recruits|opening",
             "introduction to ~2 @gatekeeper",
             "apply|application ~4 through you",
@@ -258,7 +261,7 @@ ASKS_FOR_JOB = (
             "what|how|would|should|did ~4 make|makes|improve|strengthen|see|write|word my application",
             "@review ~3 my application",
             "did|do ~3 ask|talk|speak",
-            "referral|referrals between|from|bonus|bonuses",
+            "referral|referrals between|bonus|bonuses",
             "@refer me to|on|for someone|another|other|a|your|one|some ~3 @talk_with",
             "@advise",
         ),
@@ -289,6 +292,7 @@ ASKS_FOR_JOB = (
             "portfolio ~4 show it to",
             "keep ~2 my @papers ~1 on|in file|case|mind",
             "tell them to expect it",
+            "who|whom|where ~6 send|address|forward|submit|email ~1 my @papers",
         ),
         unless=(
             "@review ~8 my @papers",
@@ -304,7 +308,7 @@ ASKS_FOR_JOB = (
     Rule(
         name="consider me",
         code="asks_for_job",
-        reason=_WHY_JOB,
+        reason=WHY_JOB,
         suggestion=_INSTEAD_OF_CHANCES,
         patterns=(
             "consider|considering me|my $|for|as|a|application|in|at",
@@ -322,42 +326,6 @@ ASKS_FOR_JOB = (
     ),
 )
 
-FAVOURS = (
-    Rule(
-        name="a favour about a job",
-        code="asks_for_job",
-        reason=_WHY_JOB,
-        suggestion=_INSTEAD_OF_HIRING,
-        patterns=(
-            "@request ~8 @me|i|mine|my ~8 @wanted",
-            "@request ~8 @wanted ~8 @me|i|mine|my",
-            "@can i|we ~6 @wanted ~4 you|@your_org",
-            "i|we @can ~6 @wanted ~4 you|@your_org",
-        ),
-        unless=(
-            "how|what|which|where|when|why|whether|about|than|before|after",
-            "your|his|her|their|this|that|last|first|current|each|every|most ~1 @wanted|job",
-            "@wanted of|market|process|practice|practices|interview|interviews|title|description",
-            "@advise",
-            "@job_topic",
-            "@talked_of ~6",
-            "@with_my",
-            "introduce|connect|put me ~14 learn|career|story|path|profession",
-            "@review ~8",
-            "ask|talk|speak|hear|learn|meet ~6",
-            "recommend ~3 this|the|a ~3 to",
-            "career|story|path|profession|conversation|chat",
-            "people|applicants|candidates|employers|companies|newcomers ~3 @wanted",
-        ),
-        examples=(
-            "Could you make sure that I am hired?",
-            "Could you find a way for my sister to become a trainee?",
-        ),
-        innocent=("Could you share with me your experience of hiring?", "Could you show me how you fill a vacancy?"),
-    ),
-)
-"""The net below the others: any favour asked that brings seeker and job together, where no rule above has spoken."""
-
 NEAR_JOB_ASK = (
     Rule(
         name="my own chances",
@@ -370,7 +338,7 @@ NEAR_JOB_ASK = (
             "i|me ~6 be|being|get|getting hired ~2 at|in|on|with|by|into @your_org|you",
             "getting hired ~2 at|in|on|with|by|into @your_org|you",
             "my chances|odds ~8 @your_org|you|here",
-            "hire|hiring|employ|take|consider @with_my",
+            "hire|hiring|employ|take|consider|look|interview ~1 @with_my",
             "hire|employ|consider ~2 with my",
             "be? interested in @with_my|@me",
             "my background|profile|experience ~6 interest|received|@your_org",
@@ -380,7 +348,7 @@ NEAR_JOB_ASK = (
             "have what it takes ~3 @your",
             "radar of @your_org",
             "@contact ~3 open|willing|interested|ready|prepared|consider ~1 to|in hire|hiring|taking|employ|employing",
-            "i ~5 fit|match|asset|addition|suited|qualified ~2 @your_org",
+            "i ~5 competitive|eligible|fit|match|asset|addition|suited|qualified ~2 @your_org",
             "i|me ~3 get|getting|break|breaking into @your_org",
             "am i the ~3 person|candidate|type|kind ~3 @your_org ~1 hires|wants|needs|hire",
         ),
@@ -392,6 +360,7 @@ NEAR_JOB_ASK = (
 
 NOT_ASKING = (
     "not|never|nor|without !mind|you|sure|know ~4 @seek_verb ~12",
+    "not about|for ~6",
     "not ~3 request|about|job interview|application|need ~10",
     "not feel you need ~8",
     "do|does not expect ~10",

@@ -7,23 +7,28 @@ A pattern is a line of elements parted by blanks:
 | `hire`      | that word                                                                        |
 | `job\\|role` | one of those words                                                               |
 | `@hire`     | one of the words or phrases of that name in the vocabulary                       |
+| `<ask>`     | any of the lines of that name in the concepts, which are lines themselves        |
 | `~3`        | up to three words of any kind, never across the end of a clause                  |
 | `the?`      | the element before the question mark, or nothing                                 |
 | `!@topic`   | nothing, provided that the element does not come next                            |
 | `^`         | nothing, provided that a clause begins here                                      |
 | `$`         | nothing, provided that a clause or phrase ends here; also as a choice: `now\\|$`   |
 
+Parts of a line joined by a lone `&` may stand anywhere in the sentence and in any order; all must be there:
+`<ask> & job for me`.
+
 Matching keeps the set of places reached so far, as a finite automaton does, and every gap is bounded: the work
 for one place of the text is bounded by the pattern, so the whole is linear in the length of the text.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.conversation.reading import CLAUSE_BREAKS, STOPS
 
 Phrase = tuple[str, ...]
 Vocabulary = Mapping[str, frozenset[Phrase]]
+Concepts = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,40 +84,66 @@ class Edge:
             yield at
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A concept: one of several lines of elements."""
+
+    lines: tuple["Elements", ...]
+    optional: bool = False
+    absent: bool = False
+
+    def reach(self, words: Sequence[str], at: int) -> Iterator[int]:
+        """Yield every place at which this element may end when it begins at `at`."""
+        ends = {end for line in self.lines for end in _reach(line, words, at)}
+        if self.absent:
+            if not ends:
+                yield at
+            return
+        yield from ends
+        if self.optional:
+            yield at
+
+
+Element = Phrases | Gap | Edge | Choice
+Elements = tuple[Element, ...]
+
+
 def _at_end(words: Sequence[str], at: int) -> bool:
     return at == len(words) or words[at] in STOPS
 
 
-Element = Phrases | Gap | Edge
+def _reach(elements: Elements, words: Sequence[str], at: int) -> set[int]:
+    """Return every place a run of elements may end when it begins at `at`."""
+    places = {at}
+    for element in elements:
+        places = {end for place in places for end in element.reach(words, place)}
+        if not places:
+            break
+    return places
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """A compiled line of the pattern language."""
+    """A compiled line of the pattern language; `parts` are what `&` joins."""
 
     source: str
-    elements: tuple[Element, ...]
-
-    def longest(self, words: Sequence[str], at: int) -> int | None:
-        """Return the furthest place a match that begins at `at` can end, or None."""
-        places = {at}
-        for element in self.elements:
-            places = {end for place in places for end in element.reach(words, place)}
-            if not places:
-                return None
-        return max(places)
+    parts: tuple[Elements, ...]
 
 
 class UnknownWordClass(ValueError):
-    """A pattern names a word class that the vocabulary does not hold."""
+    """A pattern names a word class or a concept that there is not."""
 
 
-def compile_pattern(source: str, vocabulary: Vocabulary) -> Pattern:
+def compile_pattern(source: str, vocabulary: Vocabulary, concepts: Concepts | None = None) -> Pattern:
     """Read one line of the pattern language. Raises `UnknownWordClass`."""
-    return Pattern(source, tuple(_element(part, vocabulary) for part in source.split()))
+    return Pattern(source, tuple(_elements(part, vocabulary, concepts or {}) for part in source.split(" & ")))
 
 
-def _element(part: str, vocabulary: Vocabulary) -> Element:
+def _elements(line: str, vocabulary: Vocabulary, concepts: Concepts) -> Elements:
+    return tuple(_element(part, vocabulary, concepts) for part in line.split())
+
+
+def _element(part: str, vocabulary: Vocabulary, concepts: Concepts) -> Element:
     if part == "^":
         return Edge(begins=True)
     if part == "$":
@@ -120,8 +151,11 @@ def _element(part: str, vocabulary: Vocabulary) -> Element:
     if part.startswith("~"):
         return Gap(int(part[1:]))
     absent, optional = part.startswith("!"), part.endswith("?")
+    body = part.removeprefix("!").removesuffix("?")
+    if body.startswith("<"):
+        return Choice(_concept(body, vocabulary, concepts), optional, absent)
     choices: set[Phrase] = set()
-    names = part.removeprefix("!").removesuffix("?").split("|")
+    names = body.split("|")
     for name in names:
         if name == "$":
             continue
@@ -132,6 +166,13 @@ def _element(part: str, vocabulary: Vocabulary) -> Element:
         else:
             raise UnknownWordClass(f"{name} in pattern {part!r}")
     return Phrases(_by_first(choices), optional, absent, or_end="$" in names)
+
+
+def _concept(name: str, vocabulary: Vocabulary, concepts: Concepts) -> tuple[Elements, ...]:
+    lines = concepts.get(name.removeprefix("<").removesuffix(">"))
+    if lines is None or not name.endswith(">"):
+        raise UnknownWordClass(f"there is no concept {name}")
+    return tuple(_elements(line, vocabulary, concepts) for line in lines)
 
 
 def _by_first(choices: Iterable[Phrase]) -> dict[str, tuple[Phrase, ...]]:
@@ -149,47 +190,74 @@ def _checked(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a pattern matched, as token indices `[first, last)`."""
+    """Where a part of a pattern matched, as token indices `[first, last)`."""
 
     first: int
     last: int
     pattern: Pattern
 
-    def overlaps(self, other: "Match") -> bool:
-        """Say whether the two matches share a token."""
-        return self.first < other.last and other.first < self.last
+
+def _always(_: Match) -> bool:
+    return True
 
 
 class PatternSet:
-    """Patterns indexed by the words they can begin with, so that most are never tried."""
+    """Patterns whose parts are indexed by the words they can begin with, so that most are never tried."""
 
-    def __init__(self, sources: Iterable[str], vocabulary: Vocabulary) -> None:
-        self._anywhere: list[Pattern] = []
-        self._by_first: dict[str, list[Pattern]] = {}
+    def __init__(self, sources: Iterable[str], vocabulary: Vocabulary, concepts: Concepts | None = None) -> None:
+        self._anywhere: list[tuple[Pattern, int]] = []
+        self._by_first: dict[str, list[tuple[Pattern, int]]] = {}
         for source in sources:
-            pattern = compile_pattern(source, vocabulary)
-            for word in _first_words(pattern) or ():
-                self._by_first.setdefault(word, []).append(pattern)
-            if _first_words(pattern) is None:
-                self._anywhere.append(pattern)
+            pattern = compile_pattern(source, vocabulary, concepts)
+            for number, part in enumerate(pattern.parts):
+                first, may_be_nothing = _first_words(part)
+                if first is None or may_be_nothing:
+                    self._anywhere.append((pattern, number))
+                else:
+                    for word in first:
+                        self._by_first.setdefault(word, []).append((pattern, number))
 
-    def find(self, words: Sequence[str]) -> Iterator[Match]:
-        """Yield the longest match of each pattern at each place, from left to right."""
+    def find(self, words: Sequence[str], counts: Callable[[Match], bool] = _always) -> Iterator[Match]:
+        """Yield the matches of the patterns of which every part has one that counts.
+
+        Of each part the longest match at each place is looked at, from left to right.
+        """
+        waiting: dict[Pattern, tuple[set[int], list[Match]]] = {}
         for at, word in enumerate(words):
-            for pattern in (*self._by_first.get(word, ()), *self._anywhere):
-                if (end := pattern.longest(words, at)) is not None and end > at:
-                    yield Match(at, end, pattern)
+            for pattern, number in (*self._by_first.get(word, ()), *self._anywhere):
+                end = max(_reach(pattern.parts[number], words, at), default=at)
+                if end == at or not counts(match := Match(at, end, pattern)):
+                    continue
+                if len(pattern.parts) == 1:
+                    yield match
+                    continue
+                found, matches = waiting.setdefault(pattern, (set(), []))
+                found.add(number)
+                matches.append(match)
+        for pattern, (found, matches) in waiting.items():
+            if len(found) == len(pattern.parts):
+                yield from matches
 
 
-def _first_words(pattern: Pattern) -> frozenset[str] | None:
-    """Return the words a match can begin with, or None when any word will do."""
+def _first_words(elements: Elements) -> tuple[frozenset[str] | None, bool]:
+    """Return the words a match can begin with (None: any word), and whether it can be nothing at all."""
     found: set[str] = set()
-    for element in pattern.elements:
+    for element in elements:
         if isinstance(element, Edge) and element.begins:
             continue
-        if not isinstance(element, Phrases) or element.absent:
-            return None
-        found |= element.by_first.keys()
-        if not (element.optional or element.or_end):
-            return frozenset(found)
-    return None
+        if isinstance(element, Gap | Edge) or element.absent:
+            return None, False
+        optional = element.optional
+        if isinstance(element, Phrases):
+            found |= element.by_first.keys()
+            optional |= element.or_end
+        else:
+            for line in element.lines:
+                words, may_be_nothing = _first_words(line)
+                if words is None:
+                    return None, False
+                found |= words
+                optional |= may_be_nothing
+        if not optional:
+            return frozenset(found), False
+    return frozenset(found), True

@@ -5,13 +5,13 @@ What the contact earns is never asked. Typical pay of a field is a warning: care
 
 from shared.domain.conversation.rule import Rule
 
-_INSTEAD_OF_OWN_PAY = "What do you find most rewarding about your work, and what would you change?"
+INSTEAD_OF_OWN_PAY = "What do you find most rewarding about your work, and what would you change?"
 _INSTEAD_OF_TYPICAL_PAY = "Where would I find reliable figures on pay in this field?"
 
-_WHY_OWN_PAY = "It asks what the contact earns. That is private, and not what they agreed to talk about."
+WHY_OWN_PAY = "It asks what the contact earns. That is private, and not what they agreed to talk about."
 _WHY_TYPICAL_PAY = "Typical pay of a field may be asked, but many contacts dislike it; published figures serve as well."
 
-_MADE_OR_EARNED = (
+MADE_OR_EARNED = (
     "earn|earns|earning|earned ~4 trust|respect|degree|credits|certification|tenure|reputation|seat|badge|title|back"
     "|place|loyalty|name|licence|license|confidence|spot|qualification|stripes",
     "make|makes|making|made ~1 use|sense|difference|sure|time|of|decisions|progress|room|it|ends|way|impression|case"
@@ -26,8 +26,8 @@ ASKS_OWN_PAY = (
     Rule(
         name="what do you earn",
         code="asks_own_pay",
-        reason=_WHY_OWN_PAY,
-        suggestion=_INSTEAD_OF_OWN_PAY,
+        reason=WHY_OWN_PAY,
+        suggestion=INSTEAD_OF_OWN_PAY,
         patterns=(
             "much ~2 do|did|does|would|can @you ~2 @earn $|@tail",
             "much ~2 do|did @you ~2 make|clear|pull $|@tail",
@@ -56,7 +56,7 @@ ASKS_OWN_PAY = (
             "@you earn|earning ~2 k|grand|thousand|figures",
             "make|earn|earning|making six|five|seven|6|5|7 figures",
         ),
-        unless=_MADE_OR_EARNED,
+        unless=MADE_OR_EARNED,
         examples=("How much do you make?", "What do you earn?", "Do you make six figures?"),
         innocent=(
             "How much of a difference do you make?",
@@ -67,8 +67,8 @@ ASKS_OWN_PAY = (
     Rule(
         name="your pay",
         code="asks_own_pay",
-        reason=_WHY_OWN_PAY,
-        suggestion=_INSTEAD_OF_OWN_PAY,
+        reason=WHY_OWN_PAY,
+        suggestion=INSTEAD_OF_OWN_PAY,
         patterns=(
             "your @pay_kind? @pay_kind? @pay|package !@pay_topic",
             "is|was you salary",
@@ -96,8 +96,8 @@ ASKS_OWN_PAY = (
     Rule(
         name="what do they pay you",
         code="asks_own_pay",
-        reason=_WHY_OWN_PAY,
-        suggestion=_INSTEAD_OF_OWN_PAY,
+        reason=WHY_OWN_PAY,
+        suggestion=INSTEAD_OF_OWN_PAY,
         patterns=(
             "are|were you ~2 paid|compensated !to|for|by|attention",
             "well|badly|fairly are|were you paid|compensated",
@@ -113,20 +113,20 @@ ASKS_OWN_PAY = (
             "much does|did|do ~6 bring|earn|net|make you",
             "give|gives|gave|getting you per|each|every|a hour|month|year|week",
         ),
-        unless=(*_MADE_OR_EARNED, "how do|does|did ~1 clients|customers|readers pay"),
+        unless=(*MADE_OR_EARNED, "how do|does|did ~1 clients|customers|readers pay"),
         examples=("Are you well paid?", "What does your job pay?", "What did they pay you at the start?"),
         innocent=("Who pays for the licences you need?", "Did your employer pay for your degree?"),
     ),
     Rule(
         name="agenda: their pay",
         code="asks_own_pay",
-        reason=_WHY_OWN_PAY,
-        suggestion=_INSTEAD_OF_OWN_PAY,
+        reason=WHY_OWN_PAY,
+        suggestion=INSTEAD_OF_OWN_PAY,
         patterns=(
             "@ask ~4 what|much|well ~1 she|he|they ~2 earn|earns|make|makes|made|earned|paid|making",
             "@ask ~5 his|her|their @pay_kind? @pay !@pay_topic",
         ),
-        unless=(*_MADE_OR_EARNED, "ask|asking candidates|applicants|people|employees"),
+        unless=(*MADE_OR_EARNED, "ask|asking candidates|applicants|people|employees"),
         examples=("Ask what she earns", "Ask him about his salary"),
         innocent=("Ask how she got her start", "Ask about her typical week"),
     ),
@@ -179,9 +179,20 @@ TYPICAL_PAY = (
             "kind|sort of money",
             "expect to earn|make",
             "get paid in|at|as|on",
+            "what|much|roughly do|does|would|might|can|could ~6 pay ~1 at|in|as|for|when|after",
+            "live|living|survive ~1 on|off ~1 what|a|the|one ~6 @earn|make|makes|salary|wage|pay",
+            "what|how ~3 do|does|would ~6 usually|typically|normally|generally ~1 @draw",
+            "pay|salaries|wages|earnings|income ~2 rise|rises|grow|grows|increase|increases|go|goes|climb|progress|vary|differ",
+            "higher|better|lower|more|less|good|decent|bad|poor pay|money|income|paying",
+            "get|become|be rich|wealthy",
+            "@perk ~1 common|usual|normal|typical|standard|paid",
+            "@amount ~4 @beginners|@worker ~3 @draw",
+            "@amount|what ~6 would|could|should|might i|someone|one ~2 earn|charge|be paid",
+            "@amount ~6 would|could|should|might i|someone|one ~2 make|get|ask",
+            "salary|pay expectations|expectation",
         ),
         unless=(
-            *_MADE_OR_EARNED,
+            *MADE_OR_EARNED,
             # Trends, talk about pay, and work that deals with pay: no figure is asked.
             "salary|salaries|pay|wage|wages ~6 developed|changed|evolved|risen|history|negotiation|transparency",
             "how have|has ~2 salaries|pay|wages|salary ~4 developed|changed|evolved|risen|gone|kept",

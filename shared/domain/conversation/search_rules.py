@@ -2,16 +2,16 @@
 
 from shared.domain.conversation.rule import Rule
 
-_INSTEAD_OF_SEARCH = "How do people usually find their first job in this field?"
+INSTEAD_OF_SEARCH = "How do people usually find their first job in this field?"
 _INSTEAD_OF_ASKING_AROUND = "Whom else would you suggest I talk to, to learn more about this field?"
-_WHY_SEARCH = "It asks the contact to find you a job. That is not what they offered their time for."
+WHY_SEARCH = "It asks the contact to find you a job. That is not what they offered their time for."
 
 ASKS_TO_FIND_JOB = (
     Rule(
         name="find me a job",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
-        suggestion=_INSTEAD_OF_SEARCH,
+        reason=WHY_SEARCH,
+        suggestion=INSTEAD_OF_SEARCH,
         patterns=(
             "@find @me ~4 @post|employment|employer|work|something",
             "@find something|anything|someone|work|employment ~2 for me",
@@ -47,8 +47,8 @@ ASKS_TO_FIND_JOB = (
     Rule(
         name="know of a job",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
-        suggestion=_INSTEAD_OF_SEARCH,
+        reason=WHY_SEARCH,
+        suggestion=INSTEAD_OF_SEARCH,
         patterns=(
             "@know ~2 of|about ~4 @opening !where",
             "@know ~2 of|about ~4 @post|work ~4 for @me",
@@ -102,7 +102,7 @@ ASKS_TO_FIND_JOB = (
     Rule(
         name="ask around for me",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
+        reason=WHY_SEARCH,
         suggestion=_INSTEAD_OF_ASKING_AROUND,
         patterns=(
             "ask around",

@@ -52,6 +52,11 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
     # What is asked for.
+    "org": _class(_ORG),
+    "offer": _class("give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land"),
+    "apply": _class("apply|applying|applied|application|applications"),
+    "receivers": _class("hr|recruiter|recruiters|boss|manager|hiring manager|colleagues|the hiring team|them"),
+    "free": _class("free|available|around|ready|at your disposal"),
     "a": _class("a|an|any|some|another|the|that|this|suitable|open|vacant|part-time|paid|summer"),
     "post": _class(_POST),
     "job": _class(_POST, "work|employment|contract|interview|interviews|hired|offer"),
@@ -149,6 +154,38 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     # Pay.
     "talked_of": _class("experience|experiences|thoughts|view|views|opinion|perspective|insight|story|example|idea"),
+    "own_money": _class(
+        "pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc|annual|raise|pay rise"
+        "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket|package"
+        "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees|going rate|rates"
+        "|bank account|allowance|pension|overtime pay|profit share|total comp|base pay|starting pay|pay grade|salary band"
+    ),
+    "perk": _class(
+        "stock options|stock|equity|bonus|bonuses|commission|commissions|shares|pension|raise|pay rise|pay raise|overtime"
+        "|rsus|profit share|signing bonus|pay increase|increment|hike"
+    ),
+    "amount": _class(
+        "how much|ballpark|roughly|how many k|how much money|what kind of money|what sort of money|how big|how large|how high|what number|what figure"
+    ),
+    "draw": _class(
+        "get|getting|got|start on|start at|started on|started at|start off on|begin on|clear|charge|charging|bill|make|making"
+        "|bring in|bringing in|bring home|take home|taking home|take in|draw|pull in|pull down|collect|pocket|net|gross|earn|earning"
+        "|rake in|paid|be paid|invoice|made|earned|walk away with|come away with|end up with|live on"
+    ),
+    "take_home": _class(
+        "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in|pull down"
+        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid"
+    ),
+    "number": _class(
+        "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k|60k|70k|80k"
+        "|90k|40k|30k|120k|150k|200k|100|50|60|70|80|90|40|30|120|150|200|minimum wage|average|million|money"
+    ),
+    "going_rate": _class("going rate|rate|market rate|usual rate|price"),
+    "intangible": _class(
+        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|leave|sleep|help|difference|attention|advice"
+        "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure|work|experience"
+        "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance|flexibility"
+    ),
     "per": _class(_each("a|an|each|every|in a|per", "year|month|week|hour|day|season|project|annum|session")),
     "ask": _class("ask|asking|see|check|find|find out|learn|know|discuss|tell|talk"),
     "disclose": _class("ask|asking|tell|telling|telling me|share|disclose|reveal|say|know|live|satisfied"),
