@@ -21,6 +21,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "comfortable|happy|willing|open|able|prepared ~1 to|with|about",
         "fancy|mind",
         "^ is|are|have|has|got|do|does|any",
+        "^ ask|asking|find|inquire|enquire|see|check|request|get|discuss|raise|bring|mention|try|beg|push|remind",
     ),
     "if": ("if|should|when|whenever|case|once", "the moment", "soon as",),
     # Who it is for.
@@ -83,7 +84,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "would|will|might|could|can|to ~1 take|hire|employ|have|give|use me",
         "need|needs|want|wants a|an|some|another",
     ),
-    "have_leads": ("leads|lead|tip|tips|tip offs|pointers ~3 job|jobs|work|openings|hiring|vacancies|positions|roles",),
+    "have_leads": ("leads|lead|tip|tips|pointers ~3 job|jobs|work|openings|hiring|vacancies|positions|roles",),
 }
 """Every concept by name; a concept may use another one."""
 
@@ -92,7 +93,8 @@ STORY = (
     "have|has @you ever? ~2 @hire|been|worked|changed|found|seen|considered",
     "were|was @you|it|the|your|there",
     "made you",
-    "you ~1 got|had|took|accepted|started|landed|joined|applied|found|moved|left|did|were|held|hold|chose",
+    "you got ~1 the|this|that|your|into|here|started|hired|a|where",
+    "you ~1 had|took|accepted|started|landed|joined|applied|found|moved|left|did|were|held|hold|chose",
     "your ~1 own|first|previous|last|past|present|earlier",
     "your ~1 job|position|role|career|work|profession|field|current|employer|internship|path|story|journey",
 )

@@ -152,10 +152,13 @@ def _element(part: str, vocabulary: Vocabulary, concepts: Concepts) -> Element:
         return Gap(int(part[1:]))
     absent, optional = part.startswith("!"), part.endswith("?")
     body = part.removeprefix("!").removesuffix("?")
-    if body.startswith("<"):
-        return Choice(_concept(body, vocabulary, concepts), optional, absent)
-    choices: set[Phrase] = set()
     names = body.split("|")
+    named = [name for name in names if name.startswith("<")]
+    if named:
+        plain = "|".join(name for name in names if name not in named)
+        lines = [_elements(line, vocabulary, concepts) for name in named for line in _concept(name, concepts)]
+        return Choice((*lines, *([(_element(plain, vocabulary, concepts),)] if plain else ())), optional, absent)
+    choices: set[Phrase] = set()
     for name in names:
         if name == "$":
             continue
@@ -168,11 +171,11 @@ def _element(part: str, vocabulary: Vocabulary, concepts: Concepts) -> Element:
     return Phrases(_by_first(choices), optional, absent, or_end="$" in names)
 
 
-def _concept(name: str, vocabulary: Vocabulary, concepts: Concepts) -> tuple[Elements, ...]:
+def _concept(name: str, concepts: Concepts) -> tuple[str, ...]:
     lines = concepts.get(name.removeprefix("<").removesuffix(">"))
     if lines is None or not name.endswith(">"):
         raise UnknownWordClass(f"there is no concept {name}")
-    return tuple(_elements(line, vocabulary, concepts) for line in lines)
+    return lines
 
 
 def _by_first(choices: Iterable[Phrase]) -> dict[str, tuple[Phrase, ...]]:

@@ -92,7 +92,7 @@ ASKS_TO_FIND_JOB = (
             "if anyone ~4 needs|need|wants a|an ~1 @worker",
         ),
         unless=(
-            "how did|do you ~2 hear|learn|find|come ~3 about|of|across",
+            "how did|do|does|can|should|would ~4 hear|learn|find|come|know ~3 about|of|across|when|if",
             "introduce|connect me ~14 learn|career|story|path|profession|hear",
             "job shadowing",
         ),

@@ -50,6 +50,10 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "me|us|someone like me|anyone like me|a person like me|such as myself|like myself|me myself",
         _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner"),
     ),
+    "my_dear": _class(
+        _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner|roommate"),
+        "he|she",
+    ),
     "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
     # What is asked for.
     "org": _class(_ORG),
@@ -154,8 +158,9 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     # Pay.
     "talked_of": _class("experience|experiences|thoughts|view|views|opinion|perspective|insight|story|example|idea"),
+    "shortlist": _class("talent pool|waiting list|candidate list|applicant list|shortlist|short list|mailing list for jobs"),
     "own_money": _class(
-        "pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc|annual|raise|pay rise"
+        "offer letter|pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc|annual|raise|pay rise"
         "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket|package"
         "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees|going rate|rates"
         "|bank account|allowance|pension|overtime pay|profit share|total comp|base pay|starting pay|pay grade|salary band"
@@ -174,7 +179,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "take_home": _class(
         "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in|pull down"
-        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid"
+        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid|bank"
     ),
     "number": _class(
         "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k|60k|70k|80k"
@@ -195,6 +200,8 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "earn|earns|earning|earned|get paid|gets paid|be paid|take home|takes home|taking home|bring home|bringing home"
         "|pull in|pulling in|pull down|net|gross|pocket"
     ),
+    "paid": _class("paid|compensated|remunerated|rewarded|off"),
+    "word": _class("spread|put|get|pass|putting|getting|spreading|passing"),
     "earning": _class("making|earning|pulling in|pulling|paid|getting paid|clearing|netting|compensated|taking home"),
     "period": _class("year|month|week|hour|day|season|project|annum|session"),
     "tail": _class(
