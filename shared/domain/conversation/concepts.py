@@ -107,6 +107,10 @@ GENERAL = (
     "people|applicants|candidates|newcomers|beginners|students|graduates|employers|companies|firms|organisations ~1 get"
     "|find|look|looking|do|have|make|ask|should|need|come|break|land|enter|start|usually|often|who|expect|apply|go",
     "do|does|would|should|can|could people|candidates|applicants|newcomers|employers|one|companies",
+    "^ do|does|is|are|can|will|how|did ~1 @gatekeeper|hiring|recruiting|internships|interns|referrals|vacancies|openings",
+    "mostly|straight|rule|worldwide|nationwide|nowadays",
+    "in ~1 small|big|large|public|private ~2 firms|companies|sector|organisations|organizations",
+    "help|helped|helps @you",
     "job|hiring|labour|labor market|process|practice|practices",
     "kind|kinds|sort|type|types of",
 )
@@ -121,6 +125,9 @@ LEARN = (
     "|curious|wondering|wonder|know ~4 how|what|why|which|where|whether",
     "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings|vacancies",
     "^ how|why|what|which|where|when|who|whom",
+    "paper|thesis|essay|dissertation|article|study|report ~2 about|on",
+    "already|brought|between|not|never|no longer ~3 @wanted|me",
+    "like|as yours",
     "and|but how|why|what|which|where",
     "recommend|suggest ~3 book|books|course|courses|association|associations|reading|anything|read|magazine|podcast|that",
     "@review ~8 my",

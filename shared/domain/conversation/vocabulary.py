@@ -191,6 +191,8 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure|work|experience"
         "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance|flexibility"
     ),
+    "field_word": _class("field|industry|line|profession|area|sector|trade|business|country|city|career|discipline|kind|type"),
+    "learn": _class("learn|read|study|try|start|look|see|use|take"),
     "per": _class(_each("a|an|each|every|in a|per", "year|month|week|hour|day|season|project|annum|session")),
     "ask": _class("ask|asking|see|check|find|find out|learn|know|discuss|tell|talk"),
     "disclose": _class("ask|asking|tell|telling|telling me|share|disclose|reveal|say|know|live|satisfied"),
