@@ -30,10 +30,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "for|to|with @me|my|myself|mine",
         "like me|myself",
         "@offer ~1 @me",
-        "i|we ~1 can|could|may|might|would",
-        "i|we ~2 @wants",
-        "i|we ~1 am|are",
-        "want|wants|take|takes|have|help|consider me",
+        "i|we ~1 can|could|may|might",
     ),
     # Who decides, or can be told.
     "receiver": (
@@ -70,6 +67,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "work|working|start|starting|intern|interning|join|joining|train|training|apprentice|volunteer|volunteering"
         "|assist|assisting|help|helping ~2 at|with|for|in|under|alongside ~1 <yours>",
         "join|joining ~1 <yours>",
+        "contribute|contributing|serve|serving|interview|interviewing ~2 at|with|for|in|to ~1 @your_org",
     ),
     "promote": ("@pass|@refer|pitch|sell|distribute|whisper|plug|present|vouch",),
     "hirer": (
@@ -84,7 +82,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "would|will|might|could|can|to ~1 take|hire|employ|have|give|use me",
         "need|needs|want|wants a|an|some|another",
     ),
-    "have_leads": ("leads|lead|tip|tips|pointers ~3 job|jobs|work|openings|hiring|vacancies|positions|roles",),
+    "have_leads": ("leads|tip|tips|pointers ~3 job|jobs|work|openings|hiring|vacancies|positions|roles",),
 }
 """Every concept by name; a concept may use another one."""
 
@@ -122,7 +120,8 @@ LEARN = (
     "learn|understand ~3 about",
     "should|would i|one|someone ~2 say|know|read|learn|prepare|look|watch|avoid|expect|study|do|take|focus|ask",
     "tell|explain|show|describe|share|teach|walk|ask|understand|learn|know|hear|see|discuss|compare|talk|idea|sense"
-    "|curious|wondering|wonder|know ~4 how|what|why|which|where|whether",
+    "|curious|wondering|wonder ~4 how|what|why|which|where",
+    "learn|understand|discuss|decide|wonder|wondering ~4 whether",
     "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings|vacancies",
     "^ how|why|what|which|where|when|who|whom",
     "paper|thesis|essay|dissertation|article|study|report ~2 about|on",

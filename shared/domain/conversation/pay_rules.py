@@ -173,6 +173,7 @@ TYPICAL_PAY = (
             "is there ~1 money in",
             "how much money is|are ~2 in",
             "pay grade",
+            "how is|are ~2 pay|money|wages $|in|for|at|these|nowadays",
             "paid|compensated ~1 fairly|decently|properly|adequately|enough",
             "earn|earns|paid enough to",
             "how do|does ~1 pay|money compare|vary|differ",

@@ -222,7 +222,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|actual|real|new"
     ),
     "pay_topic": _class(
-        "tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team|department|software|work|law"
+        "as|tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team|department|software|work|law"
         "|philosophy|policy|policies|research|analysis|statement|benefits|off|offs|structure|stream|streams|system"
         "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits"
     ),
