@@ -88,7 +88,8 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
 
 STORY = (
     "did @you|they|he|she|anyone|someone|your",
-    "have|has @you ever? ~2 @hire|been|worked|changed|found|seen|considered",
+    "have|has @you ever ~2 @hire",
+    "have|has @you ~2 hired|been|worked|changed|found|seen|considered",
     "were|was @you|it|the|your|there",
     "made you",
     "you got ~1 the|this|that|your|into|here|started|hired|a|where",

@@ -17,7 +17,7 @@ CLAUSE_BREAKS = frozenset({";", ":", "(", ")", "/", "but", "however", "though", 
 STOPS = frozenset({",", ".", "?", "!"}) | CLAUSE_BREAKS
 """Tokens at which a phrase may be said to end."""
 
-_ENDS = CLAUSE_BREAKS | {".", "?", "!"}
+_ENDS = CLAUSE_BREAKS | {"?", "!"}
 _BEGINS = frozenset(
     {"and", "or", "so", "would", "could", "can", "do", "does", "is", "are", "any", "may", "might", "please", "will", "what", "how"}
 )

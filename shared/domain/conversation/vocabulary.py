@@ -57,7 +57,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
     # What is asked for.
     "org": _class(_ORG),
-    "offer": _class("give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land"),
+    "offer": _class("give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"),
     "apply": _class("apply|applying|applied|application|applications"),
     "receivers": _class("hr|recruiter|recruiters|boss|manager|hiring manager|colleagues|the hiring team|them"),
     "free": _class("free|available|around|ready|at your disposal"),
@@ -179,7 +179,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "take_home": _class(
         "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in|pull down"
-        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid|bank"
+        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid|bank|walk away with|go home with|end up with"
     ),
     "number": _class(
         "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k|60k|70k|80k"
@@ -187,7 +187,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "going_rate": _class("going rate|rate|market rate|usual rate|price"),
     "intangible": _class(
-        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|leave|sleep|help|difference|attention|advice"
+        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|annual leave|sleep|help|difference|attention|advice"
         "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure|work|experience"
         "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance|flexibility"
     ),
