@@ -16,6 +16,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "would be ~2 great|amazing|lovely|wonderful|fantastic|awesome|nice|kind|good|super|perfect|brilliant",
         "mean ~3 world|lot",
         "jump|bite|kill|die ~1 at|for|your|to",
+        "my ~1 goal|aim|hope|ambition|plan|wish|dream|intention is",
         "desperate|desperately|dying|keen|dream|wish",
         "do you ~1 think|reckon|suppose|feel",
         "comfortable|happy|willing|open|able|prepared ~1 to|with|about",

@@ -18,6 +18,7 @@ MADE_OR_EARNED = (
     "|impact|mistakes|choices|living !$ room",
     "how|what do|does|did @your_org ~3 make|makes|earn|made",
     "unpaid",
+    "paid leave|holiday|holidays|vacation",
     "paid|pay|pays for|attention|off|to|heed|tribute|the bills",
     "pay its|their bills",
 )
@@ -173,6 +174,9 @@ TYPICAL_PAY = (
             "is there ~1 money in",
             "how much money is|are ~2 in",
             "pay grade",
+            "what|which ~1 @pay ~2 should|would|could|can|might i|someone|one|a|an",
+            "what do|does ~1 people ~1 charge",
+            "much do|does|can|could|would|will|might a|an ~8 make|earn|charge $",
             "how is|are ~2 pay|money|wages $|in|for|at|these|nowadays",
             "paid|compensated ~1 fairly|decently|properly|adequately|enough",
             "earn|earns|paid enough to",

@@ -95,6 +95,7 @@ ASKS_TO_FIND_JOB = (
             "how did|do|does|can|should|would ~4 hear|learn|find|come|know ~3 about|of|across|when|if",
             "introduce|connect me ~14 learn|career|story|path|profession|hear",
             "job shadowing",
+            "has|have|with no @opening",
             "something comes up ~6 we|move|reschedule|call|meeting|appointment",
         ),
         examples=("Do you know of any openings?", "Do you know anyone who is hiring?", "Do you have job leads?"),

@@ -11,6 +11,40 @@ def _each(before: str, nouns: str) -> str:
     return "|".join(f"{b} {n}" for b in before.split("|") for n in nouns.split("|"))
 
 
+def _doing(*verbs: str) -> frozenset[Phrase]:
+    """Return verbs with their forms in -s and -ing; only the first word of a phrase is inflected."""
+    return frozenset(
+        (form, *rest) for first, *rest in _class(*verbs) for form in (first, _third_person(first), _gerund(first))
+    )
+
+
+def _third_person(verb: str) -> str:
+    if verb.endswith(("s", "sh", "ch", "x")):
+        return verb + "es"
+    return verb[:-1] + "ies" if verb.endswith("y") and verb[-2] not in "aeiou" else verb + "s"
+
+
+def _gerund(verb: str) -> str:
+    if verb in _DOUBLED:
+        return verb + verb[-1] + "ing"
+    return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else verb) + "ing"
+
+
+def _plurals(nouns: str) -> str:
+    return "|".join(f"{noun}|{noun[:-3]}men" if noun.endswith("man") else f"{noun}|{noun}s" for noun in nouns.split("|"))
+
+
+_DOUBLED = frozenset("get put let submit slip drop plug forget chat run refer snag scan set hit tip".split())
+_OCCUPATION = _plurals(
+    "worker|manager|designer|developer|engineer|analyst|nurse|writer|copywriter|translator|accountant|teacher|editor"
+    "|programmer|coder|driver|chef|cook|waiter|waitress|barista|bartender|cleaner|carpenter|electrician|plumber|welder"
+    "|plasterer|bricklayer|labourer|laborer|farmhand|gardener|bookkeeper|nanny|babysitter|photographer|illustrator"
+    "|salesperson|saleswoman|salesman|receptionist|secretary|clerk|researcher|librarian|tutor|technician|mechanic|consultant"
+    "|paralegal|lawyer|solicitor|reporter|journalist|producer|artist|musician|architect|scientist|data scientist|postdoc"
+    "|administrator|coordinator|marketer|strategist|planner|therapist|dentist|hygienist|pharmacist|carer|caretaker|hand"
+    "|pair of hands|employee|staffer|temp|freelancer|contractor|girl|boy|lad|guy|person|body|hire|recruit|runner|porter"
+    "|tester|planter|picker|baker|butcher|florist|stylist|hairdresser|seamstress|tailor|instructor|coach|guard|sitter"
+)
 _ORG = (
     "company|firm|agency|studio|office|department|team|group|lab|laboratory|organization|organisation|employer|startup"
     "|place|business|division|unit|clinic|hospital|school|shop|workshop|practice|newsroom|branch|store|restaurant|bank"
@@ -54,10 +88,13 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner|roommate"),
         "he|she",
     ),
-    "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
+    "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my|my age")),
     # What is asked for.
     "org": _class(_ORG),
-    "offer": _class("give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"),
+    "leaves": _class("quits|quit|leaves|leave|retires|retire|resigns|resign|drops out|drop out|goes on leave|moves on|is fired|falls ill"),
+    "offer": _doing(
+        "give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"
+    ),
     "apply": _class("apply|applying|applied|application|applications"),
     "receivers": _class("hr|recruiter|recruiters|boss|manager|hiring manager|colleagues|the hiring team|them"),
     "free": _class("free|available|around|ready|at your disposal"),
@@ -72,10 +109,9 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|graduate|newcomer|career changer|beginner|researcher|helper|volunteer"
     ),
     "worker": _class(
-        "intern|interns|assistant|apprentice|trainee|trainees|junior|designer|designers|developer|developers|engineer"
-        "|engineers|analyst|analysts|nurse|nurses|writer|writers|copywriter|translator|translators|accountant|teacher"
-        "|teachers|editor|programmer|driver|drivers|chef|cook|waiter|cleaner|carpenter|electrician|bookkeeper|nanny"
-        "|photographer|salesperson|receptionist|secretary|researcher|librarian|tutor|help|hands|staff|people|someone"
+        _OCCUPATION,
+        "intern|interns|assistant|assistants|apprentice|apprentices|trainee|trainees|junior|juniors|graduate|graduates"
+        "|help|helper|helpers|staff|people|someone|volunteer|volunteers|newcomer|newcomers",
     ),
     "hire": _class(
         "hire|hired|hires|hiring|employ|employed|employing|recruit|recruiting|take on|taking on|bring on|interview"
@@ -94,19 +130,18 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|how about you|what if you",
     ),
     "now": _class("still|currently|presently|all|also|now|actively|even|perhaps|maybe|just|by any chance"),
-    "pass": _class(
-        "pass|passing|forward|forwarding|give|giving|hand|handing|send|sending|slip|submit|submitting|share|sharing"
-        "|circulate|deliver|drop|put in|show|get|bring|walk|carry|take|put|move|leave|upload|champion|support|push"
-        "|back|endorse|promote|mention|mentioning|check|chase|track|flag|bump|expedite|prioritise|prioritize|fast-track"
-        "|speed up|follow up on|nudge|consider|keep|spread|recommend|hold|attach|add|vouch for|post"
+    "pass": _doing(
+        "pass|forward|give|hand|send|slip|submit|share|circulate|deliver|drop|put in|show|get|bring|walk|carry"
+        "|take|put|move|leave|upload|champion|support|push|back|endorse|promote|mention|check|chase|track|flag"
+        "|bump|expedite|prioritise|prioritize|fast-track|speed up|follow up on|nudge|consider|keep|spread"
+        "|recommend|hold|attach|add|vouch for|post"
     ),
-    "refer": _class(
-        "refer|referring|recommend|recommending|nominate|nominating|propose|suggest|recommended|endorse|endorsing|back"
-        "|sponsor|suggesting"
-    ),
-    "find": _class(
-        "find|finding|get|getting|land|landing|secure|securing|line up|arrange|score|snag|organise|organize|locate"
-        "|source|dig up|scout|search|look|hunt|obtain|procure|scouting|looking|searching|wangle|create|save"
+    "refer": _doing(
+        "refer|recommend|nominate|propose|suggest|endorse|back|sponsor"
+    ) | _class("recommended"),
+    "find": _doing(
+        "find|get|land|secure|line up|arrange|score|snag|organise|organize|locate|source|dig up|scout|search"
+        "|look|hunt|obtain|procure|wangle|create|save"
     ),
     "arises": _class("opens|open|opens up|open up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
     "know": _class("know|aware|heard|hear|hears|learn|see|come across|familiar"),
@@ -141,7 +176,9 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "talk_to": _class("tell|tells|ask|talk|talked|speak|convince|persuade|call"),
     "talk_with": _class("expert|colleague|conversation|chat|talk|person"),
-    "introduce": _class("introduce|connect|put|point|pass|introducing|introduction"),
+    "introduce": _doing(
+        "introduce|connect|put|point|pass"
+    ) | _class("introduction"),
     "wanted": _class(
         "hire|hired|hiring|employ|employed|recruit|recruited|a job|any job|some job|the job|jobs|position|positions"
         "|role|roles|vacancy|vacancies|opening|openings|internship|internships|apprenticeship|traineeship|placement"
