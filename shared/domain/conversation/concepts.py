@@ -54,6 +54,8 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "where you work|are",
         "you|here|there",
     ),
+    "your_org": ("@your_org", "@your ~2 @org"),
+    "contact": ("@contact", "@your ~2 @org|@boss"),
     "you_people": ("@contact", "@your|the ~2 @org|@boss", "anyone ~3 @your ~1 @org"),
     # What it is about.
     "job": ("@wanted|@opening|@post", "work", "trial ~1 shift|day|run|period", "a|some|any ~1 shift|shifts|hours"),
@@ -96,7 +98,7 @@ STORY = (
     "you got ~1 the|this|that|your|into|here|started|hired|a|where",
     "you ~1 had|took|accepted|started|landed|joined|applied|found|moved|left|did|were|held|hold|chose",
     "your ~1 own|first|previous|last|past|present|earlier",
-    "your ~1 job|position|role|career|work|profession|field|current|employer|internship|path|story|journey",
+    "your ~1 job|position|role|career|work|profession|field|employer|internship|path|story|journey",
 )
 """The contact's own past and present work is what the conversation is for."""
 
@@ -125,7 +127,8 @@ LEARN = (
     "|curious|wondering|wonder ~4 how|what|why|which|where",
     "learn|understand|discuss|decide|wonder|wondering ~4 whether",
     "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings|vacancies",
-    "^ how|why|what|which|where|when|who|whom",
+    "^ how !about|soon|quickly",
+    "^ why|what|which|where|when|who|whom",
     "paper|thesis|essay|dissertation|article|study|report ~2 about|on",
     "already|brought|between|not|never|no longer ~3 @wanted|me",
     "like|as yours",
@@ -138,6 +141,7 @@ LEARN = (
     "@job_topic",
     "introduce|connect|put ~6 learn|career|story|path|profession|hear|moved|switched|changed",
     "not ~3 asking|looking|seeking|expect|here|after",
-    "calendar|diary|schedule|chat|coffee|conversation|minutes|call|questions|question",
+    "calendar|diary|schedule|chat|coffee|conversation|minutes|questions|question",
+    "a|the|our|this|phone|video|zoom ~1 call",
 )
 """Asking for advice, for what they know, for a conversation is what the conversation is for."""

@@ -16,7 +16,7 @@ MADE_OR_EARNED = (
     "|place|loyalty|name|licence|license|confidence|spot|qualification|stripes",
     "make|makes|making|made ~1 use|sense|difference|sure|time|of|decisions|progress|room|it|ends|way|impression|case"
     "|impact|mistakes|choices|living !$ room",
-    "how|what do|does|did @your_org ~3 make|makes|earn|made",
+    "how|what do|does|did <your_org> ~3 make|makes|earn|made",
     "unpaid",
     "paid leave|holiday|holidays|vacation",
     "paid|pay|pays for|attention|off|to|heed|tribute|the bills",

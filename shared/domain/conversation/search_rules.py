@@ -57,7 +57,7 @@ ASKS_TO_FIND_JOB = (
             "@know where i ~2 @find ~3 @post|work",
             "@circle who|that ~3 hiring|recruiting|need|needs",
             "put|connect|introduce|point me ~8 need|needs|want|wants ~2 people|staff|@worker",
-            "@contact ~1 @know|hear|see|come of|about|across a|any|an ~2 @post $|for|that|in",
+            "<contact> ~1 @know|hear|see|come of|about|across a|any|an ~2 @post $|for|that|in",
             "@know ~2 @any_one ~4 hiring|recruiting",
             "@know ~1 of|any|about ~4 hiring|recruiting",
             "tell me ~1 if|when ~6 @opening|@posting",

@@ -49,6 +49,7 @@ _ORG = (
     "company|firm|agency|studio|office|department|team|group|lab|laboratory|organization|organisation|employer|startup"
     "|place|business|division|unit|clinic|hospital|school|shop|workshop|practice|newsroom|branch|store|restaurant|bank"
     "|university|institute|foundation|museum|hr|bakery|plant|factory|hotel|library|theatre|theater|publisher|council"
+    "|ward|surgery|winery|vineyard|brewery|warehouse|orchestra|newspaper|faculty|chambers|institution|site|yard|mill"
     "|cafe|farm|garage|salon|kitchen|gallery|crew|staff|outfit|institution|charity|nonprofit|magazine"
 )
 _BOSS = "boss|manager|managers|director|supervisor|ceo|partner|hiring manager|recruiter|lead|head|editor|principal"
