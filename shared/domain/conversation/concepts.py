@@ -82,6 +82,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "need|needs|want|wants|require|requires|seeking|after|use ~3 @worker",
         "looking|look|search|searching for|to ~3 @worker|hire|recruit|fill|employ|take",
         "have|has|having|with|got ~3 @opening|@post|work ~1 for|$|open|going|available|that",
+        "sponsor|sponsors ~2 visa|visas|permit|permits",
         "would|will|might|could|can|to ~1 take|hire|employ|have|give|use me",
         "need|needs|want|wants a|an|some|another",
     ),
@@ -103,7 +104,9 @@ STORY = (
 """The contact's own past and present work is what the conversation is for."""
 
 GENERAL = (
-    "in|of|into|within ~1 the|this|that|your|a|these ~2 field|fields|industry|profession|trade|sector|line|area|business"
+    "of ~1 the|this|that|your ~1 field|industry|profession|trade",
+    "^ would|is|are|could|can a|an ~2 internship|placement|traineeship|apprenticeship|role|job|referral",
+    "in|into|within ~1 the|this|that|your|a|these ~2 field|fields|industry|profession|trade|sector|line|area|business"
     "|discipline|market|world|country|region|city",
     "in general|generally|usually|typically|normally|commonly|often|tend|tends|always",
     "people|applicants|candidates|newcomers|beginners|students|graduates|employers|companies|firms|organisations ~1 get"
@@ -123,8 +126,9 @@ LEARN = (
     "tips !about|on|who",
     "learn|understand ~3 about",
     "should|would i|one|someone ~2 say|know|read|learn|prepare|look|watch|avoid|expect|study|do|take|focus|ask",
-    "tell|explain|show|describe|share|teach|walk|ask|understand|learn|know|hear|see|discuss|compare|talk|idea|sense"
+    "tell|explain|show|describe|share|teach|walk|ask|understand|learn|hear|see|discuss|compare|talk|idea|sense"
     "|curious|wondering|wonder ~4 how|what|why|which|where",
+    "know ~1 how|what|why|which|where",
     "learn|understand|discuss|decide|wonder|wondering ~4 whether",
     "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings|vacancies",
     "^ how !about|soon|quickly",

@@ -354,6 +354,8 @@ NEAR_JOB_ASK = (
             "i ~3 @post at a|some place|company|firm like yours",
             "someone|anyone|person ~3 chance|chances|shot ~8 <your_org> !early",
             "right|wrong ~1 profile|background|person|fit|skills ~3 @your",
+            "my @papers ~4 strong|good|enough|right ~4 <your_org>|you",
+            "make me ~2 attractive|interesting|appealing|stand ~3 <your_org>|you",
             "have what it takes ~3 @your",
             "radar of <your_org>",
             "<contact> ~3 open|willing|interested|ready|prepared|consider ~1 to|in hire|hiring|taking|employ|employing",

@@ -174,6 +174,7 @@ TYPICAL_PAY = (
             "is there ~1 money in",
             "how much money is|are ~2 in",
             "pay grade",
+            "how|what are|is|do|does ~4 @worker ~2 paid",
             "what|which ~1 @pay ~2 should|would|could|can|might i|someone|one|a|an",
             "what do|does ~1 people ~1 charge",
             "much do|does|can|could|would|will|might a|an ~8 make|earn|charge $",

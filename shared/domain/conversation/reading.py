@@ -62,7 +62,7 @@ _SHORTHAND = {
     "gonna": "going to", "gotta": "have to", "any1": "anyone", "som1": "someone", "sum1": "someone",
     "every1": "everyone", "anybody": "anyone", "somebody": "someone", "rn": "right now", "thru": "through",
     "won't": "will not", "can't": "can not", "cannot": "can not", "shan't": "shall not", "let's": "let us",
-    "wat": "what", "wot": "what", "w": "with", "abt": "about", "hv": "have", "gimme": "give me", "lemme": "let me",
+    "wat": "what", "lmk": "let me know", "wld": "would", "cld": "could", "tmrw": "tomorrow", "wot": "what", "w": "with", "abt": "about", "hv": "have", "gimme": "give me", "lemme": "let me",
     "wud": "would", "cud": "could", "shud": "should", "ppl": "people", "sth": "something", "smth": "something",
     "yr": "your", "thx": "thanks", "kinda": "kind of", "sorta": "sort of", "dunno": "do not know", "theres": "there is",
     "isnt": "is not", "arent": "are not", "aint": "is not", "ty": "thanks",

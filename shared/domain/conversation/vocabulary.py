@@ -92,6 +92,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my|my age")),
     # What is asked for.
     "org": _class(_ORG),
+    "expands": _class("expands|expand|grows|grow|hires|recruits|expanding|is growing"),
     "leaves": _class("quits|quit|leaves|leave|retires|retire|resigns|resign|drops out|drop out|goes on leave|moves on|is fired|falls ill"),
     "offer": _doing(
         "give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"
@@ -144,7 +145,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "find|get|land|secure|line up|arrange|score|snag|organise|organize|locate|source|dig up|scout|search"
         "|look|hunt|obtain|procure|wangle|create|save"
     ),
-    "arises": _class("opens|open|opens up|open up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
+    "arises": _class("opens|open|opens up|open up|opening up|coming up|turning up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
     "know": _class("know|aware|heard|hear|hears|learn|see|come across|familiar"),
     "any_one": _class(
         "anyone|someone|people|who|companies|employers|firms|businesses|managers",
