@@ -8,7 +8,8 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "@can ~1 i|we|my",
         "@can it be",
         "any|is|a|some|slight|slightest ~2 chance|possibility|hope|odds|way",
-        "possible|okay|ok|alright|cheeky|rude|inappropriate|appropriate|much|pushy|presumptuous|weird|line ~2 to|if|for",
+        "possible|okay|ok|alright|cheeky|rude|inappropriate|appropriate|much|pushy|presumptuous|weird|line ~2 to|if"
+        "|for",
         "i|we ~3 @wants|willing|ready|prepared|looking|seeking",
         "i ~1 am|be ~2 after",
         "wonder|wondering|hoping|grateful|appreciate|obliged|thankful|delighted|glad|honoured|honored|curious",
@@ -24,7 +25,11 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "^ is|are|have|has|got|do|does|any",
         "^ ask|asking|find|inquire|enquire|see|check|request|get|discuss|raise|bring|mention|try|beg|push|remind",
     ),
-    "if": ("if|should|when|whenever|case|once", "the moment", "soon as",),
+    "if": (
+        "if|should|when|whenever|case|once",
+        "the moment",
+        "soon as",
+    ),
     # Who it is for.
     "seeker": ("@me|i|my|mine|myself", "@with_my"),
     "for_me": (
@@ -36,12 +41,14 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     # Who decides, or can be told.
     "receiver": (
         "@gatekeeper",
-        "@your|the|any|your|one|some ~2 @boss|bosses|colleague|colleagues|partners|team|teams|department|superiors|higher",
+        "@your|the|any|your|one|some ~2 @boss|bosses|colleague|colleagues|partners|team|teams|department|superiors"
+        "|higher",
         "the|your ~3 @boss|@gatekeeper",
         "@your ~2 @org|friends|contacts|network|circle|connections|acquaintances|clients|people|folks",
         "whoever|whomever|recruiters|employers|internally|upstairs",
         "the ~1 right|relevant|concerned|appropriate ~1 person|people|hands|desk|department|team|eyes|authority|folks",
-        "anyone|someone|people|person|those|folks|companies|managers|friends|contacts ~2 who|that|in|with ~5 @hiring|hires|hire|jobs|charge",
+        "anyone|someone|people|person|those|folks|companies|managers|friends|contacts ~2 who|that|in|with ~5 @hiring"
+        "|hires|hire|jobs|charge",
         "in charge|responsible ~4 hiring|recruiting|recruitment|hire",
         "anyone|someone ~1 who|that ~1 is|might|may|could ~3 interested|hiring|looking",
         "the ~1 decision maker|makers",
@@ -74,7 +81,8 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     ),
     "promote": ("@pass|@refer|pitch|sell|distribute|whisper|plug|present|vouch",),
     "hirer": (
-        "@any_one|anyone|someone|who|companies|places|people|firms|friends|colleagues|contacts|clients|employers|anywhere",
+        "@any_one|anyone|someone|who|companies|places|people|firms|friends|colleagues|contacts|clients|employers"
+        "|anywhere",
         "@your|a|any ~2 @org|@circle|colleague|friend|client|contact",
     ),
     "hirer_needs": (
@@ -112,7 +120,8 @@ GENERAL = (
     "people|applicants|candidates|newcomers|beginners|students|graduates|employers|companies|firms|organisations ~1 get"
     "|find|look|looking|do|have|make|ask|should|need|come|break|land|enter|start|usually|often|who|expect|apply|go",
     "do|does|would|should|can|could people|candidates|applicants|newcomers|employers|one|companies",
-    "^ do|does|is|are|can|will|how|did ~1 @gatekeeper|hiring|recruiting|internships|interns|referrals|vacancies|openings",
+    "^ do|does|is|are|can|will|how|did ~1 @gatekeeper|hiring|recruiting|internships|interns|referrals|vacancies"
+    "|openings",
     "mostly|straight|rule|worldwide|nationwide|nowadays",
     "in ~1 small|big|large|public|private ~2 firms|companies|sector|organisations|organizations",
     "help|helped|helps @you",
@@ -130,18 +139,21 @@ LEARN = (
     "|curious|wondering|wonder ~4 how|what|why|which|where",
     "know ~1 how|what|why|which|where",
     "learn|understand|discuss|decide|wonder|wondering ~4 whether",
-    "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings|vacancies",
+    "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings"
+    "|vacancies",
     "^ how !about|soon|quickly",
     "^ why|what|which|where|when|who|whom",
     "paper|thesis|essay|dissertation|article|study|report ~2 about|on",
     "already|brought|between|not|never|no longer ~3 @wanted|me",
     "like|as yours",
     "and|but how|why|what|which|where",
-    "recommend|suggest ~3 book|books|course|courses|association|associations|reading|anything|read|magazine|podcast|that",
+    "recommend|suggest ~3 book|books|course|courses|association|associations|reading|anything|read|magazine|podcast"
+    "|that",
     "@review ~8 my",
     "my @papers ~6 @review",
     "feedback|critique|mock|practise|rehearse",
-    "experience|experiences|thoughts|view|views|opinion|perspective|insight|story|stories|example|examples with|of|on|about",
+    "experience|experiences|thoughts|view|views|opinion|perspective|insight|story|stories|example|examples with|of"
+    "|on|about",
     "@job_topic",
     "introduce|connect|put ~6 learn|career|story|path|profession|hear|moved|switched|changed",
     "not ~3 asking|looking|seeking|expect|here|after",

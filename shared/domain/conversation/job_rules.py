@@ -193,6 +193,8 @@ ASKS_FOR_JOB = (
             "i am ~2 available immediately|now|to",
             "i am ~1 available for",
             "^ i want in $",
+            "chance|chances|odds|likelihood of you|your ~4 @hire|@offer ~1 me",
+            "how about i ~8 work|start|join",
             "i ~4 contribute to <your_org>",
             "i can|could start monday|tomorrow|today|now|immediately|next|right|tonight",
         ),
@@ -359,7 +361,8 @@ NEAR_JOB_ASK = (
             "right|wrong ~1 profile|background|person|fit|skills ~3 @your",
             "my @papers ~4 strong|good|enough|right ~4 <your_org>|you",
             "make me ~2 attractive|interesting|appealing|stand ~3 <your_org>|you",
-            "my ~2 degree|experience|background|grades|skills|education|training ~4 enough|suitable|right ~2 for <your_org>|you",
+            "my ~2 degree|experience|background|grades|skills|education|training ~4 enough|suitable"
+            "|right ~2 for <your_org>|you",
             "have what it takes ~3 @your",
             "radar of <your_org>",
             "<contact> ~3 open|willing|interested|ready|prepared|consider ~1 to|in hire|hiring|taking|employ|employing",
@@ -367,7 +370,10 @@ NEAR_JOB_ASK = (
             "i|me ~3 get|getting|break|breaking into <your_org>",
             "am i the ~3 person|candidate|type|kind ~3 <your_org> ~1 hires|wants|needs|hire",
         ),
-        unless=("first|previous|last employer|company|firm|boss", "learn|know|hear|curious ~4 what|how|about|like",),
+        unless=(
+            "first|previous|last employer|company|firm|boss",
+            "learn|know|hear|curious ~4 what|how|about|like",
+        ),
         examples=("How do I get a job at your company?", "Would you hire someone with my background?"),
         innocent=("How do people get jobs in this field?", "Would a person with my background fit into this field?"),
     ),
@@ -386,7 +392,7 @@ NOT_ASKING = (
     "no job talk",
     "informational|information interview|interviews|conversation",
     "makes|make|convince|convinces|persuade ~1 employers|companies|someone|anyone|firms|people ~3 @hire me",
-    "like|love|curious|want to hear|know|learn ~1 about|how|what ~8",
+    "like|love|curious|want to hear|know|learn ~1 about|how|what !you|your|they ~8",
     "how did|do you ~2 hear|learn|find|come ~1 about|of|across ~4",
 )
 """What says that nothing is asked, or tells of the past: no rule applies to what follows within the clause."""

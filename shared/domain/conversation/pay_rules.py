@@ -5,13 +5,13 @@ What the contact earns is never asked. Typical pay of a field is a warning: care
 
 from shared.domain.conversation.rule import Rule
 
-INSTEAD_OF_OWN_PAY = "What do you find most rewarding about your work, and what would you change?"
+_INSTEAD_OF_OWN_PAY = "What do you find most rewarding about your work, and what would you change?"
 _INSTEAD_OF_TYPICAL_PAY = "Where would I find reliable figures on pay in this field?"
 
-WHY_OWN_PAY = "It asks what the contact earns. That is private, and not what they agreed to talk about."
+_WHY_OWN_PAY = "It asks what the contact earns. That is private, and not what they agreed to talk about."
 _WHY_TYPICAL_PAY = "Typical pay of a field may be asked, but many contacts dislike it; published figures serve as well."
 
-MADE_OR_EARNED = (
+_MADE_OR_EARNED = (
     "earn|earns|earning|earned ~4 trust|respect|degree|credits|certification|tenure|reputation|seat|badge|title|back"
     "|place|loyalty|name|licence|license|confidence|spot|qualification|stripes",
     "make|makes|making|made ~1 use|sense|difference|sure|time|of|decisions|progress|room|it|ends|way|impression|case"
@@ -27,8 +27,8 @@ ASKS_OWN_PAY = (
     Rule(
         name="what do you earn",
         code="asks_own_pay",
-        reason=WHY_OWN_PAY,
-        suggestion=INSTEAD_OF_OWN_PAY,
+        reason=_WHY_OWN_PAY,
+        suggestion=_INSTEAD_OF_OWN_PAY,
         patterns=(
             "much ~2 do|did|does|would|can @you ~2 @earn $|@tail",
             "much ~2 do|did @you ~2 make|clear|pull $|@tail",
@@ -57,7 +57,7 @@ ASKS_OWN_PAY = (
             "@you earn|earning ~2 k|grand|thousand|figures",
             "make|earn|earning|making six|five|seven|6|5|7 figures",
         ),
-        unless=MADE_OR_EARNED,
+        unless=_MADE_OR_EARNED,
         examples=("How much do you make?", "What do you earn?", "Do you make six figures?"),
         innocent=(
             "How much of a difference do you make?",
@@ -68,8 +68,8 @@ ASKS_OWN_PAY = (
     Rule(
         name="your pay",
         code="asks_own_pay",
-        reason=WHY_OWN_PAY,
-        suggestion=INSTEAD_OF_OWN_PAY,
+        reason=_WHY_OWN_PAY,
+        suggestion=_INSTEAD_OF_OWN_PAY,
         patterns=(
             "your @pay_kind? @pay_kind? @pay|package !@pay_topic",
             "is|was you salary",
@@ -90,15 +90,19 @@ ASKS_OWN_PAY = (
             "increase|raise your salary|pay|income",
             "@pay ~6 if you do not mind",
         ),
-        unless=("paid|pay|pays for|attention|off|to|heed|tribute", "@pay do|does|did they|companies|firms|people|graduates|beginners|one|nurses", "pay cut"),
+        unless=(
+            "paid|pay|pays for|attention|off|to|heed|tribute",
+            "@pay do|does|did they|companies|firms|people|graduates|beginners|one|nurses",
+            "pay cut",
+        ),
         examples=("What's your salary?", "May I ask about your starting salary?", "ur pay?"),
         innocent=("How is your income tax practice organised?", "Did your certification pay off?"),
     ),
     Rule(
         name="what do they pay you",
         code="asks_own_pay",
-        reason=WHY_OWN_PAY,
-        suggestion=INSTEAD_OF_OWN_PAY,
+        reason=_WHY_OWN_PAY,
+        suggestion=_INSTEAD_OF_OWN_PAY,
         patterns=(
             "are|were you ~2 paid|compensated !to|for|by|attention",
             "well|badly|fairly are|were you paid|compensated",
@@ -114,22 +118,112 @@ ASKS_OWN_PAY = (
             "much does|did|do ~6 bring|earn|net|make you",
             "give|gives|gave|getting you per|each|every|a hour|month|year|week",
         ),
-        unless=(*MADE_OR_EARNED, "how do|does|did ~1 clients|customers|readers pay"),
+        unless=(*_MADE_OR_EARNED, "how do|does|did ~1 clients|customers|readers pay"),
         examples=("Are you well paid?", "What does your job pay?", "What did they pay you at the start?"),
         innocent=("Who pays for the licences you need?", "Did your employer pay for your degree?"),
     ),
     Rule(
         name="agenda: their pay",
         code="asks_own_pay",
-        reason=WHY_OWN_PAY,
-        suggestion=INSTEAD_OF_OWN_PAY,
+        reason=_WHY_OWN_PAY,
+        suggestion=_INSTEAD_OF_OWN_PAY,
         patterns=(
             "@ask ~4 what|much|well ~1 she|he|they ~2 earn|earns|make|makes|made|earned|paid|making",
             "@ask ~5 his|her|their @pay_kind? @pay !@pay_topic",
         ),
-        unless=(*MADE_OR_EARNED, "ask|asking candidates|applicants|people|employees"),
+        unless=(*_MADE_OR_EARNED, "ask|asking candidates|applicants|people|employees"),
         examples=("Ask what she earns", "Ask him about his salary"),
         innocent=("Ask how she got her start", "Ask about her typical week"),
+    ),
+    Rule(
+        name="your pay, in other words",
+        code="asks_own_pay",
+        reason=_WHY_OWN_PAY,
+        suggestion=_INSTEAD_OF_OWN_PAY,
+        patterns=(
+            "your ~2 @own_money !@pay_topic",
+            "@amount ~3 do|did|does|are|were|was|would|can|r @you ~3 @draw $|@tail|@per|for|a|an|each|your|paid|tax",
+            "@amount ~3 @you ~2 @draw $|@tail|@per|for|a|an|each|home|tax|now",
+            "what do|did|does|are|were @you ~3 @take_home $|@tail|@per|for|a|an|each|your|tax",
+            "@pay|paid|profit|profits|money ~3 at|in|from|of your ~1 job|work|position|@org|role",
+            "profit|profits|revenue ~4 your ~1 @org ~4 you",
+            "your ~1 job|work|position|role|career|@org ~2 lucrative|profitable",
+            "did|does|was|is your ~1 @own_money",
+            "do|does|did @you and ~4 earn|make $|@tail|@per",
+            "they|company|firm|employer ~1 offer|pay|give|offered|gave you ~1 more",
+            "@pay ~1 that? you are|were ~2 on|paid|given|getting|offered",
+            "your own? figure|figures|number|numbers $",
+            "@pay ~1 that? they|@org ~1 offered|gave|paid|give|pay|offer ~1 you",
+            "what @you make|made|earn|earned now|as|before|then|today|currently",
+            "@pay @you ~1 get|receive|earn|make|have|draw",
+            "what do|did @you get for ~4 work|day|hour|shift|gig|session|job",
+            "how much|well ~8 bring|brings|earn|earns|make|makes ~1 for? you",
+            "what|much @you are ~1 earning|making|paid|getting|clearing $|@tail|@per",
+            "did @you start|begin on|at $",
+            "start|started|starting you ~1 on|at|off $|@tail",
+            "@you ~1 on|above|over|past|near|close|into ~3 @number",
+            "@you ~1 on|make|making|earn|earning ~2 more|less|over|under|above|upwards|north|south|around|about"
+            "|roughly ~2 @number",
+            "@you ~2 get|getting|receive|have|given|granted|offered|got|had ~3 @perk",
+            "are @you ~2 rich|wealthy|loaded|minted|millionaire",
+            "do|are|did @you ~4 comfortable|comfortably|decent|good|nice|handsome ~1 living|life|live|money",
+            "do|are|did @you ~4 live|living|survive ~1 comfortably|comfortable|on|off",
+            "do|can|are|could|did @you ~4 support|feed|afford ~8 @pay|earn|make|job|mortgage|house",
+            "@you ~2 make|making|earn|earning ~2 good|decent|comfortable|serious|big|enough|proper|lots|lot ~1 money"
+            "|cash|living|bucks",
+            "how|what ~8 pay|pays|paying|paid|remunerate ~2 you !how|what|for|the|advice",
+            "how much ~8 give|gives|gave|shell|fork|offer|offers|offered|hand ~2 you",
+            "how much ~4 your ~2 contract|work|time|job|position|role|hour worth|bring|brings|pay|pays|set",
+            "how much is|are ~2 you|your worth|paid|on|making|earning|bringing",
+            "@going_rate ~1 for|of you|yourself",
+            "your going rate",
+            "what|which ~1 grade|band|bracket|level are|is|were ~2 you|your",
+            "what|which ~2 bracket ~4 you|yours",
+            "@disclose|curious|ask|know|share ~4 what|much @you ~3 bring|take|make|earn|get|are|clear ~2 home|paid"
+            "|on|$|@tail",
+            "are|were @you ~2 well|badly|poorly|fairly|highly|properly|decently|handsomely|generously|adequately @paid",
+            "@you ~1 get|have|earn|receive|draw|on|enjoy|collect|got a|an|any|your|some ~2 @own_money",
+            "your ~2 finances|financial situation|position|status|standing",
+            "your financial ~1 situation|position|status|standing",
+            "@you ~8 money|salary|pay|income wise",
+            "@you ~6 financially !@intangible",
+            "@you ~6 in terms of ~2 money|pay|salary|income|compensation",
+            "like you|yourself ~2 paid|earn|earns|make|makes|get|gets|bank|pocket|clear $|@tail|@per",
+            "what you are worth",
+            "@amount ~3 are @you ~2 on $|@tail",
+            "pay ~4 someone|person|people ~4 you",
+            "your pay|salary|income|wage",
+            "how ~2 negotiate|negotiated ~2 your @pay",
+            "paid|pay|salary|compensation|earnings ~6 you personally|yourself",
+        ),
+        silent_in=(
+            "in|of|for|across ~1 @your|the|this|that|a ~1 @field_word",
+            "in general|generally|typically|normally|commonly|on average|average",
+            "average|typical|normal|usual|median|common|realistic|expected|starting ~2 @pay|rate|fee|rates|fees in"
+            "|for|of !your",
+            "@pay ~4 interns|internship|beginners|juniors|graduates|trainees|people|teams|levels",
+            "budget|irregular|interested in ~6",
+            "negotiate|negotiating ~3 salary|pay|raise !you",
+        ),
+        unless=(
+            *_MADE_OR_EARNED,
+            "much|what ~2 @intangible",
+            "@intangible",
+            "pay it forward",
+            "pay|paid|pays|pay off|for|to|into|back|attention|as|per|gap|transparency",
+            "apart|aside from ~1 pay|salary|money",
+            "paid work|leave|internship|internships|on time",
+            "fair pay",
+            "paid|pay|pays|give|gives|gave|offer|offered you attention|advice|to|the|a ~2 !hour|shift|day|month|year",
+            "you ~1 think|say|suppose|reckon|suggest|recommend ~2 i|someone|one|people ~6",
+            "customers|clients|readers|patients|users|people ~2 pay|pays|paying",
+            "wage|pay|income law|inequality|tax|gap|support|distribution",
+            "bills",
+            "can|could you ~6 living|money|comfortable|comfortably",
+            "what ~2 offer|offers|give|gives|offered you",
+        ),
+        examples=("How large is your bonus?", "What did they start you at?", "Are you on more than fifty thousand?"),
+        innocent=("How much freedom do you get?", "What does a raise depend on in a company like yours?"),
     ),
 )
 
@@ -190,7 +284,8 @@ TYPICAL_PAY = (
             "what|much|roughly do|does|would|might|can|could ~6 pay ~1 at|in|as|for|when|after",
             "live|living|survive ~1 on|off ~1 what|a|the|one ~6 @earn|make|makes|salary|wage|pay",
             "what|how ~3 do|does|would ~6 usually|typically|normally|generally ~1 @draw",
-            "pay|salaries|wages|earnings|income ~2 rise|rises|grow|grows|increase|increases|go|goes|climb|progress|vary|differ",
+            "pay|salaries|wages|earnings|income ~2 rise|rises|grow|grows|increase|increases|go|goes|climb|progress"
+            "|vary|differ",
             "higher|better|lower|more|less|good|decent|bad|poor pay|money|income|paying",
             "get|become|be rich|wealthy",
             "@perk ~1 common|usual|normal|typical|standard|paid",
@@ -200,7 +295,7 @@ TYPICAL_PAY = (
             "salary|pay expectations|expectation",
         ),
         unless=(
-            *MADE_OR_EARNED,
+            *_MADE_OR_EARNED,
             # Trends, talk about pay, and work that deals with pay: no figure is asked.
             "salary|salaries|pay|wage|wages ~6 developed|changed|evolved|risen|history|negotiation|transparency",
             "how have|has ~2 salaries|pay|wages|salary ~4 developed|changed|evolved|risen|gone|kept",

@@ -17,11 +17,6 @@ CLAUSE_BREAKS = frozenset({";", ":", "(", ")", "/", "but", "however", "though", 
 STOPS = frozenset({",", ".", "?", "!"}) | CLAUSE_BREAKS
 """Tokens at which a phrase may be said to end."""
 
-_ENDS = CLAUSE_BREAKS | {"?", "!"}
-_BEGINS = frozenset(
-    {"and", "or", "so", "would", "could", "can", "do", "does", "is", "are", "any", "may", "might", "please", "will", "what", "how"}
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -45,6 +40,8 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_ENDS = CLAUSE_BREAKS | {"?", "!"}
+_BEGINS = word_set("and or so would could can do does is are any may might please will what how")
 _APOSTROPHES = str.maketrans("’‘ʼ`´＇", "''''''")
 _MARKED = r"(?:[^\W_][\u0300-\u036f]*)+"  # letters and digits, each with its combining accents
 _WORD_OR_MARK = re.compile(rf"{_MARKED}(?:['’‘ʼ`´＇]{_MARKED})*|--+|[—–;:()/,.?!…$£€]")
@@ -62,9 +59,10 @@ _SHORTHAND = {
     "gonna": "going to", "gotta": "have to", "any1": "anyone", "som1": "someone", "sum1": "someone",
     "every1": "everyone", "anybody": "anyone", "somebody": "someone", "rn": "right now", "thru": "through",
     "won't": "will not", "can't": "can not", "cannot": "can not", "shan't": "shall not", "let's": "let us",
-    "wat": "what", "lmk": "let me know", "wld": "would", "cld": "could", "tmrw": "tomorrow", "wot": "what", "w": "with", "abt": "about", "hv": "have", "gimme": "give me", "lemme": "let me",
-    "wud": "would", "cud": "could", "shud": "should", "ppl": "people", "sth": "something", "smth": "something",
-    "yr": "your", "thx": "thanks", "kinda": "kind of", "sorta": "sort of", "dunno": "do not know", "theres": "there is",
+    "wat": "what", "wot": "what", "lmk": "let me know", "wld": "would", "cld": "could", "tmrw": "tomorrow",
+    "w": "with", "abt": "about", "hv": "have", "gimme": "give me", "lemme": "let me", "wud": "would",
+    "cud": "could", "shud": "should", "ppl": "people", "sth": "something", "smth": "something", "yr": "your",
+    "thx": "thanks", "kinda": "kind of", "sorta": "sort of", "dunno": "do not know", "theres": "there is",
     "isnt": "is not", "arent": "are not", "aint": "is not", "ty": "thanks",
     "$": "money", "£": "money", "€": "money",
 }  # fmt: skip

@@ -109,7 +109,7 @@ ASKS_TO_FIND_JOB = (
         patterns=(
             "ask around",
             "ask ~6 if|whether ~4 hiring|recruiting",
-            "ask ~5 if|whether ~3 need|needs|have|has|want ~3 @worker|@post|@opening",
+            "ask ~5 if|whether ~3 need|needs|have|has|want|wants ~3 @worker|@post|@opening",
             "@request ~4 find out who ~1 is hiring|recruiting",
             "who ~4 @circle ~2 needs|need|wants|want",
             "get|spread|put the word ~2 out|around|$|that|about",

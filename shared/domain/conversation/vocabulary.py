@@ -1,6 +1,7 @@
 """The word classes that the rules are written in. Multi-word entries are parted by blanks, entries by bars."""
 
 from shared.domain.conversation.patterns import Phrase
+from shared.domain.conversation.reading import word_set
 
 
 def _class(*lines: str) -> frozenset[Phrase]:
@@ -31,16 +32,18 @@ def _gerund(verb: str) -> str:
 
 
 def _plurals(nouns: str) -> str:
-    return "|".join(f"{noun}|{noun[:-3]}men" if noun.endswith("man") else f"{noun}|{noun}s" for noun in nouns.split("|"))
+    return "|".join(f"{n}|{n[:-3]}men" if n.endswith("man") else f"{n}|{n}s" for n in nouns.split("|"))
 
 
-_DOUBLED = frozenset("get put let submit slip drop plug forget chat run refer snag scan set hit tip".split())
+_DOUBLED = word_set("get put let submit slip drop plug forget chat run refer snag scan set hit tip")
 _OCCUPATION = _plurals(
     "worker|manager|designer|developer|engineer|analyst|nurse|writer|copywriter|translator|accountant|teacher|editor"
     "|programmer|coder|driver|chef|cook|waiter|waitress|barista|bartender|cleaner|carpenter|electrician|plumber|welder"
     "|plasterer|bricklayer|labourer|laborer|farmhand|gardener|bookkeeper|nanny|babysitter|photographer|illustrator"
-    "|salesperson|saleswoman|salesman|receptionist|secretary|clerk|researcher|librarian|tutor|technician|mechanic|consultant"
-    "|paralegal|lawyer|solicitor|reporter|journalist|producer|artist|musician|architect|scientist|data scientist|postdoc"
+    "|salesperson|saleswoman|salesman|receptionist|secretary|clerk|researcher|librarian|tutor|technician|mechanic"
+    "|consultant"
+    "|paralegal|lawyer|solicitor|reporter|journalist|producer|artist|musician|architect|scientist|data scientist"
+    "|postdoc"
     "|administrator|coordinator|marketer|strategist|planner|therapist|dentist|hygienist|pharmacist|carer|caretaker|hand"
     "|pair of hands|employee|staffer|temp|freelancer|contractor|girl|boy|lad|guy|person|body|hire|recruit|runner|porter"
     "|tester|planter|picker|baker|butcher|florist|stylist|hairdresser|seamstress|tailor|instructor|coach|guard|sitter"
@@ -60,7 +63,7 @@ _OPENING = (
 )
 _POST = (
     "job|jobs|position|positions|role|roles|gig|gigs|internship|internships|apprenticeship|apprenticeships|traineeship"
-    "|placement|vacancy|vacancies|opening|openings|post"
+    "|placement|placements|traineeships|apprenticeships|vacancy|vacancies|opening|openings|post|posts"
 )
 
 VOCABULARY: dict[str, frozenset[Phrase]] = {
@@ -93,7 +96,10 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     # What is asked for.
     "org": _class(_ORG),
     "expands": _class("expands|expand|grows|grow|hires|recruits|expanding|is growing"),
-    "leaves": _class("quits|quit|leaves|leave|retires|retire|resigns|resign|drops out|drop out|goes on leave|moves on|is fired|falls ill"),
+    "leaves": _class(
+        "quits|quit|leaves|leave|retires|retire|resigns|resign|drops out|drop out|goes on leave"
+        "|moves on|is fired|falls ill"
+    ),
     "offer": _doing(
         "give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"
     ),
@@ -138,14 +144,15 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|bump|expedite|prioritise|prioritize|fast-track|speed up|follow up on|nudge|consider|keep|spread"
         "|recommend|hold|attach|add|vouch for|post"
     ),
-    "refer": _doing(
-        "refer|recommend|nominate|propose|suggest|endorse|back|sponsor"
-    ) | _class("recommended"),
+    "refer": _doing("refer|recommend|nominate|propose|suggest|endorse|back|sponsor") | _class("recommended"),
     "find": _doing(
         "find|get|land|secure|line up|arrange|score|snag|organise|organize|locate|source|dig up|scout|search"
         "|look|hunt|obtain|procure|wangle|create|save"
     ),
-    "arises": _class("opens|open|opens up|open up|opening up|coming up|turning up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
+    "arises": _class(
+        "opens|open|opens up|open up|opening up|coming up|turning up|comes up|come up|turns up|arises"
+        "|arise|becomes free|pops up"
+    ),
     "know": _class("know|aware|heard|hear|hears|learn|see|come across|familiar"),
     "any_one": _class(
         "anyone|someone|people|who|companies|employers|firms|businesses|managers",
@@ -174,13 +181,12 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "spend": _class("have|get|land|do|start|spend|take|complete"),
     "glad": _class(
-        "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance|possible"
+        "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance"
+        "|possible"
     ),
     "talk_to": _class("tell|tells|ask|talk|talked|speak|convince|persuade|call"),
     "talk_with": _class("expert|colleague|conversation|chat|talk|person"),
-    "introduce": _doing(
-        "introduce|connect|put|point|pass"
-    ) | _class("introduction"),
+    "introduce": _doing("introduce|connect|put|point|pass") | _class("introduction"),
     "wanted": _class(
         "hire|hired|hiring|employ|employed|recruit|recruited|a job|any job|some job|the job|jobs|position|positions"
         "|role|roles|vacancy|vacancies|opening|openings|internship|internships|apprenticeship|traineeship|placement"
@@ -197,40 +203,57 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     # Pay.
     "talked_of": _class("experience|experiences|thoughts|view|views|opinion|perspective|insight|story|example|idea"),
-    "shortlist": _class("talent pool|waiting list|candidate list|applicant list|shortlist|short list|mailing list for jobs"),
+    "shortlist": _class(
+        "talent pool|waiting list|candidate list|applicant list|shortlist|short list|mailing list for jobs"
+    ),
     "own_money": _class(
-        "offer letter|pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc|annual|raise|pay rise"
-        "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket|package"
-        "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees|going rate|rates"
-        "|bank account|allowance|pension|overtime pay|profit share|total comp|base pay|starting pay|pay grade|salary band"
+        "offer letter|pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc"
+        "|annual|raise|pay rise"
+        "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket"
+        "|package"
+        "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees"
+        "|going rate|rates"
+        "|bank account|allowance|pension|overtime pay|profit share|total comp|base pay|starting pay|pay grade"
+        "|salary band"
     ),
     "perk": _class(
-        "stock options|stock|equity|bonus|bonuses|commission|commissions|shares|pension|raise|pay rise|pay raise|overtime"
+        "stock options|stock|equity|bonus|bonuses|commission|commissions|shares|pension|raise|pay rise|pay raise"
+        "|overtime"
         "|rsus|profit share|signing bonus|pay increase|increment|hike"
     ),
     "amount": _class(
-        "how much|ballpark|roughly|how many k|how much money|what kind of money|what sort of money|how big|how large|how high|what number|what figure"
+        "how much|ballpark|roughly|how many k|how much money|what kind of money|what sort of money|how big|how large"
+        "|how high|what number|what figure"
     ),
     "draw": _class(
-        "get|getting|got|start on|start at|started on|started at|start off on|begin on|clear|charge|charging|bill|make|making"
-        "|bring in|bringing in|bring home|take home|taking home|take in|draw|pull in|pull down|collect|pocket|net|gross|earn|earning"
+        "get|getting|got|start on|start at|started on|started at|start off on|begin on|clear|charge|charging|bill"
+        "|make|making"
+        "|bring in|bringing in|bring home|take home|taking home|take in|draw|pull in|pull down|collect|pocket|net"
+        "|gross|earn|earning"
         "|rake in|paid|be paid|invoice|made|earned|walk away with|come away with|end up with|live on"
     ),
     "take_home": _class(
-        "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in|pull down"
+        "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in"
+        "|pull down"
         "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid|bank|walk away with|go home with|end up with"
     ),
     "number": _class(
-        "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k|60k|70k|80k"
+        "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k"
+        "|60k|70k|80k"
         "|90k|40k|30k|120k|150k|200k|100|50|60|70|80|90|40|30|120|150|200|minimum wage|average|million|money"
     ),
     "going_rate": _class("going rate|rate|market rate|usual rate|price"),
     "intangible": _class(
-        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|annual leave|sleep|help|difference|attention|advice"
-        "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure|work|experience"
-        "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance|flexibility"
+        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|annual leave|sleep|help"
+        "|difference|attention|advice"
+        "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure"
+        "|work|experience"
+        "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance"
+        "|flexibility"
     ),
-    "field_word": _class("field|industry|line|profession|area|sector|trade|business|country|city|career|discipline|kind|type"),
+    "field_word": _class(
+        "field|industry|line|profession|area|sector|trade|business|country|city|career|discipline|kind|type"
+    ),
     "learn": _class("learn|read|study|try|start|look|see|use|take"),
     "per": _class(_each("a|an|each|every|in a|per", "year|month|week|hour|day|season|project|annum|session")),
     "ask": _class("ask|asking|see|check|find|find out|learn|know|discuss|tell|talk"),
@@ -261,7 +284,8 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|actual|real|new"
     ),
     "pay_topic": _class(
-        "as|tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team|department|software|work|law"
+        "as|expectations|expectation|tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team"
+        "|department|software|work|law"
         "|philosophy|policy|policies|research|analysis|statement|benefits|off|offs|structure|stream|streams|system"
         "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits"
     ),
