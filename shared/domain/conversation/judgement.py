@@ -12,7 +12,7 @@ from shared.domain.conversation.concepts import CONCEPTS
 from shared.domain.conversation.gist_rules import GISTS
 from shared.domain.conversation.job_rules import ASKS_FOR_JOB, NEAR_JOB_ASK, NOT_ASKING
 from shared.domain.conversation.language import why_not_judged
-from shared.domain.conversation.patterns import Match, PatternSet
+from shared.domain.conversation.patterns import Compiler, Match, PatternSet, Text
 from shared.domain.conversation.pay_rules import ASKS_OWN_PAY, TYPICAL_PAY
 from shared.domain.conversation.reading import STOPS, Span, Token, sentences, statements, tokens
 from shared.domain.conversation.rule import QuestionVerdict, Rule
@@ -34,6 +34,7 @@ _NOT_JUDGED = {
     "not_english": "Only English is judged, and this does not look like English.",
     "too_long": f"Too long: {MAX_SENTENCE} characters a sentence and {MAX_QUESTION} a question are judged at most.",
 }
+_COMPILER = Compiler(VOCABULARY, CONCEPTS)
 _GRAVITY: dict[QuestionVerdict, int] = {"ok": 0, "warn": 1, "refused": 2}
 
 
@@ -113,9 +114,10 @@ def _apply_rules(text: str, span: Span) -> Judgement:
     read = tokens(text, span)
     words = [token.word for token in read]
     statement = statements(words)
-    spared = _covered(_NOT_ASKING.find(words), len(words))
+    known = Text(words)
+    spared = _covered(_NOT_ASKING.find(known), len(words))
     for compiled in _COMPILED:
-        if guilty := compiled.find(words, statement, spared):
+        if guilty := compiled.find(known, statement, spared):
             rule = compiled.rule
             return Judgement(
                 text=text,
@@ -136,23 +138,23 @@ class _Compiled:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._patterns = PatternSet(rule.patterns, VOCABULARY, CONCEPTS)
-        self._unless = PatternSet(rule.unless, VOCABULARY, CONCEPTS)
-        self._silent_in = PatternSet(rule.silent_in, VOCABULARY, CONCEPTS)
+        self._patterns = PatternSet(rule.patterns, _COMPILER)
+        self._unless = PatternSet(rule.unless, _COMPILER)
+        self._silent_in = PatternSet(rule.silent_in, _COMPILER)
 
-    def find(self, words: Sequence[str], statement: Sequence[int], not_asking: Sequence[bool]) -> list[Match]:
+    def find(self, text: Text, statement: Sequence[int], not_asking: Sequence[bool]) -> list[Match]:
         """Return the matches that count: neither spared nor in a statement that is about something else."""
-        if not any(True for _ in self._patterns.find(words)):
+        if not self._patterns.found_in(text):
             return []
-        spared = _covered(self._unless.find(words), len(words))
-        silent = {statement[match.first] for match in self._silent_in.find(words)}
+        spared = _covered(self._unless.find(text), len(statement))
+        silent = {statement[match.first] for match in self._silent_in.find(text)}
 
         def counts(match: Match) -> bool:
             return statement[match.first] not in silent and not any(
                 not_asking[at] or spared[at] for at in range(match.first, match.last)
             )
 
-        return list(self._patterns.find(words, counts))
+        return list(self._patterns.find(text, counts))
 
 
 def _covered(matches: Iterable[Match], length: int) -> list[bool]:
@@ -190,4 +192,4 @@ def _is_english(tag: str) -> bool:
 
 
 _COMPILED = tuple(_Compiled(rule) for rule in RULES)
-_NOT_ASKING = PatternSet(NOT_ASKING, VOCABULARY, CONCEPTS)
+_NOT_ASKING = PatternSet(NOT_ASKING, _COMPILER)

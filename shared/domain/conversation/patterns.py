@@ -17,8 +17,8 @@ A pattern is a line of elements parted by blanks:
 Parts of a line joined by a lone `&` may stand anywhere in the sentence and in any order; all must be there:
 `<ask> & job for me`.
 
-Matching keeps the set of places reached so far, as a finite automaton does, and every gap is bounded: the work
-for one place of the text is bounded by the pattern, so the whole is linear in the length of the text.
+Matching is that of a finite automaton, run for all places of the text at once: a set of places is one integer, bit
+`i` for the place before word `i`. Every gap is bounded, so the work is linear in the length of the text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,50 @@ from shared.domain.conversation.reading import CLAUSE_BREAKS, STOPS
 Phrase = tuple[str, ...]
 Vocabulary = Mapping[str, frozenset[Phrase]]
 Concepts = Mapping[str, tuple[str, ...]]
+Places = int
+"""A set of places in a text: bit `i` stands for the place before word `i`, bit `len(text)` for its end."""
 
 
-@dataclass(frozen=True, slots=True)
+class Text:
+    """The words of one sentence, and where each of them stands."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.everywhere: Places = (1 << (len(words) + 1)) - 1
+        self.of: dict[str, Places] = {}
+        for at, word in enumerate(words):
+            self.of[word] = self.of.get(word, 0) | 1 << at
+        stops = self._any(STOPS)
+        self.begins: Places = 1 | stops << 1
+        self.ends: Places = stops | 1 << len(words)
+        self.inside: Places = self.everywhere >> 1 & ~self._any(CLAUSE_BREAKS)
+        """Before every word that does not break the clause."""
+        self._phrases: dict[Phrases, dict[int, Places]] = {}
+
+    def where(self, phrases: "Phrases") -> dict[int, Places]:
+        """Return before which places the phrases stand, by their length in words."""
+        if (found := self._phrases.get(phrases)) is None:
+            found = {}
+            for word in phrases.by_first.keys() & self.of.keys():
+                for phrase in phrases.by_first[word]:
+                    if places := self._before(phrase):
+                        found[len(phrase)] = found.get(len(phrase), 0) | places
+            self._phrases[phrases] = found
+        return found
+
+    def _before(self, phrase: Phrase) -> Places:
+        places = self.everywhere
+        for offset, word in enumerate(phrase):
+            places &= self.of.get(word, 0) >> offset
+        return places
+
+    def _any(self, words: Iterable[str]) -> Places:
+        places = 0
+        for word in words:
+            places |= self.of.get(word, 0)
+        return places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Phrases:
     """One of several words or phrases, or the end of the clause; `absent` turns it into *does not come next*."""
 
@@ -41,17 +82,29 @@ class Phrases:
     absent: bool = False
     or_end: bool = False
 
-    def reach(self, words: Sequence[str], at: int) -> Iterator[int]:
-        """Yield every place at which this element may end when it begins at `at`."""
-        choices = self.by_first.get(words[at], ()) if at < len(words) else ()
-        ends = [at + len(choice) for choice in choices if tuple(words[at : at + len(choice)]) == choice]
+    def ahead(self, text: Text, places: Places) -> Places:
+        """Return where this element may end when it begins at one of the places."""
         if self.absent:
-            if not ends:
-                yield at
-            return
-        yield from ends
-        if self.optional or (self.or_end and _at_end(words, at)):
-            yield at
+            return places & ~self._nothing(text, text.everywhere)
+        reached = self._without(text, places)
+        for length, before in text.where(self).items():
+            reached |= (places & before) << length
+        return reached
+
+    def back(self, text: Text, places: Places) -> Places:
+        """Return where this element may begin when it ends at one of the places."""
+        if self.absent:
+            return places & ~self._nothing(text, text.everywhere)
+        return self._nothing(text, places) | self._without(text, places)
+
+    def _nothing(self, text: Text, places: Places) -> Places:
+        begun = 0
+        for length, before in text.where(self).items():
+            begun |= before & places >> length
+        return begun
+
+    def _without(self, text: Text, places: Places) -> Places:
+        return places if self.optional else places & text.ends if self.or_end else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +113,17 @@ class Gap:
 
     most: int
 
-    def reach(self, words: Sequence[str], at: int) -> Iterator[int]:
-        """Yield every place at which this element may end when it begins at `at`."""
-        yield at
-        for end in range(at, min(at + self.most, len(words))):
-            if words[end] in CLAUSE_BREAKS:
-                return
-            yield end + 1
+    def ahead(self, text: Text, places: Places) -> Places:
+        """Return where this element may end when it begins at one of the places."""
+        for _ in range(self.most):
+            places |= (places & text.inside) << 1
+        return places
+
+    def back(self, text: Text, places: Places) -> Places:
+        """Return where this element may begin when it ends at one of the places."""
+        for _ in range(self.most):
+            places |= places >> 1 & text.inside
+        return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +132,14 @@ class Edge:
 
     begins: bool
 
-    def reach(self, words: Sequence[str], at: int) -> Iterator[int]:
-        """Yield `at` if a clause begins, or a phrase ends, there."""
-        if self.begins:
-            if at == 0 or words[at - 1] in STOPS:
-                yield at
-        elif _at_end(words, at):
-            yield at
+    def ahead(self, text: Text, places: Places) -> Places:
+        """Return the places at which a clause begins, or a phrase ends."""
+        return places & (text.begins if self.begins else text.ends)
+
+    back = ahead
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """A concept: one of several lines of elements."""
 
@@ -92,33 +147,40 @@ class Choice:
     optional: bool = False
     absent: bool = False
 
-    def reach(self, words: Sequence[str], at: int) -> Iterator[int]:
-        """Yield every place at which this element may end when it begins at `at`."""
-        ends = {end for line in self.lines for end in _reach(line, words, at)}
+    def ahead(self, text: Text, places: Places) -> Places:
+        """Return where this element may end when it begins at one of the places."""
         if self.absent:
-            if not ends:
-                yield at
-            return
-        yield from ends
-        if self.optional:
-            yield at
+            return self.back(text, places)
+        reached = places if self.optional else 0
+        for line in self.lines:
+            reached |= _ahead(line, text, places)
+        return reached
+
+    def back(self, text: Text, places: Places) -> Places:
+        """Return where this element may begin when it ends at one of the places."""
+        begun = places if self.optional else 0
+        for line in self.lines:
+            begun |= _back(line, text, text.everywhere if self.absent else places)
+        return places & ~begun if self.absent else begun
 
 
 Element = Phrases | Gap | Edge | Choice
 Elements = tuple[Element, ...]
 
 
-def _at_end(words: Sequence[str], at: int) -> bool:
-    return at == len(words) or words[at] in STOPS
-
-
-def _reach(elements: Elements, words: Sequence[str], at: int) -> set[int]:
-    """Return every place a run of elements may end when it begins at `at`."""
-    places = {at}
+def _ahead(elements: Elements, text: Text, places: Places) -> Places:
     for element in elements:
-        places = {end for place in places for end in element.reach(words, place)}
         if not places:
             break
+        places = element.ahead(text, places)
+    return places
+
+
+def _back(elements: Elements, text: Text, places: Places) -> Places:
+    for element in reversed(elements):
+        if not places:
+            break
+        places = element.back(text, places)
     return places
 
 
@@ -134,48 +196,53 @@ class UnknownWordClass(ValueError):
     """A pattern names a word class or a concept that there is not."""
 
 
-def compile_pattern(source: str, vocabulary: Vocabulary, concepts: Concepts | None = None) -> Pattern:
-    """Read one line of the pattern language. Raises `UnknownWordClass`."""
-    return Pattern(source, tuple(_elements(part, vocabulary, concepts or {}) for part in source.split(" & ")))
+class Compiler:
+    """Reads lines of the pattern language; the same element of two lines becomes the same object."""
 
+    def __init__(self, vocabulary: Vocabulary, concepts: Concepts) -> None:
+        self._vocabulary = vocabulary
+        self._concepts = concepts
+        self._known: dict[str, Element] = {}
 
-def _elements(line: str, vocabulary: Vocabulary, concepts: Concepts) -> Elements:
-    return tuple(_element(part, vocabulary, concepts) for part in line.split())
+    def pattern(self, source: str) -> Pattern:
+        """Read one line. Raises `UnknownWordClass`."""
+        return Pattern(source, tuple(self._elements(part) for part in source.split(" & ")))
 
+    def _elements(self, line: str) -> Elements:
+        return tuple(self._element(part) for part in line.split())
 
-def _element(part: str, vocabulary: Vocabulary, concepts: Concepts) -> Element:
-    if part == "^":
-        return Edge(begins=True)
-    if part == "$":
-        return Edge(begins=False)
-    if part.startswith("~"):
-        return Gap(int(part[1:]))
-    absent, optional = part.startswith("!"), part.endswith("?")
-    body = part.removeprefix("!").removesuffix("?")
-    names = body.split("|")
-    named = [name for name in names if name.startswith("<")]
-    if named:
-        plain = "|".join(name for name in names if name not in named)
-        lines = [_elements(line, vocabulary, concepts) for name in named for line in _concept(name, concepts)]
-        return Choice((*lines, *([(_element(plain, vocabulary, concepts),)] if plain else ())), optional, absent)
-    choices: set[Phrase] = set()
-    for name in names:
-        if name == "$":
-            continue
+    def _element(self, part: str) -> Element:
+        if part not in self._known:
+            self._known[part] = self._read(part)
+        return self._known[part]
+
+    def _read(self, part: str) -> Element:
+        if part in {"^", "$"}:
+            return Edge(begins=part == "^")
+        if part.startswith("~"):
+            return Gap(int(part[1:]))
+        absent, optional = part.startswith("!"), part.endswith("?")
+        names = part.removeprefix("!").removesuffix("?").split("|")
+        concepts = [name for name in names if name.startswith("<")]
+        if concepts:
+            plain = "|".join(name for name in names if name not in concepts)
+            lines = [self._elements(line) for name in concepts for line in self._concept(name)]
+            return Choice((*lines, *([(self._element(plain),)] if plain else ())), optional, absent)
+        choices = {choice for name in names if name != "$" for choice in self._phrases(name)}
+        return Phrases(_by_first(choices), optional, absent, or_end="$" in names)
+
+    def _phrases(self, name: str) -> Iterable[Phrase]:
         if not name.startswith("@"):
-            choices.add((_checked(name),))
-        elif name[1:] in vocabulary:
-            choices |= vocabulary[name[1:]]
-        else:
-            raise UnknownWordClass(f"{name} in pattern {part!r}")
-    return Phrases(_by_first(choices), optional, absent, or_end="$" in names)
+            return [(_checked(name),)]
+        if name[1:] not in self._vocabulary:
+            raise UnknownWordClass(f"there is no word class {name}")
+        return self._vocabulary[name[1:]]
 
-
-def _concept(name: str, concepts: Concepts) -> tuple[str, ...]:
-    lines = concepts.get(name.removeprefix("<").removesuffix(">"))
-    if lines is None or not name.endswith(">"):
-        raise UnknownWordClass(f"there is no concept {name}")
-    return lines
+    def _concept(self, name: str) -> tuple[str, ...]:
+        lines = self._concepts.get(name.removeprefix("<").removesuffix(">"))
+        if lines is None or not name.endswith(">"):
+            raise UnknownWordClass(f"there is no concept {name}")
+        return lines
 
 
 def _by_first(choices: Iterable[Phrase]) -> dict[str, tuple[Phrase, ...]]:
@@ -205,62 +272,36 @@ def _always(_: Match) -> bool:
 
 
 class PatternSet:
-    """Patterns whose parts are indexed by the words they can begin with, so that most are never tried."""
+    """Patterns that are looked for together."""
 
-    def __init__(self, sources: Iterable[str], vocabulary: Vocabulary, concepts: Concepts | None = None) -> None:
-        self._anywhere: list[tuple[Pattern, int]] = []
-        self._by_first: dict[str, list[tuple[Pattern, int]]] = {}
-        for source in sources:
-            pattern = compile_pattern(source, vocabulary, concepts)
-            for number, part in enumerate(pattern.parts):
-                first, may_be_nothing = _first_words(part)
-                if first is None or may_be_nothing:
-                    self._anywhere.append((pattern, number))
-                else:
-                    for word in first:
-                        self._by_first.setdefault(word, []).append((pattern, number))
+    def __init__(self, sources: Iterable[str], compiler: Compiler) -> None:
+        self._patterns = tuple(compiler.pattern(source) for source in sources)
 
-    def find(self, words: Sequence[str], counts: Callable[[Match], bool] = _always) -> Iterator[Match]:
+    def found_in(self, text: Text) -> bool:
+        """Say whether any of the patterns matches."""
+        return any(all(_back(part, text, text.everywhere) for part in pattern.parts) for pattern in self._patterns)
+
+    def find(self, text: Text, counts: Callable[[Match], bool] = _always) -> Iterator[Match]:
         """Yield the matches of the patterns of which every part has one that counts.
 
         Of each part the longest match at each place is looked at, from left to right.
         """
-        waiting: dict[Pattern, tuple[set[int], list[Match]]] = {}
-        for at, word in enumerate(words):
-            for pattern, number in (*self._by_first.get(word, ()), *self._anywhere):
-                end = max(_reach(pattern.parts[number], words, at), default=at)
-                if end == at or not counts(match := Match(at, end, pattern)):
-                    continue
-                if len(pattern.parts) == 1:
-                    yield match
-                    continue
-                found, matches = waiting.setdefault(pattern, (set(), []))
-                found.add(number)
-                matches.append(match)
-        for pattern, (found, matches) in waiting.items():
-            if len(found) == len(pattern.parts):
-                yield from matches
+        for pattern in self._patterns:
+            found: list[Match] = []
+            for part in pattern.parts:
+                matches = [match for match in _matches(pattern, part, text) if counts(match)]
+                if not matches:
+                    break
+                found += matches
+            else:
+                yield from found
 
 
-def _first_words(elements: Elements) -> tuple[frozenset[str] | None, bool]:
-    """Return the words a match can begin with (None: any word), and whether it can be nothing at all."""
-    found: set[str] = set()
-    for element in elements:
-        if isinstance(element, Edge) and element.begins:
-            continue
-        if isinstance(element, Gap | Edge) or element.absent:
-            return None, False
-        optional = element.optional
-        if isinstance(element, Phrases):
-            found |= element.by_first.keys()
-            optional |= element.or_end
-        else:
-            for line in element.lines:
-                words, may_be_nothing = _first_words(line)
-                if words is None:
-                    return None, False
-                found |= words
-                optional |= may_be_nothing
-        if not optional:
-            return frozenset(found), False
-    return frozenset(found), True
+def _matches(pattern: Pattern, part: Elements, text: Text) -> Iterator[Match]:
+    starts = _back(part, text, text.everywhere)
+    while starts:
+        start = starts & -starts
+        starts ^= start
+        first, last = start.bit_length() - 1, _ahead(part, text, start).bit_length() - 1
+        if last > first:
+            yield Match(first, last, pattern)
