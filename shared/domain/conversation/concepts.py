@@ -133,7 +133,7 @@ GENERAL = (
 LEARN = (
     "advice|advise|advises",
     "tips !about|on|who",
-    "learn|understand ~3 about",
+    "learn|understand ~3 about|from|more",
     "should|would i|one|someone ~2 say|know|read|learn|prepare|look|watch|avoid|expect|study|do|take|focus|ask",
     "tell|explain|show|describe|share|teach|walk|ask|understand|learn|hear|see|discuss|compare|talk|idea|sense"
     "|curious|wondering|wonder ~4 how|what|why|which|where",

@@ -78,7 +78,7 @@ GISTS = (
             "with my @papers",
             "my @papers ~3 strong|good|enough ~4",
             "my ~1 @boss",
-            "to ~1 another|someone|others|other ~1 person|people|expert|colleague|who",
+            "to ~1 another|someone|others|other|a|your|one ~2 person|people|expert|colleague|colleagues|who",
             "chance|chances|odds ~8",
             "refer|recommend @me ~3 book|textbook|course|someone|website|resource|resources|article",
             "recommend @me to @learn",
@@ -180,7 +180,7 @@ GISTS = (
             "not|never ~2 about ~6",
         ),
         silent_in=(*STORY, *GENERAL, *LEARN),
-        examples=("Do you reckon your manager would be up for giving me a trial shift?",),
+        examples=("Nothing would make me happier than joining your practice.",),
         innocent=("Could you share with me your experience of hiring?",),
     ),
     Rule(
@@ -346,6 +346,7 @@ GISTS = (
         ),
         unless=(
             "@with_my",
+            "when|while|if @you ~2 @hiring ~2 what|which|how|who",
             "looking ~1 for direction|orientation ~8",
             "i ~1 have a|my|two ~4",
             "ever? need a|any hand|help with|in",

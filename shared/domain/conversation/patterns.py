@@ -190,6 +190,12 @@ class Pattern:
 
     source: str
     parts: tuple[Elements, ...]
+    needs: tuple[frozenset[str], ...]
+    """Sets of words: a text that holds no word of one of them can't match. Most patterns are left out by this."""
+
+    def may_match(self, text: Text) -> bool:
+        """Say whether it is worth looking for the pattern in the text."""
+        return not any(words.isdisjoint(text.of) for words in self.needs)
 
 
 class UnknownWordClass(ValueError):
@@ -206,7 +212,8 @@ class Compiler:
 
     def pattern(self, source: str) -> Pattern:
         """Read one line. Raises `UnknownWordClass`."""
-        return Pattern(source, tuple(self._elements(part) for part in source.split(" & ")))
+        parts = tuple(self._elements(part) for part in source.split(" & "))
+        return Pattern(source, parts, tuple(need for part in parts for need in _needs(part)))
 
     def _elements(self, line: str) -> Elements:
         return tuple(self._element(part) for part in line.split())
@@ -245,6 +252,18 @@ class Compiler:
         return lines
 
 
+def _needs(elements: Elements) -> Iterator[frozenset[str]]:
+    for element in elements:
+        if isinstance(element, Gap | Edge) or element.optional or element.absent:
+            continue
+        if isinstance(element, Choice):
+            of_lines = [next(_needs(line), None) for line in element.lines]
+            if None not in of_lines:
+                yield frozenset[str]().union(*(words for words in of_lines if words))
+        elif not element.or_end:
+            yield frozenset(element.by_first)
+
+
 def _by_first(choices: Iterable[Phrase]) -> dict[str, tuple[Phrase, ...]]:
     index: dict[str, tuple[Phrase, ...]] = {}
     for choice in choices:
@@ -279,7 +298,11 @@ class PatternSet:
 
     def found_in(self, text: Text) -> bool:
         """Say whether any of the patterns matches."""
-        return any(all(_back(part, text, text.everywhere) for part in pattern.parts) for pattern in self._patterns)
+        return any(
+            all(_back(part, text, text.everywhere) for part in pattern.parts)
+            for pattern in self._patterns
+            if pattern.may_match(text)
+        )
 
     def find(self, text: Text, counts: Callable[[Match], bool] = _always) -> Iterator[Match]:
         """Yield the matches of the patterns of which every part has one that counts.
@@ -287,6 +310,8 @@ class PatternSet:
         Of each part the longest match at each place is looked at, from left to right.
         """
         for pattern in self._patterns:
+            if not pattern.may_match(text):
+                continue
             found: list[Match] = []
             for part in pattern.parts:
                 matches = [match for match in _matches(pattern, part, text) if counts(match)]

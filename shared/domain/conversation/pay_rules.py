@@ -222,7 +222,7 @@ ASKS_OWN_PAY = (
             "can|could you ~6 living|money|comfortable|comfortably",
             "what ~2 offer|offers|give|gives|offered you",
         ),
-        examples=("How large is your bonus?", "What did they start you at?", "Are you on more than fifty thousand?"),
+        examples=("What did they start you at?", "Are you on more than fifty thousand?"),
         innocent=("How much freedom do you get?", "What does a raise depend on in a company like yours?"),
     ),
 )
@@ -283,7 +283,7 @@ TYPICAL_PAY = (
             "get paid in|at|as|on",
             "what|much|roughly do|does|would|might|can|could ~6 pay ~1 at|in|as|for|when|after",
             "live|living|survive ~1 on|off ~1 what|a|the|one ~6 @earn|make|makes|salary|wage|pay",
-            "what|how ~3 do|does|would ~6 usually|typically|normally|generally ~1 @draw",
+            "what|how ~3 do|does|would ~6 usually|typically|normally|generally ~1 charge|bill|invoice|clear|@earn",
             "pay|salaries|wages|earnings|income ~2 rise|rises|grow|grows|increase|increases|go|goes|climb|progress"
             "|vary|differ",
             "higher|better|lower|more|less|good|decent|bad|poor pay|money|income|paying",
