@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from shared.domain.conversation.patterns import PatternSet
+from shared.domain.conversation.patterns import Compiler, PatternSet, Text
 from shared.domain.conversation.reading import STOPS, tokens, word_set
 from shared.domain.conversation.vocabulary import VOCABULARY
 
@@ -26,7 +26,7 @@ _CLOSING = PatternSet(
         "anyone ~3 recommend|suggest",
         "introduce|refer me ~2 to|with",
     ),
-    VOCABULARY,
+    Compiler(VOCABULARY, {}),
 )
 
 
@@ -80,7 +80,7 @@ def _repeated(questions: Sequence[str]) -> tuple[int, ...]:
 
 
 def _asks_whom_else(text: str) -> bool:
-    return any(True for _ in _CLOSING.find(_words(text)))
+    return _CLOSING.found_in(Text(_words(text)))
 
 
 @lru_cache(maxsize=1024)
