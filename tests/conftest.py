@@ -1,7 +1,7 @@
 """Real servers for the tests: one private PostgreSQL and one private RabbitMQ per session, gone with it.
 
-Each test gets a database and a virtual host of its own. The tests run in one process: the servers and the
-template database belong to the session, and a second worker would start a second pair.
+Each test gets a database and a virtual host of its own. Every worker of `make test` is a session, with a pair of
+servers that no other knows: what a test does to them, kill or wipe, it does to its own worker alone.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ def empty_database_url(infra: Infrastructure) -> Iterator[str]:
 @pytest.fixture
 def database_url(infra: Infrastructure, migrated_template: str) -> Iterator[str]:
     """A migrated database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    yield infra.postgres.create_database(name, template=migrated_template)
+    infra.postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def module_database_url(infra: Infrastructure, migrated_template: str) -> Iterator[str]:
+    """A migrated database for all tests of a module, which write nothing: a copy costs more than many a test."""
     name = f"test_{next(_numbers)}"
     yield infra.postgres.create_database(name, template=migrated_template)
     infra.postgres.drop_database(name)

@@ -10,11 +10,14 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
 
+from services.command.app import create_app
 from services.command.http import BY_PATH
 from shared.domain.catalogue import CATEGORIES
 from shared.domain.kernel import Command
 from tests.command.client import REGISTER, SEEKER, Client, message, problem
+from tests.command.conftest import FixedClock, serving, settings
 
 ID = UUID(int=0xBAD)
 LIMIT = 256 * 1024
@@ -58,10 +61,27 @@ NEVER = {"If-Match": "7"}
 """No stream of these tests has that version: a value that happens to be right is refused, too."""
 
 
-@pytest.fixture(autouse=True)
-async def nothing_written(
-    database: asyncpg.Connection[asyncpg.Record], request: pytest.FixtureRequest
-) -> AsyncIterator[None]:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+"""One service for all: as nothing is ever written, no test can know what another sent."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(module_database_url: str) -> AsyncIterator[Client]:
+    app = create_app(settings(module_database_url), clock=FixedClock())
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database(module_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(module_database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def nothing_written(database: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[None]:
     yield
     assert await database.fetchval("SELECT count(*) FROM log.event") == 0
     assert await database.fetchval("SELECT count(*) FROM log.receipt") == 0

@@ -1,0 +1,84 @@
+"""The schema comes into being once, whoever starts first and whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from shared.database import migrate as module
+from shared.database.migrate import Migration, MigrationChanged, migrate, migrations
+from tests.projector.conftest import until_blocked
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+ALL = [migration.number for migration in migrations()]
+OF_THE_WHOLE = {
+    "log.head", "log.relay_cursor", "log.operation", "log.replay", "read.checkpoint", "read.generation",
+    "public.kithlog_migration",
+}  # fmt: skip
+"""Tables that are about the log or the read models as a whole, of which there is one for all tenants."""
+
+
+@pytest.fixture
+async def owner(empty_database_url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(empty_database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_replicas_that_start_at_once_migrate_once(empty_database_url: str, owner: Connection) -> None:
+    """Given an empty database and many replicas that are about to migrate it at the same moment, then each migration is
+    applied by one of them, in order, and the others find it done."""
+    holder = await asyncpg.connect(empty_database_url)
+    await holder.execute("SELECT pg_advisory_lock($1)", module._LOCK)
+    starting = [asyncio.create_task(migrate(empty_database_url)) for _ in range(6)]
+    await until_blocked(owner, 6)
+    await holder.close()
+    done = await asyncio.gather(*starting)
+    assert sorted(done) == [[], [], [], [], [], ALL]
+    rows = await owner.fetch("SELECT number FROM public.kithlog_migration ORDER BY applied_at")
+    assert [row["number"] for row in rows] == ALL
+    assert await migrate(empty_database_url) == []
+
+
+async def test_one_that_fails_leaves_nothing_half_done(
+    empty_database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a migration that fails in its middle, then those before it stay, nothing of it is there, and mended it is
+    applied by the next start."""
+    good = Migration(len(ALL) + 1, "next", "CREATE TABLE public.next (); CREATE TABLE public.next_but_one ()")
+    bad = replace(good, sql="CREATE TABLE public.next (); SELECT 1 / 0")
+    monkeypatch.setattr(module, "migrations", lambda: [*migrations(), bad])
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty_database_url)
+    assert await owner.fetchval("SELECT max(number) FROM public.kithlog_migration") == len(ALL)
+    monkeypatch.setattr(module, "migrations", lambda: [*migrations(), good])
+    assert await migrate(empty_database_url) == [good.number]
+
+
+async def test_an_edited_one_is_refused(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a database that was migrated, when the text of an applied migration is another, then that is said."""
+    await migrate(empty_database_url)
+    first, *others = migrations()
+    monkeypatch.setattr(module, "migrations", lambda: [replace(first, sql=first.sql + "\n"), *others])
+    with pytest.raises(MigrationChanged, match="write a new migration"):
+        await migrate(empty_database_url)
+
+
+async def test_the_tenant_is_in_the_key_of_every_row(empty_database_url: str, owner: Connection) -> None:
+    """Given the schema, then each table whose rows are somebody's has a key with the tenant in it."""
+    await migrate(empty_database_url)
+    tables = await owner.fetch(
+        """SELECT format('%s.%s', n.nspname, c.relname) AS name, EXISTS (
+                      SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+                      WHERE i.indrelid = c.oid AND i.indisunique AND a.attname = 'tenant') AS keyed
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('log', 'read', 'public')"""
+    )
+    assert {table["name"] for table in tables if not table["keyed"]} == OF_THE_WHOLE
