@@ -46,7 +46,7 @@ class PendingItem(Timer):
     contacts: tuple[Person, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class Reminder(Explanation):
     """One that did not fire has the reason that was recorded, and because of what."""
 
