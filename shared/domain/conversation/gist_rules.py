@@ -46,6 +46,10 @@ GISTS = (
             "keep|put|have @me ~2 on|at|in ~3 list|mind|books|file|radar",
             "get|getting @me past|around|through ~4 application|system|screening|filter|recruiters|round",
             "get|getting|bring|let @me ~2 through|in ~1 the door",
+            "mention|say ~2 to <receiver> ~2 i|me",
+            "get|have @me ~1 appointed|employed|selected|taken|placed|recruited|accepted",
+            "<ask> & <promote> ~2 it|this|them & enclosed|attached ~1 @papers",
+            "my number ~8 needs|need|covering|opens|comes|hiring",
             "go|going to bat for @me",
             "stick|sticking your neck out",
             "<ask> & advocate|lobby|campaign|root|speak|speaking up? for|on @me|my",
@@ -165,7 +169,7 @@ GISTS = (
             "work experience in",
             "what it takes ~6",
             "chance|chances of being|getting ~4",
-            "for me to !join|work|start|come|intern|apply|be ~4",
+            "for me to know|learn|understand|see|ask|decide|prepare|read|choose ~4",
             "have|has|find|finds|spare|keep ~3 time|advice|tips|tip|question|questions|minutes|minute|feedback"
             "|suggestion|suggestions"
             "|recommendation|recommendations|message|word|words|moment|hour|ideas|idea|notes|book|books|material|news",
@@ -206,6 +210,10 @@ GISTS = (
             "^ need|needing ~1 any|some|extra|more|a|another ~2 @worker|hand|hands",
             "be|is there ~2 work|shifts ~1 for|on|at|with",
             "room|space|budget ~5 for ~1 a|an|another|one|more ~2 @worker|@newcomer",
+            "<contact> ~2 consider|accept|take ~3 application|applications",
+            "@your ~2 use|need|take a|an|some|another|extra ~2 @worker|hand|lifeguard",
+            "<you_people> ~3 looking for ~1 fresh|new ~1 blood|talent|faces|members|hires",
+            "requirement|requirements ~2 for|of my|me",
             "anyone ~6 leave|leaving|retiring|maternity|replaced|replacement",
             "position|role|post|job ~2 been? filled|taken",
             "job|post|position|role|placement ~3 up for grabs",
@@ -270,6 +278,7 @@ GISTS = (
             "hear|hears of ~2 jobs|work",
             "@introduce @me ~3 to|with ~2 companies|firms|employers|recruiters|businesses|agencies",
             "business|company|place|firm|employer|family|shop @you ~1 know ~4 <hirer_needs>",
+            "any ~1 word|news|sign of ~1 work|jobs|openings|vacancies",
             "ear|ears|eye|eyes|lookout ~3 ground|out|open|peeled & <seeker>",
             "on ~1 lookout ~4 me|my|something|openings|job",
             "<if> ~6 wind|hear|come|see|spot|know|learn|stumble|run ~6 anything|something|@opening|@wanted|leads"
@@ -371,7 +380,7 @@ GISTS = (
             "|decisions",
         ),
         silent_in=(*STORY, *GENERAL, *LEARN, "@pay|paid"),
-        examples=("Any of your mates need a labourer?", "Are the other firms in your building recruiting?"),
+        examples=("Are the other firms in your building recruiting?",),
         innocent=("Is hiring mostly done through networking?", "Did a referral help you get in?"),
     ),
 )

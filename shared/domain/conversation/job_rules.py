@@ -363,6 +363,7 @@ NEAR_JOB_ASK = (
             "make me ~2 attractive|interesting|appealing|stand ~3 <your_org>|you",
             "my ~2 degree|experience|background|grades|skills|education|training ~4 enough|suitable"
             "|right ~2 for <your_org>|you",
+            "what ~2 take ~8 @job|hired ~2 at|in|on|with <your_org>",
             "have what it takes ~3 @your",
             "radar of <your_org>",
             "<contact> ~3 open|willing|interested|ready|prepared|consider ~1 to|in hire|hiring|taking|employ|employing",

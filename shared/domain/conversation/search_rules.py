@@ -88,6 +88,7 @@ ASKS_TO_FIND_JOB = (
             "@any_one|friends|contacts|employers ~2 has|have|with ~1 @opening",
             "@any_one|friends|contacts with|has|have a|an ~1 job|position ~1 for|$",
             "point|direct|connect|introduce|refer|plug|set me ~3 to|with|in ~5 @opening|hiring|hire|recruiting",
+            "who ~8 need|needs|want|use someone|anyone ~1 with|like my|me",
             "i am ~1 on the job? market",
             "if anyone ~4 needs|need|wants a|an ~1 @worker",
         ),

@@ -55,7 +55,10 @@ _ORG = (
     "|ward|surgery|winery|vineyard|brewery|warehouse|orchestra|newspaper|faculty|chambers|institution|site|yard|mill"
     "|cafe|farm|garage|salon|kitchen|gallery|crew|staff|outfit|institution|charity|nonprofit|magazine"
 )
-_BOSS = "boss|manager|managers|director|supervisor|ceo|partner|hiring manager|recruiter|lead|head|editor|principal"
+_BOSS = (
+    "owner|owners|founder|dean|foreman|vp|boss|manager|managers|director|supervisor|ceo|partner|hiring manager"
+    "|recruiter|lead|head|editor|principal"
+)
 _THEIR = "your|his|her|their"
 _OPENING = (
     "opening|openings|vacancy|vacancies|job opening|job openings|open position|open positions|open role|open roles"

@@ -17,7 +17,7 @@ from shared.domain.conversation import check_question
 
 _FOLDER = Path(__file__).parents[2] / "data" / "phrasings"
 _MEASURE_DIGEST = "b0b5b1895887cb686036db520f87ac0255191308690d78210c44736360c13fa6"
-_ROUNDS = {"tune": set(range(1, 17)), "measure": {17}}
+_ROUNDS = {"tune": {*range(1, 17), 18}, "measure": {17}}
 _judged = cache(check_question)
 """Every phrasing is judged once, however many tests ask."""
 
@@ -48,8 +48,8 @@ def _precision_and_recall(phrasings: list[Phrasing], verdict: str) -> tuple[floa
     ("part", "verdict", "precision_floor", "recall_floor"),
     [
         ("tune", "refused", 0.99, 0.97),
-        ("tune", "warn", 0.97, 0.97),
-        ("measure", "refused", 0.97, 0.91),
+        ("tune", "warn", 0.96, 0.97),
+        ("measure", "refused", 0.97, 0.93),
         ("measure", "warn", 0.95, 0.70),
     ],
 )
