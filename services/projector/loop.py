@@ -17,6 +17,7 @@ import structlog
 from services.projector.alarm import Alarm
 from services.projector.folding import Folder
 from services.projector.halting import Halted
+from services.projector.loading import KEPT_ROWS
 from services.projector.mailbox import Mailbox
 from services.projector.observing import LoopObserver, Silent
 from services.projector.progress import Progress
@@ -27,7 +28,7 @@ from shared.operations.health import OK, Check, Finding
 
 logger = structlog.get_logger(__name__)
 
-PAGE = 1000
+PAGE = 2000
 POLL_INTERVAL = 1.0
 LONGEST_PAUSE = 5.0
 """Seconds between attempts while PostgreSQL is away."""
@@ -45,13 +46,15 @@ class Projector:
         *,
         page: int = PAGE,
         poll_interval: float = POLL_INTERVAL,
+        kept_rows: int = KEPT_ROWS,
         progress: Progress | None = None,
         alarm: Alarm | None = None,
         observer: LoopObserver | None = None,
     ) -> None:
-        """`page`: most events in one transaction; `poll_interval`: seconds between looks at the log's head."""
+        """`page`: most events in one transaction; `poll_interval`: seconds between looks at the log's head;
+        `kept_rows`: rows kept in memory between pages, at least."""
         self._database_url, self._log, self._folder, self._mailbox = database_url, log, folder, mailbox
-        self._page, self._poll_interval = page, poll_interval
+        self._page, self._poll_interval, self._kept_rows = page, poll_interval, kept_rows
         self._progress, self._alarm = progress or Progress(), alarm or Alarm()
         self._observer = observer or Silent()
         self._halted: Halted | None = None
@@ -68,6 +71,7 @@ class Projector:
                 self._mailbox,
                 page=self._page,
                 poll_interval=self._poll_interval,
+                kept_rows=self._kept_rows,
                 progress=self._progress,
                 alarm=self._alarm,
                 observer=self._observer,

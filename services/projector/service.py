@@ -99,6 +99,7 @@ class ProjectorService:
                 mailbox,
                 page=settings.page,
                 poll_interval=settings.poll_interval,
+                kept_rows=settings.kept_rows,
                 progress=progress,
                 alarm=alarm,
                 observer=self._measuring,

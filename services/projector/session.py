@@ -60,6 +60,7 @@ class Session:
         *,
         page: int,
         poll_interval: float,
+        kept_rows: int,
         progress: Progress,
         alarm: Alarm,
         observer: LoopObserver,
@@ -67,7 +68,7 @@ class Session:
         self._alarm = alarm
         self._store, self._log, self._folder, self._mailbox = store, log, folder, mailbox
         self._page, self._poll_interval, self._progress, self._observer = page, poll_interval, progress, observer
-        self._loader = Loader(store, folder)
+        self._loader = Loader(store, folder, kept=kept_rows)
         self._parked: set[StreamId] = set()
         self.checkpoint = Checkpoint(0, 0)
         self._ahead = 0

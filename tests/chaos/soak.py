@@ -68,7 +68,7 @@ async def soak(infra: Infrastructure, seconds: float, every: float, rate: float)
     await migrate(database_url)
     samples: list[Sample] = []
     # A cache that is full after a minute shows whether anything else grows.
-    settings = {"KITHLOG_KEPT_STATES": "1000"}
+    settings = {"KITHLOG_KEPT_STATES": "1000", "KITHLOG_KEPT_ROWS": "1000"}
     with tempfile.TemporaryDirectory(prefix="kithlog-soak-") as folder:
         logs = Path(folder)
         async with stage(infra, database_url, amqp_url, logs, replicas=1, settings=settings) as set_up:
