@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
-LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet
+LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet
 # Becomes the program that follows, and gets SIGTERM when make ends, however it ends.
 TIED := exec $(BIN)/python -I -S deploy/launcher/tether.py 15 $$PPID -
 
@@ -63,10 +63,12 @@ check: lint test ## All that must pass before a change is merged
 schemas: $(READY) ## Write the contract's documents; with BREAK=1 even if that breaks those who use them
 	$(BIN)/python -m deploy.contract write $(if $(BREAK),--break)
 	$(BIN)/python -m tests.contract.golden
+	$(BIN)/python -m tests.models.shapes
 
-lock: $(READY) ## Write both locks after a change in pyproject.toml; with UPGRADE=1 to the newest versions
-	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+lock: $(READY) ## Write the locks after a change in pyproject.toml; with UPGRADE=1 to the newest versions
+	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) tests/contract/node/requirements.in $(if $(UPGRADE),--upgrade) --output-file tests/contract/node/requirements.lock
 
 clean: ## Remove what the other targets made here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var *.egg-info

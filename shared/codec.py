@@ -36,14 +36,20 @@ def encode(event: Event) -> bytes:
     return event.__pydantic_serializer__.to_json(event, exclude_none=True)
 
 
+def kind_of(recorded: Recorded[Any]) -> type[Event]:
+    """The class of an event, from its envelope alone. Raises `UnknownEventType`."""
+    declared = EVENTS.get(recorded.type)
+    if declared is None or recorded.schema_version > declared.schema_version:
+        raise UnknownEventType(recorded.type, recorded.schema_version, recorded.position)
+    return declared
+
+
 def decode(recorded: Recorded[bytes]) -> Recorded[Event]:
     """The event in its present shape, older schema versions brought up step by step.
 
     Raises `UnknownEventType`, and pydantic's `ValidationError` when the stored bytes are not what the type says.
     """
-    declared = EVENTS.get(recorded.type)
-    if declared is None or recorded.schema_version > declared.schema_version:
-        raise UnknownEventType(recorded.type, recorded.schema_version, recorded.position)
+    declared = kind_of(recorded)
     if recorded.schema_version == declared.schema_version:
         try:
             return recorded.holding(declared.model_validate_json(recorded.data))

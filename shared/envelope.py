@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from shared.domain.kernel import Stream
+from shared.immutable import immutable
 
 D = TypeVar("D", covariant=True)
 E = TypeVar("E")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Recorded(Generic[D]):
     """One event of the log. `Recorded[bytes]` holds its stored payload, `Recorded[Event]` the decoded one."""
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.command.answers import Answer
+from services.command.answers import Answer, WrittenEvent
 from services.command.app import create_app as create_command_app
 from services.projector.app import create_app as create_projector_app
 from shared.contract import cloudevent_schema, command_schemas, event_schemas
 from shared.contract.asyncapi import asyncapi
+from shared.contract.examples import recorded_example
 from shared.contract.json import Json, render
 from shared.domain.catalogue import COMMANDS, EVENTS
-from shared.operations.problems import ProblemDocument
+from shared.operations.problems import Problem, ProblemDocument
 from shared.operations.settings import CommandSettings, ProjectorSettings
 
 FOLDER = Path(__file__).parent
@@ -49,7 +50,7 @@ def generated(released: Documents) -> dict[str, Json]:
         **{f"events/{file}": schema for file, schema in events.items()},
         **{f"commands/{file}": schema for file, schema in commands.items()},
         cloudevent_schema.FILE: cloudevent_schema.CLOUDEVENT,
-        "asyncapi.json": asyncapi(events, commands, (Answer, ProblemDocument)),
+        "asyncapi.json": asyncapi(events, commands, _replies()),
         "openapi.command.json": _openapi(create_command_app(CommandSettings())),
         "openapi.projector.json": _openapi(create_projector_app(ProjectorSettings())),
     }
@@ -68,6 +69,32 @@ def write(documents: Documents, folder: Path = FOLDER) -> list[str]:
         else:
             file.unlink()
     return changed
+
+
+def _replies() -> tuple[Answer, ProblemDocument]:
+    """Examples of what a command may be answered with."""
+    event = recorded_example("interview.accepted", 1, {})
+    written = WrittenEvent(
+        position=event.position,
+        type=event.type,
+        stream=f"{event.category}/{event.stream_id}",
+        version=event.version,
+        event_id=event.event_id,
+    )
+    accepted = Answer(
+        command_id=event.command_id,
+        position=event.position,
+        events=[written],
+        recorded_at=event.recorded_at,
+        repeated=False,
+    )
+    refused = Problem(
+        409,
+        "out_of_order",
+        "interview.held can't follow: this interview is planned",
+        "interview.held may follow while the interview is: confirmed, scheduled, started",
+    )
+    return accepted, ProblemDocument.model_validate(refused.to_dict())
 
 
 def _openapi(app: FastAPI) -> Json:

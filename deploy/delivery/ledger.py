@@ -1,37 +1,72 @@
-"""What became of each notification, on disk before and after each mail."""
+"""What became of each notification, on disk at every step."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-State = Literal["intended", "sent", "failed"]
+from deploy.delivery.notification import Notification
+
+State = Literal["waiting", "intended", "sent", "failed", "withdrawn"]
+"""`intended`: the mail's data may be on their way, or with the server."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS mail (
+CREATE TABLE IF NOT EXISTS notification (
     key text PRIMARY KEY,
-    state text NOT NULL CHECK (state IN ('intended', 'sent', 'failed')),
+    content text NOT NULL,
+    position integer NOT NULL,
+    cancellation_key text NOT NULL,
+    mail text NOT NULL,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'intended', 'sent', 'failed', 'withdrawn')),
+    ready_at real NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
     why text,
     permanent integer NOT NULL DEFAULT 0,
     reported integer NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX IF NOT EXISTS notification_open ON notification (ready_at) WHERE state IN ('waiting', 'intended');
+CREATE INDEX IF NOT EXISTS notification_of_mail ON notification (mail) WHERE state IN ('waiting', 'intended');
+CREATE INDEX IF NOT EXISTS notification_untold ON notification (position)
+    WHERE state IN ('sent', 'failed') AND reported = 0;
 CREATE TABLE IF NOT EXISTS withdrawn (key text PRIMARY KEY, position integer NOT NULL) STRICT;
 """
+_ENTRY = """
+SELECT content, mail, state, attempts, why, permanent,
+       EXISTS (SELECT 1 FROM withdrawn w WHERE w.key = n.cancellation_key AND w.position > n.position)
+FROM notification n
+"""
+_NEXT_MAIL = f"""{_ENTRY}
+WHERE state IN ('waiting', 'intended') AND mail = (
+    SELECT mail FROM notification WHERE state IN ('waiting', 'intended') AND ready_at <= ?
+    ORDER BY ready_at, position LIMIT 1
+) ORDER BY position
+"""
+_UNTOLD = f"{_ENTRY} WHERE state IN ('sent', 'failed') AND reported = 0 ORDER BY position LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    notification: Notification
+    mail: str
+    """What goes in one mail shares it: as long as it gathers, the group; once its data go out, the mail's id."""
     state: State
-    """`intended`: the mail's data may be on their way, or with the server."""
+    attempts: int = 0
     why: str | None = None
     permanent: bool = False
-    reported: bool = False
+    withdrawn: bool = False
+    """Whether it became needless after it had fallen due."""
+
+    @property
+    def key(self) -> str:
+        return self.notification.key
 
 
 class Ledger:
-    """A SQLite file; each change is on disk when its method returns."""
+    """A SQLite file; each change is whole, and on disk when its method returns."""
 
     def __init__(self, path: Path) -> None:
         self._file = sqlite3.connect(path, isolation_level=None)
@@ -40,25 +75,20 @@ class Ledger:
     def close(self) -> None:
         self._file.close()
 
-    def entry(self, key: str) -> Entry | None:
-        row = self._file.execute("SELECT state, why, permanent, reported FROM mail WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Entry(row[0], row[1], bool(row[2]), bool(row[3]))
-
-    def intend(self, key: str) -> None:
-        self._put(key, Entry("intended"))
-
-    def sent(self, key: str) -> None:
-        self._put(key, Entry("sent"))
-
-    def failed(self, key: str, why: str, *, permanent: bool) -> None:
-        self._put(key, Entry("failed", why, permanent))
-
-    def forget(self, key: str) -> None:
-        """The mail was certainly not taken: it may be sent."""
-        self._file.execute("DELETE FROM mail WHERE key = ?", (key,))
-
-    def reported(self, key: str) -> None:
-        self._file.execute("UPDATE mail SET reported = 1 WHERE key = ?", (key,))
+    def add(self, notification: Notification, *, mail: str, ready_at: datetime) -> None:
+        """Nothing, if it is there already, whatever became of it."""
+        self._file.execute(
+            "INSERT INTO notification (key, content, position, cancellation_key, mail, ready_at)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                notification.key,
+                notification.model_dump_json(),
+                notification.position,
+                f"{notification.tenant}/{notification.due.cancellation_key}",
+                mail,
+                ready_at.timestamp(),
+            ),
+        )
 
     def withdraw(self, key: str, position: int) -> None:
         """What shows this cancellation key and is before that position of the log is needless."""
@@ -68,12 +98,53 @@ class Ledger:
             (key, position),
         )
 
-    def withdrawn(self, key: str, position: int) -> bool:
-        row = self._file.execute("SELECT 1 FROM withdrawn WHERE key = ? AND position > ?", (key, position)).fetchone()
-        return row is not None
+    def next_mail(self, now: datetime) -> list[Entry]:
+        """All that goes, or may have gone, in the one mail whose turn it is."""
+        return [_entry(row) for row in self._file.execute(_NEXT_MAIL, (now.timestamp(),))]
 
-    def _put(self, key: str, entry: Entry) -> None:
-        self._file.execute(
-            "INSERT OR REPLACE INTO mail (key, state, why, permanent) VALUES (?, ?, ?, ?)",
-            (key, entry.state, entry.why, entry.permanent),
+    def next_at(self) -> datetime | None:
+        """When there will be a next mail."""
+        [at] = self._file.execute(
+            "SELECT min(ready_at) FROM notification WHERE state IN ('waiting', 'intended')"
+        ).fetchone()
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+
+    def intend(self, keys: Sequence[str], mail: str) -> None:
+        self._set(keys, "state = 'intended', mail = ?", (mail,))
+
+    def postpone(self, keys: Sequence[str], state: State, until: datetime, why: str, *, apart: bool = False) -> None:
+        """To be tried again then; `apart`: each in a mail of its own."""
+        mail = "key" if apart else "mail"
+        self._set(
+            keys,
+            f"state = ?, ready_at = ?, why = ?, attempts = attempts + 1, mail = {mail}",
+            (state, until.timestamp(), why),
         )
+
+    def sent(self, keys: Sequence[str]) -> None:
+        self._set(keys, "state = 'sent', why = NULL", ())
+
+    def failed(self, keys: Sequence[str], why: str, *, permanent: bool) -> None:
+        self._set(keys, "state = 'failed', why = ?, permanent = ?", (why, permanent))
+
+    def dropped(self, keys: Sequence[str]) -> None:
+        """It was withdrawn before it was sent."""
+        self._set(keys, "state = 'withdrawn'", ())
+
+    def next_untold(self) -> Entry | None:
+        """What was sent or failed, and is not reported yet."""
+        row = self._file.execute(_UNTOLD).fetchone()
+        return None if row is None else _entry(row)
+
+    def reported(self, key: str) -> None:
+        self._set([key], "reported = 1", ())
+
+    def _set(self, keys: Sequence[str], what: str, values: Iterable[object]) -> None:
+        places = ", ".join("?" * len(keys))
+        self._file.execute(f"UPDATE notification SET {what} WHERE key IN ({places})", (*values, *keys))
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    content, mail, state, attempts, why, permanent, withdrawn = row
+    notification = Notification.model_validate_json(content)
+    return Entry(notification, mail, state, attempts, why, bool(permanent), bool(withdrawn))

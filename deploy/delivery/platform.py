@@ -11,11 +11,19 @@ import httpx
 
 from shared.client import Unavailable
 
+_AWAY = {401, 403, 429}
+"""Statuses that say nothing of what was asked for: as with 5xx, the service can't be used now."""
 _REPORTS = UUID("7f2c4b0a-7a6e-5d0e-8f57-3f3f0d8a4e11")
 
 
+class NotAnswered(Exception):
+    """A query was refused: it is that query which is wrong, and others may be answered."""
+
+
 class Platform:
-    """Use it as an async context manager. Everything raises `Unavailable` while a service is away."""
+    """Use it as an async context manager. Everything raises `Unavailable` while a service is away, and all queries
+    `NotAnswered`.
+    """
 
     def __init__(
         self, command_url: str, projector_url: str, *, transport: httpx.AsyncBaseTransport | None = None
@@ -60,7 +68,7 @@ class Platform:
             )
         except httpx.HTTPError as error:
             raise Unavailable(f"the command service is away: {error!r}") from error
-        if answer.status_code >= 500:
+        if _is_away(answer):
             raise Unavailable(f"the command service answers {answer.status_code}")
         return answer.is_success
 
@@ -75,7 +83,14 @@ class Platform:
             raise Unavailable(f"the query service is away: {error!r}") from error
         if answer.status_code == 404:
             return {}
+        told = f"{path} answers {answer.status_code}: {answer.text:.200}"
+        if _is_away(answer):
+            raise Unavailable(told)
         if not answer.is_success:
-            raise Unavailable(f"{path} answers {answer.status_code}: {answer.text:.200}")
+            raise NotAnswered(told)
         found: dict[str, Any] = answer.json()
         return found
+
+
+def _is_away(answer: httpx.Response) -> bool:
+    return answer.status_code >= 500 or answer.status_code in _AWAY

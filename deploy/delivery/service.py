@@ -1,12 +1,13 @@
-"""The delivery service put together."""
+"""The delivery service put together: a consumer that writes down what falls due, a desk that sends it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, closing
+from datetime import timedelta
 
-from deploy.delivery.delivery import Delivery
+from deploy.delivery.desk import Desk
+from deploy.delivery.intake import Intake
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post
@@ -15,38 +16,40 @@ from shared.client import Consumer, FileStore, HttpHistory, Patterns, Rules, Wir
 from shared.clock import Clock, SystemClock
 
 QUEUE = "kithlog.delivery"
-DELAYS = (60.0, 300.0, 1800.0, 7200.0)
-"""Seconds before a mail is tried again that the server would not take now."""
 
 
-@asynccontextmanager
-async def delivering(
-    services: Services, settings: DeliverySettings, post: Post, clock: Clock | None = None, *, queue: str = QUEUE
-) -> AsyncIterator[Consumer[None]]:
-    """The consumer, not running yet: `run` it. Only one process may use `settings.state` at a time.
-
-    Raises `BlockingIOError` when another does.
-    """
-    settings.state.mkdir(parents=True, exist_ok=True)
-    rules = Rules(
-        Patterns((f"{settings.tenant}.notification.due", f"{settings.tenant}.notification.withdrawn")),
-        delays=DELAYS,
-    )
-    with (
-        closing(FileStore(settings.state / "mark.json")) as store,
-        closing(Ledger(settings.state / "mails.db")) as ledger,
-    ):
-        async with (
-            Platform(services.command_url, services.projector_url) as platform,
-            HttpHistory(services.projector_url) as history,
-        ):
-            delivery = Delivery(settings, platform, post, ledger, clock or SystemClock())
-            yield Consumer(Wiring(services.amqp_url, queue), rules, delivery.handlers(), store, history)
+def rules(tenant: str) -> Rules:
+    """What is consumed: the notifications of a tenant, or of all (`*`)."""
+    return Rules(Patterns((f"{tenant}.notification.due", f"{tenant}.notification.withdrawn")))
 
 
 async def run(
-    services: Services, settings: DeliverySettings, post: Post, stop: asyncio.Event, *, queue: str = QUEUE
+    services: Services,
+    settings: DeliverySettings,
+    post: Post,
+    stop: asyncio.Event,
+    *,
+    queue: str = QUEUE,
+    clock: Clock | None = None,
 ) -> None:
-    """Deliver until `stop` is set. Raises what `Consumer.run` raises."""
-    async with delivering(services, settings, post, queue=queue) as consumer:
-        await consumer.run(stop)
+    """Deliver until `stop` is set; it is set, too, when one half fails, so that the other ends in order.
+
+    Only one process may use `settings.state` at a time. Raises `BlockingIOError` when another does, and what
+    `Consumer.run` raises.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True)
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(closing(FileStore(settings.state / "mark.json")))
+        ledger = stack.enter_context(closing(Ledger(settings.state / "mails.db")))
+        platform = await stack.enter_async_context(Platform(services.command_url, services.projector_url))
+        history = await stack.enter_async_context(HttpHistory(services.projector_url))
+        desk = Desk(settings, platform, post, ledger)
+        intake = Intake(ledger, clock, timedelta(seconds=settings.gather), desk.ring)
+        consumer = Consumer(Wiring(services.amqp_url, queue), rules(settings.tenant), intake.handlers(), store, history)
+        halves = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(desk.run(stop, clock))]
+        for half in halves:
+            half.add_done_callback(lambda _: stop.set())
+        await asyncio.wait(halves)
+        for half in halves:
+            half.result()

@@ -14,7 +14,11 @@ class Services(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KITHLOG_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    amqp_url: str = Field("amqp://guest:guest@127.0.0.1:5672/", repr=False, description="RabbitMQ.")
+    amqp_url: str = Field(
+        "amqp://guest:guest@127.0.0.1:5672/",
+        repr=False,
+        description="RabbitMQ; with a user that may declare the queues of `kithlog.delivery`.",
+    )
     command_url: str = Field("http://127.0.0.1:8101", description="The command service.")
     projector_url: str = Field("http://127.0.0.1:8102", description="The projector service.")
 
@@ -26,17 +30,22 @@ class DeliverySettings(BaseSettings):
         env_prefix="KITHLOG_DELIVERY_", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    state: Path = Field(Path("var/delivery"), description="Folder of what it must not forget: sent mails and its mark.")
-    smtp_host: str | None = Field(
-        None, description="Mail server; without one, mails go to a mailbox that prints them on the terminal."
+    state: Path = Field(Path("var/delivery"), description="Folder of its mark and its ledger; one process at a time.")
+    smtp_host: str | None = Field(None, description="Mail server; without one, mails are printed on the terminal.")
+    smtp_port: int = Field(
+        587, ge=1, le=65535, description="Its port; 465: TLS from the start, otherwise STARTTLS where it is offered."
     )
-    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
     smtp_user: str | None = Field(None, description="User, where it wants one.")
     smtp_password: str | None = Field(None, repr=False, description="Password, where it wants one.")
     sender: str = Field("Kithlog <reminders@kithlog.example>", description="`From` of the mails.")
     domain: str = Field("kithlog.example", description="Right side of the mails' `Message-ID`.")
     coaches: dict[str, str] = Field(default_factory=dict, description="Coach id → address, as a JSON object.")
     when_unsure: Literal["never", "again"] = Field(
-        "never", description="Whether a mail is sent again of which nobody knows if the server has taken it."
+        "never", description="`again`: send again what the mail server may or may not have taken."
+    )
+    gather: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that what is not urgent waits for more of its group; 0: each goes in a mail of its own.",
     )
     tenant: str = Field("*", description="Only this tenant's notifications; `*`: those of all.")

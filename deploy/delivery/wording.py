@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
 from functools import cache
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
-from shared.client import CloudEvent
-
 Wording = Mapping[str, str]
 _FOOT = "You can mute these reminders, change their times or snooze this one where you record your conversations."
+_FOOT_OF_SEVERAL = _FOOT.replace("this one", "any of them")
 _HTML = """\
 <!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body style="font: 16px/1.5 Georgia, serif; max-width: 36em; margin: 2em auto; color: #222">
-{paragraphs}
+{inner}
 <p style="color: #777; font-size: 13px">{foot}</p>
 </body></html>
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one notification says."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    subject: str
+    text: str
+    html: str
 
 
 @cache
@@ -38,13 +53,32 @@ def wording(kind: str, stage: str) -> Wording | None:
     return stages.get(stage) or stages.get("any")
 
 
-def write(words: Wording, values: Mapping[str, str], greeting: str) -> tuple[str, str, str]:
-    """Subject, text and HTML. What people wrote stands in `values`, and is escaped in the HTML."""
+def piece(words: Wording, values: Mapping[str, str]) -> Piece:
+    """What people wrote stands in `values`."""
     subject = " ".join(words["subject"].format_map(values).split())
-    paragraphs = [greeting, *(each.format_map(values) for each in words["text"].split("\n\n"))]
-    text = "\n\n".join([*paragraphs, f"-- \n{_FOOT}"]) + "\n"
-    inner = "\n".join(f"<p>{escape(each)}</p>" for each in paragraphs)
-    return subject, text, _HTML.format(title=escape(subject), paragraphs=inner, foot=_FOOT)
+    return Piece(subject, tuple(each.format_map(values) for each in words["text"].split("\n\n")))
+
+
+def write(greeting: str, pieces: Sequence[Piece]) -> Written:
+    """Several pieces stand below their subjects, in their order. Whatever people wrote is escaped in the HTML."""
+    several = len(pieces) > 1
+    foot = _FOOT_OF_SEVERAL if several else _FOOT
+    subject = pieces[0].subject
+    if several:
+        subject = f"{subject}, and {len(pieces) - 1} more"
+    text, html = [greeting], [_p(greeting)]
+    for each in pieces:
+        if several:
+            text.append(f"* {each.subject}")
+            html.append(f'<h2 style="font-size: 17px">{escape(each.subject)}</h2>')
+        text += each.paragraphs
+        html += map(_p, each.paragraphs)
+    text.append(f"-- \n{foot}")
+    return Written(
+        subject,
+        "\n\n".join(text) + "\n",
+        _HTML.format(title=escape(subject), inner="\n".join(html), foot=foot),
+    )
 
 
 def thanks(noted: str | None, values: Mapping[str, str]) -> str:
@@ -53,16 +87,16 @@ def thanks(noted: str | None, values: Mapping[str, str]) -> str:
     return words["text"].format_map({**values, "noted": noted or ""})
 
 
-def mail(
-    event: CloudEvent, key: str, *, sender: str, domain: str, to: Address, written: tuple[str, str, str]
-) -> EmailMessage:
-    """The same for the same notification, byte for byte, but for the boundary; so is its `Message-ID`."""
-    subject, text, html = written
+def mail(written: Written, id: str, *, sender: str, domain: str, to: Address, at: datetime) -> EmailMessage:
     message = EmailMessage(EmailPolicy())
-    message["From"], message["To"], message["Subject"] = sender, to, subject
-    message["Date"] = format_datetime(event.recorded_at)
-    message["Message-ID"] = f"<{sha256(key.encode()).hexdigest()[:32]}@{domain}>"
+    message["From"], message["To"], message["Subject"] = sender, to, written.subject
+    message["Date"] = format_datetime(at)
+    message["Message-ID"] = f"<{id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text)
-    message.add_alternative(html, subtype="html")
+    message.set_content(written.text)
+    message.add_alternative(written.html, subtype="html")
     return message
+
+
+def _p(paragraph: str) -> str:
+    return f"<p>{escape(paragraph)}</p>"

@@ -42,9 +42,10 @@ def _hour(now: datetime, zone: str) -> float:
     return local.hour + local.minute / 60
 
 
-def _stages(events: list[dict[str, object]]) -> list[tuple[str, str]]:
+def _stages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Kind and stage of all that the events are about; a withdrawal may end several stages."""
     data = [event["data"] for event in events]
-    return [(each["kind"], each["stage"]) for each in data if isinstance(each, dict)]
+    return [(each["kind"], stage["stage"]) for each in data for stage in (each, *each.get("others", ()))]
 
 
 async def tell_the_past(platform: Platform, story: Story) -> None:

@@ -12,7 +12,7 @@ import aio_pika
 
 from deploy.delivery.mailbox import Mailbox
 from deploy.delivery.post import Post
-from deploy.delivery.service import DELAYS, run
+from deploy.delivery.service import rules, run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client.queues import Queues
 
@@ -22,7 +22,7 @@ async def mailing(tenant: str) -> AsyncIterator[Mailbox]:
     """Delivers the tenant's notifications for as long as the story is told, on queues that go with it."""
     services, stop, queue = Services(), asyncio.Event(), f"kithlog.delivery.{tenant}"
     with TemporaryDirectory(prefix="kithlog-demo-") as folder:
-        settings = DeliverySettings(state=Path(folder), tenant=tenant)
+        settings = DeliverySettings(state=Path(folder), tenant=tenant, gather=0)
         async with Mailbox().open() as mailbox:
             post = Post("127.0.0.1", mailbox.port)
             delivering = asyncio.create_task(run(services, settings, post, stop, queue=queue))
@@ -37,5 +37,5 @@ async def mailing(tenant: str) -> AsyncIterator[Mailbox]:
 async def _remove(amqp_url: str, queue: str) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name, _ in Queues(queue, DELAYS).declared():
+        for name, _ in Queues(queue, rules("*").delays).declared():
             await channel.queue_delete(name)

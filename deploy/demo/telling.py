@@ -32,7 +32,10 @@ def received(event: Mapping[str, Any], zone: str) -> None:
     """A notification event, as the consumer got it."""
     data = event["data"]
     what = event["type"].split(".")[2]
-    line = f"  [bold cyan]◀ {what}[/]  {data['kind']}/{data['stage']} for {data['recipient']['role']}"
+    others = data.get("others", ())
+    stages = ", ".join([data["stage"], *(each["stage"] for each in others)])
+    whom = " and ".join(dict.fromkeys([data["recipient"]["role"], *(each["role"] for each in others)]))
+    line = f"  [bold cyan]◀ {what}[/]  {data['kind']}/{stages} for {whom}"
     if what == "due":
         due = datetime.fromisoformat(data["due_at"])
         line += f", due {_moment(due, zone)}, {data['late_seconds']} s late, because of {data['armed_by']['type']}"

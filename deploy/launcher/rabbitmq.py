@@ -40,10 +40,17 @@ _ERLANG_ARGUMENTS = (
 )
 
 
+_CLUSTER = """\
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = {peer}
+"""
+
+
 class LocalRabbitMQ:
     """One node with one administrator, ``kithlog``; its own name, ports, cookie and port mapper.
 
-    User, password and ports stay the same over :meth:`kill`, :meth:`wipe` and :meth:`start`.
+    User, password and ports stay the same over :meth:`kill`, :meth:`wipe` and :meth:`start`. A node that is made
+    beside another shares its cookie, port mapper and administrator, and joins its cluster at its first start.
     """
 
     def __init__(
@@ -52,22 +59,33 @@ class LocalRabbitMQ:
         run: RunFolder,
         env: Mapping[str, str],
         preferred_port: int | None = None,
+        beside: LocalRabbitMQ | None = None,
+        name: str = "rabbitmq",
     ) -> None:
+        """``name`` is its folder's in the run; nodes beside another have their port's number behind it."""
+        self._beside = beside
         self.port = pick(preferred_port)
         self.management_port = pick()
         self.origin = binaries.origin
         self.version = "?"
-        self.log = run.path / "rabbitmq.log"
+        self.log = run.path / f"{name}.log"
         self._scripts = binaries.scripts
-        self._home = run.subfolder("rabbitmq")
-        self._password = secrets.token_urlsafe(24)
-        self._cookie = secrets.token_hex(24)
-        self._env = self._environment(binaries, env, pick(), pick())
+        self._home = run.subfolder(f"{name}-{self.port}" if beside else name)
+        self._password: str = beside._password if beside else secrets.token_urlsafe(24)
+        self._cookie: str = beside._cookie if beside else secrets.token_hex(24)
+        self._epmd_port: int = beside._epmd_port if beside else pick()
+        self._env = self._environment(binaries, env, pick())
         self._vhosts: set[str] = set()
         self._wiped = False
         self._epmd: Child | None = None
         self._server: Child | None = None
         self._write_configuration()
+
+    @property
+    def node(self) -> str:
+        """Its name among Erlang's."""
+        # Unique on this machine: two nodes of one name would refuse each other's port mapper.
+        return f"kithlog-{self.port}@localhost"
 
     @property
     def amqp_url(self) -> str:
@@ -84,10 +102,9 @@ class LocalRabbitMQ:
 
     def launch(self) -> None:
         """Starts it without waiting (it takes seconds). Does nothing while it runs."""
-        if self._epmd is None or not self._epmd.running:
+        if self._beside is None and (self._epmd is None or not self._epmd.running):
             self._epmd = Child("epmd", ["epmd"], env=self._env, log=self.log, user=server_user())
-            epmd_port = int(self._env["ERL_EPMD_PORT"])
-            self._epmd.wait_until(lambda: answers(epmd_port), timeout=10.0)
+            self._epmd.wait_until(lambda: answers(self._epmd_port), timeout=10.0)
         if self._server is None or not self._server.running:
             self._server = Child(
                 "RabbitMQ",
@@ -119,6 +136,10 @@ class LocalRabbitMQ:
             self._server.stop(signal.SIGTERM, timeout=30.0)
         if self._epmd:
             self._epmd.kill()
+
+    @property
+    def running(self) -> bool:
+        return self._server is not None and self._server.running
 
     def kill(self) -> None:
         """``SIGKILL`` to the node."""
@@ -190,15 +211,16 @@ class LocalRabbitMQ:
         httpx.request(method, self.management_url + path, json=body, timeout=30.0, trust_env=False).raise_for_status()
 
     def _write_configuration(self) -> None:
-        (self._home / "rabbitmq.conf").write_text(
-            _CONFIGURATION.format(
-                loopback=LOOPBACK,
-                port=self.port,
-                user=_USER,
-                password=self._password,
-                management_port=self.management_port,
-            )
+        configuration = _CONFIGURATION.format(
+            loopback=LOOPBACK,
+            port=self.port,
+            user=_USER,
+            password=self._password,
+            management_port=self.management_port,
         )
+        if self._beside is not None:
+            configuration += _CLUSTER.format(peer=self._beside.node)
+        (self._home / "rabbitmq.conf").write_text(configuration)
         (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (self._home / ".erlang.cookie").write_text(self._cookie)
         for file in self._home.iterdir():
@@ -207,7 +229,7 @@ class LocalRabbitMQ:
                 shutil.chown(file, user)
 
     def _environment(
-        self, binaries: RabbitMQBinaries, env: Mapping[str, str], epmd_port: int, distribution_port: int
+        self, binaries: RabbitMQBinaries, env: Mapping[str, str], distribution_port: int
     ) -> dict[str, str]:
         home = self._home
         # Nothing of the caller's RABBITMQ_* or ERL_* variables may reach the node.
@@ -219,7 +241,7 @@ class LocalRabbitMQ:
                 "HOME": str(home),
                 "LANG": "C.UTF-8",
                 "ERL_EPMD_ADDRESS": LOOPBACK,
-                "ERL_EPMD_PORT": str(epmd_port),
+                "ERL_EPMD_PORT": str(self._epmd_port),
                 "ERL_MAX_PORTS": "65536",
                 "RABBITMQ_CONF_ENV_FILE": "/dev/null",
                 "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
@@ -229,8 +251,7 @@ class LocalRabbitMQ:
                 "RABBITMQ_LOG_BASE": str(home / "log"),
                 "RABBITMQ_LOGS": "-",
                 "RABBITMQ_PID_FILE": str(home / "pid"),
-                # Unique on this machine: two nodes of one name would refuse each other's port mapper.
-                "RABBITMQ_NODENAME": f"kithlog-{self.port}@localhost",
+                "RABBITMQ_NODENAME": self.node,
                 "RABBITMQ_DIST_PORT": str(distribution_port),
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG_ARGUMENTS,
                 # The start script becomes the node instead of waiting for it: one process to signal and to

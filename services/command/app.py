@@ -14,6 +14,7 @@ from services.command.http import CommandRoutes
 from services.command.openapi import describe
 from services.command.service import CommandService
 from shared.clock import Clock
+from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
 from shared.operations.settings import CommandSettings
 from shared.operations.web import create_web_app
@@ -29,12 +30,13 @@ Repeat a command with its `Idempotency-Key` whenever you don't know how it ended
 def create_app(settings: CommandSettings | None = None, *, clock: Clock | None = None) -> FastAPI:
     """The app, composed but not started: that its lifespan does.
 
-    Without `settings` it is taken to be a process of its own: they are read from the environment, and logging is set
-    up accordingly.
+    Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
+    garbage collection are set up accordingly.
     """
     if settings is None:
         settings = CommandSettings()
         configure_logging(settings.log_level, settings.log_format)
+        spare_collections()
     service = CommandService(settings, clock)
 
     @asynccontextmanager

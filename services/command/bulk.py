@@ -35,6 +35,7 @@ logger = structlog.get_logger(__name__)
 
 BULK_PATH = "/v1/commands/bulk"
 CONTENT_TYPE = "application/x-ndjson"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 MOST_BYTES = 4 * 1024 * 1024
 """A chunk ends here, too, however few its lines are."""
 
@@ -151,7 +152,7 @@ def _report(line: Line, outcome: Appended | Exception) -> bytes:
         if isinstance(line.command, CommandEnvelope):
             problem = problem.with_members(command_id=str(line.command.command_id))
         report = {"line": line.number, "status": problem.status, "problem": problem.to_dict()}
-    return json.dumps(report, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(report).encode() + b"\n"
 
 
 async def _send_all(spool: Spool, send: Send) -> None:

@@ -53,7 +53,8 @@ class Executor:
         async with self._turns.take(envelope.tenant, stream.id):
             fresh = False
             while True:
-                states = await self._streams.load(envelope.tenant, [stream], fresh=fresh)
+                creates = envelope.data.creates
+                states = await self._streams.load_own(envelope.tenant, stream, creates=creates, fresh=fresh)
                 try:
                     append = await self._decide(envelope, states, fresh=fresh)
                 except (Refusal, WrongVersion) as refusal:
@@ -76,30 +77,58 @@ class Executor:
         Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
         """
         known = await self._log.receipts([(each.tenant, each.command_id) for each in envelopes])
-        loaded = await self._streams.load_many({(each.tenant, each.stream) for each in envelopes})
-        outcomes: dict[int, Appended | Exception] = {}
-        appends: dict[int, Append] = {}
-        seen: set[tuple[str, UUID]] = set()
-        repeats: list[int] = []
+        new: dict[tuple[str, UUID], int] = {}
         for index, envelope in enumerate(envelopes):
-            key = (envelope.tenant, envelope.command_id)
-            if key in known:
-                outcomes[index] = await self._answer_of(envelope, known[key])
-            elif key in seen:
-                repeats.append(index)
-            else:
-                seen.add(key)
-                try:
-                    appends[index] = await self._decide(envelope, loaded[envelope.tenant], fresh=True)
-                except (Refusal, WrongVersion) as refusal:
-                    outcomes[index] = refusal
+            if (key := (envelope.tenant, envelope.command_id)) not in known:
+                new.setdefault(key, index)
+        chosen = {index: envelopes[index] for index in new.values()}
+        states, appends, refused = await self._decide_all(chosen, fresh=False)
+        if refused:  # on states that were kept, so perhaps on old ones
+            states, appends, refused = await self._decide_all(chosen, fresh=True)
+            # Or because of what their own first copies have written meanwhile.
+            known |= await self._log.receipts([(envelopes[at].tenant, envelopes[at].command_id) for at in refused])
         written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
         if any(isinstance(outcome, WrongVersion) for outcome in written.values()):
             # Another writer came between: what was decided after it, refusals too, may rest on what never was.
             return await self._one_by_one(envelopes, written)
-        outcomes |= written
-        outcomes |= {index: await self._outcome(envelopes[index]) for index in repeats}
+        if all(isinstance(outcome, Appended) and not outcome.repeated for outcome in written.values()):
+            for tenant, each in states.items():
+                self._streams.keep(tenant, each)
+        outcomes: dict[int, Appended | Exception] = {**refused, **written}
+        for index, envelope in enumerate(envelopes):
+            if receipt := known.get((envelope.tenant, envelope.command_id)):
+                outcomes[index] = await self._answer_of(envelope, receipt)
+            elif index not in chosen:
+                outcomes[index] = await self._outcome(envelope)
         return [outcomes[index] for index in range(len(envelopes))]
+
+    async def _decide_all(
+        self, chosen: Mapping[int, CommandEnvelope], *, fresh: bool
+    ) -> tuple[dict[str, States], dict[int, Append], dict[int, Refusal | WrongVersion]]:
+        """Judge commands in their order, each on what those before it decided: the states then, and by index what is
+        to be appended and what is refused."""
+        states = await self._streams.load_many({(each.tenant, each.stream) for each in chosen.values()}, fresh=fresh)
+        if not fresh:
+            await self._look_ahead(chosen.values(), states)
+        appends: dict[int, Append] = {}
+        refused: dict[int, Refusal | WrongVersion] = {}
+        for index, envelope in chosen.items():
+            try:
+                appends[index] = await self._decide(envelope, states[envelope.tenant], fresh=fresh)
+            except (Refusal, WrongVersion) as refusal:
+                refused[index] = refusal
+        return states, appends, refused
+
+    async def _look_ahead(self, envelopes: Iterable[CommandEnvelope], states: Mapping[str, States]) -> None:
+        """Load in one round trip what `_decide` would load one by one, as far as it can be told beforehand."""
+        wanted = set()
+        for each in envelopes:
+            own, also = states[each.tenant], self._deciders[each.stream.category].also
+            context = Context(each.tenant, each.stream, each.occurred_at or self._clock.now(), self._clock.now())
+            others = also(each.data, own.state(each.stream), context)
+            wanted |= {(each.tenant, other) for other in others if other not in own}
+        for tenant, loaded in (await self._streams.load_many(wanted, fresh=False)).items():
+            states[tenant].add(loaded)
 
     async def _one_by_one(
         self, envelopes: Sequence[CommandEnvelope], written: Mapping[int, Outcome]

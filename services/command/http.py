@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from services.command.answers import answer_of
 from services.command.gate import Gate
@@ -45,22 +44,49 @@ class CommandRoutes:
     """The endpoints for single commands."""
 
     def __init__(self, gate: Gate, metrics: CommandMetrics, settings: CommandSettings) -> None:
-        self._gate, self._metrics, self._limit = gate, metrics, settings.body_limit
+        made = (gate, metrics, settings.body_limit)
+        self._by_path: Any = PathEndpoint(*made)
+        self._by_message: Any = MessageEndpoint(*made)
 
     def routes(self) -> list[Route]:
         return [
-            Route(COMMAND_PATH, self.by_path, methods=["POST"]),
-            Route(MESSAGE_PATH, self.by_message, methods=["POST"]),
+            Route(COMMAND_PATH, self._by_path, methods=["POST"]),
+            Route(MESSAGE_PATH, self._by_message, methods=["POST"]),
         ]
 
-    async def by_path(self, request: Request) -> Response:
-        """One command; its name, stream and tenant stand in the path, its fields in the body."""
-        path = request.path_params
+
+class Endpoint:
+    """What both have in common. ASGI apps, because a request and a response object cost a tenth of a command."""
+
+    def __init__(self, gate: Gate, metrics: CommandMetrics, limit: int) -> None:
+        self._gate, self._metrics, self._limit = gate, metrics, limit
+
+    async def _accepted(self, send: Send, envelope: CommandEnvelope, appended: Appended) -> None:
+        self._metrics.commands.labels("http", envelope.command, outcome_of(appended)).inc()
+        body = answer_of(appended, envelope.data)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"kithlog-position", b"%d" % appended.position),
+            (b"idempotency-key", str(appended.command_id).encode()),
+        ]
+        if (version := version_after(appended, envelope.stream)) is not None:
+            headers.append((b"etag", b'"%d"' % version))
+        status = 201 if envelope.data.creates else 200
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class PathEndpoint(Endpoint):
+    """One command; its name, stream and tenant stand in the path, its fields in the body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path_params"]
         command = BY_PATH.get((path["category"], path["verb"]))
         if command is None:
             raise unknown_command_path(path["category"], path["verb"])
-        fields = envelope_fields(request.scope, path["tenant"], path["id"])
-        body = await read_body(request.scope, request.receive, limit=self._limit)
+        fields = envelope_fields(scope, path["tenant"], path["id"])
+        body = await read_body(scope, receive, limit=self._limit)
         try:
             envelope = _envelope(command, fields, body)
             appended = await self._gate.executor.execute(envelope)
@@ -70,30 +96,25 @@ class CommandRoutes:
                 problem = replace(problem, field=PLACES["occurred_at"])
             self._metrics.commands.labels("http", command.type, outcome_of(error)).inc()
             raise ProblemError(problem) from error
-        return self._accepted(envelope, appended)
+        await self._accepted(send, envelope, appended)
 
-    async def by_message(self, request: Request) -> Response:
-        """One command message: all in the body, as over AMQP."""
-        body = await read_body(request.scope, request.receive, limit=self._limit)
+
+class MessageEndpoint(Endpoint):
+    """One command message: all in the body, as over AMQP."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, limit=self._limit)
         name = "unknown"
         try:
             envelope = parse_message(body)
             name = envelope.command
             if envelope.correlation_id is None:
-                envelope = envelope.model_copy(update={"correlation_id": request.scope["correlation_id"]})
+                envelope = envelope.model_copy(update={"correlation_id": scope["correlation_id"]})
             appended = await self._gate.executor.execute(envelope)
         except Exception as error:
             self._metrics.commands.labels("http", name, outcome_of(error)).inc()
             raise ProblemError(as_message_problem(error)) from error
-        return self._accepted(envelope, appended)
-
-    def _accepted(self, envelope: CommandEnvelope, appended: Appended) -> Response:
-        self._metrics.commands.labels("http", envelope.command, outcome_of(appended)).inc()
-        headers = {"Kithlog-Position": str(appended.position), "Idempotency-Key": str(appended.command_id)}
-        if (version := version_after(appended, envelope.stream)) is not None:
-            headers["ETag"] = f'"{version}"'
-        status = 201 if COMMANDS[envelope.command].creates else 200
-        return Response(answer_of(appended, envelope.data), status, headers, media_type="application/json")
+        await self._accepted(send, envelope, appended)
 
 
 def version_after(appended: Appended, stream: Stream) -> int | None:

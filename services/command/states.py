@@ -71,10 +71,31 @@ class Streams:
             found |= (await self._load_fresh(missing)).get(tenant, {})
         return States(self._deciders, found)
 
-    async def load_many(self, wanted: Iterable[tuple[str, Stream]]) -> dict[str, States]:
-        """Fresh states by tenant, in one round trip. A stream of another category is left as without events."""
-        loaded = await self._load_fresh(set(wanted), strict=False)
-        return {tenant: States(self._deciders, folded) for tenant, folded in loaded.items()}
+    async def load_own(self, tenant: str, stream: Stream, *, creates: bool, fresh: bool) -> States:
+        """The state of a command's own stream, as `load`; where the command `creates` it and memory knows of none, it
+        is taken to be without events, which spares a round trip: the log says so when it is not.
+        """
+        if creates and not fresh and (tenant, stream.id) not in self._kept:
+            return States(self._deciders, {stream: Folded(stream.category, 0, None)})
+        return await self.load(tenant, [stream], fresh=fresh)
+
+    async def load_many(self, wanted: Iterable[tuple[str, Stream]], *, fresh: bool) -> dict[str, States]:
+        """States by tenant, in one round trip at most; with `fresh`, none of them from memory.
+
+        A stream of another category is left as without events.
+        """
+        found: dict[str, dict[Stream, Folded]] = defaultdict(dict)
+        missing: set[tuple[str, Stream]] = set()
+        for tenant, stream in wanted:
+            folded = None if fresh else self._kept.get((tenant, stream.id))
+            if folded is not None and folded.category == stream.category:
+                found[tenant][stream] = folded
+            else:
+                missing.add((tenant, stream))
+        if missing:
+            for tenant, loaded in (await self._load_fresh(missing, strict=False)).items():
+                found[tenant] |= loaded
+        return {tenant: States(self._deciders, folded) for tenant, folded in found.items()}
 
     def keep(self, tenant: str, states: States) -> None:
         """Remember states that the log has confirmed."""

@@ -11,6 +11,7 @@ from services.projector.feed.endpoint import create_feed_router
 from services.projector.queries import create_router
 from services.projector.service import ProjectorService
 from shared.clock import Clock, SystemClock
+from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
 from shared.operations.settings import ProjectorSettings
 from shared.operations.web import create_web_app
@@ -26,12 +27,14 @@ Every answer tells by `position` of which point of the log it is. Give the posit
 def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None = None) -> FastAPI:
     """The app, composed but not started: that its lifespan does.
 
-    Without `settings` it is taken to be a process of its own: they are read from the environment, and logging is set
-    up accordingly. `clock` says what queries about the future count from; timers fire by PostgreSQL's (`log.now()`).
+    Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
+    garbage collection are set up accordingly. `clock` says what queries about the future count from; timers fire by
+    PostgreSQL's (`log.now()`).
     """
     if settings is None:
         settings = ProjectorSettings()
         configure_logging(settings.log_level, settings.log_format)
+        spare_collections()
     service = ProjectorService(settings)
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.notification import Withdrawn
+from shared.immutable import immutable
 from shared.timing.timers import Timer
 
 RowId = tuple[str, str, str]
@@ -20,9 +21,11 @@ StreamId = tuple[str, UUID]
 
 OwnerId = tuple[str, str, UUID]
 """Model, tenant, owner."""
+ContactId = tuple[str, UUID]
+"""Tenant, contact id."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Checkpoint:
     """All events up to `position` are folded, of the log's timeline `epoch`."""
 
@@ -32,7 +35,7 @@ class Checkpoint:
     """Rises when an operator's tool has changed rows, parked streams or generations beside the fold."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Parked:
     """A stream whose events wait from `position` on, because folding that one failed in `model`."""
 
@@ -44,13 +47,13 @@ class Parked:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A timer as it stands. With an `ending` it is not to fall due any more, but to be recorded as that, at once."""
+@immutable
+class Ending:
+    """What is to be recorded at once, as version 1 of the notification's stream: that nobody will be told."""
 
-    timer: Timer
+    event: Withdrawn
     due_at: datetime
-    ending: Withdrawn | None = None
+    """When it ended."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,9 @@ class Changes:
     """What folding some events leads to: the last word on each row and timer; None deletes."""
 
     rows: dict[RowId, Any] = field(default_factory=dict)
-    timers: dict[TimerId, Pending | None] = field(default_factory=dict)
+    timers: dict[TimerId, Timer | Ending | None] = field(default_factory=dict)
     parked: dict[StreamId, Parked] = field(default_factory=dict)
     owners: dict[RowId, OwnerId] = field(default_factory=dict)
     """The owners of those rows by whose owner the timers are found."""
+    forgotten: set[ContactId] = field(default_factory=set)
+    """Contacts of whom nothing may be left, nor in rows that are kept to go back to."""

@@ -20,6 +20,7 @@ from uuid import UUID
 import structlog
 
 from services.projector.alarm import Alarm
+from services.projector.guarding import needless
 from services.projector.session import is_away
 from services.projector.verdicts import Claimed, Verdict, judge
 from shared.database.pool import connect, persist
@@ -202,24 +203,14 @@ class FiringSession:
         return (batch[-1].due_at, batch[-1].id) if len(batch) == self._batch else None
 
     async def _unmoved(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Hold the log's head, and leave out those of whose streams not everything is folded."""
+        """Hold the log's head, and leave out those that events not folded yet may have made needless."""
         head = await self._connection.fetchrow(QUERIES["lock_head"])
         assert head is not None
         known = verdicts[0].claimed
         if head["epoch"] != known.epoch or head["position"] < known.checkpoint:
             return []
-        if head["position"] == known.checkpoint:
-            return list(verdicts)
-        guards = [
-            (verdict.claimed.tenant, id, index)
-            for index, verdict in enumerate(verdicts)
-            for id in verdict.claimed.guards
-        ]
-        rows = await self._connection.fetch(
-            QUERIES["moved"], [tenant for tenant, _, _ in guards], [id for _, id, _ in guards], known.checkpoint
-        )
-        moved = {guards[row["ordinal"] - 1][2] for row in rows}
-        return [verdict for index, verdict in enumerate(verdicts) if index not in moved]
+        waiting = await needless(self._connection, [verdict.claimed for verdict in verdicts], head["position"])
+        return [verdict for place, verdict in enumerate(verdicts) if place not in waiting]
 
     async def _conclude(self, settled: Sequence[Verdict], deferred: Sequence[Verdict]) -> None:
         told: dict[tuple[str, UUID], tuple[datetime, int]] = {}

@@ -11,7 +11,8 @@ SELECT log.now();
 -- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
 -- is known of the recipient (the seeker whom it is about), how often the addressee was told on their last day, and the event
 -- that armed it or, with an outcome, brought it about.
-SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, t.guards, t.body,
+SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, t.ending -> 'rule' ->> 'policy' AS policy, t.body ->> 'subject' AS subject,
+       t.guards, t.body,
        c.position AS checkpoint, c.epoch, r.body AS recipient, told.since, told.times,
        cause.event_id AS cause_id, cause.correlation_id
 FROM (

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from services.projector.changes import Changes, OwnerId, Parked, RowId, StreamId
-from services.projector.read_model import ReadModel
+from services.projector.changes import Changes, ContactId, OwnerId, Parked, RowId, StreamId
+from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
-from services.projector.timing_fold import TimingFold
-from shared.codec import UnknownEventType, decode
+from services.projector.timing_facts import NOBODY, Concern, TimingFacts
+from shared.codec import UnknownEventType, decode, kind_of
+from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.timing.policies import Policies
 
+TIMING = "timing"
+"""The timers and their facts, where a read model is named."""
 _LONGEST_ERROR = 2_000
+
+
+class Unfoldable(Exception):
+    """What the events up to `position` lead to together can't be reckoned, or is not taken by PostgreSQL.
+
+    Which of them is the reason is found by folding them one by one.
+    """
+
+    def __init__(self, position: int, model: str, cause: Exception) -> None:
+        super().__init__(f"{model}: what the events up to position {position} lead to can't be had: {cause!r}")
+        self.position, self.model, self.cause = position, model, cause
 
 
 @dataclass(slots=True)
@@ -27,6 +40,7 @@ class Step:
 
     event: Recorded[Any]
     touches: list[tuple[ReadModel[Any], RowId]] = field(default_factory=list)
+    concern: Concern = NOBODY
     failed: tuple[str, Exception] | None = None
     """Where it could not even be routed: the model, or the codec, and the error."""
 
@@ -43,46 +57,38 @@ class Plan:
     """Rows that can't exist yet."""
     owners: set[OwnerId] = field(default_factory=set)
     """Owners all of whose rows are to be looked up."""
+    forgotten: set[ContactId] = field(default_factory=set)
+    """Contacts all rows that tell of whom are to be looked up."""
     unknown: UnknownEventType | None = None
     unreadable: bool = False
     """Whether the payload of some event is not what its type says."""
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles: what a page makes is in use until it is written, and to look through all of
-    it again and again while it grows took a quarter of the time of folding."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class Folder:
     """The read models and the timers, folded together: an event counts in all of them or in none."""
 
-    def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFold) -> None:
+    def __init__(self, models: Sequence[ReadModel[Any]], timing: TimingFacts) -> None:
         self._models, self._timing = tuple(models), timing
+        self._folding: dict[type[Event], tuple[ReadModel[Any], ...]] = {}
+        self.telling = frozenset(model.name for model in models if issubclass(model.row, Telling))
+        """The models whose rows tell of contacts."""
 
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
         """All that have rows, those of the timers included."""
         return (*self._models, *self._timing.models)
 
-    @_uncollected()
     def plan(self, events: Sequence[Recorded[bytes]], parked: Collection[StreamId]) -> Plan:
         """Decode the events and say what they need. An unknown event type ends the plan before it.
 
-        Events of parked streams are passed over. `events` follow each other and are not empty.
+        Events of parked streams are passed over, and so are those that nothing here folds. `events` follow each other
+        and are not empty.
         """
         plan = Plan(events[0].position - 1)
         for recorded in events:
             if (recorded.tenant, recorded.stream_id) not in parked:
                 try:
-                    event = decode(recorded)
+                    event = decode(recorded) if self._folds(kind_of(recorded)) else None
                 except UnknownEventType as unknown:
                     plan.unknown = unknown
                     return plan
@@ -90,16 +96,18 @@ class Folder:
                     plan.steps.append(Step(recorded, failed=("codec", error)))
                     plan.unreadable = True
                 else:
-                    plan.steps.append(self._step(event, plan))
+                    if event is not None:
+                        plan.steps.append(self._step(event, plan))
             plan.position = recorded.position
         return plan
 
     def _step(self, e: Recorded[Event], plan: Plan) -> Step:
         step = Step(e)
-        tenant, name = e.tenant, "timing"
+        tenant, name = e.tenant, TIMING
         try:
-            keys, owners = self._timing.needs(e)
-            for model in self._models:
+            step.concern = self._timing.concern(e)
+            keys, owners = self._timing.needs(e, step.concern)
+            for model in self._that_fold(type(e.data)):
                 name = model.name
                 for key in model.keys(e):
                     id = (name, tenant, key)
@@ -109,52 +117,93 @@ class Folder:
             return Step(e, failed=(name, error))
         plan.wanted.update(keys)
         plan.owners.update(owners)
+        if type(e.data) is Forgotten:
+            plan.forgotten.add((tenant, e.stream_id))
         return step
+
+    @property
+    def policies(self) -> Policies:
+        """By which the timers are reckoned."""
+        return self._timing.policies
+
+    def _folds(self, kind: type[Event]) -> bool:
+        return bool(self._that_fold(kind)) or kind is Forgotten or self._timing.listens(kind)
+
+    def _that_fold(self, kind: type[Event]) -> tuple[ReadModel[Any], ...]:
+        """The models that an event of a kind may touch, found once."""
+        found = self._folding.get(kind)
+        if found is None:
+            found = tuple(model for model in self._models if model.folds is None or kind in model.folds)
+            self._folding[kind] = found
+        return found
 
     def further(self, plan: Plan, rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
         return self._timing.further(plan.owners, rows)
 
-    @_uncollected()
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.
 
-        An exception undoes what its event changed, in all models, and parks its stream.
+        An exception undoes what its event changed, in all models, and parks its stream. Raises `Unfoldable`.
         """
         changes = Changes()
+        before: dict[RowId, Any] = {}
         parked: set[StreamId] = set()
         for step in plan.steps:
             e = step.event
             stream = (e.tenant, e.stream_id)
             if stream in parked:
                 continue
-            failed = step.failed or self._fold_one(step, rows, changes)
+            failed = step.failed or self._fold_one(step, rows, changes, before)
             if failed is not None:
                 parked.add(stream)
                 changes.parked[stream] = park(e, *failed)
+        try:
+            timers = self._timing.timers(before, rows)
+        except Exception as error:
+            raise Unfoldable(plan.position, TIMING, error) from error
+        # An ending takes the place of its timer.
+        changes.timers = {**timers, **changes.timers}
         return changes
 
-    def _fold_one(self, step: Step, rows: Rows, changes: Changes) -> tuple[str, Exception] | None:
+    def _fold_one(
+        self, step: Step, rows: Rows, changes: Changes, before: dict[RowId, Any]
+    ) -> tuple[str, Exception] | None:
+        """`before` collects what timing knew before the first change of each of its rows."""
         e = step.event
         staged: dict[RowId, Any] = {}
-        name = "timing"
+        facts: dict[RowId, Any] = {}
+        name = TIMING
         try:
+            ended, owners = self._timing.fold(e, step.concern, rows, facts)
             for model, id in step.touches:
                 name = model.name
-                before = rows[id]
-                after = model.evolve(id[2], before, e)
-                if after is not before:
-                    staged[id] = after
-            name = "timing"
-            timers, owners = self._timing.fold(e, rows, staged)
+                was = rows[id]
+                now = model.evolve(id[2], was, e)
+                if now is not was:
+                    staged[id] = now
+            name = "forgetting"
+            if type(e.data) is Forgotten:
+                staged |= self._forget(e, rows)
+                changes.forgotten.add((e.tenant, e.stream_id))
         except Exception as error:
             return name, error
+        for id in facts:
+            if id in rows and id not in changes.rows:
+                before[id] = rows[id]
+        staged |= facts
         if staged:
             rows.change(staged, owners)
             changes.rows.update(staged)
             changes.owners.update(owners)
-        changes.timers.update(timers)
+        changes.timers.update(ended)
         return None
+
+    def _forget(self, e: Recorded[Event], rows: Rows) -> dict[RowId, Any]:
+        """What tells of the contact, without that. The rows are there: looked up for the page, or folded in it."""
+        told = rows.of(self.telling, e.tenant)
+        emptied = ((id, row, row.forgetting(e.stream_id, e.recorded_at)) for id, row in told)
+        return {id: after for id, before, after in emptied if after is not before}
 
 
 def park(e: Recorded[Any], model: str, error: Exception) -> Parked:

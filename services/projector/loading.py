@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from services.projector.changes import Changes, OwnerId, RowId
+from services.projector.changes import Changes, ContactId, OwnerId, RowId
 from services.projector.folding import Folder, Plan
 from services.projector.rows import MISSING, Kept, Rows
 from services.projector.store import Store
@@ -40,7 +40,18 @@ class Loader:
             if owners:
                 await self._load_owned(owners, on_the_way, rows)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten and self._folder.telling:
+            rows.add(await self._load_told(plan.forgotten, on_the_way, rows))
         return rows
+
+    async def _load_told(self, contacts: Collection[ContactId], on_the_way: Changes, rows: Rows) -> dict[RowId, Any]:
+        """The rows that tell of some contacts, and maybe others."""
+        found = await self._store.load_mentioning(self._folder.telling, contacts)
+        for id in found:
+            if (kept := self._kept.get(id)) is not MISSING:
+                found[id] = kept
+        found |= {id: row for id, row in on_the_way.rows.items() if id[0] in self._folder.telling}
+        return {id: row for id, row in found.items() if id not in rows}
 
     async def _load(self, wanted: Collection[RowId]) -> dict[RowId, Any]:
         known = {id: self._kept.get(id) for id in wanted}

@@ -20,6 +20,7 @@ from services.projector.halting import Halted
 from services.projector.mailbox import Mailbox
 from services.projector.observing import LoopObserver, Silent
 from services.projector.progress import Progress
+from services.projector.retiming import retime
 from services.projector.session import LogReader, Session, is_away
 from services.projector.store import Store
 from shared.operations.health import OK, Check, Finding
@@ -59,6 +60,7 @@ class Projector:
     async def session(self) -> AsyncIterator[Session]:
         """One stretch of folding: `async with projector.session() as session: await session.run_once()`."""
         async with Store.open(self._database_url, self._folder.models) as store:
+            await retime(store, self._folder.policies)
             session = Session(
                 store,
                 self._log,

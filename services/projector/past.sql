@@ -21,6 +21,13 @@ FROM streams s
 CROSS JOIN LATERAL (SELECT * FROM log.event e WHERE e.tenant = $1 AND e.stream_id = s.id AND e.position <= $3) e
 ORDER BY e.position;
 
+-- name: forgotten
+-- Those of some contacts ($2) who were forgotten by now.
+SELECT r.key
+FROM read.generation g
+JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::text[])
+WHERE g.status = 'live' AND g.model = 'contact' AND r.state = 'forgotten';
+
 -- name: events_of_stream
 -- The events of one stream, in order.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,

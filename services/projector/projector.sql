@@ -49,6 +49,25 @@ CROSS JOIN LATERAL (
     WHERE r.generation = $1 AND r.tenant = u.tenant AND r.owner = u.owner
 ) r;
 
+-- name: load_mentioning
+-- The rows of some generations in which an id of the same tenant stands: at $2[i] and $3[i].
+SELECT r.generation, r.tenant, r.key, r.body
+FROM (SELECT u.tenant, array_agg('%' || u.id || '%') AS patterns
+      FROM unnest($2::text[], $3::text[]) AS u (tenant, id) GROUP BY u.tenant) u
+CROSS JOIN unnest($1::integer[]) AS g (id)
+CROSS JOIN LATERAL (
+    SELECT r.generation, r.tenant, r.key, r.body FROM read.row r
+    WHERE r.generation = g.id AND r.tenant = u.tenant AND r.body::text LIKE ANY (u.patterns)
+) r;
+
+-- name: forget_retired
+-- Removes rows that mention contacts who were forgotten from the generations that are kept to go back to. Whoever does
+-- go back lacks them until they are mended (`kithlog verify --heal`).
+DELETE FROM read.row r
+USING read.generation g, unnest($1::text[], $2::uuid[]) AS u (tenant, id)
+WHERE g.status = 'retired' AND r.generation = g.id AND r.tenant = u.tenant
+  AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
+
 -- name: apply
 -- One page's changes, or nothing at all when the checkpoint is not where they start from: the checkpoint moves first
 -- and everything else depends on that. Answers how many checkpoints moved (0 or 1).
@@ -97,6 +116,20 @@ WITH moved AS (
     ON CONFLICT (tenant, stream_id) DO NOTHING
 )
 SELECT count(*) FROM moved;
+
+-- name: reckoned_by
+-- The digest of the timing policies by which the pending timers were reckoned.
+SELECT policies FROM read.checkpoint WHERE name = 'projector';
+
+-- name: reckoned
+-- They were reckoned by these now.
+UPDATE read.checkpoint SET policies = $1 WHERE name = 'projector';
+
+-- name: end_timers
+-- Pending timers are not to fall due any more, but to be recorded as ended, at once.
+UPDATE read.timer t SET outcome = u.outcome, ending = u.ending::json, due_at = log.now(), guards = '{}'
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) AS u (tenant, id, outcome, ending)
+WHERE t.tenant = u.tenant AND t.id = u.id AND t.outcome IS NULL;
 
 -- name: movement
 -- The log's head and how far the models have come; 0 before anything was folded.

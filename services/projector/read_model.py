@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Filed:
     """By what a row is found besides its key. Pages are sorted by (`sort`, key); rows without `sort` come first."""
 
@@ -30,6 +30,22 @@ class Filed:
     """What full-text search finds it by; not stored as such."""
     language: str = "simple"
     """PostgreSQL's text search configuration for `text`, such as `english`."""
+
+
+class Telling(ABC):
+    """A row that tells of contacts more than ids, times and states.
+
+    When a contact is forgotten, all rows of such a model that mention them are looked up, and emptied of it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def forgetting(self, contact_id: UUID, at: datetime) -> Self | None:
+        """The row without what it tells of a contact who was forgotten at `at`; None: nothing is left of it.
+
+        Answers the row itself when it tells nothing of them.
+        """
 
 
 class ReadModel(ABC, Generic[Row]):
@@ -45,6 +61,8 @@ class ReadModel(ABC, Generic[Row]):
     row: ClassVar[type[Any]]
     entries: ClassVar[bool] = False
     """Whether each row is made by one event alone and never touched by another: then none is looked up before."""
+    folds: ClassVar[Collection[type[Event]] | None] = None
+    """The events that may touch its rows: of others it is not asked. None: it is asked of all."""
     listed: ClassVar[bool] = False
     """Whether the rows of a whole tenant are paged through, not only those of one owner."""
 
@@ -53,7 +71,7 @@ class ReadModel(ABC, Generic[Row]):
 
     @abstractmethod
     def keys(self, e: Recorded[Event]) -> Iterable[str]:
-        """The rows that the event may touch, from the event alone. Called for every event: answer `()` fast."""
+        """The rows that the event may touch, from the event alone; `()` for one that is not among `folds`."""
 
     @abstractmethod
     def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:

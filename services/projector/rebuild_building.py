@@ -16,7 +16,7 @@ from services.projector.loading import Loader
 from services.projector.models import MODELS
 from services.projector.rebuild_selection import Selected, Selection
 from services.projector.rebuild_staging import Staging
-from services.projector.timing_facts import TimingFacts
+from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.timing_models import SUBJECT
 from shared.codec import UnknownEventType
 from shared.database.pool import connect
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PAGE = 2_000
 FLUSH = 20_000
 """Events after which what was folded is written; what bounds the memory."""
+_WEIGHTS = {"timing_subject": 7, "timeline": 6, "notebook": 3, "pipeline": 3, "notification": 3}
+"""About what share of the time of building everything goes into a model, rows and their indexes included."""
 KEPT = 40_000
 """Rows kept between pages, at least; twice as many at most."""
 
@@ -74,11 +76,11 @@ class _NoTiming(TimingFacts):
     def models(self) -> Any:
         return ()
 
-    def needs(self, e: Any) -> Any:
-        return (), ()
+    def listens(self, kind: Any) -> bool:
+        return False
 
-    def fold(self, e: Any, rows: Any, staged: Any) -> Any:
-        return {}, {}
+    def concern(self, e: Any) -> Concern:
+        return NOBODY
 
 
 class Builder:
@@ -156,12 +158,18 @@ class Builder:
 
 
 def shared_out(names: Sequence[str], processes: int) -> list[list[str]]:
-    """The models of each process: dealt out in turn, those of timing together."""
+    """The models of each process, so that each has about as much to do; those of timing together."""
     timing = [name for name in names if name.startswith("timing_")]
-    models = [name for name in names if name not in timing]
-    parts = [models[first::processes] for first in range(processes)]
-    parts[-1] += timing
+    together = [timing, *([name] for name in names if name not in timing)]
+    together.sort(key=lambda part: -_weight(part))
+    parts: list[list[str]] = [[] for _ in range(processes)]
+    for some in together:
+        min(parts, key=_weight).extend(some)
     return [part for part in parts if part]
+
+
+def _weight(names: Sequence[str]) -> float:
+    return sum(_WEIGHTS.get(name, 1) for name in names)
 
 
 def processors() -> int:

@@ -87,15 +87,16 @@ class TimerDifference:
     due: tuple[datetime | None, datetime | None]
     explained: str | None = None
     """Why that is as it should be, where it is: `fired` and not folded yet, or `deferred` when it was due."""
-    ended: bool = False
-    """Whether what is live is the ending of a timer."""
+    ended: str | None = None
+    """Why, where what is live is not a timer but its ending."""
 
     def told(self) -> Difference:
         one, other = (
             None if timer is None else TIMER.dump_python(timer, mode="json") for timer in (self.live, self.afresh)
         )
-        if one is None or other is None or self.ended:
-            fields: dict[str, tuple[Any, Any]] = {"row": (one, other)}
+        if one is None or other is None:
+            live = one if self.ended is None else {"ended": self.ended}
+            fields: dict[str, tuple[Any, Any]] = {"row": (live, other)}
         else:
             fields = {name: (one[name], other[name]) for name in one if one[name] != other[name]}
             if self.due[0] != self.due[1]:
@@ -176,14 +177,16 @@ async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -
         text = None if timer is None else TIMER.dump_json(timer).decode()
         if row["outcome"] is None and timer is not None and row["body"] == text and row["due_at"] == timer.due_at:
             continue
-        body = TIMER.validate_json(row["body"])
         due = (row["due_at"], None if timer is None else timer.due_at)
-        ended = row["outcome"] is not None
-        same = not ended and body == timer
+        if row["outcome"] is not None:
+            found.append(TimerDifference(id, row["subject_id"], None, timer, due, ended=row["outcome"]))
+            continue
+        body = TIMER.validate_json(row["body"])
+        same = body == timer
         if same and timer is not None and row["due_at"] == timer.due_at:
             continue
         deferred = "deferred" if same and timer is not None and row["due_at"] > timer.due_at else None
-        found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred, ended))
+        found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred))
     found += (TimerDifference(id, timer.subject_id, None, timer, (None, timer.due_at)) for id, timer in afresh.items())
     return await _explained(connection, facts.position, found)
 
@@ -191,7 +194,7 @@ async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -
 async def _explained(connection: Connection, position: int, found: list[TimerDifference]) -> list[TimerDifference]:
     """With the log's help: a timer that fired after `position` is gone already; one that is to be ended is no
     difference until its end is in the log."""
-    asked = [one for one in found if one.explained is None and (one.live is None or one.ended)]
+    asked = [one for one in found if one.live is None]
     if not asked:
         return found
     rows = await connection.fetch(QUERIES["first_events"], [one.id[0] for one in asked], [one.id[1] for one in asked])

@@ -49,7 +49,7 @@ class Selected(ReadModel[Any]):
 
     def __init__(self, model: ReadModel[Any], selection: Selection) -> None:
         self._model, self._selection = model, selection
-        for name in ("name", "version", "row", "entries", "listed"):
+        for name in ("name", "version", "row", "entries", "folds", "listed"):
             setattr(self, name, getattr(model, name))
         super().__init__()
 

@@ -48,6 +48,8 @@ class Staging(Store):
         self._once = {model.name for model in models if model.entries and model.name != LINK}
         self._dirty: dict[RowId, Any] = {}
         self._absent: set[RowId] = set()
+        self._again: set[RowId] = set()
+        """Rows that are in the database and may change, though their model's are made once: somebody was forgotten."""
         self._owned: dict[OwnerId, list[RowId]] = {}
 
     @classmethod
@@ -80,6 +82,11 @@ class Staging(Store):
             found += ((owner, row, self._dirty[row]) for row in self._owned.get(owner, ()) if row not in known)
         return found
 
+    async def load_mentioning(self, models: Collection[str], ids: Collection[tuple[str, UUID]]) -> dict[RowId, Any]:
+        found = await super().load_mentioning(models, ids)
+        self._again.update(found)
+        return found
+
     def stage(self, changes: Changes) -> None:
         self._dirty.update(changes.rows)
         for id, owner in changes.owners.items():
@@ -96,7 +103,7 @@ class Staging(Store):
                 raise Superseded(f"generations {generations} are not at position {self.position} any more")
             await self._write()
         self.position = position
-        self._dirty, self._absent, self._owned = {}, set(), {}
+        self._dirty, self._absent, self._again, self._owned = {}, set(), set(), {}
 
     async def _write(self) -> None:
         copied: dict[str, list[tuple[Any, ...]]] = {name: [] for name in self._generations}
@@ -107,7 +114,8 @@ class Staging(Store):
                 deleted.append((self._generations[id[0]], id[1], id[2]))
                 continue
             *filed, sort, body, words, language = self.filed_row(id, row)
-            if words is None and (id[0] in self._once or id in self._absent):
+            once = id[0] in self._once and id not in self._again
+            if words is None and (once or id in self._absent):
                 copied[id[0]].append((*filed, sort or _UNSORTED, body))
             else:
                 upserted.append((*filed, sort or _UNSORTED, body, words, language))

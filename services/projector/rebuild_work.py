@@ -17,7 +17,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.changes import Pending, StreamId
+from services.projector.changes import StreamId
+from services.projector.folding import TIMING
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_building import Builder, Part, processors, shared_out
@@ -34,8 +35,9 @@ from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situa
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
+from services.projector.store import QUERIES as STORE
 from services.projector.store import columns, timer_row
-from services.projector.timing_fold import TimingFold
+from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.database.pool import connect
 from shared.timing.policies import Policies
@@ -43,11 +45,9 @@ from shared.timing.policies import Policies
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-TIMING = "timing"
-"""The timers with their facts, by one name: they can't be rebuilt one without the other."""
 _OF_TIMING = (SUBJECT, RECIPIENT, LINK)
 NAMES = (*(model.name for model in MODELS), TIMING)
-"""What can be rebuilt."""
+"""What can be rebuilt: the timers with their facts by one name, for one can't be without the other."""
 ALONE = 20_000
 """Events up to which starting further processes costs more than it gains."""
 _TIMERS = 2_000
@@ -65,7 +65,7 @@ def models_of(policies: Policies, names: Sequence[str]) -> dict[str, ReadModel[A
         raise Refused(f"no read model {', '.join(unknown)}: there are {', '.join(NAMES)}")
     found: dict[str, ReadModel[Any]] = {model.name: model for model in MODELS if model.name in names}
     if TIMING in names:
-        found |= {model.name: model for model in TimingFold(policies).models}
+        found |= {model.name: model for model in TimingFacts(policies).models}
     return found
 
 
@@ -328,6 +328,7 @@ class Work:
             await self._compare_since(builder, note)
             if SUBJECT in self._models:
                 await self._mend_timers(builder, situation)
+                await self._connection.execute(STORE["reckoned"], self._policies.fingerprint)
             await self._connection.execute(QUERIES["retire"], list(self._models), situation.position, situation.epoch)
             await self._connection.execute(QUERIES["enliven"], list(self._generations.values()), note)
             if situation.forked:
@@ -372,7 +373,7 @@ class Work:
         await self._write_timers(page)
 
     async def _write_timers(self, found: Sequence[TimerDifference]) -> None:
-        written = [timer_row(Pending(one.afresh, one.afresh.due_at)) for one in found if one.afresh is not None]
+        written = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
         gone = [one.id for one in found if one.afresh is None]
         if written:
             await self._connection.execute(QUERIES["upsert_timers"], *columns(written, 9))

@@ -25,6 +25,7 @@ from services.projector.rebuild_building import (
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import Superseded
 from shared.codec import UnknownEventType
+from shared.operations.garbage import spare_collections
 from shared.timing.policies import Policies, default_policies
 
 _LONGEST_LINE = 2**28
@@ -142,4 +143,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    spare_collections()
     asyncio.run(_main())

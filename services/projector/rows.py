@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from services.projector.changes import OwnerId, RowId
@@ -53,6 +53,10 @@ class Rows:
     def __getitem__(self, id: RowId) -> Any:
         """The row, or None where there is none. Raises `KeyError` for one that was not asked for beforehand."""
         return self._rows[id]
+
+    def of(self, models: Collection[str], tenant: str) -> list[tuple[RowId, Any]]:
+        """All rows of some models and a tenant that are here, as they are by now."""
+        return [(id, row) for id, row in self._rows.items() if row is not None and id[0] in models and id[1] == tenant]
 
     def knows_owner(self, owner: OwnerId) -> bool:
         return owner in self._owned

@@ -17,7 +17,7 @@ import structlog
 
 from services.projector.alarm import Alarm
 from services.projector.changes import Changes, Checkpoint, StreamId
-from services.projector.folding import Folder, Plan, park
+from services.projector.folding import Folder, Plan, Unfoldable, park
 from services.projector.halting import Halted
 from services.projector.loading import Loader
 from services.projector.mailbox import Delivery, Mailbox
@@ -46,14 +46,6 @@ class Flight:
     source: Source
     events: int
     began: float
-
-
-class Unwritable(Exception):
-    """What the events up to `position` lead to is not taken by PostgreSQL, or can't be prepared for it."""
-
-    def __init__(self, position: int, cause: Exception) -> None:
-        super().__init__(f"changes up to position {position} can't be written: {cause!r}")
-        self.position, self.cause = position, cause
 
 
 class Session:
@@ -112,7 +104,7 @@ class Session:
                     break
                 except CheckpointMoved:
                     await self._start_from((await self._store.look()).checkpoint)
-                except Unwritable as error:
+                except Unfoldable as error:
                     await self._isolate(error)
         except BaseException:
             self._mailbox.put_back(deliveries)
@@ -182,7 +174,7 @@ class Session:
         self._flight = Flight(task, position, changes, source, events, began)
 
     async def _land(self) -> None:
-        """Wait for the page on its way. Raises `CheckpointMoved`, `Unwritable`, and what asyncpg raises."""
+        """Wait for the page on its way. Raises `CheckpointMoved`, `Unfoldable`, and what asyncpg raises."""
         flight = self._flight
         if flight is None:
             return
@@ -191,7 +183,7 @@ class Session:
         except Exception as error:
             if isinstance(error, CheckpointMoved) or is_away(error):
                 raise
-            raise Unwritable(flight.position, error) from error
+            raise Unfoldable(flight.position, "store", error) from error
         finally:
             self._flight = None
         self._moved(flight)
@@ -209,19 +201,19 @@ class Session:
                 )
             self._observer.parked(len(self._parked))
 
-    async def _isolate(self, error: Unwritable) -> None:
-        """Fold one by one what could not be written together, and park the stream whose event is the reason."""
-        logger.error("page can't be written, trying event by event", exc_info=error.cause)
+    async def _isolate(self, error: Unfoldable) -> None:
+        """Fold one by one what could not be folded together, and park the stream whose event is the reason."""
+        logger.error("page can't be folded, trying event by event", exc_info=error.cause)
         await self._start_from((await self._store.look()).checkpoint)
         while self._ahead < error.position:
             events = await self._log.read(self._ahead, 1)
             try:
                 await self._fold(self._folder.plan(events, self._parked), "page", 1)
                 await self._land()
-            except Unwritable as unwritable:
+            except Unfoldable as unfoldable:
                 [event] = events
                 await self._start_from(self.checkpoint)
-                parked = park(event, "store", unwritable.cause)
+                parked = park(event, unfoldable.model, unfoldable.cause)
                 changes = Changes(parked={(event.tenant, event.stream_id): parked})
                 self._depart(event.position, changes, "page", 1, perf_counter())
                 await self._land()
@@ -239,7 +231,7 @@ class Session:
         self.checkpoint = replace(self.checkpoint, position=flight.position)
         self._progress.reach(flight.position)
         timers = flight.changes.timers.values()
-        self._alarm.moved(min((timer.due_at for timer in timers if timer is not None), default=None))
+        self._alarm.moved(min((one.due_at for one in timers if one is not None), default=None))
 
 
 def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from services.projector.changes import OwnerId, Pending, RowId, TimerId
+from services.projector.changes import OwnerId, RowId, TimerId
 from services.projector.rows import Rows
 from services.projector.timing_fold import TimingFold
 from services.projector.timing_models import RECIPIENT
 from shared.domain.kernel import Event
-from shared.domain.notification import Due
+from shared.domain.notification import Due, Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
@@ -75,7 +75,8 @@ class Simulation:
 
     def __init__(self, policies: Policies) -> None:
         self._policies, self._timing, self._rows = policies, TimingFold(policies), _Everything()
-        self._pending: dict[TimerId, Pending] = {}
+        self._pending: dict[TimerId, tuple[Timer, datetime]] = {}
+        """Each with when it is to be looked at."""
         self._queue: list[tuple[datetime, str, UUID]] = []
         self._told: dict[tuple[str, UUID, datetime], int] = {}
         self._fired: set[TimerId] = set()
@@ -94,39 +95,39 @@ class Simulation:
         while self._queue and self._queue[0][0] < end:
             at, tenant, id = heapq.heappop(self._queue)
             pending = self._pending.get((tenant, id))
-            if pending is not None and pending.due_at == at:
+            if pending is not None and pending[1] == at:
                 # What was armed after it was due is judged when it was armed.
-                fired = self._settle(pending, at if self._now is None else max(at, self._now))
+                fired = self._settle(pending[0], at if self._now is None else max(at, self._now))
                 if fired is not None:
                     yield fired
 
     def _fold(self, e: Recorded[Event]) -> None:
         staged: dict[RowId, Any] = {}
-        timers, owners = self._timing.fold(e, self._rows, staged)
+        ended, owners = self._timing.fold(e, self._timing.concern(e), self._rows, staged)
+        before = {id: self._rows[id] for id in staged}
         self._rows.change(staged, owners)
-        for id, pending in timers.items():
-            if pending is None:
-                self._pending.pop(id, None)
+        for timer_id, timer in self._timing.timers(before, self._rows).items():
+            if timer is None:
+                self._pending.pop(timer_id, None)
             else:
-                self._wait(id, pending)
+                self._wait(timer_id, timer, timer.due_at)
+        for timer_id, ending in ended.items():
+            if ending is not None:
+                self._record(*timer_id, ending.event, e.recorded_at)
 
-    def _wait(self, id: TimerId, pending: Pending) -> None:
-        self._pending[id] = pending
-        heapq.heappush(self._queue, (pending.due_at, *id))
+    def _wait(self, id: TimerId, timer: Timer, until: datetime) -> None:
+        self._pending[id] = (timer, until)
+        heapq.heappush(self._queue, (until, *id))
 
-    def _settle(self, pending: Pending, now: datetime) -> Firing | None:
-        timer = pending.timer
+    def _settle(self, timer: Timer, now: datetime) -> Firing | None:
         id = (timer.tenant, timer.id)
-        if pending.ending is not None:
-            self._record(timer, pending.ending, now)
-            return None
         recipient: Recipient | None = self._rows[RECIPIENT, timer.tenant, str(timer.seeker_id)]
         day = (timer.tenant, timer.recipient.id or timer.seeker_id, start_of_day(timer.recipient.time_zone, now))
         settlement = settle(timer, now, recipient, self._told.get(day, 0), self._policies)
         if isinstance(settlement, Defer):
-            self._wait(id, Pending(timer, settlement.until))
+            self._wait(id, timer, settlement.until)
             return None
-        self._record(timer, settlement.event, now)
+        self._record(timer.tenant, timer.id, settlement.event, now)
         if not isinstance(settlement.event, Due) or recipient is None:
             return None
         self._told[day] = self._told.get(day, 0) + 1
@@ -137,10 +138,9 @@ class Simulation:
         return Firing(timer.id, timer.tenant, timer.policy, timer.stage, timer.recipient.id, timer.recipient.role,
                       timer.seeker_id, now, local, quiet)  # fmt: skip
 
-    def _record(self, timer: Timer, event: Event, now: datetime) -> None:
+    def _record(self, tenant: str, id: UUID, event: Due | Withdrawn, now: datetime) -> None:
         """What firing would have appended, folded as the projector would."""
-        event_id = uuid5(timer.id, event.type)
         self._fold(
-            Recorded(self._position, 1, timer.tenant, "notification", timer.id, 1, event_id, event.type,
-                     event.schema_version, now, now, f"policy:{timer.policy}", timer.id, timer.id, timer.id, event)
+            Recorded(self._position, 1, tenant, "notification", id, 1, uuid5(id, event.type), event.type,
+                     event.schema_version, now, now, f"policy:{event.rule.policy}", id, id, id, event)
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,14 @@ from uuid import UUID
 
 import structlog
 
-from services.projector.changes import Changes, Checkpoint, OwnerId, Parked, Pending, RowId, StreamId
+from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
 from shared.codec import encode
 from shared.database.pool import connect, persist
 from shared.database.queries import load_queries
 from shared.log import Head
-from shared.timing.timers import TIMER
+from shared.timing.timers import TIMER, Timer
 
 if TYPE_CHECKING:
     import asyncpg
@@ -57,6 +57,8 @@ class Store:
         self._models = {model.name: model for model in models}
         self._generations: dict[str, int] = {}
         self._turn = 0
+        self._dirty: dict[RowId, Any] = {}
+        """Rows that are to be written, for a store that collects them."""
 
     @classmethod
     @asynccontextmanager
@@ -98,6 +100,16 @@ class Store:
             checkpoint = await self.begin()
             yield self._writing, checkpoint
             await self._writing.execute(QUERIES["next_turn"])
+
+    @property
+    def generations(self) -> Mapping[str, int]:
+        """The live generation of each model, as known since `begin`."""
+        return self._generations
+
+    async def reckoned_by(self) -> str | None:
+        """The digest of the timing policies by which the pending timers were reckoned; None before the first start."""
+        digest: str | None = await self._writing.fetchval(QUERIES["reckoned_by"])
+        return digest
 
     async def _find_generations(self, connection: Connection, checkpoint: Checkpoint) -> None:
         live = {row["model"]: row for row in await connection.fetch(QUERIES["generations"])}
@@ -155,12 +167,29 @@ class Store:
         decode = self._models[model].decode
         return [((model, tenant, owner), (model, tenant, key), decode(body)) for tenant, owner, key, body in rows]
 
+    async def load_mentioning(self, models: Collection[str], ids: Collection[tuple[str, UUID]]) -> dict[RowId, Any]:
+        """The rows of some models in which one of some ids, given with its tenant, stands; None for those deleted.
+
+        Looks through all rows of the tenants, since rows are not filed by whom they mention: that somebody is forgotten
+        is rare, and an index would make each row dearer that is written.
+        """
+        of = {self._generations[model]: model for model in models}
+        rows = await self._reading.fetch(
+            QUERIES["load_mentioning"], list(of), [tenant for tenant, _ in ids], [str(id) for _, id in ids]
+        )
+        found = {(of[generation], tenant, key): body for generation, tenant, key, body in rows}
+        unwritten = {id: row for id, row in self._dirty.items() if id[0] in models}
+        return {id: self._models[id[0]].decode(body) for id, body in found.items() if id not in unwritten} | unwritten
+
     async def apply(self, start: Checkpoint, position: int, changes: Changes) -> None:
         """Move from `start` to `position` with what the events between change. Raises `CheckpointMoved`."""
         written = [(id, row) for id, row in changes.rows.items() if row is not None]
         deleted = [id for id, row in changes.rows.items() if row is None]
-        timers = [timer for timer in changes.timers.values() if timer is not None]
+        timers = [timer_row(id, timer) for id, timer in changes.timers.items() if timer is not None]
         settled = [id for id, timer in changes.timers.items() if timer is None]
+        if changes.forgotten:
+            # Before the rest: done twice it does no harm, and what is not done is done again with the page.
+            await self._writing.execute(QUERIES["forget_retired"], *columns(list(changes.forgotten), 2))
         moved = await self._writing.fetchval(
             QUERIES["apply"],
             start.position,
@@ -168,7 +197,7 @@ class Store:
             position,
             *columns([self.filed_row(id, row) for id, row in written], 9),
             *columns([(self._generations[model], tenant, key) for model, tenant, key in deleted], 3),
-            *columns([timer_row(timer) for timer in timers], 9),
+            *columns(timers, 9),
             *columns(settled, 2),
             *columns([_parked(each) for each in changes.parked.values()], 6),
             start.turn,
@@ -184,13 +213,13 @@ class Store:
                 filed.text, filed.language)  # fmt: skip
 
 
-def timer_row(pending: Pending) -> tuple[Any, ...]:
-    timer, ending = pending.timer, pending.ending
+def timer_row(id: TimerId, timer: Timer | Ending) -> tuple[Any, ...]:
+    if isinstance(timer, Ending):
+        event = timer.event
+        return (*id, event.subject_id, event.seeker_id, "{}", timer.due_at, event.reason, encode(event).decode(), "{}")
     # Arrays of arrays of different lengths can't be unnested: the guards go as one literal.
     guards = "{" + ",".join(map(str, timer.guards)) + "}"
-    return (timer.tenant, timer.id, timer.subject_id, timer.seeker_id, guards, pending.due_at,
-            None if ending is None else ending.reason, None if ending is None else encode(ending).decode(),
-            TIMER.dump_json(timer).decode())  # fmt: skip
+    return (*id, timer.subject_id, timer.seeker_id, guards, timer.due_at, None, None, TIMER.dump_json(timer).decode())
 
 
 def _parked(parked: Parked) -> tuple[Any, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from services.projector.changes import RowId
 from services.projector.read_model import Filed, ReadModel
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.timing import subject as of_subjects
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient, evolve_recipient, recipients
@@ -60,7 +60,7 @@ class Recipients(ReadModel[Recipient]):
         return Filed()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Link:
     """From a contact to a subject that they take part in, or from a programme to a recipient who is enrolled.
 

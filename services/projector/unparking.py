@@ -1,19 +1,22 @@
 """Taking up a parked stream again: its waiting events are folded in order, beside the fold, in one transaction.
 
 A projector that runs meanwhile notices by the checkpoint's turn, and looks again at what it knew. Rows that the stream
-shares with others get its events after those of the others; a rebuild puts them in the log's order.
+shares with others get its events after those of the others; a rebuild puts them in the log's order. A contact who was
+forgotten meanwhile stays forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from services.projector.changes import Changes, Parked
-from services.projector.folding import Folder
+from services.projector.folding import Folder, Unfoldable
+from services.projector.forgetting import contacts_of, new_contacts_of
 from services.projector.loading import Loader
+from services.projector.models import CONTACTS
 from services.projector.session import is_away
 from services.projector.store import Store
 from shared.database.queries import load_queries
@@ -32,7 +35,7 @@ class NotParked(Exception):
 
 
 class StillUnwritable(Exception):
-    """PostgreSQL does not take what folding the stream leads to. Nothing was changed."""
+    """What folding the stream leads to can't be reckoned, or PostgreSQL does not take it. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,20 @@ async def unpark(
         start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
         if start is None:
             raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")
-        rows = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
-        waiting: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
+        found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
+        waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         discarded = waiting.pop(0) if discard else None
         changes = Changes()
         if waiting:
             plan = folder.plan(waiting, ())
             if plan.unknown is not None:
                 raise plan.unknown
-            changes = folder.fold(plan, await Loader(store, folder).gather(plan, Changes()))
+            rows = await Loader(store, folder).gather(plan, Changes())
+            try:
+                changes = folder.fold(plan, rows)
+            except Unfoldable as error:
+                raise StillUnwritable(str(error.cause)) from error
+            await _forget(store, folder, [step.event for step in plan.steps if step.failed is None], changes)
         still = changes.parked.get((tenant, stream_id))
         try:
             await store.apply(checkpoint, checkpoint.position, changes)
@@ -85,3 +93,13 @@ async def unpark(
         unparked = Unparked(folded, discarded, still)
         await recording(connection, unparked)
     return unparked
+
+
+async def _forget(store: Store, folder: Folder, waiting: Sequence[Recorded[Any]], changes: Changes) -> None:
+    """Take out of the changed rows what they tell of contacts who are forgotten by now."""
+    people = {(CONTACTS.name, e.tenant, str(id)) for e in waiting for id in (*contacts_of(e), *new_contacts_of(e))}
+    forgotten = [row.contact_id for row in (await store.load(people)).values() if row.status == "forgotten"]
+    for contact_id in forgotten:
+        for id, row in changes.rows.items():
+            if id[0] in folder.telling and row is not None:
+                changes.rows[id] = row.forgetting(contact_id, waiting[-1].recorded_at)

@@ -16,7 +16,7 @@ from shared.log import Append, Pending
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.settling import Defer, settle, start_of_day
-from shared.timing.timers import RECIPIENT, TIMER, Timer
+from shared.timing.timers import RECIPIENT, TIMER
 
 logger = structlog.get_logger(__name__)
 
@@ -33,6 +33,11 @@ class Claimed:
     due_at: datetime
     outcome: str | None
     ending: str | None
+    """The event that tells of its end, where that has come."""
+    policy: str | None
+    """Of the ending."""
+    subject: str | None
+    """What kind of thing it is about."""
     guards: Sequence[UUID]
     body: str
     checkpoint: int
@@ -96,14 +101,11 @@ def judge(batch: Sequence[Claimed], now: datetime, policies: Policies) -> list[V
 def _judge(
     claimed: Claimed, now: datetime, policies: Policies, told: Told, recipients: dict[str | None, Recipient | None]
 ) -> Verdict:
-    timer = TIMER.validate_json(claimed.body)
     if claimed.ending is not None:
-        return Verdict(
-            claimed,
-            claimed.outcome or "",
-            timer.policy,
-            _append(claimed, timer, Withdrawn, claimed.ending.encode(), now),
-        )
+        policy = claimed.policy or ""
+        append = _append(claimed, policy, Withdrawn, claimed.ending.encode(), now)
+        return Verdict(claimed, claimed.outcome or "", policy, append)
+    timer = TIMER.validate_json(claimed.body)
     if claimed.recipient not in recipients:
         assert claimed.recipient is not None
         recipients[claimed.recipient] = RECIPIENT.validate_json(claimed.recipient)
@@ -120,14 +122,14 @@ def _judge(
         return Verdict(claimed, "deferred", timer.policy, until=settlement.until)
     event: Event = settlement.event
     outcome = getattr(event, "reason", "due")
-    append = _append(claimed, timer, type(event), encode(event), now)
+    append = _append(claimed, timer.policy, type(event), encode(event), now)
     counted = None
     if outcome == "due" and addressee is not None:
         counted = (addressee, today, told.count(claimed.tenant, addressee, today))
     return Verdict(claimed, outcome, timer.policy, append, told=counted)
 
 
-def _append(claimed: Claimed, timer: Timer, type: type[Event], data: bytes, now: datetime) -> Append:
+def _append(claimed: Claimed, policy: str, type: type[Event], data: bytes, now: datetime) -> Append:
     """Version 1 of the notification's stream, or nothing: whoever comes second finds it taken."""
     stream = Stream("notification", claimed.id)
     return Append(
@@ -138,5 +140,5 @@ def _append(claimed: Claimed, timer: Timer, type: type[Event], data: bytes, now:
         occurred_at=now,
         correlation_id=claimed.correlation_id,
         causation_id=claimed.cause_id,
-        actor=f"policy:{timer.policy}",
+        actor=f"policy:{policy}",
     )

@@ -34,6 +34,10 @@ failing then holds up all behind it until it is parked.
 | is of a timeline that a restore abandoned | parked: `abandoned` |
 | shows that this consumer has seen what a restore undid | the consumer stops: `Forked` |
 
+A handler that blocks the event loop can't be ended from inside: the broker misses its heartbeats and gives its messages
+to another process of this consumer, and an event that does so each time is parked (`no_answer`). So let something
+outside end a process that has fallen silent, and take blocking work to a thread.
+
 Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`. To have one handled after all,
 publish it to the queue again with a header `replay`: such messages are handled whatever their position, and do not move
 the mark.

@@ -114,6 +114,9 @@ class Consumer(Generic[T]):
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
+                # Whoever deletes the queue ends the consumer on it without a word, and what was put aside is gone with
+                # it: then this raises, and all is declared, and recovered, anew.
+                await self._find_queue(session.connection)
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
                 continue
@@ -150,8 +153,7 @@ class Consumer(Generic[T]):
         await channel.declare_exchange(EXCHANGE, "topic", durable=True)
         anew = False
         try:
-            async with connection.channel() as attempt:
-                await attempt.get_queue(self._queues.name, ensure=True)
+            await self._find_queue(connection)
         except ChannelNotFoundEntity:
             anew = True
         for name, arguments in self._queues.declared():
@@ -161,6 +163,11 @@ class Consumer(Generic[T]):
                 for key in self._rules.wanted.keys:
                     await declared.bind(EXCHANGE, key)
         return anew, waiting
+
+    async def _find_queue(self, connection: AbstractConnection) -> None:
+        """Raises `ChannelNotFoundEntity`."""
+        async with connection.channel() as attempt:
+            await attempt.get_queue(self._queues.name, ensure=True)
 
 
 class _Session:

@@ -61,7 +61,8 @@ class Rules:
 
     wanted: Patterns = EVERYTHING
     begin: Literal["first", "now"] = "now"
-    """Where a consumer begins that has no mark yet: at the first event of the log, or with what comes next."""
+    """Where a consumer begins that has no mark yet: at the first event of the log, or after the last one that is there
+    when it first looks."""
     in_order: bool = False
     """Whether an event waits for those before it, failed ones too. Then a failing event is repeated in place, and all
     behind it wait until it was handled or parked. Otherwise it comes again later, after some of its successors."""
@@ -185,19 +186,22 @@ class Worker(Generic[T]):
             if upto is not None and mark.proven >= upto:
                 return
             page = await self._history.page(mark.proven, wanted=self._rules.wanted)
+            if upto is None:
+                # What comes later is the broker's to bring: a log that grows as fast as it is read has no end.
+                upto = page.head
             if page.epoch > mark.epoch:
                 await self._raise_epoch(page.epoch)
             tasks = [self._healed(line) for line in page.events]
-            missing = [each for each in tasks if each and (upto is None or each.event.position <= upto)]
+            missing = [each for each in tasks if each and each.event.position <= upto]
             missing = [each for each in missing if not mark.has(each.event.position)]
             self.counts.healed += len(missing)
             await self._flush(missing, careful)
-            end = page.position if upto is None else min(page.position, upto)
+            end = min(page.position, upto)
             mark = await self._mark()
             if end > mark.proven:
                 await self._keep(mark.proved(end, page.epoch))
             if page.position >= page.head:
-                if upto is not None and page.head < upto:
+                if page.head < upto:
                     raise Forked(f"the broker told of position {upto}, but the log ends at {page.head}")
                 return
 

@@ -45,11 +45,11 @@ COMMAND_PROPERTIES: Json = {
 }
 
 
-def asyncapi(schemas: Mapping[str, Json], commands: Mapping[str, Json], replies: Sequence[type[BaseModel]]) -> Json:
+def asyncapi(schemas: Mapping[str, Json], commands: Mapping[str, Json], replies: Sequence[BaseModel]) -> Json:
     """The document.
 
-    `schemas` and `commands` are those that the messages refer to, by file name; `replies` are the models of the
-    answer to a command, and of the problem document that takes its place.
+    `schemas` and `commands` are those that the messages refer to, by file name; `replies` are examples of the answer
+    to a command, and of the problem document that takes its place.
     """
     events = {file.removesuffix(".json"): _event_message(file, schema) for file, schema in schemas.items()}
     orders = {file.removesuffix(".json"): _command_message(file, schema) for file, schema in commands.items()}
@@ -217,25 +217,30 @@ def _command_message(file: str, schema: Json) -> Json:
     }
 
 
-def _replies(models: Sequence[type[BaseModel]]) -> tuple[Json, Json]:
+def _replies(examples: Sequence[BaseModel]) -> tuple[Json, Json]:
     """The messages that answer a command, the accepting one first, and the schemas that they refer to."""
-    accepted, refused = models
     references, definitions = models_json_schema(
-        [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
+        [(type(example), "serialization") for example in examples], ref_template="#/components/schemas/{model}"
     )
-    payloads = {model: reference for (model, _), reference in references.items()}
+    accepted, refused = (
+        {
+            "payload": references[type(example), "serialization"],
+            "examples": [{"name": "complete", "payload": example.model_dump(mode="json", exclude_none=True)}],
+        }
+        for example in examples
+    )
     return {
         "accepted": {
             "name": "accepted",
             "title": "The command was executed, and what it wrote is durable",
             "contentType": "application/json",
-            "payload": payloads[accepted],
+            **accepted,
         },
         "refused": {
             "name": "refused",
             "title": "The command was not executed: a problem document (RFC 9457)",
             "contentType": PROBLEM,
-            "payload": payloads[refused],
+            **refused,
         },
     }, definitions["$defs"]
 

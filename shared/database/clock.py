@@ -7,9 +7,16 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 import asyncpg
+import structlog
+
+from shared.database.pool import UNAVAILABLE
 
 EVERY = 30.0
 """Seconds between measurements. Between them monotonic clocks drift apart by some milliseconds at most."""
+DRIFT = 0.0005
+"""Seconds by which two monotonic clocks may drift apart in a second; real ones keep to a tenth of that."""
+
+logger = structlog.get_logger(__name__)
 
 
 class DatabaseClock:
@@ -21,7 +28,7 @@ class DatabaseClock:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
         self._told: datetime | None = None
-        self._at = 0.0
+        self._at = self._doubt = 0.0
 
     def now(self) -> datetime:
         """Raises `LookupError` before the first measurement."""
@@ -30,15 +37,24 @@ class DatabaseClock:
         return self._told + timedelta(seconds=monotonic() - self._at)
 
     async def measure(self) -> None:
-        """Read the clock; it is taken to have been read in the middle of the round trip."""
+        """Read the clock; it is taken to have been read in the middle of the round trip.
+
+        What took long, because the database was frozen or far away, may be wrong by half of that: it does not replace
+        what is known better.
+        """
         before = monotonic()
-        self._told = await self._pool.fetchval("SELECT log.now()")
-        self._at = (before + monotonic()) / 2
+        told = await self._pool.fetchval("SELECT log.now()")
+        at, doubt = (before + monotonic()) / 2, (monotonic() - before) / 2
+        if self._told is None or doubt <= self._doubt + DRIFT * (at - self._at):
+            self._told, self._at, self._doubt = told, at, doubt
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Measure again and again until told to stop."""
+        """Measure again and again until told to stop; while PostgreSQL is away, time goes on without."""
         while not stop.is_set():
-            await self.measure()
+            try:
+                await self.measure()
+            except UNAVAILABLE as error:
+                logger.info("the database's clock was not read", error=repr(error))
             try:
                 await asyncio.wait_for(stop.wait(), timeout=EVERY)
             except TimeoutError:

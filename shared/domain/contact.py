@@ -45,7 +45,7 @@ class Person(Details):
     profile_url: Annotated[Url | None, Personal("contact")] = None
     employer: Annotated[Name | None, Personal("contact")] = None
     position: Annotated[Name | None, Personal("contact")] = None
-    fields: Annotated[tuple[Name, ...], Field(max_length=20)] | None = None
+    fields: Annotated[Annotated[tuple[Name, ...], Field(max_length=20)] | None, Personal("contact")] = None
     time_zone: ZoneName | None = None
 
 
@@ -53,7 +53,7 @@ class Origin(Details):
     """How the contact came to be known."""
 
     source: Source
-    source_detail: Name | None = None
+    source_detail: Annotated[Name | None, Personal("contact")] = None
     """Which network, association or event."""
     seeker_id: UUID | None = None
     """The seeker who brought the contact in; none for one that the tenant itself entered."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
-from shared.domain.people import chain_streams, require_contact, require_seeker
+from shared.domain.people import chain_streams, require_contact, require_remembered, require_seeker, told_streams
 from shared.domain.personal import Personal
 from shared.domain.refusals import refusal
 from shared.domain.relationship.decider import introduction_made
@@ -25,10 +25,10 @@ class Lead(Details):
     interview_id: UUID | None = None
     """The conversation it came from; none: from a touchpoint."""
     kind: LeadKind
-    what: Annotated[Text, Personal("seeker")]
-    person: Annotated[Name | None, Personal("seeker")] = None
+    what: Annotated[Text, Personal("new_contact")]
+    person: Annotated[Name | None, Personal("new_contact")] = None
     """Whom to talk to, for a referral or a promised introduction; not a contact yet."""
-    employer: Annotated[Name | None, Personal("seeker")] = None
+    employer: Annotated[Name | None, Personal("new_contact")] = None
     resource: Resource | None = None
     """What to read or follow, for a resource."""
     until: Day | None = None
@@ -36,18 +36,18 @@ class Lead(Details):
 
 
 class Action(Details):
-    what: Annotated[Text | None, Personal("seeker")] = None
+    what: Annotated[Text | None, Personal("new_contact")] = None
 
 
 class Result(Details):
-    what: Annotated[Text | None, Personal("seeker")] = None
+    what: Annotated[Text | None, Personal("new_contact")] = None
     new_contact_id: UUID | None = None
     """Who became a contact by it: a kept promise of an introduction, a referral that answered."""
 
 
 class Report(Details):
     channel: Channel | None = None
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None
 
 
 class Reason(Details):
@@ -180,6 +180,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         raise refusal("already_done", "what came of it is recorded", what="the result")
     lead = state.lead
     assert lead is not None, "a lead that stands somewhere was recorded"
+    require_remembered(context, command, [lead.contact_id])
     whose = {
         "seeker_id": lead.seeker_id,
         "contact_id": lead.contact_id,
@@ -235,6 +236,8 @@ def also(command: Command, state: State | None, context: Context) -> Iterator[St
     elif isinstance(command, ComeToSomething) and command.new_contact_id and state and state.lead:
         lead = state.lead
         yield from chain_streams(lead.seeker_id, dict.fromkeys([lead.contact_id, command.new_contact_id]))
+    elif state and state.lead:
+        yield from told_streams(command, [state.lead.contact_id])
 
 
 def next_move(state: State) -> str | None:

@@ -111,14 +111,37 @@ class Due(NotificationEvent, type="notification.due"):
     """The coach who is told if this can't be delivered."""
 
 
+class Untold(Details):
+    """A further stage that ends together with another, never to fall due."""
+
+    id: UUID
+    """Of its notification, which has no stream of its own."""
+    stage: Slug
+    role: Role
+    """Who was to be told."""
+    recipient_id: UUID | None = None
+
+
 class Withdrawn(NotificationEvent, type="notification.withdrawn"):
-    """Nobody is told: instead of `due`, or, where that has been, not any more."""
+    """Nobody is told: instead of `due`, or, where that has been, not any more.
+
+    What ends a round of reminders ends all of its stages that are still to come: that is one event, on the stream of
+    the first of them.
+    """
 
     reason: Reason
     because: str = Field(max_length=100)
     """A code (`muted`, `no_coach`, `moment_passed` …) or the type of the event that made it needless."""
+    others: tuple[Untold, ...] = Field(default=(), max_length=20)
+    """The later stages of the same occurrence that end with it."""
     cause: Cause | None = None
     due_at: Instant | None = None
+    """Where it ended because its moment had come: when that was."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of all stages that it ends."""
+        return (self.stage, *(other.stage for other in self.others))
 
 
 class Delivered(NotificationEvent, type="notification.delivered"):

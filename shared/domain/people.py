@@ -1,4 +1,4 @@
-"""Seekers and contacts as other streams need them: that they exist, may be asked, and who introduced whom."""
+"""Seekers and contacts as other streams need them: that they are there, may be asked, and who introduced whom."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.identity import relationship_id
-from shared.domain.kernel import Context, Stream
+from shared.domain.kernel import Command, Context, Stream
+from shared.domain.personal import told_about
 from shared.domain.refusals import refusal
 
 LONGEST_CHAIN = 20
@@ -41,6 +42,18 @@ def require_reachable(context: Context, contact_id: UUID, *, field: str = "/cont
             "contact_asked_not_to_be_contacted", f"contact {contact_id} asked not to be contacted", field=field
         )
     return state
+
+
+def require_remembered(context: Context, command: Command, contact_ids: Iterable[UUID]) -> None:
+    """Refuse `contact_forgotten` when the command says something about contacts who were all forgotten."""
+    told = told_about(command, "contact")
+    if told and all(context.other("contact", each).status == "forgotten" for each in contact_ids):
+        raise refusal("contact_forgotten", "all whom this is about were forgotten", field=f"/{told[0]}")
+
+
+def told_streams(command: Command, contact_ids: Iterable[UUID]) -> list[Stream]:
+    """The streams that `require_remembered` reads."""
+    return [Stream("contact", each) for each in contact_ids] if told_about(command, "contact") else []
 
 
 def chain_streams(seeker_id: UUID, contact_ids: Iterable[UUID]) -> list[Stream]:

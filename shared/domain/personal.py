@@ -1,23 +1,30 @@
 """Which fields say something about a person, and about whom.
 
 Marked fields pass through one codec on their way into the log (`shared.codec`), so that encrypting them with a key
-of the person, and forgetting that person by destroying the key, concerns the codec alone.
+of the person, and forgetting that person by destroying the key, concerns the codec alone. What is read is emptied of
+them as well (`erased`): of a contact who was forgotten, ids, times and states stay.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
+
+Body = TypeVar("Body", bound=BaseModel)
+FORGOTTEN: Final = "(forgotten)"
+"""What stands in place of a text that an event can't be without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Personal:
     """Marks a field: `name: Annotated[str, Personal("contact")]` is about the contact of the event.
 
-    `about` is `"seeker"`, `"contact"`, `"coach"` or the name of a field of the event that holds a person's id.
+    `about` is `"seeker"`, `"contact"` (each of the event's contacts), `"coach"`, or `"new_contact"`: whom a lead is
+    about, who is a contact once it came to something.
     """
 
     about: str
@@ -27,6 +34,7 @@ class Personal:
         return {**handler(schema), "x-personal": self.about}
 
 
+@cache
 def personal_fields(model: type[BaseModel]) -> dict[str, str]:
     """Field name → whom it is about, for the marked fields of `model`."""
     return {
@@ -37,4 +45,22 @@ def personal_fields(model: type[BaseModel]) -> dict[str, str]:
     }
 
 
-__all__ = ["Annotated", "Personal", "personal_fields"]
+def told_about(body: BaseModel, about: str) -> list[str]:
+    """The fields of `body` that say something about a person, in fact and not only by their type."""
+    return [name for name, whom in personal_fields(type(body)).items() if whom == about and getattr(body, name)]
+
+
+def erased(body: Body, about: str) -> Body:
+    """`body` without what it says about a person."""
+    told = told_about(body, about)
+    if not told:
+        return body
+    return body.model_copy(update={name: _nothing(type(body), name) for name in told})
+
+
+def _nothing(model: type[BaseModel], name: str) -> Any:
+    info = model.model_fields[name]
+    return FORGOTTEN if info.is_required() else info.get_default(call_default_factory=True)
+
+
+__all__ = ["FORGOTTEN", "Annotated", "Personal", "erased", "personal_fields", "told_about"]

@@ -5,16 +5,11 @@ FROM log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
 
 -- name: receipts
 -- The receipts of some commands, by tenant and command id.
-SELECT r.tenant, r.command_id, r.fingerprint, r.position, r.events, r.recorded_at
-FROM unnest($1::text[], $2::uuid[]) AS u (tenant, command_id)
-JOIN log.receipt r ON r.tenant = u.tenant AND r.command_id = u.command_id;
+SELECT tenant, command_id, fingerprint, position, events, recorded_at FROM log.find_receipts($1, $2);
 
 -- name: written
 -- Where the events of some ranges of positions were written: ($1[i], $2[i]], in order.
-SELECT e.position, e.category, e.stream_id, e.version, e.type, e.event_id
-FROM unnest($1::bigint[], $2::bigint[]) AS u (after, upto)
-JOIN log.event e ON e.position > u.after AND e.position <= u.upto
-ORDER BY e.position;
+SELECT position, category, stream_id, version, type, event_id FROM log.read_ranges($1, $2);
 
 -- name: head
 -- The last position and the epoch.
@@ -30,9 +25,7 @@ ORDER BY position
 LIMIT $2;
 
 -- name: read_streams
--- All events of some streams of a tenant, each after a version.
-SELECT e.position, e.epoch, e.tenant, e.category, e.stream_id, e.version, e.event_id, e.type, e.schema_version,
-       e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data
-FROM unnest($1::text[], $2::uuid[], $3::integer[]) AS u (tenant, stream_id, after)
-JOIN log.event e ON e.tenant = u.tenant AND e.stream_id = u.stream_id AND e.version > u.after
-ORDER BY e.tenant, e.stream_id, e.version;
+-- All events of some streams, each after a version; by tenant, stream and version.
+SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM log.read_streams($1, $2, $3);

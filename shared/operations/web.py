@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from time import perf_counter
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,7 +45,8 @@ def create_web_app(
 
     Every error that a route raises is answered by its problem document (`problem_of`).
     """
-    app = FastAPI(title=title, description=description, version=version, lifespan=lifespan, redoc_url=None)
+    app = WebApp(title=title, description=description, version=version, lifespan=lifespan, redoc_url=None)
+    app.edge = partial(Edge, metrics=metrics, access_log=access_log)
 
     async def alive() -> Response:
         """Alive: the process answers."""
@@ -64,14 +65,20 @@ def create_web_app(
     for path, endpoint in {"/healthz": alive, "/readyz": ready, "/metrics": figures}.items():
         app.add_api_route(path, endpoint, methods=["GET"], tags=["operations"], response_class=Response)
     describe_problems(app)
-    app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(RequestValidationError, _answer)
-    app.add_middleware(Edge, metrics=metrics, access_log=access_log)
     return app
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    return problem_of(error).to_response()
+class WebApp(FastAPI):
+    """FastAPI with `Edge` around its routes in place of its own layers.
+
+    Those answer errors, which the edge does, and limit bodies, which the routes that take one do; a command spent a
+    tenth of its time in passing through them.
+    """
+
+    edge: Callable[[ASGIApp], ASGIApp]
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.edge(AsyncExitStackMiddleware(self.router))
 
 
 class Edge:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from shared.domain.identity import notification_id
 from shared.domain.notification import Cause, Reason
+from shared.immutable import immutable
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy
 from shared.timing.recipient import Recipient
@@ -20,7 +20,7 @@ from shared.timing.timers import Pending, rounds, standstill
 Status = Literal["pending", "fired", "not_fired", "silent", "ended", "never_armed"]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Explanation:
     """How one stage of one policy stands for a subject; without a stage: the policy as a whole."""
 

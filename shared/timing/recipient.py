@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from shared.domain import programme, seeker
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.timing.calendar import WorkWeek, work_week
 from shared.timing.policies import Policies
 from shared.timing.waking import Hours, Waking, waking
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Enrolment:
     programme_id: UUID
     coach_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Recipient:
     """One seeker. `id` is the seeker's; everything else may change and moves what is pending."""
 
@@ -59,15 +60,15 @@ class Recipient:
         return None
 
 
+_OF_SEEKERS = frozenset({seeker.Registered, seeker.Moved, seeker.PreferencesChanged, seeker.Left})
+
+
 def recipients(e: Recorded[Event]) -> tuple[UUID, ...]:
     """Ids of the recipients (seekers) whom the event may change, from the event alone."""
-    match e.data:
-        case seeker.Registered() | seeker.Moved() | seeker.PreferencesChanged() | seeker.Left():
-            return (e.stream_id,)
-        case programme.ParticipantEnrolled() | programme.ParticipantLeft():
-            return (e.data.seeker_id,)
-        case _:
-            return ()
+    data = e.data
+    if type(data) in _OF_SEEKERS:
+        return (e.stream_id,)
+    return (data.seeker_id,) if isinstance(data, programme.ParticipantEnrolled | programme.ParticipantLeft) else ()
 
 
 def assigned_programme(e: Recorded[Event]) -> UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,7 +27,23 @@ UNTIMED = frozenset(
 )
 """Events of subjects that no policy may listen to; all others of theirs are routed."""
 
+_TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
+    {
+        *(seeker.Registered, seeker.Moved, seeker.GoalsChanged, seeker.PreferencesChanged, seeker.Left),
+        *(programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachAssigned),
+        *(contact.AskedNotToBeContacted, contact.Forgotten),
+    }
+)
+"""Those of seekers, programmes and contacts that timing folds."""
 _CLOSING: tuple[type[Event], ...] = (contact.AskedNotToBeContacted, contact.Forgotten)
+
+
+@cache
+def timed(kind: type[Event]) -> bool:
+    """Whether timing folds events of a kind at all."""
+    if kind.type.partition(".")[0] in ("interview", "relationship", "lead", "notification"):
+        return kind.type not in UNTIMED
+    return kind in _TIMED_OF_OTHERS
 
 
 class Route(NamedTuple):
@@ -61,9 +78,6 @@ def routes(e: Recorded[Event]) -> tuple[Route, ...]:
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "interview")
     match e.data:
-        case interview.Planned():
-            yield from _relationships(data.seeker_id, data.contact_ids)
-            yield Route(data.seeker_id, "seeker")
         case interview.Held():
             yield from _relationships(data.seeker_id, data.contact_ids)
             yield from _relationships(data.seeker_id, data.introduced_by, "introducer")

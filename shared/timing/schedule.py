@@ -8,6 +8,7 @@ from functools import cache, cached_property, lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from shared.immutable import immutable
 from shared.timing.calendar import ONE_DAY, Moment, WorkWeek, zone
 from shared.timing.offsets import Span, shifted
 from shared.timing.policies import Policies
@@ -19,7 +20,7 @@ from shared.timing.waking import Waking, at_minute, into, later
 _UTC = ZoneInfo("UTC")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Planned:
     """One stage: when it is due, the earliest and the last moment for it, and what moved it from the plain rule."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.domain.notification import Action, Due, Rule, Withdrawn
 from shared.timing.calendar import ONE_DAY, instant, wall, zone
-from shared.timing.changes import withdrawal
+from shared.timing.endings import withdrawal
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient

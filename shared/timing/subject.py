@@ -7,16 +7,17 @@ one event, its *occurrence*. Folding keeps facts only. When something is due fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from shared.domain import interview, lead, notification, relationship
+from shared.domain import lead, notification, relationship
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing.policies import Meaning, Policies
 from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
@@ -24,11 +25,9 @@ from shared.timing.routing import Route, closed_contact, routes
 
 _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
-_INTERVIEWS_KEPT = 20
 _TELLING = frozenset(
     {
-        *(interview.Planned, interview.Held, lead.Recorded),
-        *(relationship.KeepInTouchStarted, relationship.CadenceChanged),
+        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded),
     }
 )
 """Events that say more than when what is armed; see `_knowing`."""
@@ -39,7 +38,7 @@ def cause_of(event_id: UUID, type: str, position: int) -> Cause:
     return Cause(event_id=event_id, type=type, position=position)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Snooze:
     """A stage that is to come again: its own occurrence, named by the event that asked for it."""
 
@@ -51,7 +50,7 @@ class Snooze:
     """Whether it settled by falling due, and was not taken back."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Arming:
     policy: str
     occurrence: UUID
@@ -88,7 +87,7 @@ class Arming:
         return cause_of(self.occurrence, self.type, self.position)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ended:
     """How a policy's latest round came to its end."""
 
@@ -99,7 +98,7 @@ class Ended:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Memory:
     """A disarming event that also ends what is folded after it."""
 
@@ -109,7 +108,7 @@ class Memory:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Subject:
     id: UUID
     tenant: str
@@ -121,8 +120,6 @@ class Subject:
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
-    interviews: tuple[UUID, ...] = ()
-    """Of a seeker: the latest that were planned and not held, any of which may be held while nobody has looked."""
     held: tuple[str, ...] = ()
     """Policies that stand still."""
     armings: tuple[Arming, ...] = ()
@@ -134,15 +131,22 @@ class Subject:
         return bool(self.contact_ids) and set(self.contact_ids) <= set(self.closed)
 
 
-def evolve(id: UUID, subject: Subject | None, e: Recorded[Event], policies: Policies) -> Subject | None:
+def evolve(
+    id: UUID,
+    subject: Subject | None,
+    e: Recorded[Event],
+    policies: Policies,
+    found: Sequence[Route] | None = None,
+) -> Subject | None:
     """Fold one event that `subjects` or `closed_contact` routed to the subject `id`.
 
-    Never refuses. A subject that the event does not concern is returned as the same object.
+    Never refuses. A subject that the event does not concern is returned as the same object. `found` are the event's
+    routes, where they are known already.
     """
     if closed := closed_contact(e):
         return _without(subject, closed) if subject else None
     answer = e.data if isinstance(e.data, notification.NotificationEvent) else None
-    for route in routes(e):
+    for route in routes(e) if found is None else found:
         if route.id == id:
             subject = subject or _new(route, e)
             subject = _knowing(subject, e)
@@ -175,10 +179,6 @@ def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
     if type(data) not in _TELLING:
         return subject
     match data:
-        case interview.Planned() if subject.kind == "seeker":
-            return replace(subject, interviews=(*subject.interviews, e.stream_id)[-_INTERVIEWS_KEPT:])
-        case interview.Held() if e.stream_id in subject.interviews:
-            return replace(subject, interviews=tuple(each for each in subject.interviews if each != e.stream_id))
         case relationship.KeepInTouchStarted() | relationship.CadenceChanged():
             return replace(subject, cadence_days=data.cadence_days)
         case lead.Recorded():
@@ -330,10 +330,10 @@ def _standing(
             ended = replace(snooze, settled=True, fired=isinstance(data, notification.Due))
             return replace(arming, snoozes=tuple(ended if one is snooze else one for one in arming.snoozes))
         case notification.Due():
-            return _settled(replace(arming, fired=(*arming.fired, data.stage)), data.stage)
+            return _settled(replace(arming, fired=(*arming.fired, data.stage)), (data.stage,))
         case notification.Withdrawn():
             fired = tuple(stage for stage in arming.fired if stage != data.stage)
-            return _settled(replace(arming, fired=fired), data.stage)
+            return _settled(replace(arming, fired=fired), data.stages)
         case notification.Snoozed():
             again = Snooze(e.event_id, data.stage, data.until)
             return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
@@ -343,5 +343,6 @@ def _standing(
             return arming
 
 
-def _settled(arming: Arming, stage: str) -> Arming:
-    return arming if stage in arming.settled else replace(arming, settled=(*arming.settled, stage))
+def _settled(arming: Arming, stages: tuple[str, ...]) -> Arming:
+    more = tuple(stage for stage in stages if stage not in arming.settled)
+    return replace(arming, settled=(*arming.settled, *more)) if more else arming

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,14 +12,15 @@ from pydantic import TypeAdapter
 
 from shared.domain.identity import notification_id
 from shared.domain.notification import Addressee, Cause, Role, Urgency
+from shared.immutable import immutable
 from shared.timing.policies import Policies
-from shared.timing.policy import Policy
+from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
 from shared.timing.schedule import Clock, Planned, clock_of, plan, snoozed
 from shared.timing.subject import Arming, Subject
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Timer:
     """One pending notification: what the projector keeps as a row until it is due."""
 
@@ -75,6 +75,32 @@ class Pending(NamedTuple):
     occurrence: UUID
     gone: str = ""
     """Why it is not pending, where it is not: `settled`, `snoozed`."""
+
+
+def waiting(
+    subject: Subject, arming: Arming, recipient: Recipient | None, policies: Policies
+) -> dict[UUID, list[Stage]]:
+    """The stages of a round that are pending, in their order, by occurrence: those of `timers`, without reckoning when.
+
+    `policies` are the general ones. Only what a snooze puts off depends on when things are due.
+    """
+    if recipient is None or recipient.left or not recipient.time_zone:
+        return {}
+    own = recipient.policies(policies)
+    policy = own.by_name.get(arming.policy)
+    if policy is None or standstill(subject, arming, policy) is not None:
+        return {}
+    found: dict[UUID, list[Stage]] = {}
+    if arming.snoozes:
+        for one in rounds(subject, arming, policy, clock_of(recipient, policies)):
+            if not one.gone:
+                found.setdefault(one.occurrence, []).append(one.planned.stage)
+    else:
+        stages = policy.stages[arming.round :]
+        left = [stage for stage in stages if stage.enabled and stage.name not in arming.settled]
+        if left:
+            found[arming.occurrence] = left
+    return found
 
 
 def timers(
@@ -136,17 +162,6 @@ def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> It
             yield Pending(again, snooze.event_id, "settled" if snooze.settled else "")
 
 
-def fired_timers(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Timer]:
-    """The timers of a round that ended with `due`, as they were."""
-    again = {snooze.event_id for snooze in arming.snoozes if snooze.fired}
-    fired = [
-        one
-        for one in rounds(subject, arming, policy, clock)
-        if one.occurrence in again or (one.occurrence == arming.occurrence and one.planned.stage.name in arming.fired)
-    ]
-    yield from _timers_of(subject, arming, policy, clock, fired)
-
-
 def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
     """Shared by what is fired for one person in one hour of their clock; of one day, with a digest."""
     return f"{recipient.id}:{local.isoformat()[: 10 if digest else 13]}"
@@ -158,12 +173,12 @@ def _timers_of(
     """The timers of some stages of one round; what they have in common is found once."""
     recipient, armed_by = clock.recipient, arming.armed_by
     coach = recipient.coach(arming.programme_id)
-    cancellation_key = f"{policy.name}:{subject.id}:{arming.occurrence}"
+    cancelled_by = cancellation_key(subject, arming)
     guards: dict[Role, tuple[UUID, ...]] = {}
     for planned, occurrence, _ in stages:
         stage, local = planned.stage, planned.due.local
         to_seeker = stage.to == "seeker"
-        to = _addressee(recipient.id if to_seeker else coach, stage.to, recipient.time_zone, recipient.locale)
+        to = addressee(stage, arming, recipient)
         if stage.to not in guards:
             guards[stage.to] = _guards(subject, arming, policy, recipient, stage.to)
         yield Timer(
@@ -195,8 +210,19 @@ def _timers_of(
             moved_by=planned.moved_by,
             too_late=planned.too_late,
             group_key=group_key(to, local, recipient.digest),
-            cancellation_key=cancellation_key,
+            cancellation_key=cancelled_by,
         )
+
+
+def cancellation_key(subject: Subject, arming: Arming) -> str:
+    """Shared by all notifications of a round."""
+    return f"{arming.policy}:{subject.id}:{arming.occurrence}"
+
+
+def addressee(stage: Stage, arming: Arming, recipient: Recipient) -> Addressee:
+    """Who is told: the seeker, or the coach where the seeker has one."""
+    id = recipient.id if stage.to == "seeker" else recipient.coach(arming.programme_id)
+    return _addressee(id, stage.to, recipient.time_zone, recipient.locale)
 
 
 @lru_cache(maxsize=4096)
@@ -205,10 +231,9 @@ def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) 
 
 
 def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, role: Role) -> tuple[UUID, ...]:
-    """The subject's stream; the seeker's (left, moved, muted); a seeker's interviews that may have been held; the
-    contacts' where they could have asked to be left alone; the programmes' where a coach is told; and what this round
-    has fired: it may have been answered."""
-    streams = [subject.id, subject.seeker_id, *subject.interviews]
+    """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
+    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered."""
+    streams = [subject.id, subject.seeker_id]
     if policy.reaches_contact:
         streams += subject.contact_ids
     if role == "coach":

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path
 from random import Random
 from statistics import median
 from time import perf_counter
 
 import asyncpg
 
+from deploy.launcher.services import SERVICES, Running, Service
+from services.command.relay import NAME
 from services.projector.folding import Folder
 from services.projector.loop import Projector
 from services.projector.mailbox import Mailbox
@@ -26,6 +29,8 @@ from shared.database.pool import open_pool
 from shared.log import Append, Log
 from shared.timing.policies import default_policies
 from tests.bench import plots, synthetic
+from tests.bench.callers import rate
+from tests.bench.http import serving
 from tests.bench.rebuild import folded_log
 from tests.bench.rounds import Goal, Result, compare
 from tests.bench.servers import Bench
@@ -34,7 +39,7 @@ _COPY = """
 INSERT INTO log.event
 SELECT position + $2 * $1::bigint, epoch, tenant || '-$1', category, stream_id, version, event_id, type,
        schema_version, occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data
-FROM log.event WHERE tenant = 'tenant-1';
+FROM log.event WHERE position <= $2;
 INSERT INTO log.receipt
 SELECT tenant || '-$1', command_id, fingerprint, position + $2 * $1::bigint, events, recorded_at
 FROM log.receipt WHERE tenant = 'tenant-1';
@@ -47,6 +52,10 @@ FROM read.timer WHERE tenant = 'tenant-1';
 UPDATE log.head SET position = position + $2;
 UPDATE read.checkpoint SET position = position + $2;
 """
+_PUBLISHED = """
+INSERT INTO log.relay_cursor (name, position, epoch) SELECT $1, position, epoch FROM log.head
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+"""
 _WORK = 2000
 """Events appended and projected a round."""
 _seeds = count(20_001)
@@ -55,18 +64,21 @@ _seeds = count(20_001)
 class Side:
     """One of the two logs."""
 
-    def __init__(self, database_url: str, log: Log, streams: Sequence[asyncpg.Record]) -> None:
-        self._database_url, self._log, self._streams = database_url, log, streams
+    def __init__(self, bench: Bench, database_url: str, log: Log, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._bench, self._database_url, self._log, self._pool = bench, database_url, log, pool
+        self._amqp_url = bench.infrastructure.rabbitmq.create_vhost(database_url.rpartition("/")[2])
+        self._streams: Sequence[asyncpg.Record] = ()
         self._rng = Random(1)
         self._folder = Folder(MODELS, TimingFold(default_policies()))
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database_url: str) -> AsyncIterator[Side]:
+    async def open(cls, bench: Bench, database_url: str) -> AsyncIterator[Side]:
         pool = await open_pool(database_url)
-        streams = await pool.fetch("SELECT DISTINCT tenant, stream_id FROM log.event WHERE position % 97 = 0")
         async with Log.open(pool, database_url) as log:
-            yield cls(database_url, log, streams)
+            side = cls(bench, database_url, log, pool)
+            side._streams = await pool.fetch("SELECT tenant, stream_id FROM log.event WHERE position % 997 = 0")
+            yield side
         await pool.close()
 
     async def append(self) -> float:
@@ -93,6 +105,32 @@ class Side:
             times.append(perf_counter() - began)
         return median(times)
 
+    async def command_memory(self) -> float:
+        """Megabytes, at most, of a command service that starts on this log, executes commands and publishes them."""
+        owner = await asyncpg.connect(self._database_url)
+        await owner.execute(_PUBLISHED.replace("$1", f"'{NAME}'"))
+        await owner.close()
+        async with self._serving(SERVICES[0]) as [command]:
+            scripts = [synthetic.requests(_WORK // 16, seed=next(_seeds)) for _ in range(16)]
+            await rate(command.url, scripts)
+            return peak_memory(command)
+
+    async def projector_memory(self) -> float:
+        """Megabytes, at most, of a projector that starts on this log and is behind by some events."""
+        await self._write(list(synthetic.appends(_WORK, seed=next(_seeds))))
+        async with self._serving(SERVICES[1]) as [projector]:
+            await self._caught_up()
+            return peak_memory(projector)
+
+    async def _caught_up(self) -> None:
+        while True:
+            if await self._pool.fetchval("SELECT h.position = c.position FROM log.head h, read.checkpoint c"):
+                return
+            await asyncio.sleep(0.1)
+
+    def _serving(self, service: Service) -> AbstractAsyncContextManager[list[Running]]:
+        return serving(self._bench, self._database_url, service, amqp_url=self._amqp_url, fire="false")
+
     async def _write(self, appends: Sequence[Append]) -> None:
         for outcome in await self._log.append_all(appends):
             if isinstance(outcome, Exception):
@@ -110,17 +148,25 @@ async def run(bench: Bench) -> list[Result]:
         ("append", Side.append, "events/s", Goal(1 / 1.3)),
         ("projection", Side.project, "events/s", Goal(1 / 1.3)),
         ("reading a stream, p50", Side.read, "s", Goal(1.3, "at most")),
+        ("memory of the command service, peak", Side.command_memory, "MB", Goal(1.3, "at most")),
+        ("memory of the projector, peak", Side.projector_memory, "MB", Goal(1.3, "at most")),
     )
     results = []
     async with AsyncExitStack() as stack:
-        large = await stack.enter_async_context(Side.open(long_url))
-        small = await stack.enter_async_context(Side.open(short_url))
+        large = await stack.enter_async_context(Side.open(bench, long_url))
+        small = await stack.enter_async_context(Side.open(bench, short_url))
         for what, work, unit, goal in rows:
             against = [(f"a log of {short:,}", partial(work, small), goal)]
             name = f"{what}, log of {long:,}"
             results += await compare(name, partial(work, large), against, unit=unit, rounds=bench.rounds)
     _plot(results, short, long)
     return results
+
+
+def peak_memory(process: Running) -> float:
+    """The most megabytes that it has held so far."""
+    status = Path("/proc", str(process.child.pid), "status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 async def _grow(database_url: str, events: int) -> None:

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import httpx
 
-from deploy.launcher.services import ROOT, Service, running
+from deploy.launcher.services import ROOT, Running, Service, running
 from tests.bench import synthetic
 from tests.bench.callers import post, rate
 from tests.bench.payloads import payload
@@ -24,8 +24,8 @@ _seeds = count(1)
 
 
 @asynccontextmanager
-async def serving(bench: Bench, database_url: str, *services: Service, **settings: str) -> AsyncIterator[list[str]]:
-    """The services as processes of their own; their URLs. `relay="false"` is the setting `KITHLOG_RELAY`."""
+async def serving(bench: Bench, database_url: str, *services: Service, **settings: str) -> AsyncIterator[list[Running]]:
+    """The services as processes of their own. `relay="false"` is the setting `KITHLOG_RELAY`."""
     own = {
         "KITHLOG_DATABASE_URL": database_url,
         "KITHLOG_AMQP_URL": bench.infrastructure.amqp_url,
@@ -35,7 +35,7 @@ async def serving(bench: Bench, database_url: str, *services: Service, **setting
     processes = running(services, dict(os.environ) | own, bench.infrastructure.run.path, ROOT)
     started = await asyncio.to_thread(processes.__enter__)
     try:
-        yield [each.url for each in started]
+        yield started
     finally:
         await asyncio.to_thread(processes.__exit__, None, None, None)
 
@@ -46,7 +46,8 @@ async def run(bench: Bench) -> list[Result]:
     bare = Service("bare", "tests.bench.bare:create_app")
     requests = bench.scaled(16_000) // CLIENTS
     imported = bench.scaled(20_000)
-    async with serving(bench, database_url, command, bare, relay="false", intake="false") as (ours_url, bare_url):
+    async with serving(bench, database_url, command, bare, relay="false", intake="false") as services:
+        ours_url, bare_url = (each.url for each in services)
 
         async def ours() -> float:
             return await rate(ours_url, [synthetic.requests(requests, seed=next(_seeds)) for _ in range(CLIENTS)])

@@ -30,10 +30,10 @@ async def run(bench: Bench) -> list[Result]:
     seconds = bench.seconds * 3
     watch = await asyncpg.connect(database_url)
     rounds: list[list[float]] = []
-    async with serving(bench, database_url, *SERVICES, fire="false") as (command_url, _):
+    async with serving(bench, database_url, *SERVICES, fire="false") as (command, _):
         for number in range(bench.rounds + 1):
             scripts = [synthetic.requests(LIVE_RATE * seconds // 50, seed=next(_seeds)) for _ in range(50)]
-            lateness = await _visible_after(watch, command_url, scripts)
+            lateness = await _visible_after(watch, command.url, scripts)
             if number:
                 rounds.append(lateness)
     await watch.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -15,7 +16,7 @@ Points = Sequence[tuple[float, float]]
 def lines(name: str, title: str, series: Mapping[str, Points], x: str, y: str) -> None:
     """One line for each of the series; the x values stand at equal distances, in the order of their size."""
     places = sorted({at for points in series.values() for at, _ in points})
-    most = max(value for points in series.values() for _, value in points)
+    most = _round_above(max(value for points in series.values() for _, value in points))
     parts = _axes(title, x, y, [_figure(place) for place in places], most)
     for index, (label, points) in enumerate(series.items()):
         colour = _COLOURS[index % len(_COLOURS)]
@@ -36,9 +37,10 @@ def histogram(name: str, title: str, values: Sequence[float], unit: str, *, bars
     for value in ordered:
         counts[min(bars - 1, int((value - least) / width))] += 1
     labels = [_figure(least + width * bar) if bar % 4 == 0 else "" for bar in range(bars)]
-    parts = _axes(title, unit, "how many", labels, max(counts))
+    top = _round_above(max(counts))
+    parts = _axes(title, unit, "how many", labels, top)
     for bar, number in enumerate(counts):
-        up = _up(number / max(counts))
+        up = _up(number / top)
         size = (_WIDTH - _LEFT - 20) / bars - 2
         across = _across(bar, bars) - size / 2
         parts.append(
@@ -61,6 +63,12 @@ def _axes(title: str, x: str, y: str, labels: Sequence[str], most: float) -> lis
         across = _across(place, len(labels))
         parts.append(f'<text x="{across:.1f}" y="{_up(0) + 18}" text-anchor="middle">{escape(label)}</text>')
     return parts
+
+
+def _round_above(value: float) -> float:
+    """The next number whose quarters are round, too."""
+    unit = 10.0 ** math.floor(math.log10(value or 1.0))
+    return next(step * unit for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * unit >= value)
 
 
 def _across(place: int, places: int) -> float:

@@ -10,12 +10,22 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from itertools import count
 from pathlib import Path
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
-from tests.chaos.faults import FAULTS, PROMOTION
+from tests.chaos.cluster import Cluster, cluster
+from tests.chaos.faults import FAULTS, FROZEN_QUORUM_LEADER, PROMOTION, QUORUM_LEADER
 from tests.chaos.rounds import Outcome, run
+
+ON_A_CLUSTER = [
+    [QUORUM_LEADER],
+    [FROZEN_QUORUM_LEADER, "kill relay leader", QUORUM_LEADER],
+    [QUORUM_LEADER, "kill projector", QUORUM_LEADER],
+]
+WITH_A_STAND_BY = [["cut connections"], [PROMOTION], ["kill postgres", "kill relay leader"]]
+"""The last of all: it takes the primary with it."""
 
 
 def tell(outcome: Outcome) -> None:
@@ -29,22 +39,25 @@ def one_seed(
     seed: int,
     chosen: argparse.Namespace,
     faults: list[list[str]] | None = None,
+    nodes: Cluster | None = None,
 ) -> list[Outcome]:
-    """All rounds of a seed, on a database and a virtual host of their own."""
+    """All rounds of a seed, on a database and a virtual host of their own; the latter on `nodes`, if given."""
     name = f"chaos_{seed}"
-    database_url, amqp_url = infra.postgres.create_database(name), infra.rabbitmq.create_vhost(name)
+    database_url = infra.postgres.create_database(name)
+    amqp_url = nodes.url(0) if nodes else infra.rabbitmq.create_vhost(name)
     logs = Path(tempfile.mkdtemp(prefix=f"kithlog-chaos-{seed}-"))
     asyncio.run(migrate(database_url))
     stand_by = infra.postgres.stand_by(infra.run) if faults and [PROMOTION] in faults else None
     outcomes = asyncio.run(
         run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
-            faults=faults, stand_by=stand_by, tell=tell)
+            faults=faults, stand_by=stand_by, cluster=nodes, tell=tell)
     )  # fmt: skip
     if stand_by is None:
         infra.postgres.drop_database(name)
     else:
         stand_by.stop()
-    infra.rabbitmq.delete_vhost(name)
+    if nodes is None:
+        infra.rabbitmq.delete_vhost(name)
     if any(outcome.violations for outcome in outcomes) or chosen.keep:
         print(f"    the logs of seed {seed} are in {logs}", flush=True)
     else:
@@ -60,6 +73,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="commands a second")
     parser.add_argument("--seconds", type=float, default=8.0, help="seconds of a round besides its faults")
     parser.add_argument("--fault", action="append", default=[], choices=list(FAULTS), help="a round of it alone")
+    parser.add_argument("--without-cluster", action="store_true", help="leave out the broker of three nodes")
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     chosen = parser.parse_args()
@@ -68,10 +82,12 @@ def main() -> int:
         print(infra.banner, flush=True)
         for seed in range(chosen.seed, chosen.seed + chosen.seeds):
             outcomes += one_seed(infra, seed, chosen, [[each] for each in chosen.fault] or None)
+        further = count(chosen.seed + chosen.seeds)
+        if not chosen.without_cluster:
+            with cluster(infra.run, "chaos") as nodes:
+                outcomes += one_seed(infra, next(further), chosen, ON_A_CLUSTER, nodes)
         if not chosen.without_promotion:
-            # The last of all: it takes the primary with it.
-            faults = [["cut connections"], [PROMOTION], ["kill postgres", "kill relay leader"]]
-            outcomes += one_seed(infra, chosen.seed + chosen.seeds, chosen, faults)
+            outcomes += one_seed(infra, next(further), chosen, WITH_A_STAND_BY)
     last = {outcome.seed: outcome for outcome in outcomes}.values()
     violations = sum(len(outcome.violations) for outcome in outcomes)
     slowest = max(float("inf") if outcome.recovered is None else outcome.recovered for outcome in outcomes)

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from shared.envelope import Recorded
 from tests.chaos.seen import Seen, SeenEvent
 from tests.chaos.witness import Delivery
 
+ABOUT = timedelta(minutes=10)
+"""Longer than a command may be on its way, shorter than any clock is set wrong by."""
 KIND, STAGE = "thank_you", "due"
 """The reminder whose moment clients know: two hours after the conversation they recorded."""
 
@@ -63,6 +65,7 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
         *same_answers(seen, held),
         *timers(seen, held),
         *dues(held),
+        *dates(seen, held),
     ]
 
 
@@ -175,6 +178,13 @@ def dues(held: Held) -> Iterator[str]:
                 yield f"early: what was due at {data['due_at']} fired at {each.recorded_at} ({each.position})"
     for id in held.overdue:
         yield f"unfired: timer {id} is overdue and nothing became of it"
+
+
+def dates(seen: Seen, held: Held) -> Iterator[str]:
+    """What clients left undated is dated about when it was written down, however wrong its service's own clock was."""
+    for each in held.events:
+        if each.command_id in seen.undated and abs(each.recorded_at - each.occurred_at) > ABOUT:
+            yield f"dated: {each.position} is said to be of {each.occurred_at}, written at {each.recorded_at}"
 
 
 def _positions(events: Sequence[SeenEvent]) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from services.projector.changes import OwnerId, Pending, RowId, StreamId, TimerId
+from services.projector.changes import Ending, OwnerId, RowId, StreamId, TimerId
 from services.projector.folding import Folder, Plan
 from services.projector.models import MODELS
 from services.projector.rows import Rows
 from services.projector.timing_fold import TimingFold
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies
+from shared.timing.timers import Timer
 
 PAGE = 500
 _ROWS = """
@@ -32,7 +33,7 @@ class ColdFold:
         self._folder = Folder(MODELS, TimingFold(default_policies()))
         self._models = {model.name: model for model in self._folder.models}
         self.rows: dict[RowId, Any] = {}
-        self.timers: dict[TimerId, Pending] = {}
+        self.timers: dict[TimerId, Timer | Ending] = {}
         self._owned: dict[OwnerId, set[RowId]] = defaultdict(set)
         self._parked: set[StreamId] = set()
         self._position = 0
@@ -65,6 +66,8 @@ class ColdFold:
                 rows.add({id: self.rows[id] for id in ids})
                 rows.add_owned(owner, ids)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten:
+            rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
     async def differences(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from deploy.launcher.child import Child
+from shared.broker.topology import PROJECTOR
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.proxy import Proxy
 from tests.chaos.services import HOURS_OFF
@@ -147,8 +148,8 @@ async def fill_the_disk_of_the_broker(stage: Stage, rng: Random) -> None:
 
 
 async def shift_the_clock(stage: Stage, rng: Random) -> None:
-    """A command service comes back hours ahead or behind, and stays so until something else restarts it."""
-    service = rng.choice(stage.commands)
+    """A service comes back hours ahead or behind, and stays so until something else restarts it."""
+    service = rng.choice(stage.services)
     await asyncio.to_thread(service.running.stop)
     service.start(**{HOURS_OFF: str(rng.choice((-7, -3, 3, 30)))})
 
@@ -183,6 +184,8 @@ FAULTS: dict[str, Fault] = {
 
 PROMOTION = "promote the stand-by"
 """Happens once in the life of a primary and needs a stand-by: not in the deck."""
+QUORUM_LEADER, FROZEN_QUORUM_LEADER = "kill quorum leader", "freeze quorum leader"
+"""Need a broker of several nodes: not in the deck either."""
 
 
 async def promote_the_stand_by(stage: Stage, rng: Random) -> None:
@@ -198,9 +201,35 @@ async def promote_the_stand_by(stage: Stage, rng: Random) -> None:
         service.database.turn_to(stage.database_url)
 
 
+async def kill_quorum_leader(stage: Stage, rng: Random) -> None:
+    """The node that leads the projector's queue dies; another leads on, and whoever was connected to it is led to
+    the others, as a load balancer does. Later it comes back."""
+    assert stage.cluster is not None
+    leader = await asyncio.to_thread(stage.cluster.leader, PROJECTOR)
+    await asyncio.to_thread(leader.kill)
+    left = [number for number, node in enumerate(stage.cluster.nodes) if node is not leader]
+    for way in stage.ways_to_the_broker:
+        if way.server_port == leader.port:
+            way.turn_to(stage.cluster.url(rng.choice(left)))
+    await asyncio.sleep(rng.uniform(2.0, 6.0))
+    await asyncio.to_thread(leader.start)
+
+
+async def freeze_quorum_leader(stage: Stage, rng: Random) -> None:
+    assert stage.cluster is not None
+    await _freeze(await asyncio.to_thread(stage.cluster.leader, PROJECTOR), rng.uniform(1.0, 6.0))
+
+
+SPECIAL: dict[str, Fault] = {
+    PROMOTION: promote_the_stand_by,
+    QUORUM_LEADER: kill_quorum_leader,
+    FROZEN_QUORUM_LEADER: freeze_quorum_leader,
+}
+
+
 def fault(name: str) -> Fault:
     """The fault of that name. Raises KeyError."""
-    return promote_the_stand_by if name == PROMOTION else FAULTS[name]
+    return SPECIAL[name] if name in SPECIAL else FAULTS[name]
 
 
 def draw(rng: Random, rounds: int, most: int = 4) -> Iterator[list[str]]:

@@ -89,7 +89,7 @@ class Load:
                 self._journal.unknown(wish.command_id)
             return False
         document = first.document
-        self._journal.accepted(wish.command_id, document)
+        self._journal.accepted(wish.command_id, document, undated=wish.at is None)
         if is_thanks:
             self._journal.thanked(wish.stream_id, Answer.of(document).position)
         if wish.due_at is not None:
@@ -110,7 +110,6 @@ class Load:
             found = await asyncio.gather(*(self._attempt(service, wish, patience) for service in services))
             answers = [each for each in found if isinstance(each, Response)]
             if answers:
-                # A service whose clock is behind may refuse what another accepts at the same moment.
                 answers.sort(key=lambda answer: not answer.accepted)
                 self._compare(wish, answers)
                 return answers[0], sure and len(answers) == len(found)
@@ -123,7 +122,7 @@ class Load:
     def _compare(self, wish: Wish, answers: list[Response]) -> None:
         """Answers to what was sent to several at once are repetitions of one another."""
         if len(answers) > 1 and answers[0].accepted:
-            for each in (answer for answer in answers[1:] if answer.document.get("code") != "in_the_future"):
+            for each in answers[1:]:
                 self._journal.repeated(
                     wish.command_id, each.document if each.accepted else {"position": 0, "events": []}
                 )

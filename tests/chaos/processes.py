@@ -20,13 +20,14 @@ from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.ports import LOOPBACK, pick
 from deploy.launcher.postgres import LocalPostgres
 from deploy.launcher.rabbitmq import LocalRabbitMQ
+from tests.chaos.cluster import Cluster
 from tests.chaos.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 180.0
 FACTORIES = {
     "command": "tests.chaos.services:create_command_app",
-    "projector": "services.projector.app:create_app",
+    "projector": "tests.chaos.services:create_projector_app",
 }
 
 
@@ -122,13 +123,20 @@ class Stage:
     projectors: list[ServiceProcess]
     witness: list[str]
     """The command line of the consumer."""
+    witness_broker: Proxy
     logs: Path
     stand_by: LocalPostgres | None = None
+    cluster: Cluster | None = None
+    """The nodes that stand in `rabbitmq`'s place."""
     consumer: Child | None = None
 
     @property
     def services(self) -> list[ServiceProcess]:
         return [*self.commands, *self.projectors]
+
+    @property
+    def ways_to_the_broker(self) -> list[Proxy]:
+        return [*(service.broker for service in self.services), self.witness_broker]
 
     async def leader(self) -> ServiceProcess:
         """The command service that publishes; the first if none says so."""
@@ -191,9 +199,12 @@ async def stage(
                 service.start()
                 made[kind].append(service)
         record = logs / "witness.record"
-        witness = [sys.executable, "-m", "tests.chaos.witness", amqp_url]
+        way = await ends.enter_async_context(Proxy(amqp_url))
+        witness = [sys.executable, "-m", "tests.chaos.witness", way.url]
         witness += [*(service.url for service in made["projector"]), "--record", str(record)]
-        set_up = Stage(infra.postgres, infra.rabbitmq, database_url, made["command"], made["projector"], witness, logs)
+        set_up = Stage(
+            infra.postgres, infra.rabbitmq, database_url, made["command"], made["projector"], witness, way, logs
+        )
         try:
             await set_up.ready()
             set_up.start_witness()

@@ -29,6 +29,11 @@ class Proxy:
         user = self._target.netloc.rpartition("@")[0]
         return urlunsplit(self._target._replace(netloc=f"{user}@127.0.0.1:{self._port}"))
 
+    @property
+    def server_port(self) -> int | None:
+        """Of the server that it leads to."""
+        return self._target.port
+
     async def __aenter__(self) -> Self:
         await self.accept()
         return self

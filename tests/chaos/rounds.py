@@ -18,6 +18,7 @@ from deploy.launcher.postgres import LocalPostgres
 from shared.envelope import Recorded
 from tests.chaos import witness
 from tests.chaos.checker import Held, check
+from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
 from tests.chaos.processes import Stage, grown_beyond, size, stage
@@ -169,16 +170,20 @@ async def run(
     seconds: float = 8.0,
     faults: list[list[str]] | None = None,
     stand_by: LocalPostgres | None = None,
+    cluster: Cluster | None = None,
     tell: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Rounds on a migrated database and a virtual host that are this run's own; `logs` is an empty folder.
 
     `faults`: for each round its faults, instead of those that the seed draws; `stand_by`: of the infrastructure's
-    PostgreSQL, for the fault that needs one.
+    PostgreSQL, and `cluster`: in the place of its RabbitMQ, for the faults that need them.
     """
     outcomes = []
     async with stage(infra, database_url, amqp_url, logs) as set_up:
-        set_up.stand_by = stand_by
+        set_up.stand_by, set_up.cluster = stand_by, cluster
+        if cluster is not None:
+            for number, way in enumerate(set_up.ways_to_the_broker):
+                way.turn_to(cluster.url(number))
         one = Run(set_up, seed, rate=rate, seconds=seconds)
         for number, hand in enumerate(faults or draw(Random(seed), rounds), start=1):
             outcome = await one.round(number, hand)

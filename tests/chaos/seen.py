@@ -46,6 +46,8 @@ class Seen:
     """All that the clients of a run were told."""
 
     accepted: dict[UUID, Answer] = field(default_factory=dict)
+    undated: set[UUID] = field(default_factory=set)
+    """Accepted commands that did not say when it happened: the service did."""
     refused: dict[UUID, str] = field(default_factory=dict)
     """Command id → code, of those whose every attempt was refused."""
     unknown: set[UUID] = field(default_factory=set)
@@ -68,8 +70,8 @@ class Journal:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def accepted(self, command_id: UUID, answer: dict[str, Any]) -> None:
-        self._write("accepted", command_id, answer=answer)
+    def accepted(self, command_id: UUID, answer: dict[str, Any], *, undated: bool) -> None:
+        self._write("accepted", command_id, answer=answer, undated=undated)
 
     def refused(self, command_id: UUID, code: str) -> None:
         self._write("refused", command_id, code=code)
@@ -104,6 +106,8 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
         match entry["kind"]:
             case "accepted":
                 seen.accepted[id] = Answer.of(entry["answer"])
+                if entry["undated"]:
+                    seen.undated.add(id)
             case "refused":
                 seen.refused[id] = entry["code"]
             case "unknown":

@@ -1,27 +1,46 @@
-"""The command service with a wrong clock: what a machine without time synchronisation does."""
+"""The services as they are started for a run, on a machine whose own clock may be wrong by hours."""
 
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime, timedelta
 
 from fastapi import FastAPI
 
-from services.command.app import create_app
+from services.command.app import create_app as command_app
+from services.projector.app import create_app as projector_app
 from shared.clock import SystemClock
 
 HOURS_OFF = "CHAOS_HOURS_OFF"
-"""Environment variable: by how many hours the service's clock is ahead."""
-
-
-class ShiftedClock:
-    def __init__(self, by: timedelta) -> None:
-        self._by, self._clock = by, SystemClock()
-
-    def now(self) -> datetime:
-        return self._clock.now() + self._by
+"""Environment variable: by how many hours this process's clock is ahead."""
 
 
 def create_command_app() -> FastAPI:
-    """`services.command.app.create_app`, by a clock that is as wrong as the environment says."""
-    return create_app(clock=ShiftedClock(timedelta(hours=float(os.environ.get(HOURS_OFF, "0")))))
+    set_the_clock_wrong()
+    return command_app()
+
+
+def create_projector_app() -> FastAPI:
+    set_the_clock_wrong()
+    return projector_app()
+
+
+def set_the_clock_wrong() -> None:
+    """Shift what tells this process the time of day, as far as the environment says.
+
+    That is `time.time`, and the one place where Kithlog reads a clock (the linter bans all others). Monotonic clocks
+    go on as they are: they know of no time of day on any machine.
+    """
+    by = timedelta(hours=float(os.environ.get(HOURS_OFF, "0")))
+    right_time, right_now = time.time, SystemClock.now
+
+    def wrong_time() -> float:
+        return right_time() + by.total_seconds()
+
+    def wrong_now(clock: SystemClock) -> datetime:
+        return right_now(clock) + by
+
+    if by:
+        time.time = wrong_time
+        SystemClock.now = wrong_now  # type: ignore[method-assign, assignment]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from deploy.launcher.infrastructure import Infrastructure
+from shared.clock import SystemClock
 from tests.chaos.faults import FAULTS, draw
 from tests.chaos.rounds import run
+from tests.chaos.services import HOURS_OFF, set_the_clock_wrong
 
 SEED, ROUNDS = 4, 5
 
@@ -22,6 +28,18 @@ async def test_nothing_is_lost_whatever_dies(
     outcomes = await run(infra, database_url, amqp_url, tmp_path, SEED, ROUNDS, rate=30.0, seconds=2.0, tell=print)
     assert [outcome.violations for outcome in outcomes] == [()] * ROUNDS, "\n".join(map(str, outcomes))
     assert outcomes[-1].commands > 100, "there was load"
+
+
+def test_a_wrong_clock_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a machine that is to be three hours behind, when a service starts there, then the clock that it could read
+    says so."""
+    for owner, name in ((time, "time"), (SystemClock, "now")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # so that it is put right again
+    monkeypatch.setenv(HOURS_OFF, "-3")
+    set_the_clock_wrong()
+    hours_behind = (datetime.now(UTC) - SystemClock().now()) / timedelta(hours=1)
+    assert 2.9 < hours_behind < 3.1
+    assert 2.9 < (datetime.now(UTC).timestamp() - time.time()) / 3600 < 3.1
 
 
 def test_every_fault_has_its_turn() -> None:

@@ -197,6 +197,11 @@ def fire_after_the_thanks(world: World) -> None:
     world.events[5] = notification(6, THANKED, "due")
 
 
+def date_by_a_wrong_clock(world: World) -> None:
+    world.seen.undated.add(world.events[0].command_id)
+    world.events[0] = replace(world.events[0], occurred_at=NOON - timedelta(hours=3))
+
+
 PLANTED: list[tuple[Callable[[World], None], str]] = [
     (lose_a_command, "lost"),
     (write_a_command_twice, "twice"),
@@ -219,6 +224,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (fire_early, "early"),
     (withdraw_for_no_reason, "withdrawn"),
     (fire_after_the_thanks, "late"),
+    (date_by_a_wrong_clock, "dated"),
 ]
 
 

@@ -62,13 +62,19 @@ async def publish(channel: AbstractChannel, *messages: Incoming, to: str | None 
         await exchange.publish(aio_pika.Message(each.body, headers=headers, delivery_mode=2), key, mandatory=True)
 
 
-async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
-    """The next message of a queue, waited for, acknowledged."""
+async def messages_of(channel: AbstractChannel, queue: str, count: int) -> list[AbstractIncomingMessage]:
+    """The next messages of a queue, waited for, acknowledged."""
     there = await channel.get_queue(queue, ensure=False)
     taken: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     tag = await there.consume(taken.put)
     async with asyncio.timeout(PATIENCE):
-        message = await taken.get()
-    await message.ack()
+        messages = [await taken.get() for _ in range(count)]
+    for message in messages:
+        await message.ack()
     await there.cancel(tag)
+    return messages
+
+
+async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
+    [message] = await messages_of(channel, queue, 1)
     return message

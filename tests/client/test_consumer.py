@@ -18,7 +18,7 @@ from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mar
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
-from tests.client.messages import Taken, consuming, next_of, publish
+from tests.client.messages import Taken, consuming, messages_of, next_of, publish
 
 RULES = Rules(begin="first", delays=(0.05, 0.1))
 
@@ -88,16 +88,50 @@ async def test_a_failing_event_comes_back_and_is_parked_at_last(
 
 
 @pytest.mark.usefixtures("exchange")
-async def test_what_is_no_event_is_parked_and_the_rest_goes_on(
+async def test_a_handler_that_hangs_holds_up_nobody(amqp_url: str, channel: AbstractChannel, taken: Taken) -> None:
+    """Given a handler that never comes back from one event, then it is ended, the next is handled, and that event is
+    parked after its last attempt.
+    """
+
+    @taken.handlers.on("lead.recorded")
+    async def hang(event: CloudEvent, within: object) -> None:
+        await asyncio.Event().wait()
+
+    log = [an_event("lead.recorded", {}, position=1), held(2)]
+    rules = replace(RULES, handler_timeout=0.05)
+    consumer = Consumer(Wiring(amqp_url, "statistics"), rules, taken.handlers, MemoryStore(), MemoryHistory(log))
+    async with consuming(consumer):
+        await taken.until(lambda positions: positions == [2])
+        parked = await next_of(channel, "statistics.parked")
+    headers = parked.headers
+    assert (headers["reason"], headers["attempts"], headers["position"]) == ("failed", 3, 1)
+    assert "TimeoutError" in str(headers["error"])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_can_not_be_handled_is_parked_and_the_rest_goes_on(
     amqp_url: str, channel: AbstractChannel, taken: Taken
 ) -> None:
-    consumer = a_consumer(amqp_url, taken, held(1))
+    """Given messages of every kind that no repetition mends, then each is parked as it came, with its reason, and what
+    is behind them is handled.
+    """
+    unknown = an_event("interview.invented", {}, position=2)
+    newer = an_event("interview.held", {}, position=3, version=2)
+    bad = [Incoming(b"\x00not JSON"), Incoming(b'{"hello":"world"}'), unknown, newer]
+    history = MemoryHistory([held(1)])
+    consumer = Consumer(Wiring(amqp_url, "statistics"), RULES, taken.handlers, MemoryStore(), history)
     async with consuming(consumer):
         await taken.until(lambda positions: positions == [1])
-        await publish(channel, Incoming(b"\x00not JSON"), held(1), held(2), to="statistics")
-        await taken.until(lambda positions: positions == [1, 2])
-        parked = await next_of(channel, "statistics.parked")
-    assert (parked.body, parked.headers["reason"]) == (b"\x00not JSON", "not_json")
+        await publish(channel, *bad, held(1), held(4), to="statistics")
+        await taken.until(lambda positions: positions == [1, 4])
+        parked = await messages_of(channel, "statistics.parked", len(bad))
+    assert [each.headers["reason"] for each in parked] == [
+        "not_json",
+        "not_a_cloudevent",
+        "unknown_type",
+        "newer_version",
+    ]
+    assert [each.body for each in parked] == [each.body for each in bad]
     assert consumer.counts.duplicates == 1
 
 
@@ -211,6 +245,32 @@ async def test_a_wiped_broker_is_set_up_again_and_nothing_is_lost(
         history.events.append(held(3))
         await asyncio.to_thread(infra.rabbitmq.start)
         await taken.until(lambda positions: sorted(positions) == [1, 2, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_queue_that_was_deleted_is_declared_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when somebody deletes the consumer's queue under it, then the
+    queue is there again, that event is handled, and so is what comes after.
+    """
+    failing = asyncio.Event()
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not failing.is_set():
+            raise LookupError
+
+    taken.fails = fail
+    history = MemoryHistory([held(1), held(2)])
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.2), replace(RULES, delays=(3600,))
+    async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [2])
+        failing.set()
+        await channel.queue_delete("statistics")
+        await taken.until(lambda positions: positions == [2, 1])
+        history.events.append(held(3))
+        await publish(channel, held(3))
+        await taken.until(lambda positions: positions == [2, 1, 3])
 
 
 def test_a_file_keeps_the_mark_for_one_process(tmp_path: Path) -> None:

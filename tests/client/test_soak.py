@@ -98,6 +98,11 @@ async def doubling(amqp_url: str, log: Log) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+def wanted_of(events: int, everything: bool) -> int:
+    """How many of the first events the consumer wants."""
+    return events if everything else sum(TYPES[number % 3].startswith("interview") for number in range(events))
+
+
 async def reached(table: Table, rows: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while await table.rows() < rows:  # noqa: ASYNC110 - a table gives no signal
@@ -122,37 +127,38 @@ async def test_the_consumers_table_equals_the_log(
     killed, when all is quiet, then each event of the log that was wanted is in the consumer's table, once.
     """
     everything, began, stop = keys == ("#",), monotonic(), asyncio.Event()
-    wanted = EVENTS if everything else sum(TYPES[number % 3].startswith("interview") for number in range(EVENTS))
+
+    async def append(after: int, upto: int) -> None:
+        """In bursts, each of which the queue is too small for; the next when the consumer has all but caught up, so
+        that it has as much from the broker as from the history.
+        """
+        for start in range(after, upto, BURST):
+            await reached(table, wanted_of(start, everything) - SMALL // 10)
+            numbers = range(start, min(start + BURST, upto))
+            for outcome in await log.append_all([an_append(number, TYPES[number % 3]) for number in numbers]):
+                assert not isinstance(outcome, Exception), outcome
+
     wiring = Wiring(amqp_url, "statistics", prefetch=100, max_length=SMALL, audit_every=1.0)
     rules = Rules(Patterns(keys), begin="first", batch=200)
     relaying = asyncio.create_task(Relay(database_url, amqp_url, log).run(stop))
     async with HttpHistory(feed_url) as history:
         consumer = Consumer(wiring, rules, table.handlers, PostgresStore(table.pool, "statistics"), history)
         async with consuming(consumer):
-            await _append(log, 0, 10, table)
+            await append(0, 10)
             await reached(table, 1)
             await safe_broker()
             async with doubling(amqp_url, log):
                 ends = [10 + (EVENTS - 10) * part // (kills + 1) for part in range(kills + 2)]
                 for part, (after, upto) in enumerate(pairwise(ends)):
-                    await _append(log, after, upto, table)
+                    await append(after, upto)
                     if part < kills:
                         await asyncio.to_thread(infra.rabbitmq.kill)
                         await asyncio.to_thread(infra.rabbitmq.start)
-                await reached(table, wanted)
+                await reached(table, wanted_of(EVENTS, everything))
     stop.set()
     await relaying
-    sys.stdout.write(f"{wanted} events, {kills} kills: {monotonic() - began:.0f} s, {consumer.counts}\n")
+    sys.stdout.write(f"{keys[0]}: {EVENTS} events, {kills} kills, {monotonic() - began:.0f} s: {consumer.counts}\n")
     assert (await log.head()).position == EVENTS
     assert await table.differences(everything) == 0
     assert consumer.counts.duplicates > 0
     assert consumer.counts.healed > 0
-
-
-async def _append(log: Log, after: int, upto: int, table: Table) -> None:
-    """In bursts, each of which the queue is too small for; the next begins when the consumer has all but caught up."""
-    for start in range(after, upto, BURST):
-        await reached(table, start * 2 // 3 - SMALL)
-        numbers = range(start, min(start + BURST, upto))
-        for outcome in await log.append_all([an_append(number, TYPES[number % 3]) for number in numbers]):
-            assert not isinstance(outcome, Exception), outcome

@@ -10,8 +10,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shared.client import CloudEvent, Forked, Handlers, Incoming, Mark, MemoryStore, Park, Patterns, Rules, Unavailable
+from shared.client import (
+    CloudEvent,
+    Forked,
+    Handlers,
+    Incoming,
+    Mark,
+    MemoryStore,
+    Page,
+    Park,
+    Patterns,
+    Rules,
+    Unavailable,
+)
 from shared.client.failures import Stale
+from shared.client.patterns import EVERYTHING
 from shared.client.testing import MemoryHistory, Trial, an_event
 from shared.client.worker import MOST_UNPROVEN, REPLAY
 
@@ -73,6 +86,24 @@ async def test_what_was_lost_at_the_end_is_found_when_nothing_new_comes(taker: T
     await trial.worker.look()
     await trial.give(*some(2, 3))
     assert taker.took == [1, 2, 3]
+
+
+async def test_looking_for_what_was_missed_ends_though_the_log_grows(taker: Taker) -> None:
+    """Given a log that grows with every look at it, then the consumer reads up to where it ended at first, and goes
+    back to the broker, which brings the rest.
+    """
+
+    class Growing(MemoryHistory):
+        async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
+            page = await super().page(after, 2, wanted)
+            self.events += some(page.head + 1, page.head + 2)
+            return page
+
+    trial = Trial(taker.handlers, history=Growing(some(1, 2, 3, 4, 5)))
+    await trial.worker.audit()
+    assert taker.took == [1, 2, 3, 4, 5]
+    await trial.give(*some(6))
+    assert (taker.took[-1], trial.counts.healed) == (6, 5)
 
 
 async def test_a_filtered_consumer_finds_what_it_missed(taker: Taker) -> None:

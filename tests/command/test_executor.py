@@ -205,6 +205,30 @@ async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -
     assert await replicas.history() == ["seeker.registered", "seeker.left", "seeker.registered"]
 
 
+async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> None:
+    """Given a command in a batch, when its first copy is executed just after the batch asked for receipts, then the
+    batch answers what the copy was answered, though on what the log holds now the command would be refused."""
+    async with opened(database_url, 2) as logs:
+        first = Executor(logs[0], DECIDERS, FixedClock())
+
+        class Overtaken(Log):
+            answered: Appended | None = None
+
+            async def receipts(self, commands: Any) -> Any:
+                found = await logs[1].receipts(commands)
+                if self.answered is None:
+                    self.answered = await first.execute(register())
+                return found
+
+        log = Overtaken.__new__(Overtaken)
+        log.__dict__.update(logs[1].__dict__)
+        [outcome] = await Executor(log, DECIDERS, FixedClock()).execute_all([register()])
+        assert isinstance(outcome, Appended)
+        assert log.answered is not None
+        assert (outcome.position, outcome.events) == (log.answered.position, log.answered.events)
+        assert outcome.repeated
+
+
 async def test_a_log_out_of_reach_is_said_to_be(database_url: str) -> None:
     """Given a database that can't be reached, when a command needs it, then `LogUnavailable` within its patience."""
     nowhere = "postgresql://nobody@127.0.0.1:1/none"

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 
 from deploy.contract.documents import committed, generated, write
 from services.cli.replaying import message as replayed
@@ -220,6 +222,30 @@ def test_the_headers_of_a_replay_are_described_too() -> None:
 
     Draft202012Validator(described).validate(again)
     assert again.keys() == described["properties"].keys()
+
+
+@cache
+def everywhere() -> Any:
+    """All documents, so that one can refer to another as they do: by its path."""
+    return Registry().with_resources(
+        (f"http://contract/{path}", Resource.from_contents(document, default_specification=DRAFT202012))
+        for path, document in RELEASED.items()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(RELEASED["asyncapi.json"]["components"]["messages"]))
+def test_every_example_of_a_message_keeps_to_its_schemas(name: str) -> None:
+    """Given a message of the AsyncAPI document, then its example's payload and headers keep to what they refer to, in
+    whichever document; and an event without its payload does not.
+    """
+    for example in RELEASED["asyncapi.json"]["components"]["messages"][name]["examples"]:
+        for part in example.keys() & {"payload", "headers"}:
+            place = f"http://contract/asyncapi.json#/components/messages/{name}/{part}"
+            keeps = Draft202012Validator(
+                {"$ref": place}, registry=everywhere(), format_checker=Draft202012Validator.FORMAT_CHECKER
+            )
+            keeps.validate(example[part])
+            assert not keeps.is_valid({})
 
 
 def test_asyncapi_shows_the_queues_as_they_are_declared() -> None:

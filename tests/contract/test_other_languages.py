@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import asyncpg
 import pytest
 
 from deploy.contract.documents import FOLDER
-from deploy.launcher.folders import arriving, cache_folder, locked
+from deploy.launcher.folders import cache_folder
 from services.command.app import create_app
 from shared.broker import topology
 from shared.broker.connection import connect
@@ -27,54 +26,46 @@ from tests.command.client import INTERVIEW, PLAN, REQUEST, Client
 from tests.command.conftest import serving, settings
 from tests.contract.conftest import PATIENCE, an_append
 from tests.contract.golden import golden
+from tests.contract.nodejs import PROGRAMS, find_node, packages
 
-HERE = Path(__file__).parent / "node"
-OLDEST = 20
-AWAY = re.compile("ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EIDLETIMEOUT")
-"""What npm says when no registry can be reached."""
+REDOCLY = ("node_modules/@redocly/cli/bin/cli.js", "lint", "--format=json")
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
-def install(target: Path) -> None:
-    """Install what the lock names. Skips where no registry can be reached."""
-    with arriving(target) as folder:
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / name, folder)
-        done = subprocess.run(["npm", "ci"], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode and AWAY.search(done.stderr):
-            pytest.skip(f"npm can't reach its registry: {AWAY.findall(done.stderr)[0]}")
-        assert done.returncode == 0, done.stderr
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The folder with the programs in Node.js, and all that they import; `node` runs them."""
+
+    folder: Path
+    node: str
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder to run the programs in, with all that they import."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js is not installed")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.strip("v\n").partition(".")[0]) < OLDEST:
-        pytest.skip(f"Node.js {OLDEST} or later is needed, this is {version.strip()}")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     cache = cache_folder(os.environ)
-    digest = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    installed = cache / f"contract-node-{digest}"
-    with locked(cache, "contract-node"):
-        if not installed.exists():
-            install(installed)
+    found = find_node(cache)
+    modules = packages(found, cache)
     folder = tmp_path_factory.mktemp("node")
-    for file in HERE.iterdir():
+    for file in PROGRAMS.iterdir():
         shutil.copy(file, folder)
-    (folder / "node_modules").symlink_to(installed / "node_modules")
-    return folder
+    (folder / "node_modules").symlink_to(modules)
+    return Programs(folder, found.node)
 
 
-def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+def run(programs: Programs, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
+        (programs.node, *command),
+        cwd=programs.folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
 
 
-def parsed_asyncapi(node: Path, document: Path) -> dict[str, Any]:
-    done = run(node, "node", "asyncapi.mjs", document)
+def parsed_asyncapi(node: Programs, document: Path) -> dict[str, Any]:
+    done = run(node, "asyncapi.mjs", document)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -90,7 +81,7 @@ def spoiled(folder: Path, file: str, spoil: Callable[[Any], object]) -> Path:
     return copy / file
 
 
-def test_asyncapis_own_parser_takes_the_document(node: Path) -> None:
+def test_asyncapis_own_parser_takes_the_document(node: Programs) -> None:
     """Given the committed document, then AsyncAPI's parser resolves and accepts all of it."""
     found = parsed_asyncapi(node, FOLDER / "asyncapi.json")
 
@@ -99,7 +90,7 @@ def test_asyncapis_own_parser_takes_the_document(node: Path) -> None:
     assert found["operations"] == 3
 
 
-def test_asyncapis_own_parser_would_complain(node: Path, tmp_path: Path) -> None:
+def test_asyncapis_own_parser_would_complain(node: Programs, tmp_path: Path) -> None:
     """Given a document with faults, then the parser finds each: its silence about ours says something."""
 
     def spoil(document: Any) -> None:
@@ -112,27 +103,24 @@ def test_asyncapis_own_parser_would_complain(node: Path, tmp_path: Path) -> None
     assert any("info" in fault for fault in faults), faults
 
 
-def test_redocly_takes_the_openapi_documents(node: Path) -> None:
+def test_redocly_takes_the_openapi_documents(node: Programs) -> None:
     """Given the committed documents, then Redocly's linter finds neither errors nor warnings in any."""
     documents = sorted(FOLDER.glob("openapi.*.json"))
 
-    done = run(node, "npx", "--no-install", "redocly", "lint", "--format=json", *documents)
+    done = run(node, *REDOCLY, *documents)
 
     assert len(documents) == 2
     assert done.returncode == 0, done.stdout
     assert done.stdout.count('"problems": []') == 2, done.stdout
 
 
-def test_redocly_would_complain(node: Path, tmp_path: Path) -> None:
+def test_redocly_would_complain(node: Programs, tmp_path: Path) -> None:
     """Given a path whose parameter is not declared, then the linter finds it."""
 
     def spoil(document: Any) -> None:
         document["paths"]["/v1/{more}"] = document["paths"]["/v1/events"]
 
-    done = run(
-        *(node, "npx", "--no-install", "redocly", "lint", "--format=json"),
-        spoiled(tmp_path, "openapi.projector.json", spoil),
-    )
+    done = run(node, *REDOCLY, spoiled(tmp_path, "openapi.projector.json", spoil))
 
     assert done.returncode == 1
     assert "path-parameters-defined" in done.stdout
@@ -168,10 +156,10 @@ class Consumer:
 
 
 @asynccontextmanager
-async def consuming(node: Path, amqp_url: str, feed_url: str) -> AsyncIterator[Consumer]:
+async def consuming(node: Programs, amqp_url: str, feed_url: str) -> AsyncIterator[Consumer]:
     process = await asyncio.create_subprocess_exec(
-        *("node", "consumer.mjs", amqp_url, feed_url, str(FOLDER)),
-        cwd=node,
+        *(node.node, "consumer.mjs", amqp_url, feed_url, str(FOLDER)),
+        cwd=node.folder,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -220,7 +208,7 @@ async def conversation(client: Client) -> None:
 
 
 async def test_a_consumer_in_another_language_reads_a_live_run(
-    node: Path, database_url: str, amqp_url: str, feed_url: str, log: Log, append: Callable[[Sequence[Append]], Any]
+    node: Programs, database_url: str, amqp_url: str, feed_url: str, log: Log, append: Callable[[Sequence[Append]], Any]
 ) -> None:
     """Given a consumer in Node.js, which knows nothing but the committed documents, when its short queue drops most
     of a live run with an event of every type, then it notices, asks the feed for what it has missed, and in the end

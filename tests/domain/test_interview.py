@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain import contact, interview, lead, programme
 from shared.domain.interview.decider import DECIDER
+from shared.domain.interview.details import Advice
 from shared.domain.kernel import Command, Event, On
 from tests.domain.scenario import (
     ACCEPTED,
@@ -68,6 +69,33 @@ def test_planned_with_people_who_are_known() -> None:
 def test_not_planned_with(known: list[Event], code: str) -> None:
     """Given that somebody is missing or gone, when an interview is planned, then it is refused."""
     given(*known).when(PLAN).refused(code)
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        (interview.TakeNotes(points=("She is kind",)), "/points"),
+        (interview.TakeNotes(text="She is kind"), "/text"),
+        (interview.RecordResearch(person="Paints"), "/person"),
+        (interview.Thank(how="email", note="Thank you, Ana"), "/note"),
+    ],
+)
+def test_nothing_more_is_told_of_who_was_forgotten(wish: Command, field: str) -> None:
+    """Given a contact who was forgotten, when something is told of them, then it is refused by that field."""
+    held = () if isinstance(wish, interview.RecordResearch) else (HELD,)
+    story = given(*PEOPLE, PLANNED, REQUESTED, ASKED, ACCEPTED, SCHEDULED, *held, contact.Forgotten())
+    story.when(wish).refused("contact_forgotten", field=field)
+
+
+def test_what_the_seeker_takes_away_is_welcome_after_that() -> None:
+    """Given a contact who was forgotten, or one of two, when what is not about them alone is told, then it is kept."""
+    gone = (*PEOPLE, PLANNED, REQUESTED, ASKED, ACCEPTED, SCHEDULED, HELD, contact.Forgotten())
+    advice = (Advice(about="skills", text="Learn to draw"),)
+    given(*gone).when(interview.TakeNotes(advice=advice)).then(interview.NotesTaken(**WHOSE, advice=advice))
+    both = PLANNED.model_copy(update={"contact_ids": (ANA, BEN)})
+    given(*PEOPLE, on("contact", BEN, ADDED), both, contact.Forgotten()).when(
+        interview.RecordResearch(person="Paints")
+    ).then(interview.ResearchRecorded(seeker_id=SEEKER, contact_ids=(ANA, BEN), person="Paints"))
 
 
 def test_plan_names_each_contact_once() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import interview, lead, relationship
+from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Command, Event
 from tests.domain.scenario import (
@@ -48,6 +48,14 @@ def test_recorded_from_a_touchpoint() -> None:
     blog = {"kind": "resource", "what": "Read it", "resource": {"kind": "blog", "title": "Plain Copy"}}
     command = lead.Record.model_validate(GIVEN | blog)
     given(*PEOPLE).when(command).then(lead.Recorded.model_validate(GIVEN | blog))
+
+
+def test_nothing_is_reported_to_who_was_forgotten() -> None:
+    """Given a lead of a contact who was forgotten, when a report to them is told, then it is refused; without a note,
+    it is closed."""
+    gone = given(*PEOPLE, RECORDED, ACTED, contact.Forgotten())
+    gone.when(lead.ReportBack(note="It worked, Ana")).refused("contact_forgotten")
+    gone.when(lead.ReportBack()).then(REPORTED)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,11 @@ def test_how_it_stands(history: list[Event], status: str, move: str | None) -> N
 
 
 def test_a_forgotten_contact_may_be_let_go() -> None:
-    """Given a contact who was forgotten, when the seeker ends the relationship, then it ends."""
+    """Given a contact who was forgotten, when the seeker ends the relationship, then it ends; without a word."""
     ended = relationship.Ended(**PAIR)
-    given(*PEOPLE, contact.Forgotten(), KEEPING).when(relationship.End(**PAIR)).then(ended)
+    gone = given(*PEOPLE, contact.Forgotten(), KEEPING)
+    gone.when(relationship.End(**PAIR)).then(ended)
+    gone.when(relationship.End(**PAIR, why="She has moved")).refused("contact_forgotten")
 
 
 def test_snoozed_until_a_moment_to_come() -> None:

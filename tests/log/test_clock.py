@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
+from shared.database import clock as module
 from shared.database.clock import DatabaseClock
 from shared.database.pool import connect, open_pool
 
@@ -27,3 +32,63 @@ async def test_a_service_tells_the_databases_time(database_url: str) -> None:
     assert first - datetime.now(UTC) > timedelta(days=364)
     await pool.close()
     await owner.close()
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@dataclass
+class Database:
+    """Answers what it is told to, and takes its time for it."""
+
+    answer: Callable[[], Awaitable[datetime]]
+
+    async def fetchval(self, query: str) -> datetime:
+        return await self.answer()
+
+
+@dataclass
+class Monotonic:
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_a_frozen_database_does_not_set_the_clock_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a clock that was read quickly, when the database freezes for six seconds while it answers the next time,
+    then time goes on from the first reading: the second may be three seconds off, enough to refuse as of the future
+    what a caller says has just happened. What is read quickly again counts again."""
+    monotonic = Monotonic()
+    monkeypatch.setattr(module, "monotonic", monotonic)
+    takes = 0.002
+
+    async def answer() -> datetime:
+        told = NOON + timedelta(seconds=monotonic.seconds + ahead)
+        monotonic.seconds += takes
+        return told
+
+    ahead = 0.0
+    clock = DatabaseClock(Database(answer))  # type: ignore[arg-type]
+    await clock.measure()
+    monotonic.seconds, takes = 30.0, 6.0
+    await clock.measure()
+    assert abs(clock.now() - (NOON + timedelta(seconds=36))) < timedelta(milliseconds=2)
+    ahead, takes = 0.5, 0.004  # somebody has set the database's clock
+    await clock.measure()
+    assert abs(clock.now() - (NOON + timedelta(seconds=36.504))) < timedelta(milliseconds=3)
+
+
+async def test_the_clock_goes_on_while_postgresql_is_away() -> None:
+    """Given a clock that was read, when PostgreSQL starts anew and says that it can't be asked yet, then the loop that
+    follows it lives on: the fault suite saw it die, and the service's readiness with it."""
+    stop = asyncio.Event()
+
+    async def answer() -> datetime:
+        stop.set()
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    clock = DatabaseClock(Database(answer))  # type: ignore[arg-type]
+    await clock.follow(stop)
+    with pytest.raises(LookupError):
+        clock.now()

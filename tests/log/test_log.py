@@ -16,6 +16,7 @@ import pytest
 from shared.database.pool import connect, open_pool
 from shared.domain.kernel import Stream
 from shared.log import Append, Appended, Head, KeyReused, Log, Pending, WrongVersion
+from shared.log.writing import QUERIES
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 A, B = Stream("interview", UUID(int=1)), Stream("contact", UUID(int=2))
@@ -235,6 +236,30 @@ async def test_history_is_append_only(log: Log, database_url: str, table: str, s
         await service.execute(statement.format(table))
     await owner.close()
     await service.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        ("read_streams", (["acme"], [A.id], [0])),
+        ("receipts", (["acme"], [UUID(int=1)])),
+        ("written", ([0], [1])),
+    ],
+)
+async def test_a_lookup_stays_one_when_the_log_grows(
+    log: Log, connection: Connection, database_url: str, query: str, arguments: tuple[Any, ...]
+) -> None:
+    """Given a log so short that scanning it is cheapest, when a session looks up often enough to keep its plan, then
+    the plan is one for long logs, too: plans made at a service's first start used to scan all that came after."""
+    await log.append(append(1, {A: 0}))
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("ANALYZE")
+    await owner.close()
+    async with connection.transaction():
+        for _ in range(7):  # from the sixth time on PostgreSQL may keep one plan for all arguments
+            assert len(await connection.fetch(QUERIES[query], *arguments)) == 1
+        scans = await connection.fetchval("SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE schemaname = 'log'")
+    assert scans == 0
 
 
 async def test_every_written_stream_needs_an_expected_version(log: Log) -> None:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from services.projector.models import MODELS
-from services.projector.read_model import ReadModel
+from services.projector.read_model import ReadModel, Telling
 from shared.codec import encode
+from shared.domain import contact
 from shared.domain.kernel import Event, On
 from shared.envelope import Recorded
 from tests.domain.scenario import NOW, stream_of
@@ -67,15 +68,18 @@ def happened(*events: Event | On) -> History:
 
 def rows(model: ReadModel[Row], history: History | Iterable[Recorded[Any]]) -> dict[str, Row]:
     """What a read model makes of a history, by key."""
-    found: dict[str, Row] = {}
+    found: dict[str, Any] = {}
     for e in history.events if isinstance(history, History) else history:
-        for key in model.keys(e):
-            row = model.evolve(key, found.get(key), e)
-            if row is None:
-                found.pop(key, None)
-            else:
-                found[key] = row
+        found = after(model, found, e)
     return found
+
+
+def after(model: ReadModel[Any], found: dict[str, Any], e: Recorded[Any]) -> dict[str, Any]:
+    """The rows, by key, after one more event; `found` stays as it is."""
+    changed = {key: model.evolve(key, found.get(key), e) for key in model.keys(e)}
+    if isinstance(e.data, contact.Forgotten) and issubclass(model.row, Telling):
+        changed |= {key: row.forgetting(e.stream_id, e.recorded_at) for key, row in found.items()}
+    return {key: row for key, row in (found | changed).items() if row is not None}
 
 
 def row(model: ReadModel[Row], history: History) -> Row:

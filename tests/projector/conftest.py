@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from services.projector.changes import Pending
+from services.projector.changes import Ending, TimerId
 from services.projector.folding import Folder
 from services.projector.loop import Projector
 from services.projector.mailbox import Mailbox
@@ -19,10 +19,11 @@ from services.projector.read_model import ReadModel
 from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
 from shared.database.pool import connect, open_pool
+from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.log import Appended, Log
 from shared.timing.policies import default_policies
-from shared.timing.timers import TIMER
+from shared.timing.timers import TIMER, Timer
 from tests.projector.histories import Happening, appends
 from tests.projector.memory import Memory
 
@@ -124,19 +125,20 @@ async def assert_equals_a_cold_fold(connection: Connection, events: Sequence[Rec
     rows = {(model, tenant, key): models[model].decode(body) for model, tenant, key, *_, body, _ in found["rows"]}
     assert rows == {id: row for id, row in memory.rows.items() if row is not None}
     assert [timer_of(*timer) for timer in found["timers"]] == [
-        expected_timer(memory.timers[id]) for id in sorted(memory.timers)
+        expected_timer(id, memory.timers[id]) for id in sorted(memory.timers)
     ]
     assert {(tenant, id) for tenant, id, *_ in found["parked"]} == set(memory.parked)
 
 
 def timer_of(tenant: str, id: Any, due_at: Any, outcome: Any, ending: Any, guards: Any, body: str) -> Any:
-    return (tenant, id, due_at, outcome, tuple(guards), TIMER.validate_json(body))
+    timer = TIMER.validate_json(body) if ending is None else None
+    return (tenant, id, due_at, outcome, tuple(guards), timer or Withdrawn.model_validate_json(ending))
 
 
-def expected_timer(pending: Pending) -> Any:
-    timer = pending.timer
-    outcome = None if pending.ending is None else pending.ending.reason
-    return (timer.tenant, timer.id, pending.due_at, outcome, timer.guards, timer)
+def expected_timer(id: TimerId, timer: Timer | Ending) -> Any:
+    if isinstance(timer, Ending):
+        return (*id, timer.due_at, timer.event.reason, (), timer.event)
+    return (*id, timer.due_at, None, timer.guards, timer)
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from services.projector.changes import OwnerId, Parked, Pending, RowId, StreamId, TimerId
+from services.projector.changes import Ending, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.folding import Folder, Plan
 from services.projector.rows import Rows
 from shared.envelope import Recorded
+from shared.timing.timers import Timer
 
 
 class Memory:
@@ -19,7 +20,7 @@ class Memory:
         self._folder = folder
         self._models = {model.name: model for model in folder.models}
         self.rows: dict[RowId, Any] = {}
-        self.timers: dict[TimerId, Pending] = {}
+        self.timers: dict[TimerId, Timer | Ending] = {}
         self.parked: dict[StreamId, Parked] = {}
 
     def fold(self, events: Sequence[Recorded[bytes]], sizes: Iterable[int]) -> Memory:
@@ -33,6 +34,15 @@ class Memory:
             self.parked |= changes.parked
         return self
 
+    @property
+    def pending(self) -> dict[TimerId, Timer]:
+        return {id: timer for id, timer in self.timers.items() if isinstance(timer, Timer)}
+
+    @property
+    def endings(self) -> dict[TimerId, Ending]:
+        """What is to be recorded as ended."""
+        return {id: timer for id, timer in self.timers.items() if isinstance(timer, Ending)}
+
     def _gather(self, plan: Plan) -> Rows:
         rows = Rows()
         rows.add(dict.fromkeys(plan.fresh))
@@ -41,10 +51,12 @@ class Memory:
         while wanted or owners:
             rows.add({id: self.rows.get(id) for id in wanted})
             for owner in owners:
-                ids = [id for id in self.rows if self._owner(id) == owner]
+                ids = [id for id, row in self.rows.items() if row is not None and self._owner(id) == owner]
                 rows.add({id: self.rows[id] for id in ids})
                 rows.add_owned(owner, ids)
             wanted, owners = self._folder.further(plan, rows)
+        if plan.forgotten:
+            rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
     def _owner(self, id: RowId) -> tuple[str, str, Any]:

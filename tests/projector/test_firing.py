@@ -11,10 +11,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector import guarding
 from services.projector.alarm import Alarm
 from services.projector.firing import Firing, FiringSession
 from shared.codec import decode
-from shared.domain import interview, notification, seeker
+from shared.database.pool import UNAVAILABLE
+from shared.domain import interview, notification, programme, relationship, seeker
+from shared.domain.identity import relationship_id
 from shared.envelope import Recorded
 from shared.log import Append, Log
 from shared.timing.policies import default_policies
@@ -170,6 +173,37 @@ def _second(happening: Happening, number: int, *, version: int) -> Append:
     )
 
 
+@pytest.mark.parametrize("near", [200, 0])
+async def test_an_event_of_another_stream_that_is_not_folded_yet_silences(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    """Given a participant without a conversation and a contact to keep in touch with, when another conversation is
+    planned and held and not folded yet, then neither the coach nor the seeker is told, whether the projector is near
+    enough to read what it is about or far behind; once folded, both have ended because of it."""
+    monkeypatch.setattr(guarding, "NEAR", near)
+    programme_id, coach, another = UUID(int=7), UUID(int=8), UUID(int=9)
+    enrolled = on("programme", programme_id, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=coach))
+    kept = on(
+        "relationship",
+        relationship_id(SEEKER, ANA),
+        relationship.KeepInTouchStarted(seeker_id=SEEKER, contact_id=ANA, cadence_days=90, first_after_days=14),
+    )
+    await write(log, [REGISTERED, enrolled, kept])
+    await fold(database_url, log)
+    await at(START + timedelta(days=24))
+    planned = on("interview", another, interview.Planned(**WHOSE, purpose="field", about="Art"))
+    await write(log, [planned, on("interview", another, interview.Held(**WHOSE, format="coffee"))], after=3)
+
+    held = await fire(database_url)
+    assert held.held >= 2
+    assert not {"participant_stalled", "keep_in_touch"} & {event.data.kind for event in await told(log)}
+    await fold(database_url, log)
+    await fire(database_url)
+    ended = {event.data.kind: event.data for event in await told(log) if isinstance(event.data, notification.Withdrawn)}
+    assert ended["participant_stalled"].because == ended["keep_in_touch"].because == "interview.held"
+    assert not [event for event in await told(log) if event.data.kind in ended and event.type == "notification.due"]
+
+
 async def test_an_event_that_is_just_being_appended_silences(
     log: Log, database_url: str, connection: Connection, at: At
 ) -> None:
@@ -292,7 +326,7 @@ async def test_it_dies_before_its_commit(log: Log, database_url: str, connection
             " AND datname = current_database()"
         )
         await observer.close()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(UNAVAILABLE):
             await task
     assert await told(log) == []
     assert (await fire(database_url)).due == 1

@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.projector.changes import Ending
 from services.projector.folding import Folder
 from services.projector.models import MODELS
 from services.projector.read_model import Filed, ReadModel
+from services.projector.timing_facts import NOBODY
 from services.projector.timing_fold import TimingFold
+from shared.codec import decode
 from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
-from shared.domain.notification import NotificationEvent
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies
-from shared.timing.timers import timers
+from shared.timing.timers import Timer, timers
 from tests.projector.histories import START, Happening, history, on, recorded
 from tests.projector.memory import Memory
 
@@ -78,8 +80,20 @@ def test_paging_plays_no_part(sizes: list[int]) -> None:
     assert by_pages.rows == BY_ONES.rows
     assert by_pages.timers == BY_ONES.timers
     assert by_pages.parked == BY_ONES.parked == {}
-    assert any(pending.ending for pending in BY_ONES.timers.values())
-    assert any(not pending.ending for pending in BY_ONES.timers.values())
+    assert BY_ONES.pending
+    assert BY_ONES.endings
+
+
+def test_who_does_not_listen_misses_nothing() -> None:
+    """Given any event of a history, then models that have rows for it, and timing where it concerns anybody, are among
+    those that say they fold its kind."""
+    timing = TimingFold(default_policies())
+    for e in map(decode, HISTORY):
+        kind = type(e.data)
+        assert timing.listens(kind) or timing.concern(e) is NOBODY
+        for model in MODELS:
+            assert model.folds is not None
+            assert kind in model.folds or not list(model.keys(e))
 
 
 def test_what_is_pending_is_what_follows_from_the_facts() -> None:
@@ -91,7 +105,7 @@ def test_what_is_pending_is_what_follows_from_the_facts() -> None:
         if model == "timing_subject":
             recipient = rows.get(("timing_recipient", tenant, str(subject.seeker_id)))
             expected |= timers(subject, recipient, default_policies())
-    assert {id: each.timer for (_, id), each in BY_ONES.timers.items() if each.ending is None} == expected
+    assert {id: timer for (_, id), timer in BY_ONES.pending.items()} == expected
 
 
 def test_a_fold_that_fails_parks_its_stream_and_leaves_no_trace() -> None:
@@ -148,33 +162,41 @@ def test_a_newer_schema_version_is_unknown_too() -> None:
     assert plan.position == 0
 
 
-def timers_of(memory: Memory, policy: str) -> dict[str, Any]:
-    return {each.timer.stage: each for each in memory.timers.values() if each.timer.policy == policy}
+def pending_of(memory: Memory, policy: str) -> dict[str, Timer]:
+    """By stage."""
+    return {timer.stage: timer for timer in memory.pending.values() if timer.policy == policy}
 
 
-def test_a_thank_you_is_armed_and_disarmed() -> None:
-    """Given an interview that was held, then reminders to say thanks are pending; once the seeker has thanked, each is
-    to be recorded as withdrawn at once, naming that event."""
-    held = timers_of(folded([REGISTERED, HELD]), "thank_you")
-    assert held
-    assert all(each.ending is None for each in held.values())
-    thanked = timers_of(folded([REGISTERED, HELD, THANKED]), "thank_you")
-    assert thanked.keys() == held.keys()
-    for each in thanked.values():
-        assert each.due_at == START
-        assert each.ending.reason == "withdrawn"
-        assert each.ending.cause.position == 3
+def endings_of(memory: Memory, policy: str) -> list[Ending]:
+    return [ending for ending in memory.endings.values() if ending.event.rule.policy == policy]
+
+
+@pytest.mark.parametrize("sizes", [[1], [1000]])
+def test_a_thank_you_is_armed_and_disarmed(sizes: list[int]) -> None:
+    """Given an interview that was held, then reminders to say thanks are pending; once the seeker has thanked, all of
+    them are to be recorded as withdrawn at once, by one event that names what ended them."""
+    held = pending_of(folded([REGISTERED, HELD], sizes), "thank_you")
+    assert list(held) == ["due", "overdue", "last_call", "coach"]
+    memory = folded([REGISTERED, HELD, THANKED], sizes)
+    assert not pending_of(memory, "thank_you")
+    (ending,) = endings_of(memory, "thank_you")
+    assert memory.endings["acme", held["due"].id] is ending
+    assert ending.due_at == START
+    assert ending.event.stages == tuple(held)
+    assert [other.id for other in ending.event.others] == [held[stage].id for stage in list(held)[1:]]
+    assert ending.event.reason == "withdrawn"
+    assert ending.event.cause is not None
+    assert ending.event.cause.position == 3
 
 
 def test_what_was_told_is_not_pending_any_more() -> None:
     """Given that a notification of a timer is in the log, then its row goes, whether it fell due or was withdrawn."""
-    memory = folded([REGISTERED, HELD, THANKED])
-    gone = [each for each in memory.timers.values() if each.ending is not None]
-    assert gone
-    told = [on("notification", each.timer.id, each.ending) for each in gone if each.ending is not None]
+    ended = folded([REGISTERED, HELD, THANKED]).endings
+    assert ended
+    told = [on("notification", id, ending.event) for (_, id), ending in ended.items()]
     after = folded([REGISTERED, HELD, THANKED, *told])
-    assert not {each.timer.id for each in gone} & {id for _, id in after.timers}
-    assert all(isinstance(each.event, NotificationEvent) for each in told)
+    assert not ended.keys() & after.timers.keys()
+    assert after.pending
 
 
 def test_a_seeker_who_moves_takes_all_timers_along() -> None:
@@ -182,19 +204,15 @@ def test_a_seeker_who_moves_takes_all_timers_along() -> None:
     zone's clock, also those whose subjects have no event in this page."""
     sydney = on("seeker", SEEKER, seeker.Moved(time_zone="Australia/Sydney"))
     for sizes in ([1], [1000]):
-        zones = {
-            each.timer.time_zone
-            for each in folded([REGISTERED, HELD, sydney], sizes).timers.values()
-            if each.ending is None
-        }
+        zones = {timer.time_zone for timer in folded([REGISTERED, HELD, sydney], sizes).pending.values()}
         assert zones == {"Australia/Sydney"}
 
 
 def test_a_seeker_who_leaves_is_told_nothing_any_more() -> None:
     left = on("seeker", SEEKER, seeker.Left())
     memory = folded([REGISTERED, HELD, left], [1])
-    assert memory.timers
-    assert all(each.ending is not None for each in memory.timers.values())
+    assert memory.endings
+    assert not memory.pending
 
 
 def test_a_contact_who_wants_to_be_left_alone_ends_what_would_reach_them() -> None:
@@ -203,9 +221,9 @@ def test_a_contact_who_wants_to_be_left_alone_ends_what_would_reach_them() -> No
     request = on("interview", MEETING, interview.RequestSent(**WHOSE, channel="email", minutes=20, intent="To learn."))
     leave = on("contact", ANA, contact.AskedNotToBeContacted())
     for sizes in ([1], [1000]):
-        follow_ups = timers_of(folded([REGISTERED, ADDED, request, leave], sizes), "request_follow_up")
-        assert follow_ups
-        assert all(each.ending is not None for each in follow_ups.values())
+        memory = folded([REGISTERED, ADDED, request, leave], sizes)
+        assert not pending_of(memory, "request_follow_up")
+        assert [ending.event.because for ending in endings_of(memory, "request_follow_up")] == ["contact_closed"]
 
 
 @pytest.mark.parametrize("sizes", [[1], [1000]])
@@ -216,7 +234,7 @@ def test_a_coach_who_comes_later_is_told(sizes: list[int]) -> None:
     assigned = on("programme", project, programme.CoachAssigned(coach_id=coach))
 
     def coaches(memory: Memory) -> set[UUID | None]:
-        pending = [each.timer.recipient for each in memory.timers.values() if each.ending is None]
+        pending = [timer.recipient for timer in memory.pending.values()]
         return {recipient.id for recipient in pending if recipient.role == "coach"}
 
     assert coaches(folded([REGISTERED, enrolled, HELD], sizes)) == {None}
@@ -228,12 +246,13 @@ def test_tenants_do_not_see_each_other() -> None:
     twins = [replace(each, tenant="other") for each in (REGISTERED, HELD)]
     left = on("seeker", SEEKER, seeker.Left())
     memory = folded([REGISTERED, HELD, *twins, left], [2])
-    assert {tenant for (tenant, _), each in memory.timers.items() if each.ending is None} == {"other"}
+    assert {tenant for tenant, _ in memory.pending} == {"other"}
 
 
 def test_a_relationship_is_timed_by_events_of_interviews_too() -> None:
-    connect = [each.timer for each in timers_of(folded([REGISTERED, HELD]), "connect").values()]
+    connect = pending_of(folded([REGISTERED, HELD]), "connect").values()
     assert {timer.subject_id for timer in connect} == {relationship_id(SEEKER, ANA)}
     done = on("relationship", relationship_id(SEEKER, ANA), relationship.Connected(seeker_id=SEEKER, contact_id=ANA))
-    after = timers_of(folded([REGISTERED, HELD, done], [1]), "connect")
-    assert all(each.ending is not None for each in after.values())
+    after = folded([REGISTERED, HELD, done], [1])
+    assert not pending_of(after, "connect")
+    assert len(endings_of(after, "connect")) == 1

@@ -18,6 +18,7 @@ from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
 from services.projector.session import Session
 from services.projector.store import Store
+from shared.database.pool import UNAVAILABLE
 from shared.domain import contact
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -211,7 +212,7 @@ async def test_killed_before_the_commit(log: Log, database_url: str, connection:
             " AND datname = current_database()"
         )
         await observer.close()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(UNAVAILABLE):
             await task
     assert (await state(connection))["position"] == 0
     async with projector(database_url, log).session() as session:
@@ -234,7 +235,7 @@ async def test_messages_survive_a_failure_in_the_mailbox(log: Log, database_url:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         await admin.close()
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(UNAVAILABLE):
             await session.run_once()
     assert mailbox.take(10) == letters
     assert not any(each.acknowledged for each in letters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from uuid import UUID
 from xml.etree import ElementTree as Xml
@@ -101,28 +100,50 @@ async def test_the_picture_shows_everybody(library: Library) -> None:
     assert response.headers["Content-Type"].startswith("image/svg+xml")
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     root = Xml.fromstring(response.text)
-    assert [each.text for each in root.iter(f"{SVG}text")] == ["Mona Quist", "Ana", "Ben", 'Cleo "C" <Dias>', "Dora"]
-    assert len(list(root.iter(f"{SVG}line"))) == 4
+    assert [text for text, *_ in shown(root)] == ["Mona Quist", "Ana", "Ben", 'Cleo "C" <Dias>', "Dora"]
+    assert len(list(root.iter(f"{SVG}path"))) == 4
+    [head] = [each for each in root.iter(f"{SVG}g") if each.get("id") == "head"]
+    assert [each.text for each in head.iter(f"{SVG}text")] == [
+        "Network of Mona Quist", "1 met", "2 not met yet", "1 promised",
+    ]  # fmt: skip
 
 
 def test_nobody_lies_on_anybody_in_the_picture() -> None:
-    """Given a hub with forty contacts behind it, then no two circles of the picture overlap."""
+    """Given a hub with forty contacts behind it, then all are inside the picture, and no dot or label hides another."""
     crowd = [node(ANA), *(node(UUID(int=0x1000 + number), ANA) for number in range(40)), node(BEN), node(CLEO, BEN)]
     root = Xml.fromstring(to_svg(graph(*crowd)))
-    circles = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in root.iter(f"{SVG}circle")]
-    assert len(circles) == len(crowd) + 1
-    width = float((root.get("viewBox") or "").split()[2])
-    for at, (x, y) in enumerate(circles):
-        assert 0 < x < width
-        assert 0 < y < width
-        assert all((x - a) ** 2 + (y - b) ** 2 > 18**2 for a, b in circles[at + 1 :])
+    people = shown(root)
+    assert len(people) == len(crowd) + 1
+    width, height = float(root.get("width", "")), float(root.get("height", ""))
+    assert (root.get("viewBox") or "").split() == ["0", "0", root.get("width"), root.get("height")]
+    for at, (label, x, y) in enumerate(people):
+        assert 0 < x < x + letters(label) < width
+        assert 20 < y < height - 10
+        # Whoever is in the same line begins where this label has ended.
+        assert all(abs(y - b) > 15 or abs(x - a) > letters(label) for _, a, b in people[at + 1 :])
+
+
+def shown(root: Xml.Element) -> list[tuple[str, float, float]]:
+    """Of each person in the picture the label, and where its dot is."""
+    people = [each for each in root.iter(f"{SVG}g") if each.get("class") == "node"]
+    return [
+        (text.text or "", float(dot.get("cx", "")), float(dot.get("cy", "")))
+        for each in people
+        for dot, text in zip(each.iter(f"{SVG}circle"), each.iter(f"{SVG}text"), strict=True)
+    ]
+
+
+def letters(label: str) -> float:
+    """Pixels that a label takes at most, its dot and the gap between them included."""
+    return 15 + 7.5 * len(label)
 
 
 def test_people_who_introduced_each_other_are_drawn_all_the_same() -> None:
     """Given two who are said to have introduced each other, then both are in the graph and the picture."""
     found = graph(node(ANA, BEN), node(BEN, ANA), node(CLEO, BEN))
     assert [each.hops for each in found.nodes] == [0, 1, 2, 3]
-    assert len(re.findall("<circle", to_svg(found))) == 4
+    assert len(shown(Xml.fromstring(to_svg(found)))) == 4
+    assert "further" in to_svg(found)
 
 
 def test_an_introducer_from_elsewhere_is_no_edge() -> None:
@@ -143,7 +164,7 @@ def test_a_network_without_anybody_is_a_seeker() -> None:
 def test_characters_that_pictures_can_not_hold_are_left_out() -> None:
     """Given a name with control characters, then GraphML and SVG are well-formed XML."""
     named = graph(seeker="Mo\x01na\x0b & <Co>")
-    assert [each.text for each in Xml.fromstring(to_svg(named)).iter(f"{SVG}text")] == ["Mona & <Co>"]
+    assert [text for text, *_ in shown(Xml.fromstring(to_svg(named)))] == ["Mona & <Co>"]
     assert "Mona &amp; &lt;Co&gt;" in to_graphml(named).decode()
 
 

@@ -132,9 +132,10 @@ async def test_after_a_restore_all_is_rebuilt(folded: System) -> None:
     """Given a log that was restored to an earlier point and forked, on which the projector has halted, when all is
     rebuilt, rows and timers are those of the log as it is, and the projector goes on; less than all is refused."""
     owner = await asyncpg.connect(folded.url)
+    half = (await folded.log.head()).position // 2
     await owner.execute(
-        "ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > 150;"
-        "UPDATE log.head SET position = 150, epoch = 2"
+        f"ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > {half};"
+        f"UPDATE log.head SET position = {half}, epoch = 2"
     )
     await owner.close()
     with pytest.raises(Halted, match="kithlog rebuild"):

@@ -117,11 +117,15 @@ class Stage:
         return found["items"] if "items" in found else found.get("item", found)
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
-        answer = await self._queries.get(
-            f"/v1/tenants/{TENANT}{path}", params={"min_position": await self._head(), **parameters}
-        )
+        answer = await self.look(path, **parameters)
         assert answer.is_success, f"{path}: {answer.text}"
         return answer
+
+    async def look(self, path: str, **parameters: Any) -> httpx.Response:
+        """What is answered, be it that there is nothing."""
+        return await self._queries.get(
+            f"/v1/tenants/{TENANT}{path}", params={"min_position": await self._head(), **parameters}
+        )
 
     async def events(self, types: str, id: UUID | None = None) -> list[dict[str, Any]]:
         """CloudEvents of the history feed, of these types, of one stream where `id` is given."""
@@ -152,8 +156,19 @@ class Stage:
         """What of some kinds was not told: kind, stage, reason and because of what, in alphabetical order."""
         data = [event["data"] for event in await self.events("notification.withdrawn")]
         return sorted(
-            (each["kind"], each["stage"], each["reason"], each["because"]) for each in data if each["kind"] in kinds
+            (each["kind"], stage, each["reason"], each["because"])
+            for each in data
+            if each["kind"] in kinds
+            for stage in (each["stage"], *(other["stage"] for other in each["others"]))
         )
+
+    async def stored(self) -> str:
+        """All that is kept for readers: rows with what they are searched by, timers, and what waits."""
+        found = await self._owner.fetch(
+            "SELECT concat(r) AS text FROM read.row r UNION ALL SELECT concat(t) FROM read.timer t"
+            " UNION ALL SELECT concat(p) FROM read.parked p"
+        )
+        return "\n".join(row["text"] for row in found)
 
     async def nothing_twice(self) -> None:
         """What a delivery service heard from the broker is what the log tells: each notification once, in order."""

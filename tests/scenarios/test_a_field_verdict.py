@@ -65,8 +65,12 @@ async def he_answers(story: Stage) -> None:
     things = ((BLOG, "blog", "Counting Sheep"), (ACCOUNT, "account", "@dailychart"), (COURSE, "course", "Numbers I"))
     for lead, kind, title in things:
         await story.do("leads/record", lead, gift | {"what": title, "resource": {"kind": kind, "title": title}})
-    found = await story.ask(f"/seekers/{MAE}/notebook", q="statistic")
-    assert [piece["interview_id"] for piece in found] == [str(CALL)]
+    # Skills, education, experience, and what to follow: each is found again by a word of it.
+    for word in ("statistic", "portfolio", "volunteering", "sheep"):
+        found = await story.ask(f"/seekers/{MAE}/notebook", q=word, kind="notes")
+        assert [piece["interview_id"] for piece in found] == [str(CALL)], word
+    [piece] = await story.ask(f"/seekers/{MAE}/notebook", kind="notes")
+    assert [each["about"] for each in piece["advice"]] == ["skills", "education", "experience"]
     assert await story.ask(f"/seekers/{MAE}/notebook", q="astronomy") == []
 
 

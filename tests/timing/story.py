@@ -10,7 +10,7 @@ from shared.domain import interview, lead, notification, programme, relationship
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
-from shared.timing.changes import changes, retractions
+from shared.timing.endings import Facts, endings
 from shared.timing.policies import Policies, default_policies
 from shared.timing.recipient import Recipient, assigned_programme, evolve_recipient, recipients
 from shared.timing.routing import closed_contact, subjects
@@ -59,7 +59,6 @@ class Story:
     recipients: dict[UUID, Recipient] = field(default_factory=dict)
     timers: dict[UUID, Timer] = field(default_factory=dict)
     endings: dict[UUID, notification.Withdrawn] = field(default_factory=dict)
-    retracted: dict[UUID, notification.Withdrawn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.registered:
@@ -99,7 +98,7 @@ class Story:
             everybody = self.recipients.items()
             seekers |= {k for k, r in everybody if any(n.programme_id == programme_id for n in r.enrolments)}
         touched = set(subjects(e))
-        before = dict(self.subjects)
+        before = {id: self._facts(id) for id in self.subjects}
         for id in seekers:
             self.recipients[id] = evolve_recipient(id, self.recipients.get(id), e)
         if closed := closed_contact(e):
@@ -110,20 +109,20 @@ class Story:
                 self.subjects[id] = evolved
         touched |= {k for k, s in self.subjects.items() if s.seeker_id in seekers}
         for id in touched:
-            self._compare(id, before.get(id), e)
+            self._compare(id, before.get(id, Facts(None, None)), e)
 
-    def _compare(self, id: UUID, before: Subject | None, e: Recorded[Event]) -> None:
+    def _facts(self, id: UUID) -> Facts:
         subject = self.subjects.get(id)
-        recipient = self.recipients.get(subject.seeker_id) if subject else None
-        old = {k: t for k, t in self.timers.items() if t.subject_id == id}
-        difference = changes(old, timers(subject, recipient, self.policies), subject, recipient, self.policies, e)
-        for gone in (*difference.withdrawn, *difference.settled):
-            del self.timers[gone]
-        self.timers |= {timer.id: timer for timer in difference.upserted}
-        self.endings |= difference.withdrawn
-        for withdrawn, event in difference.withdrawn.items():
+        return Facts(subject, self.recipients.get(subject.seeker_id) if subject else None)
+
+    def _compare(self, id: UUID, before: Facts, e: Recorded[Event]) -> None:
+        after = self._facts(id)
+        others = {k: t for k, t in self.timers.items() if t.subject_id != id}
+        self.timers = others | timers(*after, self.policies)
+        ended = endings(before, after, self.policies, e)
+        self.endings |= ended
+        for withdrawn, event in ended.items():
             self._record(withdrawn, event, e.recorded_at, e.recorded_at)
-        self.retracted |= retractions(before, subject, recipient, self.policies, e)
 
     def settle(self, timer: Timer, now: datetime, fired_today: int = 0) -> Settlement:
         """Judge a timer and, as the projector would, record the event that it ends with."""
@@ -153,9 +152,16 @@ class Story:
         found = [t for t in self.timers.values() if t.policy == policy]
         return {t.stage: t.due_at for t in sorted(found, key=lambda t: t.due_at)}
 
+    @property
+    def over(self) -> set[UUID]:
+        """Ids of all notifications that ended without anybody being told."""
+        others = {other.id for ending in self.endings.values() for other in ending.others}
+        return self.endings.keys() | others
+
     def ended(self, policy: str) -> dict[str, tuple[str, str]]:
         """Stage → reason and code of what ended without anybody being told."""
-        return {e.stage: (e.reason, e.because) for e in self.endings.values() if e.rule.policy == policy}
+        ended = [e for e in self.endings.values() if e.rule.policy == policy]
+        return {stage: (e.reason, e.because) for e in ended for stage in e.stages}
 
     # The events that most stories need
 

@@ -151,7 +151,7 @@ def test_any_history(history: list[tuple[str, int]]) -> None:
             if stage.before is None:
                 assert timer.due_at >= (arming.at or arming.occurred_at)
         gone = pending - set(story.timers)
-        assert gone <= set(story.endings) | over | set(_settled_now(story, gone))
+        assert gone <= story.over | over | set(_settled_now(story, gone))
         over |= gone
 
 

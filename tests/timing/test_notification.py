@@ -10,7 +10,7 @@ import pytest
 from shared.domain import notification
 from shared.domain.kernel import Command, Context, Event, Refusal, Stream
 from shared.domain.notification import DECIDER, Due, Withdrawn
-from shared.timing.changes import withdrawal
+from shared.timing.endings import withdrawal
 from shared.timing.settling import Fire, settle
 from tests.timing.story import COACH, SEEKER, Story, at
 

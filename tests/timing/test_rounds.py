@@ -210,7 +210,7 @@ def test_resuming_begins_a_new_round() -> None:
     before = {id for id, timer in story.timers.items() if timer.policy == "keep_in_touch"}
     stages = set(story.due("keep_in_touch"))
     story.between(relationship.Paused, "2026-05-10T10:00+09:00")
-    assert before <= story.endings.keys()
+    assert before <= story.over
     story.between(relationship.Resumed, "2026-06-01T10:00+09:00")
     again = story.due("keep_in_touch")
     assert set(again) == stages == {"due", "again", "cooling"}
@@ -335,25 +335,6 @@ def test_stalled_participants() -> None:
     assert story.due("participant_stalled") == {}
 
 
-def test_a_conversation_that_nobody_has_seen_holds_the_notice_back() -> None:
-    """Given interviews that are planned, then any of them may be held by now, and the notice waits until that is
-    known; one that was held, or planned by somebody else, has no say."""
-    story = Story()
-    mine, also_mine = named("one interview"), named("another interview")
-    planned = interview.Planned(seeker_id=SEEKER, contact_ids=(CONTACT,), purpose="field", about="Maps")
-    story.tell(mine, planned, "2026-04-01T10:00+02:00")
-    story.tell(
-        mine, interview.Held(seeker_id=SEEKER, contact_ids=(CONTACT,), format="coffee"), "2026-04-02T10:00+02:00"
-    )
-    story.enrols("2026-05-04T10:00+02:00")
-    assert mine not in story.timer("participant_stalled", "coach").guards
-    story.tell(also_mine, planned, "2026-05-05T10:00+02:00")
-    story.tell(named("third"), planned.model_copy(update={"seeker_id": COACH}), "2026-05-05T10:00+02:00")
-    guards = story.timer("participant_stalled", "coach").guards
-    assert also_mine in guards
-    assert named("third") not in guards
-
-
 def test_a_conversation_before_enrolling_does_not_count() -> None:
     """Given a conversation of April written up in May, when the seeker enrolled in between, the notice stays."""
     story = Story()
@@ -472,16 +453,19 @@ def test_what_can_not_be_delivered_is_told_to_the_coach() -> None:
     assert timer.subject_id == INTERVIEW
 
 
-def test_what_fell_due_is_taken_back_when_it_is_needless() -> None:
-    """Given thanks fell due, when the contact is thanked, then the notification itself may be withdrawn; one that
-    expired is not worth it."""
+def test_one_event_ends_what_is_left_of_a_round() -> None:
+    """Given two of four reminders to say thank you were fired, when the contact is thanked, then one event ends the
+    other two, on the stream of the first of them, and its key tells services that the fired ones are needless too."""
     story = Story()
     story.holds("2026-05-05T10:00+02:00")
-    due = _fired(story, "thank_you")
-    overdue = _fired(story, "thank_you", "overdue")
+    due, _ = _fired(story, "thank_you"), _fired(story, "thank_you", "overdue")
+    last_call, coach = story.timer("thank_you", "last_call"), story.timer("thank_you", "coach")
     story.thanks("2026-05-06T11:00+02:00")
-    assert set(story.retracted) == {_id(overdue)}
-    assert story.retracted[_id(overdue)].cancellation_key == due.cancellation_key
+    (ending,) = [event for event in story.endings.values() if event.rule.policy == "thank_you"]
+    assert story.endings[last_call.id] is ending
+    assert ending.stages == ("last_call", "coach")
+    assert [(other.id, other.role, other.recipient_id) for other in ending.others] == [(coach.id, "coach", None)]
+    assert ending.cancellation_key == due.cancellation_key
 
 
 def test_an_event_that_does_not_concern_a_subject_returns_the_same_object() -> None:

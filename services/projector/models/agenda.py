@@ -7,20 +7,20 @@ RFC 5545: the UID stays for ever, the sequence rises with every change that a ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
-class AppointmentRow:
+@immutable
+class AppointmentRow(Telling):
     interview_id: UUID
     seeker_id: UUID
     contact_ids: tuple[UUID, ...]
@@ -37,6 +37,12 @@ class AppointmentRow:
     created_at: datetime
     changed_at: datetime
     """When the last change was written down; calendar programs ask for it."""
+
+    def forgetting(self, contact_id: UUID, at: datetime) -> AppointmentRow:
+        """The sequence rises: calendar programs are to take over that place and name are gone."""
+        if contact_id not in self.contact_ids:
+            return self
+        return replace(self, place=None, sequence=self.sequence + 1, changed_at=at)
 
 
 def _scheduled(row: AppointmentRow | None, e: Recorded[interview.Scheduled]) -> AppointmentRow:
@@ -80,7 +86,8 @@ FOLDS: dict[type[Event], Callable[[AppointmentRow | None, Recorded[Any]], Appoin
 
 class Agenda(ReadModel[AppointmentRow]):
     name = "agenda"
-    version = 1
+    version = 2
+    folds = FOLDS.keys()
     row = AppointmentRow
 
     def keys(self, e: Recorded[Event]) -> Iterable[str]:

@@ -1,11 +1,11 @@
 """Read model `contact`: who a contact is; one row a contact, by the contact's id.
 
-What identifies the contact stands here and nowhere else among the rows, so that forgetting empties one row.
+What identifies the contact stands here and nowhere else among the rows: other models hold ids, and names are joined in
+when a query is answered.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -14,10 +14,11 @@ from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed
 from shared.domain import contact
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ContactRow:
     contact_id: UUID
     seeker_id: UUID | None
@@ -99,13 +100,14 @@ def _forgotten(row: ContactRow, e: Recorded[contact.Forgotten]) -> ContactRow:
         position=None,
         fields=(),
         time_zone=None,
+        source_detail=None,
         status="forgotten",
     )
 
 
 class Contacts(PerStream[ContactRow]):
     name = "contact"
-    version = 1
+    version = 2
     row = ContactRow
     begins: ClassVar = {contact.Added: _added}
     changes: ClassVar = {

@@ -7,7 +7,6 @@ the month, in UTC, in which they happened. All seekers of a tenant count togethe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import contact, interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LoadRow:
     contact_id: UUID
     month: str
@@ -83,7 +83,8 @@ FOLDS = PLACES | CONVERSATIONS
 
 class ContactLoad(ReadModel[LoadRow]):
     name = "contact_load"
-    version = 1
+    version = 2
+    folds = FOLDS.keys()
     listed = True
     row = LoadRow
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed
+from services.projector.read_model import Filed, Telling
 from shared.domain import lead
+from shared.domain.personal import FORGOTTEN
 from shared.domain.values import Resource
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 OWED_BY = {
@@ -22,8 +23,8 @@ OWED_BY = {
 """State → who has the next move; in the other states nobody owes anybody anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeadRow:
+@immutable
+class LeadRow(Telling):
     lead_id: UUID
     seeker_id: UUID
     contact_id: UUID
@@ -51,6 +52,12 @@ class LeadRow:
     new_contact_id: UUID | None = None
     ended_at: datetime | None = None
     """When it was reported back or dropped."""
+
+    def forgetting(self, contact_id: UUID, at: datetime) -> LeadRow:
+        """What it said is about whom it led to, not about who gave it."""
+        if self.new_contact_id != contact_id:
+            return self
+        return replace(self, what=FORGOTTEN, person=None, employer=None, result=None)
 
 
 def _to(row: LeadRow, state: str, at: datetime) -> LeadRow:
@@ -105,7 +112,7 @@ def _dropped(row: LeadRow, e: Recorded[lead.Dropped]) -> LeadRow:
 
 class Leads(PerStream[LeadRow]):
     name = "lead"
-    version = 1
+    version = 2
     row = LeadRow
     begins: ClassVar = {lead.Recorded: _recorded}
     changes: ClassVar = {

@@ -6,20 +6,20 @@ A row is a node with the edges that lead to it. The whole is a graph with the se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
+@immutable
+class NodeRow(Telling):
     seeker_id: UUID
     contact_id: UUID
     joined_at: datetime
@@ -33,6 +33,12 @@ class NodeRow:
     """Who introduced, where that is not a contact."""
     first_held_at: datetime | None = None
     conversations: int = 0
+
+    def forgetting(self, contact_id: UUID, at: datetime) -> NodeRow:
+        """Node and edges stay, without a name."""
+        if self.contact_id != contact_id or self.source_detail is None:
+            return self
+        return replace(self, source_detail=None)
 
 
 def _through(row: NodeRow, introducer: UUID | None) -> NodeRow:
@@ -87,7 +93,8 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID | None, ...]:
 
 class Network(ReadModel[NodeRow]):
     name = "network"
-    version = 1
+    version = 2
+    folds = FOLDS.keys()
     row = NodeRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

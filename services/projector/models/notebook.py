@@ -7,26 +7,27 @@ the seeker has now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import interview, lead, relationship, seeker
 from shared.domain.interview.details import Advice
 from shared.domain.kernel import Event
 from shared.domain.values import Resource
 from shared.envelope import Recorded
+from shared.immutable import immutable
+from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
-class PieceRow:
+@immutable
+class PieceRow(Telling):
     piece_id: UUID
     """The id of the event that wrote it."""
     seeker_id: UUID
     kind: str
-    """notes, reflection, research, lead, result, touchpoint, verdict or outcome."""
+    """notes, reflection, research, lead, result, report, touchpoint, verdict or outcome."""
     written_at: datetime
     """When it happened; a conversation written up late stands where it belongs."""
     contact_ids: tuple[UUID, ...] = ()
@@ -44,6 +45,22 @@ class PieceRow:
         lines += [f"{each.title} {each.url or ''}" for each in self.resources]
         return "\n".join(line for line in lines if line)
 
+    def forgetting(self, contact_id: UUID, at: datetime) -> PieceRow | None:
+        """Advice, resources and what the seeker learned stay."""
+        about = self.contact_ids[1:] if self.kind == "result" else self.contact_ids if self.kind in OF_CONTACTS else ()
+        if contact_id not in about:
+            return self
+        piece = replace(self, text=self.text if self.kind == "research" else None, points=())
+        return piece if piece.words() else None
+
+
+OF_CONTACTS = frozenset({"notes", "research", "touchpoint", "report"})
+"""Kinds whose text and points are about the contacts. Of research, the text is about the industry; a result is about
+whom it led to, who come after the one that gave the lead."""
+
+
+Says = Callable[[Recorded[Any]], dict[str, Any]]
+
 
 def _notes(e: Recorded[interview.NotesTaken]) -> dict[str, Any]:
     data = e.data
@@ -56,21 +73,34 @@ def _reflection(e: Recorded[interview.ReflectionRecorded]) -> dict[str, Any]:
 
 def _research(e: Recorded[interview.ResearchRecorded]) -> dict[str, Any]:
     data = e.data
-    return {"points": tuple(each for each in (data.person, data.company, data.position, data.industry) if each)}
+    return {
+        "points": tuple(each for each in (data.person, data.company, data.position) if each),
+        "text": data.industry,
+    }
 
 
 def _lead(e: Recorded[lead.Recorded]) -> dict[str, Any]:
     data = e.data
-    about = " · ".join(each for each in (data.person, data.employer) if each)
     return {
-        "title": about or None,
+        "title": data.employer,
         "text": data.what,
         "resources": (data.resource,) if data.resource else (),
     }
 
 
+def _unless_person(says: Says) -> Says:
+    """Who is to be met stands on the leads board alone: once they are a contact, they can have it forgotten."""
+    return lambda e: {} if e.data.kind in lead.KINDS_OF["person"] else says(e)
+
+
 def _what(e: Recorded[Any]) -> dict[str, Any]:
     return {"text": e.data.what}
+
+
+def _came_to_something(e: Recorded[lead.CameToSomething]) -> dict[str, Any]:
+    """About who gave the lead and, where it led to one, the new contact."""
+    new = () if e.data.new_contact_id is None else (e.data.new_contact_id,)
+    return {"text": e.data.what, "contact_ids": (e.data.contact_id, *new)}
 
 
 def _why(e: Recorded[Any]) -> dict[str, Any]:
@@ -90,15 +120,15 @@ def _outcome(e: Recorded[seeker.OutcomeRecorded]) -> dict[str, Any]:
     return {"title": e.data.kind.replace("_", " "), "text": e.data.what, "contact_ids": through}
 
 
-PIECES: dict[type[Event], tuple[str, Callable[[Recorded[Any]], dict[str, Any]]]] = {
+PIECES: dict[type[Event], tuple[str, Says]] = {
     interview.NotesTaken: ("notes", _notes),
     interview.ReflectionRecorded: ("reflection", _reflection),
     interview.ResearchRecorded: ("research", _research),
-    lead.Recorded: ("lead", _lead),
-    lead.ActedOn: ("result", _what),
-    lead.CameToSomething: ("result", _what),
+    lead.Recorded: ("lead", _unless_person(_lead)),
+    lead.ActedOn: ("result", _unless_person(_what)),
+    lead.CameToSomething: ("result", _unless_person(_came_to_something)),
     lead.CameToNothing: ("result", _why),
-    lead.ReportedBack: ("result", _note),
+    lead.ReportedBack: ("report", _note),
     relationship.TouchpointRecorded: ("touchpoint", _note),
     seeker.VerdictRecorded: ("verdict", _verdict),
     seeker.OutcomeRecorded: ("outcome", _outcome),
@@ -120,7 +150,8 @@ def _about(e: Recorded[Any]) -> dict[str, Any]:
 
 class Notebook(ReadModel[PieceRow]):
     name = "notebook"
-    version = 1
+    version = 2
+    folds = PIECES.keys()
     entries = True
     row = PieceRow
 

@@ -1,25 +1,26 @@
 """Read model `notification`: what a person was told, or was not and why; one row a notification, by its id.
 
 The past of the notification schedule. What is still pending stands in the timers, which readers see beside it. A
-notification to a coach has a second row, `<id>/coach`, by which the coach finds it.
+notification to a coach has a second row, `<id>/coach`, by which the coach finds it. An event that ends several stages
+of a round together makes the rows of all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import notification
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class NotificationRow:
     notification_id: UUID
     owner_id: UUID
@@ -68,16 +69,40 @@ COACH = "/coach"
 Fold = Callable[[NotificationRow, Recorded[Any]], NotificationRow]
 
 
+class _Told(NamedTuple):
+    """Which notification a row is of, and who was to be told."""
+
+    id: UUID
+    stage: str
+    role: str
+    recipient_id: UUID | None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        key = str(self.id)
+        return (key,) if self.role == "seeker" or self.recipient_id is None else (key, key + COACH)
+
+
+def _told(e: Recorded[Any]) -> Iterator[_Told]:
+    """The notifications that an event tells of: the one whose stream it is on first."""
+    data: notification.NotificationEvent = e.data
+    yield _Told(e.stream_id, data.stage, data.recipient.role, data.recipient.id)
+    if isinstance(data, notification.Withdrawn):
+        for other in data.others:
+            yield _Told(other.id, other.stage, other.role, other.recipient_id)
+
+
 def _begun(key: str, e: Recorded[Any]) -> NotificationRow:
     data: notification.NotificationEvent = e.data
+    told = next(each for each in _told(e) if key in each.keys)
     return NotificationRow(
-        notification_id=e.stream_id,
-        owner_id=(key.endswith(COACH) and data.recipient.id) or data.seeker_id,
+        notification_id=told.id,
+        owner_id=(key.endswith(COACH) and told.recipient_id) or data.seeker_id,
         seeker_id=data.seeker_id,
-        recipient_id=data.recipient.id,
-        role=data.recipient.role,
+        recipient_id=told.recipient_id,
+        role=told.role,
         kind=data.kind,
-        stage=data.stage,
+        stage=told.stage,
         policy=data.rule.policy,
         policy_version=data.rule.version,
         subject=data.subject,
@@ -151,14 +176,13 @@ FOLDS: dict[type[Event], Fold] = {
 class Notifications(ReadModel[NotificationRow]):
     name = "notification"
     version = 1
+    folds = FOLDS.keys()
     row = NotificationRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:
         if type(e.data) not in FOLDS:
             return ()
-        key = str(e.stream_id)
-        recipient = e.data.recipient
-        return (key,) if recipient.role == "seeker" or recipient.id is None else (key, key + COACH)
+        return [key for told in _told(e) for key in told.keys]
 
     def evolve(self, key: str, row: NotificationRow | None, e: Recorded[Event]) -> NotificationRow | None:
         row = FOLDS[type(e.data)](row or _begun(key, e), e)

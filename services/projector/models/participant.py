@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import programme
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ParticipantRow:
     programme_id: UUID
     seeker_id: UUID
@@ -57,6 +57,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
     version = 1
+    folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

@@ -24,9 +24,12 @@ class PerStream(ReadModel[Row]):
     begins: ClassVar[Mapping[type[Event], Begin[Any]]]
     changes: ClassVar[Mapping[type[Event], Change[Any]]]
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.folds = frozenset((*cls.begins, *cls.changes))
+
     def keys(self, e: Recorded[Event]) -> Iterable[str]:
-        kind = type(e.data)
-        return (str(e.stream_id),) if kind in self.changes or kind in self.begins else ()
+        return (str(e.stream_id),) if type(e.data) in (self.folds or ()) else ()
 
     def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:
         kind = type(e.data)

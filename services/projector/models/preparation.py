@@ -5,21 +5,21 @@ Names and the seeker's introduction are joined in when the sheet is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed
+from services.projector.read_model import Filed, Telling
 from shared.domain import interview
 from shared.domain.interview.details import Question
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
-class SheetRow:
+@immutable
+class SheetRow(Telling):
     interview_id: UUID
     seeker_id: UUID
     contact_ids: tuple[UUID, ...]
@@ -41,6 +41,12 @@ class SheetRow:
     reserve: tuple[Question, ...] = ()
     prepared_at: datetime | None = None
     note: str | None = None
+
+    def forgetting(self, contact_id: UUID, at: datetime) -> SheetRow:
+        """What the seeker wants to learn stays."""
+        if contact_id not in self.contact_ids:
+            return self
+        return replace(self, place=None, person=None, company=None, position=None)
 
 
 def _planned(e: Recorded[interview.Planned]) -> SheetRow:
@@ -101,7 +107,7 @@ def _prepared(row: SheetRow, e: Recorded[interview.Prepared]) -> SheetRow:
 
 class Preparation(PerStream[SheetRow]):
     name = "preparation"
-    version = 1
+    version = 2
     row = SheetRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = {

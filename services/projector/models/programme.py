@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -11,17 +10,18 @@ from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed
 from shared.domain import programme
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Coach:
     coach_id: UUID
     name: str | None
     email: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ProgrammeRow:
     programme_id: UUID
     title: str

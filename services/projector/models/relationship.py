@@ -7,7 +7,6 @@ passed, entry by entry, is the timeline's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -17,10 +16,11 @@ from services.projector.read_model import Filed, ReadModel
 from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import NEW, Event
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TieRow:
     relationship_id: UUID
     seeker_id: UUID
@@ -150,6 +150,7 @@ def _cools(data: notification.Due) -> bool:
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
     version = 1
+    folds = FOLDS.keys()
     row = TieRow
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:

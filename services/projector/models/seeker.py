@@ -6,7 +6,6 @@ once and forgetting a person concerns one row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -15,10 +14,11 @@ from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed
 from shared.domain import seeker
 from shared.envelope import Recorded
+from shared.immutable import immutable
 from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SeekerRow:
     seeker_id: UUID
     name: str

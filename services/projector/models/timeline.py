@@ -7,7 +7,6 @@ relationship's id and the event's position, so that entries of one instant stand
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -15,14 +14,17 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from services.projector.models.pairs import pair, relationship_id
-from services.projector.read_model import Filed, ReadModel
+from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import contact, interview, lead, relationship
-from shared.domain.kernel import Event
+from shared.domain.kernel import EVENTS, Event
+from shared.domain.personal import personal_fields
 from shared.envelope import Recorded
+from shared.immutable import immutable
+from shared.replacing import replace
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+@immutable
+class EntryRow(Telling):
     relationship_id: UUID
     seeker_id: UUID
     contact_id: UUID
@@ -36,6 +38,16 @@ class EntryRow:
     """The interview, lead, relationship or contact that it happened to."""
     facts: dict[str, JsonValue]
     """What a reader wants to know at a glance; which, is up to the type."""
+    others: tuple[UUID, ...] = ()
+    """The other contacts whom it concerns as much."""
+
+    def forgetting(self, contact_id: UUID, at: datetime) -> EntryRow:
+        """By the marks of the event's own fields. That something happened, when and how stays."""
+        if contact_id not in (self.contact_id, *self.others):
+            return self
+        marks = personal_fields(EVENTS[self.type])
+        facts = {name: value for name, value in self.facts.items() if marks.get(name) != "contact"}
+        return self if len(facts) == len(self.facts) else replace(self, facts=facts)
 
 
 FACTS: dict[type[Event], tuple[str, ...]] = {
@@ -75,14 +87,15 @@ FACTS: dict[type[Event], tuple[str, ...]] = {
     interview.NotesTaken: (),
     interview.ReflectionRecorded: ("clicked",),
     interview.Thanked: ("how",),
-    lead.Recorded: ("kind", "what", "person", "employer", "until"),
-    lead.ActedOn: ("kind", "what"),
-    lead.CameToSomething: ("kind", "what", "new_contact_id"),
+    lead.Recorded: ("kind", "until"),
+    lead.ActedOn: ("kind",),
+    lead.CameToSomething: ("kind", "new_contact_id"),
     lead.CameToNothing: ("kind", "why"),
     lead.ReportedBack: ("kind", "channel", "note"),
     lead.Dropped: ("kind", "why"),
 }
-"""Event class → the fields that its entry shows. Long texts stay out: notebook and preparation sheet have them."""
+"""Event class → the fields that its entry shows. Long texts stay out: notebook and preparation sheet have them; and
+whom or what a lead is about: the leads board has that, and it is joined in."""
 
 
 def _contacts(e: Recorded[Any]) -> tuple[UUID, ...]:
@@ -112,7 +125,8 @@ def _plain(value: Any) -> JsonValue:
 
 class Timeline(ReadModel[EntryRow]):
     name = "timeline"
-    version = 1
+    version = 2
+    folds = FACTS.keys()
     entries = True
     row = EntryRow
 
@@ -124,9 +138,10 @@ class Timeline(ReadModel[EntryRow]):
 
     def evolve(self, key: str, row: EntryRow | None, e: Recorded[Any]) -> EntryRow | None:
         data = e.data
-        contact_id, *others = _contacts(e)
-        if others:
-            contact_id = next(c for c in (contact_id, *others) if key.startswith(pair(data.seeker_id, c)))
+        everyone = _contacts(e)
+        contact_id = everyone[0]
+        if len(everyone) > 1:
+            contact_id = next(each for each in everyone if key.startswith(pair(data.seeker_id, each)))
         return EntryRow(
             relationship_id=relationship_id(data.seeker_id, contact_id),
             seeker_id=data.seeker_id,
@@ -137,6 +152,7 @@ class Timeline(ReadModel[EntryRow]):
             position=e.position,
             actor=e.actor,
             stream_id=e.stream_id,
+            others=tuple(each for each in everyone if each != contact_id) if len(everyone) > 1 else (),
             facts={
                 name: _plain(value)
                 for name in FACTS[type(data)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -15,12 +15,13 @@ from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
 from services.projector.queries.asking import Look
 from services.projector.reader import MalformedCursor, NotYetVisible, Page, Reader
+from shared.immutable import immutable
 from shared.operations.problems import Problem, ProblemError, problem_of
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PageOf(Generic[Item]):
     items: list[Item]
     next: str | None
@@ -29,14 +30,14 @@ class PageOf(Generic[Item]):
     """Everything up to this position of the log has been taken into account."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class One(Generic[Item]):
     item: Item
     position: int
     """Everything up to this position of the log has been taken into account."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Person:
     """A contact as other documents mention them."""
 

@@ -46,7 +46,7 @@ NotificationState = Literal[
     "withdrawn",
     "superseded",
 ]
-PieceKind = Literal["notes", "reflection", "research", "lead", "result", "touchpoint", "verdict", "outcome"]
+PieceKind = Literal["notes", "reflection", "research", "lead", "result", "report", "touchpoint", "verdict", "outcome"]
 
 
 class Look(BaseModel):

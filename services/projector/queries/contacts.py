@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,9 +14,10 @@ from services.projector.models.contact_load import LoadRow
 from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, unknown, widen
 from services.projector.queries.asking import LoadAsk, Look, TenantPath
 from services.projector.reader import Page, Reader
+from shared.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class LoadItem(LoadRow):
     name: str | None
     capacity: int | None

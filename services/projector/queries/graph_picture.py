@@ -1,65 +1,85 @@
-"""The network as an SVG picture: rings of hops around the seeker, each contact beside who introduced them."""
+"""The network as an SVG picture: a tree from left to right, a column a hop, each contact behind who introduced them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
-from math import cos, pi, sin
 from uuid import UUID
 
 from services.projector.queries.graph import Edge, Graph, Node
 
-RING = 130
-"""Pixels from one ring to the next, at least."""
-ELBOW_ROOM = 34
-"""Pixels along a ring that one node wants, at least."""
-_LONGEST = 22
+COLUMN = 200
+"""Pixels from one hop to the next: as wide as the longest label that is shown."""
+ROW = 26
+"""Pixels from one person to the next below."""
+MARGIN = 24
+_LONGEST = 24
 _STYLE = (
-    "text{font:12px sans-serif;fill:#222}line{stroke:#999}.promised{stroke-dasharray:4 4}"
+    "text{font:12px sans-serif;fill:#222;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}"
+    ".heading{font-size:16px;font-weight:bold}.note{fill:#666}path{fill:none;stroke:#b5b5b5;stroke-width:1.4}"
+    ".promised{stroke-dasharray:4 4}.further{stroke:#d8a657}"
     "circle{fill:#dbe9f6;stroke:#4a7ba6}.seeker{fill:#ffd24d;stroke:#a67c00}"
-    ".met{fill:#8fc79a;stroke:#3b7a48}.promise{fill:#fff;stroke:#999;stroke-dasharray:4 4}"
+    ".met{fill:#8fc79a;stroke:#3b7a48}.promise{fill:#fff;stroke:#999;stroke-dasharray:3 3}"
 )
+_LEGEND = (("met", "met"), ("contact", "not met yet"), ("promise", "promised"))
+"""Class of a dot, and what it says."""
+Places = Mapping[UUID, tuple[float, float]]
 
 
 def to_svg(graph: Graph) -> str:
     """A picture that runs and loads nothing; labels are escaped and shortened, whole ones stand in the titles."""
-    places, reach = _places(graph)
-    size = 2 * reach + 2 * RING
-    middle = size / 2
-    shapes = [_line(edge, places, middle) for edge in graph.edges]
-    shapes += [_dot(node, places[node.id], middle) for node in graph.nodes]
+    below = _tree(graph)
+    places = _places(graph.nodes[0].id, below)
+    width = max(x for x, _ in places.values()) + COLUMN + MARGIN
+    height = max(y for _, y in places.values()) + ROW + MARGIN
     heading = _text(f"Network of {graph.nodes[0].label}")
+    shapes = [_line(edge, places, of_tree=edge.target in below[edge.source]) for edge in graph.edges]
+    shapes += [_dot(node, places[node.id]) for node in graph.nodes]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size:.0f} {size:.0f}" role="img">'
-        f"<title>{heading}</title><style>{_STYLE}</style>\n" + "\n".join(shapes) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
+        f'<title>{heading}</title><style>{_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n'
+        + "\n".join([*_head(heading, graph.nodes), *shapes])
+        + "\n</svg>\n"
     )
 
 
-def _places(graph: Graph) -> tuple[dict[UUID, tuple[float, float]], float]:
-    """Where each node stands, the seeker at (0, 0), and how far out the outermost is.
+def _head(heading: str, nodes: Iterable[Node]) -> Iterator[str]:
+    """Whose it is, and what the dots mean, with how many there are of each."""
+    yield f'<g id="head"><text class="heading" x="{MARGIN}" y="{MARGIN + 4}">{heading}</text>'
+    looks = [_look(node) for node in nodes]
+    for number, (look, says) in enumerate(_LEGEND):
+        x, y = MARGIN + 6 + number * 120, MARGIN + ROW
+        yield f'<circle class="{look}" cx="{x:.0f}" cy="{y}" r="6"/>'
+        yield f'<text class="note" x="{x + 12:.0f}" y="{y + 4}">{looks.count(look)} {says}</text>'
+    yield "</g>"
 
-    Each node owns a sector of its parent's, as wide as it has leaves below it.
-    """
-    root = graph.nodes[0].id
-    below = _tree(graph)
-    order = _from_the_root(root, below)
-    leaves: dict[UUID, int] = {}
-    for node in reversed(order):
-        leaves[node] = max(1, sum(leaves[child] for child in below[node]))
-    ring = max(float(RING), leaves[root] * ELBOW_ROOM / (2 * pi))
-    sectors = {root: (0.0, 2 * pi)}
-    depth = {root: 0}
-    places = {root: (0.0, 0.0)}
+
+def _places(root: UUID, below: Mapping[UUID, list[UUID]]) -> Places:
+    """Where each node stands: who leads to nobody has a row of their own, the others the middle of those below."""
+    columns = {root: 0}
+    order = [root]
     for node in order:
-        start, end = sectors[node]
-        for child in below[node]:
-            width = (end - start) * leaves[child] / leaves[node]
-            sectors[child] = (start, start + width)
-            start += width
-            depth[child] = depth[node] + 1
-            angle, radius = sum(sectors[child]) / 2, depth[child] * ring
-            places[child] = (radius * cos(angle), radius * sin(angle))
-    return places, max(depth.values()) * ring
+        order += below[node]
+        columns |= dict.fromkeys(below[node], columns[node] + 1)
+    rows: dict[UUID, float] = {}
+    for row, leaf in enumerate(_leaves(root, below)):
+        rows[leaf] = row
+    for node in reversed(order):
+        if below[node]:
+            rows[node] = (rows[below[node][0]] + rows[below[node][-1]]) / 2
+    top = MARGIN + 3 * ROW
+    return {node: (MARGIN + 14 + columns[node] * COLUMN, top + rows[node] * ROW) for node in order}
+
+
+def _leaves(root: UUID, below: Mapping[UUID, list[UUID]]) -> Iterator[UUID]:
+    """Those who lead to nobody, from top to bottom."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        waiting += reversed(below[node])
+        if not below[node]:
+            yield node
 
 
 def _tree(graph: Graph) -> dict[UUID, list[UUID]]:
@@ -75,29 +95,26 @@ def _tree(graph: Graph) -> dict[UUID, list[UUID]]:
     return below
 
 
-def _from_the_root(root: UUID, below: dict[UUID, list[UUID]]) -> Sequence[UUID]:
-    order = [root]
-    for node in order:
-        order += below[node]
-    return order
-
-
-def _line(edge: Edge, places: dict[UUID, tuple[float, float]], middle: float) -> str:
+def _line(edge: Edge, places: Places, *, of_tree: bool) -> str:
+    """From who led to who was led to; a further introducer's line has a colour of its own."""
     (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
-    return (
-        f'<line class="{edge.kind}" x1="{x1 + middle:.1f}" y1="{y1 + middle:.1f}" '
-        f'x2="{x2 + middle:.1f}" y2="{y2 + middle:.1f}"/>'
-    )
+    look = edge.kind if of_tree else f"{edge.kind} further"
+    bend = x2 - COLUMN / 4
+    return f'<path class="{look}" d="M{x1:.1f} {y1:.1f}C{bend:.1f} {y1:.1f} {bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>'
 
 
-def _dot(node: Node, place: tuple[float, float], middle: float) -> str:
-    x, y = place[0] + middle, place[1] + middle
-    look = "met" if node.conversations else node.kind
-    radius = 14 if node.kind == "seeker" else 9
+def _look(node: Node) -> str:
+    return "met" if node.conversations else node.kind
+
+
+def _dot(node: Node, place: tuple[float, float]) -> str:
+    x, y = place
+    radius = 10 if node.kind == "seeker" else 7
     short = node.label if len(node.label) <= _LONGEST else node.label[: _LONGEST - 1] + "…"
     return (
-        f'<circle class="{look}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{_text(node.label)}</title></circle>'
-        f'<text x="{x:.1f}" y="{y + radius + 13:.1f}" text-anchor="middle">{_text(short)}</text>'
+        f'<g class="node"><title>{_text(node.label)}</title>'
+        f'<circle class="{_look(node)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+        f'<text x="{x + radius + 5:.1f}" y="{y + 4:.1f}">{_text(short)}</text></g>'
     )
 
 

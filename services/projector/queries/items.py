@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from services.projector.models.agenda import AppointmentRow
@@ -15,21 +14,22 @@ from services.projector.queries.answering import People, Person, widen
 from shared.domain.kernel import NEW
 from shared.domain.moves import MOVES
 from shared.domain.relationship import State, next_move
+from shared.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class PipelineItem(PipelineRow):
     contacts: tuple[Person, ...]
     next_move_says: str | None
     """The next polite move in words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class AgendaItem(AppointmentRow):
     contacts: tuple[Person, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class RelationshipItem(TieRow):
     contact: Person
     next_move: str | None
@@ -38,18 +38,18 @@ class RelationshipItem(TieRow):
     """When the next reminder to keep in touch is due; null: none is pending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class LeadItem(LeadRow):
     contact: Person
     new_contact: Person | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class NotebookItem(PieceRow):
     contacts: tuple[Person, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class NotificationItem(NotificationRow):
     contacts: tuple[Person, ...]
 

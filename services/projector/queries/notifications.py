@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
 
 from services.projector.models import NOTIFICATIONS
+from services.projector.models.notification import NotificationRow
 from services.projector.queries.answering import (
     Desk,
     One,
@@ -25,19 +27,31 @@ from services.projector.queries.answering import (
 )
 from services.projector.queries.asking import Filtered, Look, NotificationState, ScheduleAsk, TenantPath
 from services.projector.queries.items import NotificationItem, notification_item
+from services.projector.reader import Reader
 from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.clock import Clock
+from shared.domain.notification import Reason
+from shared.immutable import immutable
+from shared.replacing import replace
 from shared.timing import timers
 from shared.timing.explain import Explanation, explain
 from shared.timing.policies import Policies
 from shared.timing.timers import Timer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class PendingItem(Timer):
     # On the recipient's wall clock, so without the offset that JSON Schema's date-time asks for.
     local_due: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-11-17T09:00:00"]})]
     contacts: tuple[Person, ...]
+
+
+@immutable(kw_only=True)
+class Reminder(Explanation):
+    """One that did not fire has the reason that was recorded, and because of what."""
+
+    state: str | None = None
+    """What became of the notification, once it was fired or ended: due, delivered, snoozed, suppressed …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class Explained:
     subject: str
     subject_id: UUID
     contacts: tuple[Person, ...]
-    policies: list[Explanation]
+    policies: list[Reminder]
     """Every policy that could concern the subject, stage by stage."""
 
 
@@ -130,7 +144,22 @@ def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
         about = await reader.get(RECIPIENT, tenant, str(subject.seeker_id))
         recipient = None if about.body is None else timers.RECIPIENT.validate_json(about.body)
         people = await People.of(reader, tenant, subject.contact_ids)
-        explained = Explained(
-            subject.kind, subject.id, people.all(subject.contact_ids), explain(subject, recipient, policies)
-        )
+        told = await _with_outcomes(reader, tenant, explain(subject, recipient, policies))
+        explained = Explained(subject.kind, subject.id, people.all(subject.contact_ids), told)
         return json_response(One[Explained], One(explained, found.position))
+
+
+async def _with_outcomes(reader: Reader, tenant: str, explanations: Sequence[Explanation]) -> list[Reminder]:
+    """The explanations, those of notifications that are over with what their own events tell."""
+    keys = {str(each.notification_id) for each in explanations if each.notification_id is not None}
+    bodies = await reader.rows(NOTIFICATIONS.name, tenant, keys)
+    rows = {key: NOTIFICATIONS.decode(body) for key, body in bodies.items()}
+    return [_with_outcome(each, rows.get(str(each.notification_id))) for each in explanations]
+
+
+def _with_outcome(explanation: Explanation, row: NotificationRow | None) -> Reminder:
+    if row is None:
+        return widen(Reminder, explanation)
+    if explanation.status == "not_fired" and row.state in get_args(Reason):
+        explanation = replace(explanation, reason=row.state, because=row.because or "")
+    return widen(Reminder, explanation, state=row.state)

@@ -15,12 +15,13 @@ from services.projector.queries.answering import Desk, PageOf, json_response, ne
 from services.projector.queries.asking import Filtered, Look, Paging, TenantPath
 from services.projector.queries.board import Board, board_of
 from services.projector.reader import Reader
+from shared.immutable import immutable
 
 MOST_PARTICIPANTS = 5_000
 MOST_ROWS = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class ParticipantItem(ParticipantRow):
     name: str | None
 

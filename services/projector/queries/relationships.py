@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.projector.models import RELATIONSHIPS, TIMELINE
+from services.projector.models import LEADS, RELATIONSHIPS, TIMELINE
+from services.projector.models.leads import LeadRow
 from services.projector.models.pairs import relationship_id
 from services.projector.models.relationship import COOLING, TieRow
 from services.projector.models.timeline import EntryRow
@@ -25,11 +25,13 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import Filtered, RelationshipState, TenantPath, TimelineAsk
 from services.projector.queries.items import RelationshipItem, relationship_item
 from services.projector.reader import Reader
+from shared.immutable import immutable
+from shared.replacing import replace
 
 KEEP_IN_TOUCH, _ = COOLING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class TimelinePage(PageOf[EntryRow]):
     relationship: RelationshipItem
     """How it stands between the two."""
@@ -39,6 +41,26 @@ async def _items(reader: Reader, tenant: str, rows: Sequence[TieRow]) -> list[Re
     people = await People.of(reader, tenant, (row.contact_id for row in rows))
     touches = await reader.next_due(tenant, [row.relationship_id for row in rows], KEEP_IN_TOUCH)
     return [relationship_item(row, people, touches.get(row.relationship_id)) for row in rows]
+
+
+OF_LEADS = {
+    "lead.recorded": ("what", "person", "employer"),
+    "lead.acted_on": ("what", "person"),
+    "lead.came_to_something": ("result",),
+}
+"""Type of an entry → what of the leads board it shows."""
+
+
+async def _with_leads(reader: Reader, tenant: str, entries: Sequence[EntryRow]) -> list[EntryRow]:
+    """The entries, those of leads with what the lead is about, as far as that may still be known."""
+    keys = {str(each.stream_id) for each in entries if each.type in OF_LEADS}
+    leads = {key: LEADS.decode(body) for key, body in (await reader.rows(LEADS.name, tenant, keys)).items()}
+    return [_with_lead(each, leads.get(str(each.stream_id))) for each in entries]
+
+
+def _with_lead(entry: EntryRow, lead: LeadRow | None) -> EntryRow:
+    more = {name: getattr(lead, name, None) for name in OF_LEADS.get(entry.type, ())}
+    return replace(entry, facts=entry.facts | {name: value for name, value in more.items() if value is not None})
 
 
 def add_relationship_queries(router: APIRouter, desk: Desk) -> None:
@@ -94,6 +116,6 @@ def add_relationship_queries(router: APIRouter, desk: Desk) -> None:
         found = await reader.get(RELATIONSHIPS.name, tenant, str(between))
         if found.body is None:
             raise unknown("relationship", between, "contact_id")
-        entries = [TIMELINE.decode(body) for body in page.bodies]
+        entries = await _with_leads(reader, tenant, [TIMELINE.decode(body) for body in page.bodies])
         [tie] = await _items(reader, tenant, [RELATIONSHIPS.decode(found.body)])
         return json_response(TimelinePage, TimelinePage(entries, next_of(page), page.position, relationship=tie))

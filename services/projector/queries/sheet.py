@@ -10,12 +10,16 @@ from zoneinfo import ZoneInfo
 
 from services.projector.models.preparation import SheetRow
 from services.projector.queries.answering import Person
+from shared.immutable import immutable
 
 _STYLE = """
-body { font: 11pt/1.45 Georgia, serif; margin: 2em auto; max-width: 42em; padding: 0 1em; color: #111; }
-h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.1em; margin: 1.2em 0 .3em; border-bottom: 1px solid #999; }
-p, ol, ul { margin: .3em 0; } li { margin: .25em 0; } .facts { color: #444; }
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } li { break-inside: avoid; } }
+@page { margin: 12mm 16mm; }
+body { font: 10.5pt/1.4 Georgia, serif; margin: 2em auto; max-width: 46em; padding: 0 1em; color: #111; }
+h1 { font-size: 1.5em; margin: 0; } .facts { color: #444; margin: .2em 0 .6em; }
+h2 { font-size: 1.05em; margin: .9em 0 .2em; border-bottom: 1px solid #bbb; break-after: avoid; }
+p, ol, ul { margin: .2em 0; } ol, ul { padding-left: 1.8em; } li { margin: .15em 0; break-inside: avoid; }
+.questions li { margin: .3em 0; } .reserve ul { columns: 2; column-gap: 2.5em; color: #333; font-size: .95em; }
+@media print { body { margin: 0; max-width: none; padding: 0; font-size: 9.5pt; } }
 """
 _MARKED = re.compile(r"([\\`*_{}\[\]<>#+\-.!|~&()])")
 _FORMATS = {
@@ -27,7 +31,7 @@ _FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class Sheet(SheetRow):
     contacts: tuple[Person, ...]
     seeker: str
@@ -39,6 +43,7 @@ class Sheet(SheetRow):
 class Part:
     """A section: a paragraph each, or a list."""
 
+    name: str
     title: str
     lines: Sequence[str]
     listed: bool = False
@@ -46,7 +51,9 @@ class Part:
 
 
 def title(sheet: Sheet) -> str:
-    return "Conversation with " + (", ".join(each.name or "a contact" for each in sheet.contacts) or "a contact")
+    names = [each.name or "a contact" for each in sheet.contacts] or ["a contact"]
+    *others, last = names
+    return "Conversation with " + (f"{', '.join(others)} and {last}" if others else last)
 
 
 def facts(sheet: Sheet) -> list[str]:
@@ -64,18 +71,22 @@ def facts(sheet: Sheet) -> list[str]:
 def parts(sheet: Sheet) -> Iterator[Part]:
     """The sections that have something in them."""
     people = [" · ".join(each for each in (p.name, p.position, p.employer) if each) for p in sheet.contacts]
+    learned = {
+        "Person": sheet.person,
+        "Company": sheet.company,
+        "Position": sheet.position,
+        "Industry": sheet.industry,
+    }
+    homework = [f"{what}: {text}" for what, text in learned.items() if text]
     for part in (
-        Part("Who", [each for each in people if each], listed=True),
-        Part("The person", [sheet.person] if sheet.person else []),
-        Part("The company", [sheet.company] if sheet.company else []),
-        Part("The position", [sheet.position] if sheet.position else []),
-        Part("The industry", [sheet.industry] if sheet.industry else []),
-        Part("What I said it is for", [sheet.intent] if sheet.intent else []),
-        Part("My introduction", [sheet.introduction] if sheet.introduction else []),
-        Part("Objectives", sheet.objectives, listed=True),
-        Part("Questions", [each.text for each in sheet.questions], listed=True, ordered=True),
-        Part("In reserve", [each.text for each in sheet.reserve], listed=True),
-        Part("Notes to myself", [sheet.note] if sheet.note else []),
+        Part("who", "Who", [each for each in people if each], listed=True),
+        Part("homework", "What I found out", homework, listed=True),
+        Part("intent", "What I said it is for", [sheet.intent] if sheet.intent else []),
+        Part("introduction", "My introduction", [sheet.introduction] if sheet.introduction else []),
+        Part("objectives", "Objectives", sheet.objectives, listed=True),
+        Part("questions", "Questions", [each.text for each in sheet.questions], listed=True, ordered=True),
+        Part("reserve", "In reserve", [each.text for each in sheet.reserve], listed=True),
+        Part("notes", "Notes to myself", [sheet.note] if sheet.note else []),
     ):
         if part.lines:
             yield part
@@ -84,7 +95,7 @@ def parts(sheet: Sheet) -> Iterator[Part]:
 def to_html(sheet: Sheet) -> str:
     """A page of its own that loads nothing; everything that people wrote is escaped."""
     heading = escape(title(sheet))
-    lines = "<br>".join(escape(each) for each in facts(sheet))
+    lines = "<br>".join(_breaks(each) for each in facts(sheet))
     body = "\n".join(_html(part) for part in parts(sheet))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{heading}</title>\n'
@@ -94,11 +105,13 @@ def to_html(sheet: Sheet) -> str:
 
 
 def _html(part: Part) -> str:
-    heading = f"<h2>{escape(part.title)}</h2>\n"
-    if not part.listed:
-        return heading + "\n".join(f"<p>{_breaks(each)}</p>" for each in part.lines)
-    tag = "ol" if part.ordered else "ul"
-    return f"{heading}<{tag}>\n" + "\n".join(f"<li>{_breaks(each)}</li>" for each in part.lines) + f"\n</{tag}>"
+    heading = f"<h2>{escape(part.title)}</h2>"
+    if part.listed:
+        tag = "ol" if part.ordered else "ul"
+        lines = [f"<{tag}>", *(f"<li>{_breaks(each)}</li>" for each in part.lines), f"</{tag}>"]
+    else:
+        lines = [f"<p>{_breaks(each)}</p>" for each in part.lines]
+    return "\n".join([f'<section class="{part.name}">', heading, *lines, "</section>"])
 
 
 def _breaks(text: str) -> str:

@@ -148,6 +148,60 @@ BEGIN
 END
 $$;
 
+-- What readers look up by key. Functions, for the same reason as `log.append`: their plans are made once for a session,
+-- perhaps while the tables are empty, and must be right when they are not. LATERAL with OFFSET keeps it a lookup for
+-- each key; a join might be planned as a scan of the whole log.
+
+-- All events of some streams, each after a version.
+CREATE FUNCTION log.read_streams(tenants text[], streams uuid[], versions integer[]) RETURNS SETOF log.event
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT found.*
+    FROM unnest(tenants, streams, versions) AS u (tenant, stream_id, after)
+    CROSS JOIN LATERAL (SELECT e.* FROM log.event e
+                        WHERE e.tenant = u.tenant AND e.stream_id = u.stream_id AND e.version > u.after
+                        OFFSET 0) AS found
+    ORDER BY found.tenant, found.stream_id, found.version;
+END
+$$;
+
+-- The events of some ranges of positions (after, upto].
+CREATE FUNCTION log.read_ranges(after bigint[], upto bigint[]) RETURNS SETOF log.event
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT found.*
+    FROM unnest(after, upto) AS u (after, upto)
+    CROSS JOIN LATERAL (SELECT e.* FROM log.event e
+                        WHERE e.position > u.after AND e.position <= u.upto
+                        OFFSET 0) AS found
+    ORDER BY found.position;
+END
+$$;
+
+-- The receipts of some commands.
+CREATE FUNCTION log.find_receipts(tenants text[], commands uuid[]) RETURNS SETOF log.receipt
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT found.*
+    FROM unnest(tenants, commands) AS u (tenant, command_id)
+    CROSS JOIN LATERAL (SELECT r.* FROM log.receipt r
+                        WHERE r.tenant = u.tenant AND r.command_id = u.command_id
+                        OFFSET 0) AS found;
+END
+$$;
+
 -- What the services may do. A role of the cluster, so it may be there already.
 DO $$
 BEGIN

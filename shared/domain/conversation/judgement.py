@@ -5,14 +5,16 @@ shares words with an innocent reading does not count. The gravest rule speaks fo
 the text. Deterministic, linear in the length of the text, never raises for any `str`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from shared.domain.conversation.job_rules import ASKS_FOR_JOB, FAVOURS, NEAR_JOB_ASK, NOT_ASKING
+from shared.domain.conversation.concepts import CONCEPTS
+from shared.domain.conversation.gist_rules import GISTS
+from shared.domain.conversation.job_rules import ASKS_FOR_JOB, NEAR_JOB_ASK, NOT_ASKING
 from shared.domain.conversation.language import why_not_judged
-from shared.domain.conversation.patterns import Match, PatternSet
+from shared.domain.conversation.patterns import Compiler, Match, PatternSet, Text
 from shared.domain.conversation.pay_rules import ASKS_OWN_PAY, TYPICAL_PAY
-from shared.domain.conversation.reading import STOPS, Span, Token, sentences, tokens
+from shared.domain.conversation.reading import STOPS, Span, Token, sentences, statements, tokens
 from shared.domain.conversation.rule import QuestionVerdict, Rule
 from shared.domain.conversation.search_rules import ASKS_TO_FIND_JOB
 from shared.domain.conversation.vocabulary import VOCABULARY
@@ -23,7 +25,7 @@ MAX_SENTENCE = 2_000
 MAX_QUESTION = 10_000
 """Characters beyond which a text is no question at all; a long request is judged by `check_text`."""
 
-RULES: tuple[Rule, ...] = (*ASKS_FOR_JOB, *ASKS_OWN_PAY, *ASKS_TO_FIND_JOB, *FAVOURS, *NEAR_JOB_ASK, *TYPICAL_PAY)
+RULES: tuple[Rule, ...] = (*ASKS_FOR_JOB, *ASKS_OWN_PAY, *ASKS_TO_FIND_JOB, *GISTS, *NEAR_JOB_ASK, *TYPICAL_PAY)
 """All rules, gravest first: of several that match a sentence, the first speaks."""
 
 _NOT_JUDGED = {
@@ -32,8 +34,7 @@ _NOT_JUDGED = {
     "not_english": "Only English is judged, and this does not look like English.",
     "too_long": f"Too long: {MAX_SENTENCE} characters a sentence and {MAX_QUESTION} a question are judged at most.",
 }
-_COMPILED = tuple((rule, PatternSet(rule.patterns, VOCABULARY), PatternSet(rule.unless, VOCABULARY)) for rule in RULES)
-_NOT_ASKING = PatternSet(NOT_ASKING, VOCABULARY)
+_COMPILER = Compiler(VOCABULARY, CONCEPTS)
 _GRAVITY: dict[QuestionVerdict, int] = {"ok": 0, "warn": 1, "refused": 2}
 
 
@@ -112,11 +113,12 @@ def _judge(text: str, span: Span, language: str | None) -> Judgement:
 def _apply_rules(text: str, span: Span) -> Judgement:
     read = tokens(text, span)
     words = [token.word for token in read]
-    not_asking = list(_NOT_ASKING.find(words))
-    for rule, patterns, unless in _COMPILED:
-        matches = list(patterns.find(words))
-        innocent = [*not_asking, *unless.find(words)] if matches else []
-        if guilty := [m for m in matches if not any(m.overlaps(reading) for reading in innocent)]:
+    statement = statements(words)
+    known = Text(words)
+    spared = _covered(_NOT_ASKING.find(known), len(words))
+    for compiled in _COMPILED:
+        if guilty := compiled.find(known, statement, spared):
+            rule = compiled.rule
             return Judgement(
                 text=text,
                 start=span.start,
@@ -129,6 +131,37 @@ def _apply_rules(text: str, span: Span) -> Judgement:
                 spans=tuple(_merged(guilty, read, words)),
             )
     return Judgement(text=text, start=span.start, end=span.end)
+
+
+class _Compiled:
+    """A rule ready to be looked for."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._patterns = PatternSet(rule.patterns, _COMPILER)
+        self._unless = PatternSet(rule.unless, _COMPILER)
+        self._silent_in = PatternSet(rule.silent_in, _COMPILER)
+
+    def find(self, text: Text, statement: Sequence[int], not_asking: Sequence[bool]) -> list[Match]:
+        """Return the matches that count: neither spared nor in a statement that is about something else."""
+        if not self._patterns.found_in(text):
+            return []
+        spared = _covered(self._unless.find(text), len(statement))
+        silent = {statement[match.first] for match in self._silent_in.find(text)}
+
+        def counts(match: Match) -> bool:
+            return statement[match.first] not in silent and not any(
+                not_asking[at] or spared[at] for at in range(match.first, match.last)
+            )
+
+        return list(self._patterns.find(text, counts))
+
+
+def _covered(matches: Iterable[Match], length: int) -> list[bool]:
+    covered = [False] * length
+    for match in matches:
+        covered[match.first : match.last] = [True] * (match.last - match.first)
+    return covered
 
 
 def _merged(matches: Sequence[Match], read: Sequence[Token], words: Sequence[str]) -> Iterator[Span]:
@@ -156,3 +189,7 @@ def _unjudged(text: str, span: Span, why: str) -> Judgement:
 
 def _is_english(tag: str) -> bool:
     return tag.replace("_", "-").split("-")[0].casefold() in {"en", "eng"}
+
+
+_COMPILED = tuple(_Compiled(rule) for rule in RULES)
+_NOT_ASKING = PatternSet(NOT_ASKING, _COMPILER)

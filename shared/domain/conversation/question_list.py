@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
-from shared.domain.conversation.patterns import PatternSet
+from shared.domain.conversation.patterns import Compiler, PatternSet, Text
 from shared.domain.conversation.reading import STOPS, tokens, word_set
 from shared.domain.conversation.vocabulary import VOCABULARY
 
@@ -25,7 +26,7 @@ _CLOSING = PatternSet(
         "anyone ~3 recommend|suggest",
         "introduce|refer me ~2 to|with",
     ),
-    VOCABULARY,
+    Compiler(VOCABULARY, {}),
 )
 
 
@@ -71,7 +72,7 @@ def _repeated(questions: Sequence[str]) -> tuple[int, ...]:
     seen: set[frozenset[str]] = set()
     again: list[int] = []
     for index, text in enumerate(questions):
-        gist = frozenset(t.word for t in tokens(text)) - _FILLER - STOPS
+        gist = frozenset(_words(text)) - _FILLER - STOPS
         if gist and gist in seen:
             again.append(index)
         seen.add(gist)
@@ -79,4 +80,10 @@ def _repeated(questions: Sequence[str]) -> tuple[int, ...]:
 
 
 def _asks_whom_else(text: str) -> bool:
-    return any(True for _ in _CLOSING.find([token.word for token in tokens(text)]))
+    return _CLOSING.found_in(Text(_words(text)))
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> tuple[str, ...]:
+    """Kept, because every list asks twice, and many lists hold the same questions of the bank."""
+    return tuple(token.word for token in tokens(text))

@@ -7,7 +7,7 @@ accepted, lone surrogates and NUL included (they read as gaps between words).
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -40,6 +40,8 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_ENDS = CLAUSE_BREAKS | {"?", "!"}
+_BEGINS = word_set("and or so would could can do does is are any may might please will what how")
 _APOSTROPHES = str.maketrans("’‘ʼ`´＇", "''''''")
 _MARKED = r"(?:[^\W_][\u0300-\u036f]*)+"  # letters and digits, each with its combining accents
 _WORD_OR_MARK = re.compile(rf"{_MARKED}(?:['’‘ʼ`´＇]{_MARKED})*|--+|[—–;:()/,.?!…$£€]")
@@ -57,6 +59,11 @@ _SHORTHAND = {
     "gonna": "going to", "gotta": "have to", "any1": "anyone", "som1": "someone", "sum1": "someone",
     "every1": "everyone", "anybody": "anyone", "somebody": "someone", "rn": "right now", "thru": "through",
     "won't": "will not", "can't": "can not", "cannot": "can not", "shan't": "shall not", "let's": "let us",
+    "wat": "what", "wot": "what", "lmk": "let me know", "wld": "would", "cld": "could", "tmrw": "tomorrow",
+    "w": "with", "abt": "about", "hv": "have", "gimme": "give me", "lemme": "let me", "wud": "would",
+    "cud": "could", "shud": "should", "ppl": "people", "sth": "something", "smth": "something", "yr": "your",
+    "thx": "thanks", "kinda": "kind of", "sorta": "sort of", "dunno": "do not know", "theres": "there is",
+    "isnt": "is not", "arent": "are not", "aint": "is not", "ty": "thanks",
     "$": "money", "£": "money", "€": "money",
 }  # fmt: skip
 _MISSPELT = {
@@ -142,6 +149,19 @@ def _without_accents(word: str) -> str:
     if word.isascii():
         return word
     return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)) or word
+
+
+def statements(words: Sequence[str]) -> list[int]:
+    """Number the statements of a sentence: the number of its statement for each word.
+
+    A statement ends where a clause breaks, and at a comma after which something new is said or asked.
+    """
+    numbers: list[int] = []
+    for at, word in enumerate(words):
+        before = words[at - 1] if at else ""
+        begins = before in _ENDS or (before == "," and word in _BEGINS)
+        numbers.append((numbers[-1] if numbers else 0) + begins)
+    return numbers
 
 
 def _join_numerals(found: list[Token]) -> list[Token]:

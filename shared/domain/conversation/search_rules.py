@@ -2,16 +2,16 @@
 
 from shared.domain.conversation.rule import Rule
 
-_INSTEAD_OF_SEARCH = "How do people usually find their first job in this field?"
+INSTEAD_OF_SEARCH = "How do people usually find their first job in this field?"
 _INSTEAD_OF_ASKING_AROUND = "Whom else would you suggest I talk to, to learn more about this field?"
-_WHY_SEARCH = "It asks the contact to find you a job. That is not what they offered their time for."
+WHY_SEARCH = "It asks the contact to find you a job. That is not what they offered their time for."
 
 ASKS_TO_FIND_JOB = (
     Rule(
         name="find me a job",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
-        suggestion=_INSTEAD_OF_SEARCH,
+        reason=WHY_SEARCH,
+        suggestion=INSTEAD_OF_SEARCH,
         patterns=(
             "@find @me ~4 @post|employment|employer|work|something",
             "@find something|anything|someone|work|employment ~2 for me",
@@ -47,8 +47,8 @@ ASKS_TO_FIND_JOB = (
     Rule(
         name="know of a job",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
-        suggestion=_INSTEAD_OF_SEARCH,
+        reason=WHY_SEARCH,
+        suggestion=INSTEAD_OF_SEARCH,
         patterns=(
             "@know ~2 of|about ~4 @opening !where",
             "@know ~2 of|about ~4 @post|work ~4 for @me",
@@ -57,7 +57,7 @@ ASKS_TO_FIND_JOB = (
             "@know where i ~2 @find ~3 @post|work",
             "@circle who|that ~3 hiring|recruiting|need|needs",
             "put|connect|introduce|point me ~8 need|needs|want|wants ~2 people|staff|@worker",
-            "@contact ~1 @know|hear|see|come of|about|across a|any|an ~2 @post $|for|that|in",
+            "<contact> ~1 @know|hear|see|come of|about|across a|any|an ~2 @post $|for|that|in",
             "@know ~2 @any_one ~4 hiring|recruiting",
             "@know ~1 of|any|about ~4 hiring|recruiting",
             "tell me ~1 if|when ~6 @opening|@posting",
@@ -88,13 +88,15 @@ ASKS_TO_FIND_JOB = (
             "@any_one|friends|contacts|employers ~2 has|have|with ~1 @opening",
             "@any_one|friends|contacts with|has|have a|an ~1 job|position ~1 for|$",
             "point|direct|connect|introduce|refer|plug|set me ~3 to|with|in ~5 @opening|hiring|hire|recruiting",
-            "i am on the market",
+            "i am ~1 on the job? market",
             "if anyone ~4 needs|need|wants a|an ~1 @worker",
         ),
         unless=(
-            "how did|do you ~2 hear|learn|find|come ~3 about|of|across",
+            "how did|do|does|can|should|would ~4 hear|learn|find|come|know ~3 about|of|across|when|if",
             "introduce|connect me ~14 learn|career|story|path|profession|hear",
             "job shadowing",
+            "has|have|with no @opening",
+            "something comes up ~6 we|move|reschedule|call|meeting|appointment",
         ),
         examples=("Do you know of any openings?", "Do you know anyone who is hiring?", "Do you have job leads?"),
         innocent=("Do you know of any associations I should join?", "Where would you look for a job today?"),
@@ -102,12 +104,12 @@ ASKS_TO_FIND_JOB = (
     Rule(
         name="ask around for me",
         code="asks_to_find_job",
-        reason=_WHY_SEARCH,
+        reason=WHY_SEARCH,
         suggestion=_INSTEAD_OF_ASKING_AROUND,
         patterns=(
             "ask around",
             "ask ~6 if|whether ~4 hiring|recruiting",
-            "ask ~5 if|whether ~3 need|needs|have|has|want ~3 @worker|@post|@opening",
+            "ask ~5 if|whether ~3 need|needs|have|has|want|wants ~3 @worker|@post|@opening",
             "@request ~4 find out who ~1 is hiring|recruiting",
             "who ~4 @circle ~2 needs|need|wants|want",
             "get|spread|put the word ~2 out|around|$|that|about",
@@ -124,7 +126,7 @@ ASKS_TO_FIND_JOB = (
             "@request ~4 get @me ~2 job",
             "someone|somebody you ~2 call to ~6 job",
         ),
-        unless=("@advise", "how ~2 do you ~2 ask"),
+        unless=("@advise", "how ~2 do you ~2 ask", "@circle work|works in|at|as|there"),
         examples=("Could you ask around whether anyone needs a developer?", "Do any of your friends need an intern?"),
         innocent=("Whom else would you suggest I talk to?", "How do you ask for help as a beginner?"),
     ),

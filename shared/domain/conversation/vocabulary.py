@@ -1,6 +1,7 @@
 """The word classes that the rules are written in. Multi-word entries are parted by blanks, entries by bars."""
 
 from shared.domain.conversation.patterns import Phrase
+from shared.domain.conversation.reading import word_set
 
 
 def _class(*lines: str) -> frozenset[Phrase]:
@@ -11,10 +12,47 @@ def _each(before: str, nouns: str) -> str:
     return "|".join(f"{b} {n}" for b in before.split("|") for n in nouns.split("|"))
 
 
+def _doing(*verbs: str) -> frozenset[Phrase]:
+    """Return verbs with their forms in -s and -ing; only the first word of a phrase is inflected."""
+    return frozenset(
+        (form, *rest) for first, *rest in _class(*verbs) for form in (first, _third_person(first), _gerund(first))
+    )
+
+
+def _third_person(verb: str) -> str:
+    if verb.endswith(("s", "sh", "ch", "x")):
+        return verb + "es"
+    return verb[:-1] + "ies" if verb.endswith("y") and verb[-2] not in "aeiou" else verb + "s"
+
+
+def _gerund(verb: str) -> str:
+    if verb in _DOUBLED:
+        return verb + verb[-1] + "ing"
+    return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else verb) + "ing"
+
+
+def _plurals(nouns: str) -> str:
+    return "|".join(f"{n}|{n[:-3]}men" if n.endswith("man") else f"{n}|{n}s" for n in nouns.split("|"))
+
+
+_DOUBLED = word_set("get put let submit slip drop plug forget chat run refer snag scan set hit tip")
+_OCCUPATION = _plurals(
+    "worker|manager|designer|developer|engineer|analyst|nurse|writer|copywriter|translator|accountant|teacher|editor"
+    "|programmer|coder|driver|chef|cook|waiter|waitress|barista|bartender|cleaner|carpenter|electrician|plumber|welder"
+    "|plasterer|bricklayer|labourer|laborer|farmhand|gardener|bookkeeper|nanny|babysitter|photographer|illustrator"
+    "|salesperson|saleswoman|salesman|receptionist|secretary|clerk|researcher|librarian|tutor|technician|mechanic"
+    "|consultant"
+    "|paralegal|lawyer|solicitor|reporter|journalist|producer|artist|musician|architect|scientist|data scientist"
+    "|postdoc"
+    "|administrator|coordinator|marketer|strategist|planner|therapist|dentist|hygienist|pharmacist|carer|caretaker|hand"
+    "|pair of hands|employee|staffer|temp|freelancer|contractor|girl|boy|lad|guy|person|body|hire|recruit|runner|porter"
+    "|tester|planter|picker|baker|butcher|florist|stylist|hairdresser|seamstress|tailor|instructor|coach|guard|sitter"
+)
 _ORG = (
     "company|firm|agency|studio|office|department|team|group|lab|laboratory|organization|organisation|employer|startup"
     "|place|business|division|unit|clinic|hospital|school|shop|workshop|practice|newsroom|branch|store|restaurant|bank"
     "|university|institute|foundation|museum|hr|bakery|plant|factory|hotel|library|theatre|theater|publisher|council"
+    "|ward|surgery|winery|vineyard|brewery|warehouse|orchestra|newspaper|faculty|chambers|institution|site|yard|mill"
     "|cafe|farm|garage|salon|kitchen|gallery|crew|staff|outfit|institution|charity|nonprofit|magazine"
 )
 _BOSS = "boss|manager|managers|director|supervisor|ceo|partner|hiring manager|recruiter|lead|head|editor|principal"
@@ -25,7 +63,7 @@ _OPENING = (
 )
 _POST = (
     "job|jobs|position|positions|role|roles|gig|gigs|internship|internships|apprenticeship|apprenticeships|traineeship"
-    "|placement|vacancy|vacancies|opening|openings|post"
+    "|placement|placements|traineeships|apprenticeships|vacancy|vacancies|opening|openings|post|posts"
 )
 
 VOCABULARY: dict[str, frozenset[Phrase]] = {
@@ -50,8 +88,24 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "me|us|someone like me|anyone like me|a person like me|such as myself|like myself|me myself",
         _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner"),
     ),
-    "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my")),
+    "my_dear": _class(
+        _each("my", "friend|brother|sister|son|daughter|husband|wife|cousin|nephew|niece|kid|child|partner|roommate"),
+        "he|she",
+    ),
+    "with_my": _class(_each("someone|anyone|person|people|candidate|applicant", "with my|of my|from my|my age")),
     # What is asked for.
+    "org": _class(_ORG),
+    "expands": _class("expands|expand|grows|grow|hires|recruits|expanding|is growing"),
+    "leaves": _class(
+        "quits|quit|leaves|leave|retires|retire|resigns|resign|drops out|drop out|goes on leave"
+        "|moves on|is fired|falls ill"
+    ),
+    "offer": _doing(
+        "give|offer|get|grant|guarantee|promise|find|throw|send|toss|make|hand|extend|land|provide|arrange"
+    ),
+    "apply": _class("apply|applying|applied|application|applications"),
+    "receivers": _class("hr|recruiter|recruiters|boss|manager|hiring manager|colleagues|the hiring team|them"),
+    "free": _class("free|available|around|ready|at your disposal"),
     "a": _class("a|an|any|some|another|the|that|this|suitable|open|vacant|part-time|paid|summer"),
     "post": _class(_POST),
     "job": _class(_POST, "work|employment|contract|interview|interviews|hired|offer"),
@@ -63,10 +117,9 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|graduate|newcomer|career changer|beginner|researcher|helper|volunteer"
     ),
     "worker": _class(
-        "intern|interns|assistant|apprentice|trainee|trainees|junior|designer|designers|developer|developers|engineer"
-        "|engineers|analyst|analysts|nurse|nurses|writer|writers|copywriter|translator|translators|accountant|teacher"
-        "|teachers|editor|programmer|driver|drivers|chef|cook|waiter|cleaner|carpenter|electrician|bookkeeper|nanny"
-        "|photographer|salesperson|receptionist|secretary|researcher|librarian|tutor|help|hands|staff|people|someone"
+        _OCCUPATION,
+        "intern|interns|assistant|assistants|apprentice|apprentices|trainee|trainees|junior|juniors|graduate|graduates"
+        "|help|helper|helpers|staff|people|someone|volunteer|volunteers|newcomer|newcomers",
     ),
     "hire": _class(
         "hire|hired|hires|hiring|employ|employed|employing|recruit|recruiting|take on|taking on|bring on|interview"
@@ -85,21 +138,21 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|how about you|what if you",
     ),
     "now": _class("still|currently|presently|all|also|now|actively|even|perhaps|maybe|just|by any chance"),
-    "pass": _class(
-        "pass|passing|forward|forwarding|give|giving|hand|handing|send|sending|slip|submit|submitting|share|sharing"
-        "|circulate|deliver|drop|put in|show|get|bring|walk|carry|take|put|move|leave|upload|champion|support|push"
-        "|back|endorse|promote|mention|mentioning|check|chase|track|flag|bump|expedite|prioritise|prioritize|fast-track"
-        "|speed up|follow up on|nudge|consider|keep|spread|recommend|hold|attach|add|vouch for|post"
+    "pass": _doing(
+        "pass|forward|give|hand|send|slip|submit|share|circulate|deliver|drop|put in|show|get|bring|walk|carry"
+        "|take|put|move|leave|upload|champion|support|push|back|endorse|promote|mention|check|chase|track|flag"
+        "|bump|expedite|prioritise|prioritize|fast-track|speed up|follow up on|nudge|consider|keep|spread"
+        "|recommend|hold|attach|add|vouch for|post"
     ),
-    "refer": _class(
-        "refer|referring|recommend|recommending|nominate|nominating|propose|suggest|recommended|endorse|endorsing|back"
-        "|sponsor|suggesting"
+    "refer": _doing("refer|recommend|nominate|propose|suggest|endorse|back|sponsor") | _class("recommended"),
+    "find": _doing(
+        "find|get|land|secure|line up|arrange|score|snag|organise|organize|locate|source|dig up|scout|search"
+        "|look|hunt|obtain|procure|wangle|create|save"
     ),
-    "find": _class(
-        "find|finding|get|getting|land|landing|secure|securing|line up|arrange|score|snag|organise|organize|locate"
-        "|source|dig up|scout|search|look|hunt|obtain|procure|scouting|looking|searching|wangle|create|save"
+    "arises": _class(
+        "opens|open|opens up|open up|opening up|coming up|turning up|comes up|come up|turns up|arises"
+        "|arise|becomes free|pops up"
     ),
-    "arises": _class("opens|open|opens up|open up|comes up|come up|turns up|arises|arise|becomes free|pops up"),
     "know": _class("know|aware|heard|hear|hears|learn|see|come across|familiar"),
     "any_one": _class(
         "anyone|someone|people|who|companies|employers|firms|businesses|managers",
@@ -128,11 +181,12 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "spend": _class("have|get|land|do|start|spend|take|complete"),
     "glad": _class(
-        "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance|possible"
+        "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance"
+        "|possible"
     ),
     "talk_to": _class("tell|tells|ask|talk|talked|speak|convince|persuade|call"),
     "talk_with": _class("expert|colleague|conversation|chat|talk|person"),
-    "introduce": _class("introduce|connect|put|point|pass|introducing|introduction"),
+    "introduce": _doing("introduce|connect|put|point|pass") | _class("introduction"),
     "wanted": _class(
         "hire|hired|hiring|employ|employed|recruit|recruited|a job|any job|some job|the job|jobs|position|positions"
         "|role|roles|vacancy|vacancies|opening|openings|internship|internships|apprenticeship|traineeship|placement"
@@ -149,6 +203,58 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     # Pay.
     "talked_of": _class("experience|experiences|thoughts|view|views|opinion|perspective|insight|story|example|idea"),
+    "shortlist": _class(
+        "talent pool|waiting list|candidate list|applicant list|shortlist|short list|mailing list for jobs"
+    ),
+    "own_money": _class(
+        "offer letter|pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc"
+        "|annual|raise|pay rise"
+        "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket"
+        "|package"
+        "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees"
+        "|going rate|rates"
+        "|bank account|allowance|pension|overtime pay|profit share|total comp|base pay|starting pay|pay grade"
+        "|salary band"
+    ),
+    "perk": _class(
+        "stock options|stock|equity|bonus|bonuses|commission|commissions|shares|pension|raise|pay rise|pay raise"
+        "|overtime"
+        "|rsus|profit share|signing bonus|pay increase|increment|hike"
+    ),
+    "amount": _class(
+        "how much|ballpark|roughly|how many k|how much money|what kind of money|what sort of money|how big|how large"
+        "|how high|what number|what figure"
+    ),
+    "draw": _class(
+        "get|getting|got|start on|start at|started on|started at|start off on|begin on|clear|charge|charging|bill"
+        "|make|making"
+        "|bring in|bringing in|bring home|take home|taking home|take in|draw|pull in|pull down|collect|pocket|net"
+        "|gross|earn|earning"
+        "|rake in|paid|be paid|invoice|made|earned|walk away with|come away with|end up with|live on"
+    ),
+    "take_home": _class(
+        "start on|start at|started on|started at|clear|charge|bill|take home|taking home|bring in|bring home|pull in"
+        "|pull down"
+        "|pocket|net|gross|rake in|be paid|get paid|invoice|live on|paid|bank|walk away with|go home with|end up with"
+    ),
+    "number": _class(
+        "k|thousand|grand|figures|figure|hundred|100k|fifty|sixty|seventy|eighty|ninety|six figures|five figures|50k"
+        "|60k|70k|80k"
+        "|90k|40k|30k|120k|150k|200k|100|50|60|70|80|90|40|30|120|150|200|minimum wage|average|million|money"
+    ),
+    "going_rate": _class("going rate|rate|market rate|usual rate|price"),
+    "intangible": _class(
+        "vacation|holiday|holidays|time|feedback|freedom|support|say|training|notice|annual leave|sleep|help"
+        "|difference|attention|advice"
+        "|input|contact|responsibility|travel|autonomy|sense|progress|impact|influence|control|supervision|exposure"
+        "|work|experience"
+        "|satisfaction|joy|meaning|pleasure|credit|recognition|decisions|mail|email|emails|calls|requests|guidance"
+        "|flexibility"
+    ),
+    "field_word": _class(
+        "field|industry|line|profession|area|sector|trade|business|country|city|career|discipline|kind|type"
+    ),
+    "learn": _class("learn|read|study|try|start|look|see|use|take"),
     "per": _class(_each("a|an|each|every|in a|per", "year|month|week|hour|day|season|project|annum|session")),
     "ask": _class("ask|asking|see|check|find|find out|learn|know|discuss|tell|talk"),
     "disclose": _class("ask|asking|tell|telling|telling me|share|disclose|reveal|say|know|live|satisfied"),
@@ -158,6 +264,8 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "earn|earns|earning|earned|get paid|gets paid|be paid|take home|takes home|taking home|bring home|bringing home"
         "|pull in|pulling in|pull down|net|gross|pocket"
     ),
+    "paid": _class("paid|compensated|remunerated|rewarded|off"),
+    "word": _class("spread|put|get|pass|putting|getting|spreading|passing"),
     "earning": _class("making|earning|pulling in|pulling|paid|getting paid|clearing|netting|compensated|taking home"),
     "period": _class("year|month|week|hour|day|season|project|annum|session"),
     "tail": _class(
@@ -176,7 +284,8 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|actual|real|new"
     ),
     "pay_topic": _class(
-        "tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team|department|software|work|law"
+        "as|expectations|expectation|tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team"
+        "|department|software|work|law"
         "|philosophy|policy|policies|research|analysis|statement|benefits|off|offs|structure|stream|streams|system"
         "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits"
     ),

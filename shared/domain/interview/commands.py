@@ -88,7 +88,7 @@ class Hold(Command, command="interview.hold"):
 
 class Miss(Command, command="interview.miss"):
     by: Party
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None
 
 
 class TakeNotes(Command, said.Notes, command="interview.take_notes"):

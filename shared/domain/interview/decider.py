@@ -14,7 +14,14 @@ from shared.domain.interview import places
 from shared.domain.interview.machine import AGREED, EVENT_OF, MACHINE, State, evolve
 from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
 from shared.domain.occurrence import check_occurrence
-from shared.domain.people import chain, chain_streams, require_reachable, require_seeker
+from shared.domain.people import (
+    chain,
+    chain_streams,
+    require_reachable,
+    require_remembered,
+    require_seeker,
+    told_streams,
+)
 from shared.domain.refusals import refusal
 from shared.domain.values import said
 
@@ -39,6 +46,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
     check_occurrence(context)
     state = state or State()
     MACHINE.require(state.status, EVENT_OF[type(command)])
+    require_remembered(context, command, state.contact_ids)
     match command:
         case c.Plan():
             _check_plan(command, context)
@@ -216,6 +224,8 @@ def also(command: Command, state: State | None, context: Context) -> Iterator[St
         yield from chain_streams(state.seeker_id, state.contact_ids)
     elif isinstance(command, CONCERN_CONTACTS):
         yield from (Stream("contact", contact_id) for contact_id in state.contact_ids)
+    else:
+        yield from told_streams(command, state.contact_ids)
 
 
 DECIDER = Decider("interview", evolve, decide, also)

@@ -29,8 +29,9 @@ from shared.domain.values import (
     ZoneName,
 )
 
-# What the seeker wrote is about the seeker; what tells who the contact is, or where to find them, is about
-# the contact (the first, where several take part).
+# What tells who the contacts are, where to find them, and what they said, did and answered is about the contacts, of
+# whom each can have it forgotten. What the seeker wants to learn, and takes away for themselves (objectives, questions,
+# advice, resources, what they learned), is the seeker's own.
 
 Contacts = Annotated[tuple[UUID, ...], Field(min_length=1, max_length=20)]
 
@@ -55,31 +56,31 @@ class Request(Details):
     channel: Channel
     minutes: int = Field(ge=15, le=60)
     intent: Annotated[Text, Personal("seeker")]
-    personalised_by: Annotated[Text | None, Personal("seeker")] = None
+    personalised_by: Annotated[Text | None, Personal("contact")] = None
     """What research about the contact made it personal (S2)."""
-    message: Annotated[Note | None, Personal("seeker")] = None
+    message: Annotated[Note | None, Personal("contact")] = None
     """The request as it was sent."""
     format: Format | None = None
 
 
 class FollowUp(Details):
     channel: Channel
-    message: Annotated[Note | None, Personal("seeker")] = None
+    message: Annotated[Note | None, Personal("contact")] = None
 
 
 class Answer(Details):
     format: Format | None = None
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None
 
 
 class Reason(Details):
-    why: Annotated[Text | None, Personal("seeker")] = None
+    why: Annotated[Text | None, Personal("contact")] = None
 
 
 class LooseAgreement(Details):
     """Such as: coffee some time next week."""
 
-    what: Annotated[Text, Personal("seeker")]
+    what: Annotated[Text, Personal("contact")]
     format: Format | None = None
 
 
@@ -108,7 +109,7 @@ class Appointment(Details):
 class Rearrangement(Appointment):
     asked_by: AskedBy = "contact"
     """S0: the seeker yields to the contact's schedule."""
-    why: Annotated[Text | None, Personal("seeker")] = None
+    why: Annotated[Text | None, Personal("contact")] = None
 
 
 class Cancellation(Reason):
@@ -119,7 +120,7 @@ class Research(Details):
     """Homework on person, company, position and industry (S1, S2); what is absent stays as it was."""
 
     person: Annotated[Note | None, Personal("contact")] = None
-    company: Note | None = None
+    company: Annotated[Note | None, Personal("contact")] = None
     position: Annotated[Note | None, Personal("contact")] = None
     industry: Note | None = None
 
@@ -156,10 +157,10 @@ class Advice(Details):
 class Notes(Details):
     """Typed, so that they can be searched; each recording adds to those before it."""
 
-    points: Annotated[tuple[Text, ...], Personal("seeker"), Field(max_length=100)] = ()
+    points: Annotated[tuple[Text, ...], Personal("contact"), Field(max_length=100)] = ()
     advice: Annotated[tuple[Advice, ...], Personal("seeker"), Field(max_length=100)] = ()
     resources: tuple[Resource, ...] = Field(default=(), max_length=100)
-    text: Annotated[Note | None, Personal("seeker")] = None
+    text: Annotated[Note | None, Personal("contact")] = None
 
 
 class Reflection(Details):
@@ -172,4 +173,4 @@ class Reflection(Details):
 
 class ThankYou(Details):
     how: ThankYouKind
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None

@@ -106,7 +106,7 @@ class Missed(InterviewEvent, type="interview.missed"):
     """One side did not come to the conversation."""
 
     by: Party
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None
 
 
 class NotesTaken(InterviewEvent, said.Notes, type="interview.notes_taken"):

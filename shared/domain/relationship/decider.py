@@ -10,7 +10,14 @@ from shared.domain.courtesy import check_wording
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
-from shared.domain.people import chain_streams, chain_through, require_contact, require_reachable, require_seeker
+from shared.domain.people import (
+    chain_streams,
+    chain_through,
+    require_contact,
+    require_reachable,
+    require_remembered,
+    require_seeker,
+)
 from shared.domain.refusals import refusal
 from shared.domain.relationship import commands as c
 from shared.domain.relationship import events as e
@@ -136,13 +143,15 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
 
 
 def _check_pair(command: c.RelationshipCommand, state: State, context: Context) -> None:
-    """The stream is the pair's own, and both are there. A contact who was forgotten may still be let go."""
+    """The stream is the pair's own, and both are there. Who was forgotten may still be let go, without a word."""
     own = relationship_id(command.seeker_id, command.contact_id)
     if context.stream.id != own:
         raise refusal("wrong_relationship", f"{context.stream.id} is not the relationship of the two", id=own)
     if state.status == NEW:
         require_seeker(context, command.seeker_id)
-    if not isinstance(command, c.Pause | c.End):
+    if isinstance(command, c.Pause | c.End):
+        require_remembered(context, command, [command.contact_id])
+    else:
         require_contact(context, command.contact_id)
 
 

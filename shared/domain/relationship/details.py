@@ -53,7 +53,7 @@ class IntroductionRequest(Connector):
 
 
 class Reason(Details):
-    why: Annotated[Text | None, Personal("seeker")] = None
+    why: Annotated[Text | None, Personal("contact")] = None
 
 
 class Connection(Details):
@@ -75,7 +75,7 @@ class Touchpoint(Details):
     kind: TouchpointKind
     channel: Channel | None = None
     by: Party = "seeker"
-    note: Annotated[Text | None, Personal("seeker")] = None
+    note: Annotated[Text | None, Personal("contact")] = None
     lead_id: UUID | None = None
     interview_id: UUID | None = None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.conversation import check_question, check_text
 from shared.domain.conversation.judgement import MAX_QUESTION, MAX_SENTENCE, RULES
+from shared.domain.conversation.patterns import Choice, Edge, Element, Gap, Phrases, Places, Text
 from shared.domain.conversation.rule import Rule
 
 _RULES_OWN_WORDS = ["can", "you", "hire", "me", "for", "a", "job", "how", "much", "do", "your", "pay", "not", ",", "?"]
@@ -194,3 +197,47 @@ def test_a_verdict_is_explained(words: list[str]) -> None:
 def test_long_runs_are_read_once(text: str) -> None:
     """Given long runs of one mark, when they are cut into sentences, then it ends (in time linear in the length)."""
     assert all(judgement.verdict == "ok" for judgement in check_text(text))
+
+
+_HOSTILE = [
+    "Could you get me, can you find me, would you know of a job, ",
+    "me my job hire pay your company if you know ",
+    "not a job, but a job ",
+    "can you hire me for a job at your company and pass my CV to HR ",
+]
+
+
+@pytest.mark.parametrize("text", _HOSTILE)
+def test_work_is_bounded_by_length(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the rules' own words over and over, when there are twice as many, then the steps at most double."""
+    short, long = (_steps(text * (length // len(text)), monkeypatch) for length in (800, 1600))
+    assert 0 < short <= long <= 2.2 * short
+
+
+@pytest.mark.parametrize("text", _HOSTILE)
+def test_a_long_hostile_text_takes_few_steps(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the longest text that is judged, made of the rules' own words, then the steps stay in proportion."""
+    sentence = text * (MAX_SENTENCE // len(text) - 1) + "? "
+    whole = sentence * (MAX_QUESTION // len(sentence))
+    assert len(whole) > MAX_QUESTION * 0.8
+    assert _steps(whole, monkeypatch) < 60 * len(whole)
+
+
+def _steps(text: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many elements of patterns are tried to judge the text: each handles all places at once."""
+    steps = 0
+
+    def counted(step: Callable[[Element, Text, Places], Places]) -> Callable[[Element, Text, Places], Places]:
+        def count(element: Element, text: Text, places: Places) -> Places:
+            nonlocal steps
+            steps += 1
+            return step(element, text, places)
+
+        return count
+
+    with monkeypatch.context() as patched:
+        for kind in (Phrases, Gap, Edge, Choice):
+            for name in ("ahead", "back"):
+                patched.setattr(kind, name, counted(getattr(kind, name)))
+        check_question(text)
+    return steps

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from shared.domain.conversation.patterns import PatternSet, UnknownWordClass, compile_pattern
+from shared.domain.conversation.patterns import Compiler, PatternSet, Text, UnknownWordClass
 from shared.domain.conversation.reading import tokens
 
 _VOCABULARY = {"hire": frozenset({("hire",), ("take", "on")})}
+_CONCEPTS = {"ask": ("can|could you", "please"), "favour": ("<ask> ~2 @hire me", "a job !board")}
+
+
+def _set(pattern: str) -> PatternSet:
+    return PatternSet([pattern], Compiler(_VOCABULARY, _CONCEPTS))
 
 
 def _matches(pattern: str, text: str) -> list[str]:
     words = [token.word for token in tokens(text)]
-    return [" ".join(words[m.first : m.last]) for m in PatternSet([pattern], _VOCABULARY).find(words)]
+    return [" ".join(words[m.first : m.last]) for m in _set(pattern).find(Text(words))]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,15 @@ def _matches(pattern: str, text: str) -> list[str]:
         ("make $", "what do you make, then", ["make"]),
         ("make $", "what do you make of it", []),
         ("make now|$", "what do you make now", ["make now"]),
+        ("<ask> hire", "could you hire", ["could you hire"]),
+        ("<ask>|do hire", "please hire, or do hire", ["please hire", "do hire"]),
+        ("<favour>", "can you now take on me", ["can you now take on me"]),
+        ("<favour>", "is a job board a job", ["a job"]),
+        ("hire <ask>? me", "hire please me", ["hire please me"]),
+        ("hire <ask>? me", "hire me", ["hire me"]),
+        ("hire !<ask>", "hire please or hire", ["hire"]),
+        ("me & <ask>", "could you, for once, hire me", ["me", "could you"]),
+        ("me & <ask>", "hire me", []),
     ],
 )
 def test_an_element_matches_as_documented(pattern: str, text: str, found: list[str]) -> None:
@@ -38,11 +52,11 @@ def test_an_element_matches_as_documented(pattern: str, text: str, found: list[s
     assert _matches(pattern, text) == found
 
 
-@pytest.mark.parametrize("pattern", ["@nobody me", "part-time", "Hire"])
+@pytest.mark.parametrize("pattern", ["@nobody me", "part-time", "Hire", "<nothing>", "<ask"])
 def test_a_pattern_that_can_never_match_is_an_error(pattern: str) -> None:
     """Given an unknown class, or a word that is never read as one plain word, when compiled, then it is refused."""
     with pytest.raises(UnknownWordClass):
-        compile_pattern(pattern, _VOCABULARY)
+        Compiler(_VOCABULARY, _CONCEPTS).pattern(pattern)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Makes a mail of one notification, or of several for the same person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from deploy.delivery.notification import Notification, Recipient
+from deploy.delivery.platform import Platform
+from deploy.delivery.settings import DeliverySettings
+from deploy.delivery.wording import Piece, mail, piece, thanks, wording, write
+
+
+class Undeliverable(Exception):
+    """There is nobody to send it to; trying again won't help."""
+
+
+class Composer:
+    """Asks the query API for names and notes: the events carry none."""
+
+    def __init__(self, platform: Platform, settings: DeliverySettings) -> None:
+        self._platform, self._settings = platform, settings
+
+    async def compose(self, notifications: Sequence[Notification], id: str) -> EmailMessage:
+        """One mail; `id` becomes part of its `Message-ID`. They are of one group, hence for one person.
+
+        Raises `Undeliverable`, `Unavailable`.
+        """
+        first = notifications[0]
+        seeker = await self._seeker(first)
+        to = self._address(first.due.recipient, seeker)
+        pieces = [await self._piece(each) for each in notifications]
+        greeting = f"Dear {_named(seeker)}," if first.due.recipient.role == "seeker" else "Dear coach,"
+        return mail(
+            write(greeting, pieces),
+            id,
+            sender=self._settings.sender,
+            domain=self._settings.domain,
+            to=to,
+            at=first.recorded_at,
+        )
+
+    async def _piece(self, notification: Notification) -> Piece:
+        due, tenant = notification.due, notification.tenant
+        words = wording(due.kind, due.stage)
+        if words is None:
+            raise LookupError(f"there are no words for {due.kind}/{due.stage}")
+        names = await self._platform.contact_names(tenant, due.contact_ids)
+        interview: Mapping[str, Any] = {}
+        if due.interview_id is not None:
+            interview = await self._platform.interview(tenant, due.interview_id)
+        values = {
+            "seeker": _named(await self._seeker(notification)),
+            "contacts": _listed(names) or "your contact",
+            "about": str(interview.get("about") or "their work"),
+            "when": _when(interview),
+        }
+        if "{draft}" in words["text"]:
+            values["draft"] = thanks(await self._noted(notification), values)
+        return piece(words, values)
+
+    async def _seeker(self, notification: Notification) -> Mapping[str, Any]:
+        return await self._platform.seeker(notification.tenant, notification.due.seeker_id, notification.position)
+
+    async def _noted(self, notification: Notification) -> str | None:
+        """The most telling thing that was noted: a piece of advice, a point, or the beginning of the text."""
+        due = notification.due
+        if due.interview_id is None:
+            return None
+        for noted in await self._platform.noted(notification.tenant, due.seeker_id, due.interview_id):
+            found = [each["text"] for each in noted["advice"]] or noted["points"] or [noted["text"] or ""]
+            said = " ".join(str(found[0]).split())
+            if said:
+                said = said if len(said) <= 300 else said[:300].rsplit(" ", 1)[0] + " …"
+                return said if said.endswith((".", "!", "?", "…")) else f"{said}."
+        return None
+
+    def _address(self, recipient: Recipient, seeker: Mapping[str, Any]) -> Address:
+        """Raises `Undeliverable`."""
+        if recipient.role == "coach":
+            name, address = "", self._settings.coaches.get(str(recipient.id), "")
+        else:
+            name, address = str(seeker.get("name") or ""), str(seeker.get("email") or "")
+        if not address:
+            raise Undeliverable(f"there is no address of the {recipient.role}")
+        try:
+            return Address(" ".join(name.split()), addr_spec=address)
+        except (MessageError, ValueError, IndexError) as error:
+            raise Undeliverable(f"the address of the {recipient.role} can't be written to: {error}") from error
+
+
+def _named(seeker: Mapping[str, Any]) -> str:
+    return str(seeker.get("name") or "your participant")
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _when(interview: Mapping[str, Any]) -> str:
+    if not interview.get("starts_at"):
+        return "soon"
+    zone = str(interview.get("time_zone") or "UTC")
+    local = datetime.fromisoformat(str(interview["starts_at"])).astimezone(ZoneInfo(zone))
+    return f"on {local:%A}, {local.day} {local:%B at %H:%M} ({zone})"

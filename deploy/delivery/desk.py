@@ -1,0 +1,152 @@
+"""Sends what the ledger holds, mail by mail, and reports how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from deploy.delivery.composing import Composer, Undeliverable
+from deploy.delivery.ledger import Entry, Ledger, State
+from deploy.delivery.platform import Platform
+from deploy.delivery.post import Post, Refused, ServerAway, Unsure
+from deploy.delivery.settings import DeliverySettings
+from shared.client import Unavailable
+from shared.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "email"
+DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120))
+"""Before a mail is tried again that could not be sent now; the last again and again, until it expires."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds between attempts while mail server or platform are away."""
+LOOK = 60.0
+"""Most seconds between looks, should the clock be set."""
+NOT_KNOWN = "it is not known whether the mail server has taken it"
+TOO_LATE = "its time had passed before it could be sent"
+
+
+class Desk:
+    def __init__(self, settings: DeliverySettings, platform: Platform, post: Post, ledger: Ledger) -> None:
+        self._settings, self._platform, self._post, self._ledger = settings, platform, post, ledger
+        self._composer = Composer(platform, settings)
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """There is something new."""
+        self._rung.set()
+
+    async def run(self, stop: asyncio.Event, clock: Clock) -> None:
+        """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            self._rung.clear()
+            try:
+                if await self.run_once(clock.now()):
+                    pause = FIRST_PAUSE
+                    continue
+            except Unavailable as error:
+                logger.warning("waiting, since something is away: %s", error)
+                await _first([stop], pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            following = self._ledger.next_at()
+            seconds = LOOK if following is None else (following - clock.now()).total_seconds()
+            await _first([stop, self._rung], min(max(seconds, 0.0), LOOK))
+
+    async def run_once(self, now: datetime) -> bool:
+        """Report one result, or bring one mail to its end. False: there is nothing to do now.
+
+        Raises `Unavailable` while something is away; then it may be repeated at any time.
+        """
+        if (untold := self._ledger.next_untold()) is not None:
+            await self._report(untold)
+            return True
+        entries = self._ledger.next_mail(now)
+        if not entries:
+            return False
+        if entries[0].state == "intended" and self._settings.when_unsure == "never":
+            self._ledger.failed(_keys(entries), NOT_KNOWN, permanent=False)
+            return True
+        wanted = self._still_wanted(entries, now)
+        if wanted:
+            await self._try(wanted, now)
+        return True
+
+    def _still_wanted(self, entries: Sequence[Entry], now: datetime) -> list[Entry]:
+        """Those that are neither withdrawn nor expired; the others have had their end."""
+        late = [each for each in entries if each.notification.due.expires_at <= now]
+        needless = [each for each in entries if each.withdrawn and each not in late]
+        rest = [each for each in entries if not (each in late or each in needless)]
+        unsure = entries[0].state == "intended"
+        for each in late:
+            why = NOT_KNOWN if unsure else f"{TOO_LATE}{f': {each.why}' if each.why else ''}"
+            self._ledger.failed([each.key], why, permanent=False)
+        if unsure:
+            self._ledger.failed(_keys(needless), NOT_KNOWN, permanent=False)
+        else:
+            self._ledger.dropped(_keys(needless))
+        return rest
+
+    async def _try(self, entries: Sequence[Entry], now: datetime) -> None:
+        keys, before = _keys(entries), entries[0].state
+        # A mail that may be with the server keeps its id: by that, servers and readers can tell the double.
+        mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
+        try:
+            message = await self._composer.compose([each.notification for each in entries], mail)
+            await self._post.send(message, lambda: self._ledger.intend(keys, mail))
+        except ServerAway as error:
+            raise Unavailable(str(error)) from error
+        except Unavailable:
+            raise
+        except Undeliverable as error:
+            self._ledger.failed(keys, str(error), permanent=True)
+        except Refused as error:
+            if error.permanent:
+                self._ledger.failed(keys, str(error), permanent=True)
+            else:
+                self._postpone(entries, before, now, str(error))
+        except Unsure as error:
+            self._postpone(entries, "intended", now, str(error))
+        except Exception as error:
+            # A fault in one of them must not hold up the others, nor all mails behind this one.
+            logger.exception("no mail could be made of %s", keys)
+            self._postpone(entries, before, now, f"no mail could be made of it: {error!r}", apart=before == "waiting")
+        else:
+            self._ledger.sent(keys)
+            logger.info("sent in one mail: %s", ", ".join(keys))
+
+    def _postpone(
+        self, entries: Sequence[Entry], state: State, now: datetime, why: str, *, apart: bool = False
+    ) -> None:
+        delay = DELAYS[min(entries[0].attempts, len(DELAYS) - 1)]
+        # Once the last of them has expired there is nothing to try, but a failure to tell.
+        until = min(now + delay, max(each.notification.due.expires_at for each in entries))
+        logger.warning("tried again at %s: %s: %s", until, ", ".join(_keys(entries)), why)
+        self._ledger.postpone(_keys(entries), state, until, why[:1000], apart=apart)
+
+    async def _report(self, entry: Entry) -> None:
+        if entry.state == "sent":
+            verb, body = "report-delivered", dict[str, Any](channel=CHANNEL)
+        else:
+            verb, body = "report-failed", {"channel": CHANNEL, "why": entry.why, "permanent": entry.permanent}
+        notification = entry.notification
+        if not await self._platform.report(notification.tenant, notification.id, verb, body):
+            logger.info("%s is not taken for %s: the notification has had another end", verb, entry.key)
+        self._ledger.reported(entry.key)
+
+
+def _keys(entries: Sequence[Entry]) -> list[str]:
+    return [each.key for each in entries]
+
+
+async def _first(events: Sequence[asyncio.Event], seconds: float) -> None:
+    """Wait for one of them, or so many seconds."""
+    waiting = [asyncio.create_task(each.wait()) for each in events]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()

@@ -1,0 +1,44 @@
+"""What is done with each event: it is written down, and then the broker may forget it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from deploy.delivery.ledger import Ledger
+from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Notification, Withdrawn
+from deploy.delivery.wording import wording
+from shared.client import CloudEvent, Handlers, Park
+from shared.clock import Clock
+
+
+class Intake:
+    def __init__(self, ledger: Ledger, clock: Clock, gather: timedelta, ring: Callable[[], None]) -> None:
+        """`gather`: see `DeliverySettings.gather`; `ring` is called when there is something new to send."""
+        self._ledger, self._clock, self._gather, self._ring = ledger, clock, gather, ring
+
+    def handlers(self) -> Handlers[None]:
+        handlers: Handlers[None] = Handlers()
+        handlers.on("notification.due")(self.due)
+        handlers.on("notification.withdrawn")(self.withdrawn)
+        return handlers
+
+    async def due(self, event: CloudEvent, within: None) -> None:
+        """Keep it for the desk. Safe to repeat. Raises `Park` when there are no words for it."""
+        notification = Notification.of(event)
+        due = notification.due
+        if wording(due.kind, due.stage) is None:
+            raise Park("no_words", f"there is no mail for {due.kind}/{due.stage}")
+        alone = due.urgency == "high" or not self._gather
+        now = self._clock.now()
+        if alone:
+            self._ledger.add(notification, mail=notification.key, ready_at=now)
+        else:
+            self._ledger.add(notification, mail=notification.group, ready_at=now + self._gather)
+        self._ring()
+
+    async def withdrawn(self, event: CloudEvent, within: None) -> None:
+        """What has the same key and is still undelivered is needless from now on."""
+        told = event.read(Withdrawn)
+        if told.reason in UNDELIVERED_IS_NEEDLESS:
+            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.position)

@@ -1,0 +1,35 @@
+"""Whom an event tells of, and the event without that: for events that are read again after somebody was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import Any
+from uuid import UUID
+
+from shared.domain.kernel import Event
+from shared.domain.personal import erased
+from shared.envelope import Recorded
+
+
+def contacts_of(e: Recorded[Any]) -> tuple[UUID, ...]:
+    """The contacts whom an event's fields marked `contact` are about."""
+    if e.category == "contact":
+        return (e.stream_id,)
+    one = getattr(e.data, "contact_id", None)
+    return getattr(e.data, "contact_ids", ()) if one is None else (one,)
+
+
+def new_contacts_of(e: Recorded[Any]) -> tuple[UUID, ...]:
+    """The contacts whom the lead of the event has led to: its fields marked `new_contact` are about them."""
+    new = getattr(e.data, "new_contact_id", None)
+    return () if new is None else (new,)
+
+
+def emptied(e: Recorded[Any], forgotten: AbstractSet[UUID], leads: AbstractSet[UUID]) -> Recorded[Event]:
+    """The event without what it tells of contacts who are forgotten, `leads` being those that led to them."""
+    data: Event = e.data
+    if not forgotten.isdisjoint(contacts_of(e)):
+        data = erased(data, "contact")
+    if e.stream_id in leads:
+        data = erased(data, "new_contact")
+    return e if data is e.data else e.holding(data)

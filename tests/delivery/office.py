@@ -1,0 +1,122 @@
+"""A delivery service without broker and platform, and the events that it gets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from deploy.delivery.desk import Desk
+from deploy.delivery.intake import Intake
+from deploy.delivery.ledger import Ledger
+from deploy.delivery.mailbox import Mailbox
+from deploy.delivery.platform import Platform
+from deploy.delivery.post import Post
+from deploy.delivery.service import rules
+from deploy.delivery.settings import DeliverySettings
+from shared.client import Incoming
+from shared.client.testing import Trial, an_event
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SEEKER, THEO, TALK, COACH = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 5))
+
+
+def a_due(
+    position: int = 1, kind: str = "thank_you", stage: str = "due", role: str = "seeker", **data: Any
+) -> Incoming:
+    fields = {
+        "kind": kind,
+        "stage": stage,
+        "urgency": "normal",
+        "recipient": {"role": role, "id": COACH if role == "coach" else SEEKER, "time_zone": "Europe/Lisbon"},
+        "seeker_id": SEEKER,
+        "contact_ids": [THEO],
+        "interview_id": TALK,
+        "dedupe_key": f"key-{position}",
+        "group_key": "maya:2026-03-02",
+        "cancellation_key": "thank_you:talk:1",
+        "expires_at": (NOON + timedelta(days=1)).isoformat(),
+    }
+    return an_event("notification.due", {**fields, **data}, position=position)
+
+
+def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1") -> Incoming:
+    return an_event("notification.withdrawn", {"cancellation_key": key, "reason": reason}, position=position)
+
+
+@dataclass
+class Kithlog:
+    """Both services, as this one sees them."""
+
+    seeker: dict[str, Any] = field(default_factory=lambda: {"name": "Maya <b>", "email": "maya@example.org"})
+    notes: list[Any] = field(default_factory=list)
+    reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    away: bool = False
+    refusing: str | None = None
+    """What is asked for in vain: a kind of thing, or the notebook."""
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        *_, kind, last = request.url.path.split("/")
+        if request.method == "POST":
+            if self.away:
+                return httpx.Response(503)
+            self.reports.append((last, json.loads(request.content)))
+            return httpx.Response(201, json={})
+        if self.refusing in (kind, last):
+            return httpx.Response(422, json={"code": "invalid"})
+        if last == "notebook":
+            return httpx.Response(200, json={"items": self.notes})
+        found = {
+            "seekers": self.seeker,
+            "contacts": {"name": "Theo Adeyemi"},
+            "interviews": {"about": "agency work", "starts_at": "2026-03-02T09:00:00Z", "time_zone": "Europe/Lisbon"},
+        }
+        return httpx.Response(200, json={"item": found[kind]})
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.instant = NOON
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+class Office:
+    """A delivery service on a fresh ledger, with a mailbox for a mail server."""
+
+    def __init__(self, folder: Path, mailbox: Mailbox) -> None:
+        self.kithlog, self.mailbox, self.folder = Kithlog(), mailbox, folder
+        self.ledger = Ledger(folder / "mails.db")
+        self.port = mailbox.port
+        self.clock = Clock()
+        self.when_unsure: Literal["never", "again"] = "never"
+        self.gather = timedelta()
+
+    async def take(self, *events: Incoming) -> Trial[None]:
+        """What the broker brings is written down, by a process that has seen nothing yet."""
+        intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
+        trial = Trial(intake.handlers(), rules=rules("*"))
+        await trial.give(*events)
+        return trial
+
+    async def work(self) -> None:
+        """A process that has just started does all that there is to do now."""
+        self.ledger.close()
+        self.ledger = Ledger(self.folder / "mails.db")
+        settings = DeliverySettings(
+            state=self.folder, when_unsure=self.when_unsure, coaches={COACH: "coach@example.org"}
+        )
+        transport = httpx.MockTransport(self.kithlog.answer)
+        platform = Platform("http://commands", "http://queries", transport=transport)
+        desk = Desk(settings, platform, Post("127.0.0.1", self.port), self.ledger)
+        while await desk.run_once(self.clock.now()):
+            pass
+
+    async def deliver(self, *events: Incoming) -> None:
+        await self.take(*events)
+        await self.work()

@@ -1,0 +1,85 @@
+"""Timing policies that changed between two starts of the projector."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+
+from services.projector.firing import Firing
+from services.projector.folding import Folder
+from services.projector.models import MODELS
+from services.projector.timing_fold import TimingFold
+from shared.codec import decode
+from shared.domain import interview, notification, seeker
+from shared.log import Log
+from shared.timing.policies import Policies, default_policies, policies_with
+from tests.projector.conftest import projector, write
+from tests.projector.histories import on
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+SEEKER, ANA, MEETING = UUID(int=1), UUID(int=2), UUID(int=3)
+WHOSE: dict[str, Any] = {"seeker_id": SEEKER, "contact_ids": (ANA,)}
+REGISTERED = on("seeker", SEEKER, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin"))
+HELD = on("interview", MEETING, interview.Held(**WHOSE, format="coffee"))
+SOONER = policies_with("""
+[acme.thank_you.stages]
+due = { after = { hours = 1 } }
+last_call = { enabled = false }
+""")
+_DUE = """
+SELECT body ->> 'stage' AS stage, due_at FROM read.timer
+WHERE body ->> 'policy' = 'thank_you' AND outcome IS NULL ORDER BY due_at
+"""
+
+
+async def start(database_url: str, log: Log, policies: Policies) -> None:
+    folder = Folder(MODELS, TimingFold(policies))
+    async with projector(database_url, log, folder=folder).session() as session:
+        await session.run_once()
+
+
+async def due(connection: Connection) -> dict[str, datetime]:
+    return {row["stage"]: row["due_at"] for row in await connection.fetch(_DUE)}
+
+
+async def test_pending_timers_follow_new_policies(log: Log, database_url: str, connection: Connection) -> None:
+    """Given pending reminders, when the projector starts with policies by which one of them comes an hour sooner and
+    another not at all, then the first moves, the second is recorded as withdrawn because it was switched off, and the
+    others stay; a further start finds nothing to do."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    before = await due(connection)
+    assert list(before) == ["due", "overdue", "last_call", "coach"]
+
+    await start(database_url, log, SOONER)
+    after = await due(connection)
+    assert list(after) == ["due", "overdue", "coach"]
+    assert after["due"] < before["due"]
+    assert after["overdue"] == before["overdue"]
+    turn = await connection.fetchval("SELECT turn FROM read.checkpoint")
+    await start(database_url, log, SOONER)
+    assert await connection.fetchval("SELECT turn FROM read.checkpoint") == turn
+
+    async with Firing(database_url, SOONER).session() as session:
+        await session.run_once()
+    told = [decode(event).data for event in await log.read(2, 100)]
+    withdrawn = [event for event in told if isinstance(event, notification.Withdrawn)]
+    (ending,) = [event for event in withdrawn if event.because == "switched_off"]
+    assert (ending.kind, ending.stages, ending.reason) == ("thank_you", ("last_call",), "withdrawn")
+    assert ending.due_at == before["last_call"]
+
+
+async def test_policies_that_go_back_bring_timers_back(log: Log, database_url: str, connection: Connection) -> None:
+    """Given other policies were in force for a while and nothing fired, when the old ones return, then what is pending
+    is what it was, but for what has been recorded as ended."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    before = await due(connection)
+    await start(database_url, log, SOONER)
+    await start(database_url, log, default_policies())
+    assert await due(connection) | {"last_call": before["last_call"]} == before
