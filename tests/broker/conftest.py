@@ -55,7 +55,7 @@ async def safe_broker(infra: Infrastructure) -> AsyncIterator[Callable[[], Await
 
 @pytest.fixture
 def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What finalizers had to complain about. The test collects the garbage; a log record would keep some of it alive."""
+    """What finalizers had to complain about. The test collects the garbage, of which a log record would keep some."""
     monkeypatch.setattr(logging.getLogger("aiormq.connection"), "disabled", True)
     seen: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda raised: seen.append(repr(raised.exc_value)))
