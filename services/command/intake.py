@@ -41,7 +41,7 @@ SUSPECT = 10
 """Deliveries after which the command at the head of the queue is taken for what ends the process."""
 GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
 
 AWAY = (

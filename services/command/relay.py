@@ -41,7 +41,7 @@ PAGE = 250
 """Events per batch. Beyond this the broker's rate does not grow, but what is repeated after a failure does."""
 WINDOW = 8
 """Batches on their way at once: the next is read and written while the one before is being confirmed."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL or RabbitMQ is away."""
 GRACE = 5.0
 """Seconds that stopping waits for confirms that are due."""

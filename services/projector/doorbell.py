@@ -26,7 +26,7 @@ logger = structlog.get_logger(__name__)
 
 PREFETCH = 1000
 """Messages that may wait unacknowledged: what one page can hold."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 """Seconds between attempts while RabbitMQ is away."""
 LOOK_AGAIN = 10.0
 """Seconds between looks whether the queue is there and still ours."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, TimeoutType
 from aio_pika.exceptions import AMQPError
 
 from shared.broker.outgoing import ConnectionLost, PublishFailed
@@ -21,12 +21,31 @@ HEARTBEAT = 10
 """Seconds; a peer that says nothing for three times as long is taken for gone."""
 
 
+class _Connection(aio_pika.Connection):
+    """Closed when it could not be made.
+
+    aio-pika leaves it open then, to its finalizer, which starts to close it in whichever thread happens to collect the
+    garbage: where no event loop runs, that is a coroutine which was never awaited.
+    """
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+
 async def connect(url: str, name: str) -> AbstractConnection:
     """One connection that does not come back by itself: who needs it again opens another, and starts from what is
     known to be true. `name` is shown in the broker's management. Raises what is in `UNREACHABLE`.
     """
     return await aio_pika.connect(
-        url, timeout=10, heartbeat=HEARTBEAT, client_properties={"connection_name": f"kithlog {name}"}
+        url,
+        timeout=10,
+        heartbeat=HEARTBEAT,
+        client_properties={"connection_name": f"kithlog {name}"},
+        connection_class=_Connection,
     )
 
 

@@ -94,9 +94,8 @@ async def consuming(
 class _Connection(RobustConnection):
     """Robust by type, as FastStream wants it; by behaviour one that does not come back by itself, as `connect`'s.
 
-    aio-pika's own would try to make its channels anew on the transport that has just died, and where the first attempt
-    to connect fails it is left neither open nor closed: its finalizer closes it then, in whichever thread the garbage
-    is collected.
+    aio-pika's own would try to make its channels anew on the transport that has just died, and go on in the background
+    after an attempt that was given up.
     """
 
     def __init__(self, url: URL, lost: Callable[[], None], **options: Any) -> None:

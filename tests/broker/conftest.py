@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -48,6 +51,17 @@ async def safe_broker(infra: Infrastructure) -> AsyncIterator[Callable[[], Await
 
     yield settle
     await asyncio.to_thread(infra.rabbitmq.start)
+
+
+@pytest.fixture
+def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What finalizers had to complain about. The test collects the garbage, of which a log record would keep some."""
+    monkeypatch.setattr(logging.getLogger("aiormq.connection"), "disabled", True)
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: seen.append(repr(raised.exc_value)))
+    gc.disable()
+    yield seen
+    gc.enable()
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +13,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from faststream.rabbit import RabbitBroker
 
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE
+from shared.broker.connection import UNREACHABLE, connect
 from shared.broker.consuming import consuming
 from shared.broker.outgoing import ConnectionLost
 from tests.broker.events import PATIENCE
@@ -36,25 +35,24 @@ async def at_the_queue(amqp_url: str) -> AsyncIterator[RabbitBroker]:
         yield broker
 
 
-@pytest.fixture
-def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What finalizers had to complain about."""
-    seen: list[str] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda raised: seen.append(repr(raised.exc_value)))
-    gc.disable()
-    yield seen
-    gc.enable()
+async def begin_to_consume(amqp_url: str) -> None:
+    async with at_the_queue(amqp_url):
+        pass
 
 
+async def begin_to_publish(amqp_url: str) -> None:
+    await connect(amqp_url, "test")
+
+
+@pytest.mark.parametrize("begin", [begin_to_consume, begin_to_publish])
 async def test_a_connection_that_could_not_be_made_is_closed_all_the_same(
-    unused_tcp_port: int, complaints: list[str]
+    begin: Callable[[str], Awaitable[None]], unused_tcp_port: int, complaints: list[str]
 ) -> None:
     """Given no broker, when connecting fails, then nothing is left to a finalizer: that of an open connection starts
     to close it, which can't be waited for in the thread of whoever happens to collect the garbage."""
     for _ in range(3):
         with pytest.raises(UNREACHABLE):
-            async with at_the_queue(f"amqp://guest:guest@127.0.0.1:{unused_tcp_port}/"):
-                pass
+            await begin(f"amqp://guest:guest@127.0.0.1:{unused_tcp_port}/")
     await asyncio.to_thread(gc.collect)
     assert complaints == []
 
