@@ -15,6 +15,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 
+from shared.client.connecting import connect
 from shared.client.failures import Forked
 from shared.client.handlers import Handlers
 from shared.client.history import History
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 AWAY = (OSError, AMQPError, RuntimeError)
 """What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
-HEARTBEAT = 10
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between attempts while something is away."""
 
@@ -216,7 +216,7 @@ class _Session:
 
 @asynccontextmanager
 async def _session(url: str, stop: asyncio.Event) -> AsyncIterator[_Session]:
-    connection = await aio_pika.connect(url, timeout=10, heartbeat=HEARTBEAT)
+    connection = await connect(url)
     session = _Session(connection, stop)
     try:
         yield session

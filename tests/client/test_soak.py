@@ -14,7 +14,6 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-import aio_pika
 import asyncpg
 import pytest
 
@@ -22,6 +21,7 @@ from deploy.launcher.infrastructure import Infrastructure
 from services.command.relay import Relay
 from shared.broker import cloudevents
 from shared.client import CloudEvent, Consumer, Handlers, HttpHistory, Incoming, Patterns, PostgresStore, Rules, Wiring
+from shared.client.connecting import connect
 from shared.client.consumer import AWAY
 from shared.log import Log
 from tests.client.messages import consuming, publish
@@ -80,7 +80,7 @@ async def doubling(amqp_url: str, log: Log) -> AsyncIterator[None]:
     async def repeat() -> None:
         while True:
             with suppress(*AWAY):
-                async with await aio_pika.connect(amqp_url, timeout=5) as connection:
+                async with await connect(amqp_url, timeout=5) as connection:
                     channel = await connection.channel()
                     while True:
                         head = (await log.head()).position
