@@ -103,6 +103,10 @@ class Reader:
         rows = await self._pool.fetch(QUERIES["rows_of_owners"], model, tenant, list(owners), limit) if owners else []
         return [row["body"] for row in rows if row["key"] is not None]
 
+    async def willing_contacts(self, tenant: str, *, limit: int) -> list[str]:
+        """The first `limit` contacts who are willing to be asked by any seeker, as JSON, added first, first."""
+        return [row["body"] for row in await self._pool.fetch(QUERIES["willing_contacts"], tenant, limit)]
+
     async def page(
         self,
         model: str,

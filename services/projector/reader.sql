@@ -75,6 +75,17 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE c.name = 'projector';
 
+-- name: willing_contacts
+-- The first of a tenant's contacts who are willing to be asked by anybody, by (sort, key): they offered hours, or are in
+-- a programme's directory, and did not ask for peace since.
+SELECT r.body
+FROM read.row r
+WHERE r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'contact' AND g.status = 'live')
+  AND r.tenant = $1 AND r.state = 'reachable'
+  AND (r.body->>'hours_offered_at' IS NOT NULL OR r.body->>'source' = 'programme_directory')
+ORDER BY r.sort, r.key
+LIMIT $2;
+
 -- name: search_notebook
 -- A seeker's pieces that hold some words, newest first. Their words are read in the language that is asked for, now and
 -- not when they were written, so that a seeker who moves on to another language finds the old pieces, too.

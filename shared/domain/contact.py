@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints
 
@@ -30,6 +29,7 @@ from shared.domain.values import (
     ZoneName,
     said,
 )
+from shared.timing import calendar
 
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
 """A calendar month, such as 2026-11: where the contact lives, else in UTC."""
@@ -193,10 +193,21 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 }
 
 
+def month_of(at: datetime, time_zone: str | None) -> str:
+    """The calendar month that `at` falls into where a contact lives; in UTC for a zone that is not known."""
+    return at.astimezone(calendar.zone(time_zone or "UTC") or UTC).strftime("%Y-%m")
+
+
+def places_left(capacity: int | None, taken: int) -> int | None:
+    """Of a month; None: not limited."""
+    return None if capacity is None else max(0, capacity - taken)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     status: str = NEW
     seeker_id: UUID | None = None
+    fields: tuple[str, ...] = ()
     time_zone: str | None = None
     capacity: int | None = None
     introduced_by: tuple[UUID, ...] = ()
@@ -207,11 +218,11 @@ class State:
 
     def month(self, at: datetime) -> str:
         """The calendar month that `at` falls into where the contact lives."""
-        return at.astimezone(ZoneInfo(self.time_zone or "UTC")).strftime("%Y-%m")
+        return month_of(at, self.time_zone)
 
     def free_places(self, at: datetime) -> int | None:
         """Requests that may still be sent in the month of `at`; None: not limited."""
-        return None if self.capacity is None else max(0, self.capacity - self.taken.get(self.month(at), 0))
+        return places_left(self.capacity, self.taken.get(self.month(at), 0))
 
 
 def evolve(state: State | None, event: Event) -> State:
@@ -222,12 +233,14 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(
                 state,
                 seeker_id=event.seeker_id,
+                fields=event.fields or (),
                 time_zone=event.time_zone,
                 capacity=event.capacity,
                 introduced_by=event.introduced_by,
             )
         case DetailsCorrected():
-            return replace(state, time_zone=event.time_zone or state.time_zone)
+            fields = state.fields if event.fields is None else event.fields
+            return replace(state, fields=fields, time_zone=event.time_zone or state.time_zone)
         case HoursOffered() | CapacityChanged():
             return replace(state, capacity=event.capacity)
         case Asked():
@@ -239,6 +252,8 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, taken=taken, open=_without(state.open, event.interview_id))
         case PlaceUsed():
             return replace(state, open=_without(state.open, event.interview_id))
+        case Forgotten():
+            return replace(state, fields=())
         case _:
             return state
 

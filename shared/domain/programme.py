@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.domain import fields
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
 from shared.domain.people import require_reachable, require_seeker
@@ -42,7 +43,7 @@ class Pairing(Details):
 
 class Proposal(Pairing):
     field: Name | None = None
-    """The field that both have in common."""
+    """The field that both have in common, in the words of either."""
     why: Annotated[Text | None, Personal("seeker")] = None
 
 
@@ -202,6 +203,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             MATCH.require(state.matches.get((command.seeker_id, command.contact_id), NEW), event)
             if isinstance(command, ProposeMatch):
                 _check_free(command, context)
+                _check_field(command, context)
             return [event(**said(command) | {"coach_id": coach_id})]
     return [event(**said(command))]
 
@@ -233,12 +235,29 @@ def _check_free(command: ProposeMatch, context: Context) -> None:
         )
 
 
+def _check_field(command: ProposeMatch, context: Context) -> None:
+    """A field that neither of the two has named is a slip. One that either has named is the coach's to judge, as when
+    S0's coach sends somebody who aspires to marketing to an advertising agency; so is one where either named none.
+    """
+    aspired = context.other("seeker", command.seeker_id).fields
+    worked_in = context.other("contact", command.contact_id).fields
+    if command.field is None or not aspired or not worked_in:
+        return
+    if fields.common([command.field], [*aspired, *worked_in]) is None:
+        raise refusal(
+            "field_of_neither",
+            f"{command.field!r} is none of the fields that seeker {command.seeker_id} aspires to "
+            f"({', '.join(aspired)}), nor one that contact {command.contact_id} works in",
+            field="/field",
+        )
+
+
 def also(command: Command, state: State | None, context: Context) -> list[Stream]:
     match command:
         case EnrolParticipant():
             return [Stream("seeker", command.seeker_id)]
         case ProposeMatch():
-            return [Stream("contact", command.contact_id)]
+            return [Stream("seeker", command.seeker_id), Stream("contact", command.contact_id)]
         case _:
             return []
 

@@ -108,6 +108,13 @@ REFUSALS: dict[str, Rule] = {
     "not_for_this_kind": Rule(
         "invalid", "A field does not go with the kind of lead.", "leave {name} out, or choose the kind it belongs to"
     ),
+    "field_of_neither": Rule(
+        "conflict",
+        "A match is proposed in a field that neither the participant aspires to nor the contact works in, as far as "
+        "both have named some.",
+        "name a field of one of them, or none; or bring theirs up to date first with seeker.change_goals or "
+        "contact.correct_details",
+    ),
     # Times (rule 6)
     "in_the_future": Rule(
         "invalid",

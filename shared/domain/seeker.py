@@ -233,6 +233,8 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 @dataclass(frozen=True, slots=True)
 class State:
     status: str = NEW
+    fields: tuple[str, ...] = ()
+    """Those aspired to."""
     time_zone: str = "UTC"
     country: str | None = None
     locale: str | None = None
@@ -246,8 +248,18 @@ def evolve(state: State | None, event: Event) -> State:
     state = state or State()
     state = replace(state, status=MACHINE.next(state.status, event))
     match event:
-        case Registered() | Moved():
+        case Registered():
+            return replace(
+                state,
+                fields=event.fields,
+                time_zone=event.time_zone,
+                country=event.country,
+                locale=event.locale,
+            )
+        case Moved():
             return replace(state, time_zone=event.time_zone, country=event.country, locale=event.locale)
+        case GoalsChanged():
+            return replace(state, fields=event.fields)
         case IntroductionWritten():
             return replace(state, introduced=True)
         case CalendarFeedOpened():

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.domain import contact, programme
+from shared.domain import contact, programme, seeker
 from shared.domain.kernel import Command, Event
 from tests.domain.scenario import ADDED, ANA, ASKED, COACH, PEOPLE, REGISTERED, SEEKER, given
 
@@ -51,6 +51,54 @@ def test_no_match_beyond_the_capacity() -> None:
     busy = ADDED.model_copy(update={"capacity": 1})
     history = [REGISTERED, busy, ASKED, CREATED, ENROLLED]
     given(*history).when(programme.ProposeMatch(**PAIR)).refused("contact_at_capacity", field="/contact_id")
+
+
+ASPIRES = REGISTERED.model_copy(update={"fields": ("Marketing", "Publishing")})
+WORKS = ADDED.model_copy(update={"fields": ("Advertising",)})
+
+
+@pytest.mark.parametrize("field", ["marketing", "Digital marketing", "ADVERTISING", None])
+def test_a_match_in_a_field_that_either_has_named(field: str | None) -> None:
+    """Given a participant and a contact of other fields, then the coach may match them in a field of either, or none
+    that is named: S0's participant aspired to marketing and was sent to an advertising agency."""
+    proposed = PROPOSED.model_copy(update={"field": field})
+    history = given(ASPIRES, WORKS, CREATED, ASSIGNED, ENROLLED)
+    history.when(programme.ProposeMatch(**PAIR, field=field)).then(proposed)
+
+
+def test_no_match_in_a_field_of_neither() -> None:
+    """Given fields of both, when a match is proposed in one that neither has named, then it is refused; once either
+    has named it, it is not."""
+    law = programme.ProposeMatch(**PAIR, field="Law")
+    refusal = given(ASPIRES, WORKS, CREATED, ASSIGNED, ENROLLED).when(law).refused("field_of_neither", field="/field")
+    assert "(Marketing, Publishing)" in refusal.detail
+    assert "Advertising" not in refusal.detail, "what a contact does is theirs to tell"
+    proposed = PROPOSED.model_copy(update={"field": "Law"})
+    for corrected in (contact.DetailsCorrected(fields=("Law",)), seeker.GoalsChanged(fields=("law",))):
+        given(ASPIRES, WORKS, CREATED, ASSIGNED, ENROLLED, corrected).when(law).then(proposed)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [REGISTERED, WORKS],
+        [ASPIRES, ADDED],
+        [ASPIRES, seeker.GoalsChanged(), WORKS],
+        [ASPIRES, WORKS, contact.DetailsCorrected(fields=())],
+    ],
+)
+def test_any_field_where_one_has_named_none(history: list[Event]) -> None:
+    """Given that one of the two has no field, or none any more, then the coach knows best."""
+    proposed = PROPOSED.model_copy(update={"field": "Law"})
+    law = programme.ProposeMatch(**PAIR, field="Law")
+    given(*history, CREATED, ASSIGNED, ENROLLED).when(law).then(proposed)
+
+
+def test_what_a_forgotten_contact_did_is_not_kept() -> None:
+    """Given a contact with a field, when they are forgotten, then the state tells of none."""
+    state = contact.DECIDER.fold([WORKS, contact.Forgotten()])
+    assert state is not None
+    assert state.fields == ()
 
 
 @pytest.mark.parametrize(

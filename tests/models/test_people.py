@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from services.projector.models import CONTACT_LOAD, CONTACTS, SEEKERS
 from shared.domain import contact, interview, seeker
 from tests.domain.scenario import ADDED, ANA, ASKED, BEN, HELD, INTERVIEW, NOW, REGISTERED, SEEKER, WHOSE
 from tests.models.history import happened, row, rows
+
+HOUR = timedelta(hours=1)
 
 
 def test_a_seeker_is_as_they_said_last() -> None:
@@ -71,6 +73,14 @@ def test_whoever_offers_hours_may_be_asked_again() -> None:
     assert row(CONTACTS, quiet).status == "do_not_contact"
     found = row(CONTACTS, quiet.add(contact.HoursOffered(capacity=3, formats=("coffee",))))
     assert (found.status, found.capacity, found.formats) == ("reachable", 3, ("coffee",))
+
+
+def test_hours_are_offered_until_peace_is_asked_for() -> None:
+    """Given a contact who offered hours, then the row tells when, until they ask for peace or are forgotten."""
+    offered = [ADDED, contact.HoursOffered(capacity=3)]
+    assert row(CONTACTS, happened(*offered)).hours_offered_at == NOW + 2 * HOUR
+    assert row(CONTACTS, happened(*offered, contact.AskedNotToBeContacted())).hours_offered_at is None
+    assert row(CONTACTS, happened(*offered, contact.Forgotten())).hours_offered_at is None
 
 
 def test_places_count_in_the_month_that_they_were_taken() -> None:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from services.projector.models import NOTIFICATIONS, PARTICIPANTS, PROGRAMMES
 from services.projector.models.notification import COACH as COACH_ROW
+from services.projector.models.participant import Match
 from shared.domain import notification, programme
 from shared.domain.kernel import Event, On
-from tests.domain.scenario import ANA, COACH, INTERVIEW, NOW, PROGRAMME, SEEKER, on
+from tests.domain.scenario import ANA, BEN, COACH, INTERVIEW, NOW, PROGRAMME, SEEKER, on
 from tests.models.history import happened, row, rows
 
 REMINDER = UUID(int=0xD0E)
@@ -111,13 +112,15 @@ def test_a_participants_way_through_a_programme() -> None:
     pairing = {"seeker_id": SEEKER, "contact_id": ANA, "coach_id": COACH}
     history = happened(
         programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=COACH),
+        programme.MatchProposed(**pairing | {"contact_id": BEN}),
         programme.MatchProposed(**pairing),
         programme.MatchTurnedDown(**pairing),
         programme.MatchProposed(**pairing),
         programme.MatchAccepted(**pairing),
     )
     found = row(PARTICIPANTS, history)
-    assert (found.matches_proposed, found.matches_turned_down, found.matches_accepted) == (2, 1, 1)
+    assert (found.matches_proposed, found.matches_turned_down, found.matches_accepted) == (3, 1, 1)
+    assert found.matches == (Match(BEN, "proposed"), Match(ANA, "accepted"))
     assert (found.matched_contact_id, found.coach_id) == (ANA, COACH)
     assert PARTICIPANTS.file(found).owner == PROGRAMME
     left = row(PARTICIPANTS, history.add(programme.ParticipantLeft(seeker_id=SEEKER)))

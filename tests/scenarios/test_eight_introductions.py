@@ -35,7 +35,7 @@ FORBIDDEN = {
 
 
 async def the_coach_matches(story: Stage) -> None:
-    """Dana's programme, two participants who have never done it, and a match with somebody of the field."""
+    """Dana's programme, two participants who have never done it, and a match with the best of who is of the field."""
     await story.do("programmes/create", PROGRAMME, {"title": "Odyssey", "fields": ["marketing"]})
     await story.do("programmes/assign-coach", PROGRAMME, {"coach_id": COACH, "name": "Dana Whitfield"})
     for seeker, name in ((BRITT, "Britt Larsen"), (LEO, "Leo Marsh")):
@@ -45,7 +45,22 @@ async def the_coach_matches(story: Stage) -> None:
     theo = {"name": "Theo Okafor", "source": "programme_directory", "employer": "Beacon Row", "fields": ["marketing"]}
     await story.do("contacts/add", THEO, theo)
     await story.do("contacts/offer-hours", THEO, {"capacity": 1, "formats": ["coffee", "phone"]})
-    await story.do("programmes/propose-match", PROGRAMME, PAIR | {"field": "marketing"})
+    others = {"Wren Adair": ("marketing", 0), "Ida Moss": ("Event marketing", 4), "Paul Reyes": ("law", 4)}
+    for number, (name, (field, capacity)) in enumerate(others.items(), 0xC2):
+        added = {"name": name, "source": "programme_directory", "capacity": capacity, "fields": [field]}
+        await story.do("contacts/add", UUID(int=number), added)
+    best, second = await story.ask(f"/programmes/{PROGRAMME}/participants/{BRITT}/candidates")
+    assert (best["contact"]["name"], best["fit"], best["free"], best["formats"]) == (
+        "Theo Okafor", "exact", 1, ["coffee", "phone"],
+    )  # fmt: skip
+    assert (second["contact"]["name"], second["field"], second["fit"]) == ("Ida Moss", "Event marketing", "related")
+    match = {"seeker_id": BRITT, "contact_id": best["contact"]["contact_id"]}
+    await story.refused("programmes/propose-match", PROGRAMME, match | {"field": "Nursing"}, "field_of_neither")
+    await story.do("programmes/propose-match", PROGRAMME, match | {"field": best["field"]})
+    rest = await story.ask(f"/programmes/{PROGRAMME}/participants/{BRITT}/candidates")
+    assert [each["contact"]["name"] for each in rest] == ["Ida Moss"]
+    [for_leo, _] = await story.ask(f"/programmes/{PROGRAMME}/participants/{LEO}/candidates")
+    assert (for_leo["contact"]["name"], for_leo["awaiting"]) == ("Theo Okafor", 1)
     await story.do("programmes/accept-match", PROGRAMME, PAIR)
 
 

@@ -43,6 +43,8 @@ class ContactRow:
     added_at: datetime
     status: str = "reachable"
     """reachable, do_not_contact or forgotten."""
+    hours_offered_at: datetime | None = None
+    """When they last offered to be asked; None: they did not, or asked for peace since."""
 
 
 def _added(e: Recorded[contact.Added]) -> ContactRow:
@@ -78,7 +80,13 @@ def _corrected(row: ContactRow, e: Recorded[contact.DetailsCorrected]) -> Contac
 
 
 def _hours_offered(row: ContactRow, e: Recorded[contact.HoursOffered]) -> ContactRow:
-    return replace(row, capacity=e.data.capacity, formats=e.data.formats, status="reachable")
+    return replace(
+        row,
+        capacity=e.data.capacity,
+        formats=e.data.formats,
+        status="reachable",
+        hours_offered_at=e.occurred_at,
+    )
 
 
 def _capacity_changed(row: ContactRow, e: Recorded[contact.CapacityChanged]) -> ContactRow:
@@ -86,7 +94,7 @@ def _capacity_changed(row: ContactRow, e: Recorded[contact.CapacityChanged]) -> 
 
 
 def _left_in_peace(row: ContactRow, e: Recorded[contact.AskedNotToBeContacted]) -> ContactRow:
-    return replace(row, status="do_not_contact")
+    return replace(row, status="do_not_contact", hours_offered_at=None)
 
 
 def _forgotten(row: ContactRow, e: Recorded[contact.Forgotten]) -> ContactRow:
@@ -102,12 +110,13 @@ def _forgotten(row: ContactRow, e: Recorded[contact.Forgotten]) -> ContactRow:
         time_zone=None,
         source_detail=None,
         status="forgotten",
+        hours_offered_at=None,
     )
 
 
 class Contacts(PerStream[ContactRow]):
     name = "contact"
-    version = 2
+    version = 3
     row = ContactRow
     begins: ClassVar = {contact.Added: _added}
     changes: ClassVar = {

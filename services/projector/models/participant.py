@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from services.projector.read_model import Filed, ReadModel
@@ -13,6 +13,16 @@ from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.replacing import replace
+
+MatchStatus = Literal["proposed", "accepted", "turned_down"]
+
+
+@immutable
+class Match:
+    """A contact who was proposed to the participant, and what became of it."""
+
+    contact_id: UUID
+    status: MatchStatus
 
 
 @immutable
@@ -28,6 +38,13 @@ class ParticipantRow:
     matches_turned_down: int = 0
     matched_contact_id: UUID | None = None
     """Of the last match that was accepted."""
+    matches: tuple[Match, ...] = ()
+    """With each contact once, the one that something happened to last, last."""
+
+
+def _matched(row: ParticipantRow, contact_id: UUID, status: MatchStatus) -> tuple[Match, ...]:
+    others = (each for each in row.matches if each.contact_id != contact_id)
+    return (*others, Match(contact_id, status))
 
 
 def _left(row: ParticipantRow, e: Recorded[programme.ParticipantLeft]) -> ParticipantRow:
@@ -35,15 +52,22 @@ def _left(row: ParticipantRow, e: Recorded[programme.ParticipantLeft]) -> Partic
 
 
 def _proposed(row: ParticipantRow, e: Recorded[programme.MatchProposed]) -> ParticipantRow:
-    return replace(row, matches_proposed=row.matches_proposed + 1)
+    matches = _matched(row, e.data.contact_id, "proposed")
+    return replace(row, matches_proposed=row.matches_proposed + 1, matches=matches)
 
 
 def _accepted(row: ParticipantRow, e: Recorded[programme.MatchAccepted]) -> ParticipantRow:
-    return replace(row, matches_accepted=row.matches_accepted + 1, matched_contact_id=e.data.contact_id)
+    return replace(
+        row,
+        matches_accepted=row.matches_accepted + 1,
+        matched_contact_id=e.data.contact_id,
+        matches=_matched(row, e.data.contact_id, "accepted"),
+    )
 
 
 def _turned_down(row: ParticipantRow, e: Recorded[programme.MatchTurnedDown]) -> ParticipantRow:
-    return replace(row, matches_turned_down=row.matches_turned_down + 1)
+    matches = _matched(row, e.data.contact_id, "turned_down")
+    return replace(row, matches_turned_down=row.matches_turned_down + 1, matches=matches)
 
 
 CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], ParticipantRow]] = {
@@ -56,7 +80,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
-    version = 1
+    version = 2
     folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 

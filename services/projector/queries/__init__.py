@@ -47,6 +47,6 @@ def create_router(
     add_interview_queries(router, desk)
     add_notification_queries(router, desk, clock, policies)
     add_contact_queries(router, desk)
-    add_programme_queries(router, desk)
+    add_programme_queries(router, desk, clock)
     add_past_queries(router, desk)
     return router

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.projector.reader import Cursor
 from shared.command_envelope import TENANT
-from shared.domain.values import Instant
+from shared.domain.values import NO_NUL, Instant
 
 TenantPath = Annotated[str, Path(pattern=TENANT, description="The career centre, programme or platform.")]
 
@@ -117,6 +117,16 @@ class NotebookAsk(Span):
 
 class ScheduleAsk(Paging):
     days: Annotated[int, Field(ge=1, le=400, description="How far to look ahead.")] = 90
+
+
+class CandidatesAsk(Look):
+    limit: Annotated[int, Field(ge=1, le=100, description="Most candidates in the answer.")] = 20
+    field: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]] | None,
+        Field(
+            description="Look for these fields instead of the participant's; may be given several times.", max_length=20
+        ),
+    ] = None
 
 
 class LoadAsk(Paging):

@@ -14,6 +14,7 @@ from services.projector.models.contact_load import LoadRow
 from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, unknown, widen
 from services.projector.queries.asking import LoadAsk, Look, TenantPath
 from services.projector.reader import Page, Reader
+from shared.domain.contact import places_left
 from shared.immutable import immutable
 
 
@@ -35,7 +36,7 @@ async def _items(reader: Reader, tenant: str, page: Page) -> PageOf[LoadItem]:
 
 def _item(row: LoadRow, contact: ContactRow | None) -> LoadItem:
     capacity = contact.capacity if contact else None
-    free = None if capacity is None else max(0, capacity - row.places)
+    free = places_left(capacity, row.places)
     return widen(LoadItem, row, name=contact.name if contact else None, capacity=capacity, free=free)
 
 

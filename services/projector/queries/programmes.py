@@ -1,4 +1,4 @@
-"""Queries about programmes: what there is, who takes part, and the board."""
+"""Queries about programmes: what there is, who takes part, whom to match them with, and the board."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from fastapi import APIRouter, Query, Response
 from services.projector.models import LEADS, PARTICIPANTS, PIPELINE, PROGRAMMES, SEEKERS
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.programme import ProgrammeRow
-from services.projector.queries.answering import Desk, PageOf, json_response, next_of, unknown, widen
-from services.projector.queries.asking import Filtered, Look, Paging, TenantPath
+from services.projector.queries.answering import (
+    Desk,
+    PageOf,
+    json_response,
+    next_of,
+    require_seeker,
+    unknown,
+    widen,
+)
+from services.projector.queries.asking import CandidatesAsk, Filtered, Look, Paging, TenantPath
 from services.projector.queries.board import Board, board_of
+from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates, find_candidates
 from services.projector.reader import Reader
+from shared.clock import Clock
 from shared.immutable import immutable
 
-MOST_PARTICIPANTS = 5_000
 MOST_ROWS = 50_000
 
 
@@ -40,7 +49,14 @@ async def _require_programme(reader: Reader, tenant: str, programme_id: UUID) ->
     return PROGRAMMES.decode(found.body)
 
 
-def add_programme_queries(router: APIRouter, desk: Desk) -> None:
+def add_programme_queries(router: APIRouter, desk: Desk, clock: Clock) -> None:
+    """Free places are those of the month of the clock's present."""
+    _add_programmes(router, desk)
+    _add_candidates(router, desk, clock)
+    _add_board(router, desk)
+
+
+def _add_programmes(router: APIRouter, desk: Desk) -> None:
     @router.get("/programmes", response_model=PageOf[ProgrammeRow], summary="Programmes, oldest first")
     async def programmes(tenant: TenantPath, ask: Annotated[Paging, Query()]) -> Response:
         reader = await desk.reader(ask)
@@ -74,6 +90,32 @@ def add_programme_queries(router: APIRouter, desk: Desk) -> None:
         items = [widen(ParticipantItem, row, name=names.get(str(row.seeker_id))) for row in rows]
         return json_response(PageOf[ParticipantItem], PageOf(items, next_of(page), page.position))
 
+
+def _add_candidates(router: APIRouter, desk: Desk, clock: Clock) -> None:
+    @router.get(
+        "/programmes/{programme_id}/participants/{seeker_id}/candidates",
+        response_model=Candidates,
+        summary="Whom to propose to a participant, best first",
+    )
+    async def candidates(
+        tenant: TenantPath, programme_id: UUID, seeker_id: UUID, ask: Annotated[CandidatesAsk, Query()]
+    ) -> Response:
+        """Contacts who are willing to be asked, work in a field that the participant aspires to, and have a place left
+        this month; without those who were proposed to the participant before. Where the participant names no field,
+        those of the programme count.
+        """
+        reader = await desk.reader(ask)
+        programme = await _require_programme(reader, tenant, programme_id)
+        found = await reader.get(PARTICIPANTS.name, tenant, f"{programme_id}/{seeker_id}")
+        if found.body is None:
+            raise unknown("participant", seeker_id, "seeker_id")
+        wanted = tuple(ask.field or ()) or (await require_seeker(reader, tenant, seeker_id)).fields or programme.fields
+        fit, complete = await find_candidates(reader, tenant, PARTICIPANTS.decode(found.body), wanted, clock.now())
+        answer = Candidates(wanted, fit[: ask.limit], len(fit), complete, found.position)
+        return json_response(Candidates, answer)
+
+
+def _add_board(router: APIRouter, desk: Desk) -> None:
     @router.get("/programmes/{programme_id}/board", response_model=ProgrammeBoard, summary="A programme's board")
     async def board(tenant: TenantPath, programme_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         """The funnel from asked to leads acted on, and the times between, over all participants since they enrolled."""
