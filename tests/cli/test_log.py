@@ -153,14 +153,6 @@ def test_wrong_passwords_and_missing_rights_are_said(terminal: Terminal) -> None
     assert "does not allow" in stranger.err
 
 
-def test_settings_that_can_not_be_are_named_without_their_value(terminal: Terminal) -> None:
-    """Given a setting that can't be used, when any verb runs, then the code is 2 and its value is not told."""
-    said = terminal.run("log", "stats", KITHLOG_DATABASE_URL="mysql://secret")
-    assert said.code == 2
-    assert "KITHLOG_DATABASE_URL" in said.err
-    assert "secret" not in said.err
-
-
 def test_a_database_that_was_not_migrated_is_said(empty_database_url: str) -> None:
     """Given an empty database, when the log is asked, then the code is 1 and the message says what to do."""
     said = Terminal(empty_database_url).run("log", "stats")

@@ -37,6 +37,31 @@ def test_a_verb_has_an_example_and_json(words: str, verb: Any) -> None:
     assert any("--json" in parameter.opts for parameter in verb.params)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "asof stream 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --tenant acme",
+        "dead list",
+        "doctor",
+        "log stats",
+        "parked list",
+        "policy simulate --policy shared/timing/policies.toml --from 2026-03-01 --to 2026-04-01",
+        "rebuild",
+        "replay list",
+        "rollback pipeline --why x",
+        "verify",
+    ],
+)
+def test_settings_that_can_not_be_are_named_without_their_value(words: str) -> None:
+    """Given a setting that can't be used, when any verb runs, then the code is 2 and its value is not told."""
+    env = {"KITHLOG_DATABASE_URL": "mysql://secret", "KITHLOG_AMQP_URL": "http://secret"}
+    said = CliRunner().invoke(app, words.split(), env=env)
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert "KITHLOG_DATABASE_URL: " in said.stderr
+    assert "KITHLOG_AMQP_URL: " in said.stderr
+    assert "secret" not in said.stderr
+
+
 def test_there_is_shell_completion() -> None:
     """Given the root, when it is asked for help, then it can install its completion."""
     assert "--install-completion" in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
