@@ -11,7 +11,7 @@ from rich.console import Console
 from services.cli import log_files, log_reading
 from services.cli.log_fork import fork_log
 from services.cli.showing import as_object, branches, tree
-from services.cli.terminal import AsJson, Why, note, run, settings, show_json, show_table
+from services.cli.terminal import AsJson, Why, note, run, second, settings, show_json, show_table
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
@@ -97,8 +97,8 @@ def stats(
         else:
             show_table(
                 (by, "events", "streams", "bytes", "first recorded", "last recorded"),
-                [(row[by], f"{row['events']:,}", f"{row['streams']:,}", f"{row['bytes']:,}", row["first"], row["last"])
-                 for row in rows],
+                [(row[by], f"{row['events']:,}", f"{row['streams']:,}", f"{row['bytes']:,}", 
+                  second(row["first"]), second(row["last"])) for row in rows],
             )  # fmt: skip
 
     run(verb())
@@ -196,7 +196,7 @@ def operations(
         else:
             show_table(
                 ("at", "who", "what", "to what", "why"),
-                [(row["at"], row["actor"], row["verb"], row["subject"], row["why"]) for row in rows],
+                [(second(row["at"]), row["actor"], row["verb"], row["subject"], row["why"]) for row in rows],
             )
 
     run(verb())

@@ -50,7 +50,7 @@ def root() -> None:
 def main() -> None:
     """A process that ends with its one verb, and in the long ones makes millions of things that don't last."""
     spare_collections()
-    app()
+    app(prog_name="kithlog")  # by whatever path it was called: shell completion goes by this name
 
 
 if __name__ == "__main__":
