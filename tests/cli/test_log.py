@@ -75,6 +75,17 @@ def test_show_tells_causes_and_effects(terminal: Terminal) -> None:
     assert not any("seeker.left" in line for line in lines)
 
 
+def test_show_leaves_out_what_only_shares_the_first_cause(terminal: Terminal) -> None:
+    """Given commands of one import, none of which led to another, when an event is shown, then the others are left out
+    and counted; --whole shows them."""
+    import_id = UUID(int=99)
+    terminal.append([replace(each, correlation_id=import_id) for each in appends(BEGINNING)])
+    said = terminal.run("log", "show", "2")
+    assert "seeker.left" not in said.out
+    assert "2 more events" in said.err
+    assert "seeker.left" in terminal.run("log", "show", "2", "--whole").out
+
+
 def test_show_tells_a_stream(terminal: Terminal) -> None:
     """Given a stream, when it is shown by its id, then all its events are there in order."""
     terminal.write(BEGINNING)
@@ -103,7 +114,7 @@ def test_stats_count_by_what_is_asked(terminal: Terminal) -> None:
         assert sum(row["events"] for row in counted) == total
     assert terminal.json("log", "stats", "--by", "tenant").object["tenant"] == "acme"
     assert "interview.held" in terminal.run("log", "stats").out
-    assert terminal.run("log", "stats", "--tenant", "nobody").code == 1
+    assert terminal.run("log", "stats", "--tenant", "nobody").code == 2
     assert terminal.run("log", "stats", "--by", "mood").code == 2
 
 
