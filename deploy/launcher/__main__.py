@@ -48,6 +48,8 @@ def interruptible() -> Iterator[None]:
 def settings_of(infrastructure: Infrastructure, up: Sequence[Running] = ()) -> dict[str, str]:
     """How a service, the demo or a command of the user finds what runs."""
     urls = {one.service.variable: one.url for one in up}
+    if infrastructure.mode == "local":
+        urls["KITHLOG_MANAGEMENT_URL"] = infrastructure.rabbitmq.management_url
     return {
         "KITHLOG_DATABASE_URL": infrastructure.database_url,
         "KITHLOG_AMQP_URL": infrastructure.amqp_url,

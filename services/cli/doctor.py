@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from services.cli.doctor_broker import look_at_broker
 from services.cli.doctor_database import look_at_database
-from services.cli.findings import Finding
-from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, run, settings, show_json, show_table
+from services.cli.findings import Finding, State
+from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, note, run, settings, show_json, show_table
 
 app = typer.Typer()
+_STATES: tuple[State, ...] = ("away", "wrong", "look", "unknown", "ok")
+_STYLES = {"away": "bold red", "wrong": "bold red", "look": "yellow", "unknown": "dim"}
 
 
 @app.callback(invoke_without_command=True)
@@ -43,10 +46,23 @@ def doctor(
     else:
         show_table(
             ("where", "what", "state", "detail", "what to do"),
-            [(each.where, each.what, each.state, each.detail, each.remedy) for each in findings],
+            [
+                (each.where, each.what, each.state, each.detail, each.remedy)
+                for each in sorted(findings, key=lambda each: _STATES.index(each.state))
+            ],
+            style=lambda row: _STYLES.get(row[2]),
         )
+        note(_summary(findings))
     states = {finding.state for finding in findings}
     if "away" in states:
         raise typer.Exit(UNAVAILABLE_CODE)
     if "wrong" in states:
         raise typer.Exit(WRONG)
+
+
+def _summary(findings: list[Finding]) -> str:
+    counts = Counter(finding.state for finding in findings)
+    if set(counts) <= {"ok", "unknown"}:
+        return "nothing is wrong" + (f"; {counts['unknown']} could not be looked at" if counts["unknown"] else "")
+    named = {"away": "away", "wrong": "wrong", "look": "worth a look", "unknown": "unknown", "ok": "in order"}
+    return ", ".join(f"{counts[state]} {named[state]}" for state in _STATES if counts[state])

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from services.cli import log_files, log_reading
 from services.cli.log_fork import fork_log
-from services.cli.showing import as_object, branches, tree
-from services.cli.terminal import AsJson, Why, note, run, settings, show_json, show_table
+from services.cli.showing import as_object, branches, relatives, tree
+from services.cli.terminal import AsJson, Why, note, run, second, settings, show_json, show_table
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
@@ -50,6 +50,7 @@ def tail(
 def show(
     what: Annotated[str, typer.Argument(help="A position, or the id of a stream.")],
     tenant: Tenant = None,
+    whole: Annotated[bool, typer.Option("--whole", help="With all that shares the event's first cause.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the event at a position with its causes and effects, or a stream from its beginning.
@@ -64,8 +65,11 @@ def show(
             if as_json:
                 show_json([as_object(event) | {"causes": causes, "effects": effects}])
                 return
-            log_reading.print_event(event)
-            Console().print(tree(family, event))
+            log_reading.print_event(event, indent=2)
+            near = family if whole else relatives(family, event)
+            Console().print(tree(near, event))
+            if len(near) < len(family):
+                note(f"{len(family) - len(near)} more events share the first cause: --whole shows them")
             if len(family) == log_reading.MOST_OF_FAMILY:
                 note(f"only the first {len(family)} that share this cause are looked at")
         else:
@@ -97,8 +101,8 @@ def stats(
         else:
             show_table(
                 (by, "events", "streams", "bytes", "first recorded", "last recorded"),
-                [(row[by], f"{row['events']:,}", f"{row['streams']:,}", f"{row['bytes']:,}", row["first"], row["last"])
-                 for row in rows],
+                [(row[by], f"{row['events']:,}", f"{row['streams']:,}", f"{row['bytes']:,}", 
+                  second(row["first"]), second(row["last"])) for row in rows],
             )  # fmt: skip
 
     run(verb())
@@ -196,7 +200,7 @@ def operations(
         else:
             show_table(
                 ("at", "who", "what", "to what", "why"),
-                [(row["at"], row["actor"], row["verb"], row["subject"], row["why"]) for row in rows],
+                [(second(row["at"]), row["actor"], row["verb"], row["subject"], row["why"]) for row in rows],
             )
 
     run(verb())

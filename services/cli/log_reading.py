@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import textwrap
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,7 @@ import typer
 from services.cli.database import QUERIES, database
 from services.cli.settings import OperatorSettings
 from services.cli.showing import line, payload
-from services.cli.terminal import printable, wrong
+from services.cli.terminal import misunderstood, printable, wrong
 from services.cli.wanted import Wanted, stream_id
 from shared.envelope import Recorded
 from shared.log.log import NOTIFY_CHANNEL
@@ -96,7 +97,7 @@ async def stats(settings: OperatorSettings, tenant: str | None, by: str) -> list
     async with database(settings) as connection:
         rows = await connection.fetch(QUERIES["stats"], tenant, by)
     if tenant is not None and not rows:
-        raise wrong(f"the log holds nothing of tenant {tenant}")
+        raise misunderstood(f"the log holds nothing of tenant {tenant}")
     return [
         {
             by: row["what"],
@@ -116,7 +117,7 @@ async def operations(settings: OperatorSettings, last: int) -> list[dict[str, An
     return [dict(row) | {"at": row["at"].isoformat(), "details": json.loads(row["details"])} for row in rows]
 
 
-def print_event(e: Event) -> None:
+def print_event(e: Event, indent: int | None = None) -> None:
     typer.echo(line(e))
     typer.echo(f"           happened {e.occurred_at.isoformat()}, event {e.event_id}, command {e.command_id}")
-    typer.echo(printable(f"           {json.dumps(payload(e), ensure_ascii=False)}"))
+    typer.echo(printable(textwrap.indent(json.dumps(payload(e), ensure_ascii=False, indent=indent), " " * 11)))

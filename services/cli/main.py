@@ -7,6 +7,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from shared.operations.garbage import spare_collections
+
 GROUPS: dict[str, str] = {
     "asof": "services.cli.asof",
     "dead": "services.cli.dead",
@@ -45,5 +47,11 @@ def root() -> None:
     """Kithlog: the event log of informational interviews, and of the ties that grow from them."""
 
 
+def main() -> None:
+    """A process that ends with its one verb, and in the long ones makes millions of things that don't last."""
+    spare_collections()
+    app(prog_name="kithlog")  # by whatever path it was called: shell completion goes by this name
+
+
 if __name__ == "__main__":
-    app()
+    main()

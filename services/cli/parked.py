@@ -19,6 +19,7 @@ from services.cli.terminal import (
     misunderstood,
     note,
     run,
+    second,
     settings,
     show_json,
     show_table,
@@ -56,7 +57,8 @@ def list_(tenant: Tenant = None, as_json: AsJson = False) -> None:
         show_json(rows)
     elif rows:
         columns = ("tenant", "category", "stream_id", "position", "waiting", "timers", "model", "error", "parked_at")
-        show_table(columns, [[row[column] for column in columns] for row in rows])
+        shown = [row | {"parked_at": second(row["parked_at"])} for row in rows]
+        show_table(columns, [[row[column] for column in columns] for row in shown])
     else:
         note("nothing is parked")
     if rows:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -24,6 +25,7 @@ from shared.log.writing import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies, PolicyError, check_policies, parse_policies
 
 app = typer.Typer(no_args_is_help=True, help="Timing policies.")
+Firings = dict[tuple[str, UUID], Firing]
 _PAGE = 2_000
 
 
@@ -38,6 +40,7 @@ def simulate_(
     since: Annotated[str, typer.Option("--from", help="Count what fires from this time on.")],
     until: Annotated[str, typer.Option("--to", help="… up to this time.")],
     tenant: Tenant = None,
+    most: Annotated[int, typer.Option("-n", "--most", min=0, help="List so many of the changes one by one.")] = 20,
     policies: PolicyFile = None,
     json: AsJson = False,
 ) -> None:
@@ -62,7 +65,7 @@ def simulate_(
         show_json([{"policies": "today", **asdict(one)} for one in today])
         show_json([{"policies": "changed", **asdict(one)} for one in changed])
     else:
-        _show(today, changed)
+        _show(today, changed, most)
 
 
 def _read(file: Path) -> Policies:
@@ -78,9 +81,14 @@ async def _run_both(
     today: Policies, changed: Policies, tenant: str | None, since: datetime, until: datetime
 ) -> tuple[list[Firing], list[Firing]]:
     sides: list[tuple[Simulation, list[Firing]]] = [(Simulation(each), []) for each in (today, changed)]
+    events = 0
     async for e in _history(tenant, until):
+        events += 1
         for simulation, found in sides:
             found += (one for one in simulation.fold(e) if one.at >= since)
+    if not events:
+        whose = "" if tenant is None else f" of tenant {tenant}"
+        raise misunderstood(f"the log holds nothing{whose} from before {until.isoformat()}")
     for simulation, found in sides:
         found += (one for one in simulation.pass_to(until) if one.at >= since)
     return sides[0][1], sides[1][1]
@@ -110,20 +118,10 @@ def _decoded(recorded: Recorded[bytes]) -> Recorded[Event]:
         raise wrong(f"{error}: use a release that knows it") from None
 
 
-def _show(today: Sequence[Firing], changed: Sequence[Firing]) -> None:
+def _show(today: Sequence[Firing], changed: Sequence[Firing], most: int) -> None:
     before, after = ({(one.tenant, one.id): one for one in side} for side in (today, changed))
-    by_policy: dict[str, Counter[str]] = {}
-    for id in before.keys() | after.keys():
-        was, will = before.get(id), after.get(id)
-        counts = by_policy.setdefault((was or will).policy, Counter())  # type: ignore[union-attr]
-        counts["today"] += was is not None
-        counts["changed"] += will is not None
-        counts["new"] += was is None
-        counts["gone"] += will is None
-        counts["moved"] += was is not None and will is not None and was.at != will.at
-    columns = ("today", "changed", "new", "gone", "moved")
-    rows = [(policy, *(counts[column] for column in columns)) for policy, counts in sorted(by_policy.items())]
-    show_table(("policy", *columns), rows, title="What would have fired")
+    _show_policies(before, after)
+    _show_changes(before, after, most)
     days = [Counter(one.local.date() for one in side) for side in (today, changed)]
     show_table(
         ("day", "today", "changed"),
@@ -139,6 +137,41 @@ def _show(today: Sequence[Firing], changed: Sequence[Firing]) -> None:
     ]
     show_table(("", "today", "changed"), figures)
     note("nothing was written")
+
+
+def _show_policies(before: Firings, after: Firings) -> None:
+    by_policy: dict[str, Counter[str]] = {}
+    for id in before.keys() | after.keys():
+        was, will = before.get(id), after.get(id)
+        counts = by_policy.setdefault((was or will).policy, Counter())  # type: ignore[union-attr]
+        counts["today"] += was is not None
+        counts["changed"] += will is not None
+        counts["new"] += was is None
+        counts["gone"] += will is None
+        counts["moved"] += was is not None and will is not None and was.at != will.at
+    columns = ("today", "changed", "new", "gone", "moved")
+    rows = [(policy, *(counts[column] for column in columns)) for policy, counts in sorted(by_policy.items())]
+    show_table(("policy", *columns), rows, title="What would have fired")
+
+
+def _show_changes(before: Firings, after: Firings, most: int) -> None:
+    """When, and for whom: the first firings that are not the same, each on its recipient's clock."""
+    pairs = [(before.get(id), after.get(id)) for id in before.keys() | after.keys()]
+    changes = [(was, will, was or will) for was, will in pairs if was is None or will is None or was.at != will.at]
+    changes.sort(key=lambda change: (change[2].at, str(change[2].id)))  # type: ignore[union-attr]
+    rows = [
+        (f"{one.policy}/{one.stage}", one.tenant, f"{one.role} {one.recipient_id or ''}", _local(was), _local(will))
+        for was, will, one in changes[:most]
+        if one is not None
+    ]
+    if rows:
+        show_table(("notification", "tenant", "for", "today", "changed"), rows, title="What changes")
+    if len(changes) > len(rows):
+        note(f"{len(changes) - len(rows)} more changes: -n lists more, --json everything that fires")
+
+
+def _local(one: Firing | None) -> str:
+    return "–" if one is None else f"{one.local:%Y-%m-%d %H:%M}{' in quiet hours' if one.in_quiet_hours else ''}"
 
 
 def _most(side: Sequence[Firing]) -> int:

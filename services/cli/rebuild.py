@@ -8,7 +8,6 @@ import typer
 
 from services.cli.database import database, record
 from services.cli.rebuild_showing import Models, PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
-from services.cli.settings import OperatorSettings
 from services.cli.terminal import WRONG, AsJson, note, run, settings
 from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Report
@@ -37,7 +36,8 @@ def rebuild_(
     Example: kithlog rebuild pipeline timeline
     """
 
-    async def verb(own: OperatorSettings) -> Report:
+    async def verb() -> Report:
+        own = settings()
         names, in_force = chosen(models), policies_of(policies)
         with ending_well(), bars() as progress:
             report = await rebuild(
@@ -49,7 +49,7 @@ def rebuild_(
                 await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
         return report
 
-    report = run(verb(settings()))
+    report = run(verb())
     show(report, json=as_json)
     if not report.switched:
         note(f"{report.unexplained} differences without an explanation: nothing was switched; --accept WHY does it")

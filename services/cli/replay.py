@@ -19,6 +19,7 @@ from services.cli.terminal import (
     note,
     progress,
     run,
+    second,
     settings,
     show_json,
     show_table,
@@ -184,9 +185,12 @@ def list_(
     rows = run(verb())
     if as_json:
         show_json(rows)
-    else:
+    elif rows:
         columns = ("id", "queue", "status", "sent", "total", "position", "actor", "why", "started_at")
-        show_table(columns, [[row[column] for column in columns] for row in rows])
+        shown = [row | {"started_at": second(row["started_at"])} for row in rows]
+        show_table(columns, [[row[column] for column in columns] for row in shown])
+    else:
+        note("nothing was ever replayed")
 
 
 async def _send(connection: Any, id: UUID) -> dict[str, Any]:

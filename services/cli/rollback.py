@@ -8,7 +8,6 @@ import typer
 
 from services.cli.database import database, record
 from services.cli.rebuild_showing import PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
-from services.cli.settings import OperatorSettings
 from services.cli.terminal import AsJson, Why, note, run, settings
 from services.projector.rebuild import roll_back
 from services.projector.rebuild_report import Report
@@ -32,7 +31,8 @@ def rollback(
     Example: kithlog rollback pipeline --why "the new one counts follow-ups twice"
     """
 
-    async def verb(own: OperatorSettings) -> Report:
+    async def verb() -> Report:
+        own = settings()
         names, in_force = chosen(models), policies_of(policies)
         with ending_well(), bars() as progress:
             report = await roll_back(
@@ -42,5 +42,5 @@ def rollback(
             await record(connection, own, "rollback", " ".join(names), why=why, position=report.position)
         return report
 
-    show(run(verb(settings())), json=as_json)
+    show(run(verb()), json=as_json)
     note("switched back")

@@ -44,12 +44,31 @@ def payload(e: Recorded[bytes]) -> Any:
         return e.data.decode("utf-8", "replace")
 
 
+def brief(e: Recorded[bytes]) -> str:
+    """What a notification is about and why it ended, with the stages that ended with it; of other events nothing."""
+    data = payload(e)
+    if e.category != "notification" or not isinstance(data, dict) or "kind" not in data:
+        return ""
+    others = [str(other.get("stage")) for other in data.get("others") or () if isinstance(other, dict)]
+    told = f"{data['kind']}/{'+'.join(dict.fromkeys([str(data.get('stage')), *others]))}"
+    if "reason" in data:
+        told += f": {data['reason']}"
+    return told + (f", because of {data['because']}" if data.get("because") else "")
+
+
 def line(e: Recorded[bytes]) -> str:
     """One line: what, when, whose."""
     return printable(
-        f"{e.position:>9}  {e.recorded_at:%Y-%m-%d %H:%M:%S}  {e.tenant:<14}  {e.type:<28}  "
-        f"{e.stream_id} v{e.version}  {e.actor}"
-    )
+        f"{e.position:>9}  {e.recorded_at:%Y-%m-%d %H:%M:%S}  {e.tenant:<14}  {e.type:<32}  "
+        f"{e.stream_id} v{e.version}  {e.actor}  {brief(e)}"
+    ).rstrip()
+
+
+def relatives(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> list[Recorded[bytes]]:
+    """Of all that shares a first cause: what led to the event, what was written with it, and what followed from it."""
+    causes, effects = branches(family, shown)
+    related = {*causes, *effects, shown.position}
+    return [e for e in family if e.position in related or e.command_id == shown.command_id]
 
 
 def tree(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> Tree:
@@ -64,7 +83,9 @@ def tree(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> Tree:
             # Under the event that caused the command; first causes, and those of other families, under the root.
             above = by_id.get(e.causation_id, root)
             by_id[e.command_id] = above.add(Text(printable(f"command {e.command_id} by {e.actor}"), "dim"))
-        label = Text(printable(f"{e.position} {e.type} of {e.category} {e.stream_id} v{e.version}"))
+        label = Text(
+            printable(f"{e.position} {e.type} of {e.category} {e.stream_id} v{e.version}  {brief(e)}".rstrip())
+        )
         if e.position == shown.position:
             label.stylize("bold")
         by_id[e.event_id] = by_id[e.command_id].add(label)

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -48,6 +50,7 @@ def _given(text: str) -> str:
 Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", callback=_given)]
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
 _DENIED = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 
@@ -142,11 +145,28 @@ def show_json(rows: Iterable[Any]) -> None:
         typer.echo(json.dumps(row, default=str, ensure_ascii=False))
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    style: Callable[[Sequence[str]], str | None] = lambda row: None,
+) -> None:
+    """A table with its numbers to the right. `style` gives a row a style of Rich's, by its cells."""
+    cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
+    table = Table(title=title)
+    for index, column in enumerate(columns):
+        filled = [row[index] for row in cells if row[index]]
+        numbers = bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+        table.add_column(column, justify="right" if numbers else "left")
+    for row in cells:
+        table.add_row(*map(Text, row), style=style(row))
     Console().print(table)
+
+
+def second(text: str | None) -> str | None:
+    """An instant in ISO 8601 as people read it: in UTC, without what is below a second."""
+    return text and f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def printable(text: str) -> str:

@@ -49,7 +49,8 @@ def verify(
     kithlog verify --tenant acme --stream 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --heal
     """
 
-    async def verb(own: OperatorSettings) -> tuple[list[Finding], Report]:
+    async def verb() -> tuple[list[Finding], Report]:
+        own = settings()
         names, in_force = chosen(models), policies_of(policies)
         wants = wanted(tenant, stream)
         if (wants.tenant is None) != (wants.stream_id is None) or (wants.stream_id and sample < 100):
@@ -62,7 +63,7 @@ def verify(
             report = await _compare(own, in_force, names, selection, heal, processes, progress)
         return findings, report
 
-    findings, report = run(verb(settings()))
+    findings, report = run(verb())
     if json:
         show_json([{**as_json(report), "log": [vars_of(one) for one in findings]}])
     else:

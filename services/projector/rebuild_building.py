@@ -32,7 +32,7 @@ FLUSH = 20_000
 """Events after which what was folded is written; what bounds the memory."""
 _WEIGHTS = {"timing_subject": 7, "timeline": 6, "notebook": 3, "pipeline": 3, "notification": 3}
 """About what share of the time of building everything goes into a model, rows and their indexes included."""
-KEPT = 40_000
+KEPT = 10_000
 """Rows kept between pages, at least; twice as many at most."""
 
 

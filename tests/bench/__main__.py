@@ -17,7 +17,7 @@ from tests.bench import report
 from tests.bench.rounds import Result
 from tests.bench.servers import Bench
 
-PARTS = ("append", "http", "relay", "projector", "live", "timers", "peers", "rebuild", "growth")
+PARTS = ("append", "http", "relay", "projector", "live", "timers", "peers", "rebuild", "history", "growth")
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from deploy.launcher.infrastructure import Infrastructure
+from services.cli import doctor_database
 from services.cli.doctor_database import look_at_database
 from services.command.relay import Relay
 from services.projector.mailbox import Mailbox
@@ -113,6 +114,30 @@ def test_clocks_that_differ_are_found(desk: Terminal) -> None:
     [clock] = [finding for finding in found if finding.what == "clock"]
     assert clock.state == "wrong"
     assert "NTP" in clock.remedy
+
+
+def test_what_slows_a_database_down_is_found(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a transaction that was left open and dead rows that it keeps, when looked at, each is told with its end."""
+    monkeypatch.setattr(doctor_database, "OLD_TRANSACTION", 0.0)
+    monkeypatch.setattr(doctor_database, "DEAD_TUPLES", 1)
+
+    async def look() -> list[Any]:
+        idle, busy = [await asyncpg.connect(desk.database_url) for _ in range(2)]
+        try:
+            await idle.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM log.event")
+            await busy.execute("UPDATE read.checkpoint SET moved_at = moved_at")
+            await busy.execute("SELECT pg_stat_force_next_flush()")
+            await busy.execute("SELECT")
+            return await look_at_database(desk.database_url, watch=0.0)
+        finally:
+            await idle.close()
+            await busy.close()
+
+    found = [finding for finding in asyncio.run(look()) if finding.state == "look"]
+    [transaction] = [finding for finding in found if finding.what == "oldest transaction"]
+    assert "pg_terminate_backend" in transaction.remedy
+    assert "idle in transaction" in transaction.detail
+    assert any("VACUUM read.checkpoint" in finding.remedy for finding in found if finding.what == "dead rows")
 
 
 def test_faults_of_the_broker_are_found(desk: Terminal) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from services.cli.main import app
+from services.cli.showing import line
+from shared.envelope import Recorded
 
 # Written before there was a rule.
 OLDER = ("questions",)
@@ -37,6 +44,50 @@ def test_a_verb_has_an_example_and_json(words: str, verb: Any) -> None:
     assert any("--json" in parameter.opts for parameter in verb.params)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "asof stream 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --tenant acme",
+        "dead list",
+        "doctor",
+        "log stats",
+        "parked list",
+        "policy simulate --policy shared/timing/policies.toml --from 2026-03-01 --to 2026-04-01",
+        "rebuild",
+        "replay list",
+        "rollback pipeline --why x",
+        "verify",
+    ],
+)
+def test_settings_that_can_not_be_are_named_without_their_value(words: str) -> None:
+    """Given a setting that can't be used, when any verb runs, then the code is 2 and its value is not told."""
+    env = {"KITHLOG_DATABASE_URL": "mysql://secret", "KITHLOG_AMQP_URL": "http://secret"}
+    said = CliRunner().invoke(app, words.split(), env=env)
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert "KITHLOG_DATABASE_URL: " in said.stderr
+    assert "KITHLOG_AMQP_URL: " in said.stderr
+    assert "secret" not in said.stderr
+
+
 def test_there_is_shell_completion() -> None:
-    """Given the root, when it is asked for help, then it can install its completion."""
+    """Given the root, when it is asked for help, then it can install its completion; and what a shell asks of the
+    process, by whatever path it was started, is answered."""
     assert "--install-completion" in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
+    asked = {"_KITHLOG_COMPLETE": "complete_bash", "COMP_WORDS": "kithlog re", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "services.cli.main"]
+    said = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["rebuild", "replay"]
+
+
+def test_a_notification_is_told_in_brief() -> None:
+    """Given the end of a round of reminders, when it is shown on a line, then its stages and the reason are told."""
+    at = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    id = UUID(int=7)
+    data = (
+        b'{"kind":"thank_you","stage":"due","reason":"withdrawn","because":"interview.thanked",'
+        b'"others":[{"stage":"overdue"},{"stage":"last_call"}]}'
+    )
+    ended = Recorded(
+        9, 1, "acme", "notification", id, 1, id, "notification.withdrawn", 1, at, at, "policy:x", id, id, id, data
+    )
+    assert line(ended).endswith("thank_you/due+overdue+last_call: withdrawn, because of interview.thanked")

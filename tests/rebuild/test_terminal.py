@@ -127,8 +127,13 @@ def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
     # The others are the same; some may fire earlier, where the cap of a day has room now.
     others = {id for policy, id, _ in sides["today"] if policy != "keep_in_touch"}
     assert {id for _, id, _ in less["changed"]} == others
-    assert "nothing was written" in terminal.run("policy", "simulate", "--policy", str(changed), *span).err
+    said = terminal.run("policy", "simulate", "--policy", str(changed), *span, "-n", "1")
+    assert "What changes" in said.out
+    assert "keep_in_touch/" in said.out
+    assert "more changes" in said.err
+    assert "nothing was written" in said.err
     assert terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)") == before
+    assert terminal.run("policy", "simulate", "--policy", str(same), *span[:-1], "nobody").code == 2
     broken = tmp_path / "broken.toml"
     broken.write_text("[policies.thank_you]\nnonsense = 1")
     assert terminal.run("policy", "simulate", "--policy", str(broken), *span).code == 2
