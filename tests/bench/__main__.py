@@ -13,6 +13,7 @@ import sys
 import uvloop
 
 from deploy.launcher.infrastructure import Infrastructure
+from shared.operations.garbage import spare_collections
 from tests.bench import report
 from tests.bench.rounds import Result
 from tests.bench.servers import Bench
@@ -31,6 +32,7 @@ def main() -> int:
         chosen.rounds, chosen.scale = 2, 0.05
     if chosen.scale < 1 or chosen.rounds < 5:
         report.RESULTS = report.RESULTS / "partial"  # never to be taken for the whole measurement
+    spare_collections()  # as the services do: some parts run them in this process
     everything: list[Result] = []
     with Infrastructure.start(mode="local") as infrastructure:
         print(infrastructure.banner)
