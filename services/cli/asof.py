@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from services.cli.database import database
-from services.cli.terminal import AsJson, misunderstood, note, run, settings, show_json, show_table
+from services.cli.terminal import AsJson, misunderstood, note, run, second, settings, show_json, show_table
 from services.cli.wanted import instant, wanted
 from services.projector.past import OF_SEEKERS, Moment, Past, PastRows
 from shared.domain.kernel import Event
@@ -81,6 +81,7 @@ def stream(
         show_table(
             ("position", "version", "type", "occurred", "recorded", "actor", "data"), [_cut(row) for row in rows]
         )
+    note(f"{len(rows)} events")
 
 
 @app.command()
@@ -119,8 +120,8 @@ def seeker(
     note(f"{len(rows)} rows as of position {found.position}")
 
 
-def _cut(row: dict[str, Any]) -> list[str]:
-    return [_short(value) for value in row.values()]
+def _cut(row: dict[str, Any]) -> list[str | None]:
+    return [second(value) if name.endswith("_at") else _short(value) for name, value in row.items()]
 
 
 def _short(value: Any) -> str:

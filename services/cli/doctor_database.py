@@ -186,12 +186,20 @@ async def _movement(connection: Any, watch: float) -> list[Finding]:
         await asyncio.sleep(watch)
         second = await connection.fetchrow(QUERIES["places"], RELAY)
     leaders = await connection.fetch(QUERIES["leader"], RELAY)
-    return [_relay(first, second, leaders), _projector(first, second)]
+    return [_relay(first, second, leaders, watch), _projector(first, second, watch)]
 
 
-def _relay(first: Any, second: Any, leaders: Any) -> Finding:
+def _where(before: int | None, place: int, head: int, watch: float) -> str:
+    """How far a reader of the log is, how much it lags, and, where it was watched, how fast that shrinks."""
+    if place >= head:
+        return f"at {place} of {head}"
+    rate = f", {(place - (before or 0)) / watch:,.0f}/s" if watch else ""
+    return f"at {place} of {head}, {head - place:,} behind{rate}"
+
+
+def _relay(first: Any, second: Any, leaders: Any, watch: float) -> Finding:
     head, place = second["head"], second["relayed"] or 0
-    where = f"at {place} of {head}"
+    where = _where(first["relayed"], place, head, watch)
     if not leaders:
         return Finding("relay", "leader", "wrong", f"nobody publishes, {where}",
                        "start a command service with KITHLOG_RELAY on")  # fmt: skip
@@ -202,12 +210,12 @@ def _relay(first: Any, second: Any, leaders: Any) -> Finding:
     return ok("relay", "leader", f"backend {leaders[0]['pid']}, {where}")
 
 
-def _projector(first: Any, second: Any) -> Finding:
+def _projector(first: Any, second: Any, watch: float) -> Finding:
     head, place = second["head"], second["folded"]
     if place is None:
         state = "ok" if head == 0 else "wrong"
         return Finding("projector", "checkpoint", state, "has never run", "start a projector")  # type: ignore[arg-type]
-    where = f"at {place} of {head}"
+    where = _where(first["folded"], place, head, watch)
     if second["folded_epoch"] != second["epoch"] or place > head:
         told = f"{where}, of epoch {second['folded_epoch']}, the log is of {second['epoch']}"
         return Finding("projector", "checkpoint", "wrong", told,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import misunderstood, progress, wrong
+from services.cli.terminal import misunderstood, note, progress, wrong
 from shared.log.contents import Hole
 from shared.log.exporting import CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
@@ -20,6 +21,9 @@ async def export(settings: OperatorSettings, file: Path, *, upto: int | None, re
         try:
             with progress("export", head if upto is None else upto) as advance:
                 exported = await export_log(connection, file, upto=upto, resume=resume, advance=advance)
+        except asyncio.CancelledError:
+            note(f"what was written is in {file}.part: --resume goes on with it")
+            raise
         except FileExistsError as error:
             hint = (
                 "go on with it by --resume, or delete it" if str(error.filename).endswith(".part") else "name another"

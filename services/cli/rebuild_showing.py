@@ -12,7 +12,7 @@ import typer
 
 from services.cli.terminal import misunderstood, note, progress, show_json, show_table, wrong
 from services.projector.rebuild_building import CannotFold
-from services.projector.rebuild_comparing import Difference
+from services.projector.rebuild_comparing import TIMERS, Difference
 from services.projector.rebuild_report import Refused, Report
 from services.projector.rebuild_work import NAMES
 from services.projector.rebuild_worker import PartFailed
@@ -103,7 +103,7 @@ def show(report: Report, *, json: bool) -> None:
                 told.model,
                 told.version,
                 told.live_version,
-                told.rows or None,
+                None if told.model == TIMERS else f"{told.rows:,}",
                 f"{told.differences} (expected)" if told.expected and told.differences else told.differences,
                 ", ".join(f"{count} {why}" for why, count in told.explained.items()),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any
 from uuid import UUID
@@ -195,8 +196,12 @@ def list_(
 
 async def _send(connection: Any, id: UUID) -> dict[str, Any]:
     row = await connection.fetchrow(QUERIES["one"], id)
-    with progress("replay", row["total"]) as advance:
-        await replaying.send(connection, settings(), id, advance)
+    try:
+        with progress("replay", row["total"]) as advance:
+            await replaying.send(connection, settings(), id, advance)
+    except asyncio.CancelledError:
+        note(f"what was confirmed is written down: go on with `kithlog replay resume {id}`")
+        raise
     await connection.fetchval(QUERIES["give"], str(id))
     return await _as_object(connection, await connection.fetchrow(QUERIES["one"], id))
 

@@ -100,7 +100,8 @@ async def plan(connection: Any, span: Span) -> Plan:
     """Count what a span holds; the plan's own span is cut to what is there. Raises `Ended` for an empty one."""
     head = await connection.fetchval(QUERIES["head"])
     if span.after >= min(span.upto, head):
-        raise misunderstood(f"the range is empty: positions {span.after + 1} to {span.upto}, the log ends at {head}")
+        end = "on" if span.upto > head else f"to {span.upto}"
+        raise misunderstood(f"the range is empty: from position {span.after + 1} {end}, the log ends at {head}")
     asked_for = set(span.wanted.types) | {
         type for type in EVENTS if EVENTS[type].type.partition(".")[0] in span.wanted.categories
     }

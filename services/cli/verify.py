@@ -55,7 +55,7 @@ def verify(
         wants = wanted(tenant, stream)
         if (wants.tenant is None) != (wants.stream_id is None) or (wants.stream_id and sample < 100):
             raise misunderstood("--tenant and --stream go together, and without --sample")
-        findings = await check_log(own.database_url)
+        findings = await check_log(own.database_url, names)
         selection = Selection(below=max(1, round(sample * WHOLE / 100))) if sample < 100 else EVERYTHING
         with ending_well(), bars() as progress:
             if wants.tenant is not None and wants.stream_id is not None:

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from services.projector.changes import RowId
+from services.projector.folding import TIMING
+from services.projector.models import MODELS
 from services.projector.rebuild import begun
 from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
 from services.projector.rebuild_work import Progress, models_of
-from shared.codec import decode
+from shared.codec import UnknownEventType, decode
 from shared.database.pool import connect
 from shared.database.queries import load_queries
+from shared.domain.catalogue import EVENTS
 from shared.envelope import Recorded
 from shared.log.writing import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies
-from shared.timing.routing import subjects
+from shared.timing.routing import subjects, timed
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.Connection[asyncpg.Record]
 
 QUERIES = load_queries("services.projector", "verify.sql")
 _SHOWN = 100
+_PAGE = 1_000
 
 
 async def compare(
@@ -75,16 +87,17 @@ class Finding:
     """Something that is wrong with the log itself."""
 
     check: str
-    """`positions`, `versions`, `epochs` or `receipts`."""
+    """`positions`, `versions`, `epochs`, `receipts` or `payloads`."""
     subject: str
     detail: str
 
 
-async def check_log(database_url: str) -> list[Finding]:
-    """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written.
+async def check_log(database_url: str, names: Sequence[str]) -> list[Finding]:
+    """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written; and
+    whether the events can be read that folding the models `names` passes over: of the others, folding tells.
 
-    Of each check the first hundred findings. One snapshot, which blocks nobody. Whether every event can be read is seen
-    by folding. Raises what asyncpg raises while PostgreSQL is away.
+    Of each check the first hundred findings. One snapshot, which blocks nobody. Raises what asyncpg raises while
+    PostgreSQL is away.
     """
     connection = await connect(database_url, server_settings={"work_mem": "64MB", "jit": "off"})
     found: list[Finding] = []
@@ -93,6 +106,32 @@ async def check_log(database_url: str) -> list[Finding]:
             for check in ("positions", "versions", "epochs", "receipts"):
                 rows = await connection.fetch(QUERIES[check], _SHOWN)
                 found += (Finding(check, row["subject"], row["detail"]) for row in rows)
+            found += await _unreadable(connection, passed_over(names))
     finally:
         connection.terminate()
+    return found
+
+
+def passed_over(names: Sequence[str]) -> list[str]:
+    """The event types that folding some read models does not read."""
+    read = [model.folds for model in MODELS if model.name in names]
+    return [
+        type
+        for type, kind in EVENTS.items()
+        if not (any(folds is None or kind in folds for folds in read) or (TIMING in names and timed(kind)))
+    ]
+
+
+async def _unreadable(connection: Connection, types: Sequence[str]) -> list[Finding]:
+    """Those events of some types that are not what their types say."""
+    found: list[Finding] = []
+    async for row in connection.cursor(QUERIES["of_types"], types, prefetch=_PAGE):
+        recorded: Recorded[bytes] = Recorded(*row)
+        try:
+            decode(recorded)
+        except (ValidationError, UnknownEventType) as error:
+            told = " ".join(str(error).split())
+            found.append(Finding("payloads", f"position {recorded.position}", f"{recorded.type} can't be read: {told}"))
+            if len(found) == _SHOWN:
+                break
     return found

@@ -47,3 +47,11 @@ LEFT JOIN (
 WHERE r.events <> coalesce(e.events, 0)
    OR (r.events > 0 AND (e.last <> r.position OR e.first <> r.position - r.events + 1))
 LIMIT $1;
+
+-- name: of_types
+-- All events of some types.
+SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM log.event
+WHERE type = ANY ($1::text[])
+ORDER BY position;

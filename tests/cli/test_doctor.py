@@ -101,6 +101,7 @@ def test_a_relay_and_a_projector_that_stand_still_are_found(desk: Terminal) -> N
     still = {finding.what: finding for finding in asyncio.run(look()) if finding.state == "wrong"}
     assert "pg_terminate_backend" in still["leader"].remedy
     assert "does not move" in still["checkpoint"].detail
+    assert " behind" in still["checkpoint"].detail
 
 
 def test_clocks_that_differ_are_found(desk: Terminal) -> None:

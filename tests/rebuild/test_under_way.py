@@ -21,7 +21,7 @@ from tests.projector.conftest import assert_equals_a_cold_fold, folder, projecto
 from tests.projector.histories import TENANT
 from tests.rebuild.conftest import POLICIES, System
 
-ROUNDS = int(os.environ.get("KITHLOG_TEST_REBUILD_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("KITHLOG_TEST_REBUILD_ROUNDS", "20"))
 DYING = Path(__file__).with_name("dying.py")
 
 
