@@ -84,10 +84,13 @@ def show(stream: StreamArgument, tenant: Tenant = None, as_json: AsJson = False)
     if as_json:
         show_json([found | {"events": [as_object(event) for event in waiting]}])
         return
-    show_table(("", "stream"), list(found.items()))
+    show_table(("", "stream"), list((found | {"parked_at": second(found["parked_at"])}).items()))
     show_table(
         ("position", "version", "type", "recorded", "data"),
-        [(e.position, e.version, e.type, e.recorded_at, e.data.decode("utf-8", "replace")) for e in waiting],
+        [
+            (e.position, e.version, e.type, second(e.recorded_at.isoformat()), e.data.decode("utf-8", "replace"))
+            for e in waiting
+        ],
         title="waiting",
     )
 

@@ -187,9 +187,14 @@ def list_(
     if as_json:
         show_json(rows)
     elif rows:
-        columns = ("id", "queue", "status", "sent", "total", "position", "actor", "why", "started_at")
-        shown = [row | {"started_at": second(row["started_at"])} for row in rows]
-        show_table(columns, [[row[column] for column in columns] for row in shown])
+        show_table(
+            ("id", "to", "status", "sent", "by", "why", "started"),
+            [
+                (row["id"], row["queue"], row["status"], f"{row['sent']:,} of {row['total']:,}", row["actor"],
+                 row["why"], second(row["started_at"]))
+                for row in rows
+            ],
+        )  # fmt: skip
     else:
         note("nothing was ever replayed")
 

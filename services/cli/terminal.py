@@ -50,6 +50,7 @@ def _given(text: str) -> str:
 Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", callback=_given)]
 
 T = TypeVar("T")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
 _DENIED = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
@@ -152,13 +153,19 @@ def show_table(
     title: str | None = None,
     style: Callable[[Sequence[str]], str | None] = lambda row: None,
 ) -> None:
-    """A table with its numbers to the right. `style` gives a row a style of Rich's, by its cells."""
+    """A table with its numbers to the right, in which nothing is cut off and ids stay in one piece, to be copied.
+
+    `style` gives a row a style of Rich's, by its cells.
+    """
     cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
     table = Table(title=title)
     for index, column in enumerate(columns):
         filled = [row[index] for row in cells if row[index]]
-        numbers = bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
-        table.add_column(column, justify="right" if numbers else "left")
+        if filled and all(_ID.fullmatch(cell) for cell in filled):
+            table.add_column(column, no_wrap=True, min_width=len(filled[0]))
+        else:
+            numbers = bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+            table.add_column(column, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row), style=style(row))
     Console().print(table)
