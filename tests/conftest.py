@@ -7,16 +7,28 @@ servers that no other knows: what a test does to them, kill or wipe, it does to 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
+import structlog
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
 
 _TEMPLATE = "kithlog_template"
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """What a test sets up, as a verb of the operators' tool does here, would log to a stream that is gone."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers, root.level, structlog.get_config()
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
 from typer.testing import CliRunner
 
 from services.cli.main import app
@@ -59,13 +57,7 @@ class Terminal:
         }
 
     def run(self, *words: str, stdin: str | None = None, **env: str) -> Said:
-        root = logging.getLogger()
-        handlers, level, before = root.handlers, root.level, structlog.get_config()
-        try:
-            result = CliRunner().invoke(app, words, input=stdin, env=self.env | env)
-        finally:  # what it set up logs to a standard error that is gone now
-            root.handlers, root.level = handlers, level
-            structlog.configure(**before)
+        result = CliRunner().invoke(app, words, input=stdin, env=self.env | env)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)

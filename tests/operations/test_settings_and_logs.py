@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -55,16 +54,11 @@ def test_passwords_are_not_shown() -> None:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """What is written to the log as JSON; logging is put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+def log() -> io.StringIO:
+    """What is written to the log as JSON."""
     stream = io.StringIO()
     configure_logging("info", "auto", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers = handlers
-    root.setLevel(level)
+    return stream
 
 
 def lines(log: io.StringIO) -> list[dict[str, object]]:
