@@ -161,7 +161,11 @@ class Session:
         began = perf_counter()
         on_the_way = Changes() if self._flight is None else self._flight.changes
         rows = await self._loader.gather(plan, on_the_way)
-        changes = self._folder.fold(plan, rows)
+        try:
+            changes = self._folder.fold(plan, rows)
+        except Unfoldable:
+            await self._land()  # whoever looks for the reason must start behind what is on its way
+            raise
         await self._land()
         if plan.position == self._ahead:
             return

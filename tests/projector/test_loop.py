@@ -12,17 +12,21 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.mailbox import Mailbox
+from services.projector.models import MODELS
 from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
 from services.projector.session import Session
 from services.projector.store import Store
+from services.projector.timing_fold import TimingFold
 from shared.database.pool import UNAVAILABLE
-from shared.domain import contact
+from shared.domain import contact, seeker
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.log import Append, Log, Pending
+from shared.timing.policies import default_policies
 from tests.projector.conftest import (
     CountedLog,
     Letter,
@@ -401,6 +405,49 @@ async def test_what_can_not_be_written_parks_its_stream_alone(
     without = [event for event in events if event.position != 11]
     await connection.execute("DELETE FROM read.parked")
     await assert_equals_a_cold_fold(connection, without, folder(Unstorable()))
+
+
+async def test_what_can_not_be_reckoned_parks_its_stream_alone(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given one event whose timers can't be reckoned, found out while the page before is still being written, then its
+    stream is parked, and every other event is folded once."""
+    odd, failed = UUID(int=82), asyncio.Event()
+    apply, look = Store.apply, Store.look
+    under_way: list[int] = []
+    looked_at: list[list[int]] = []
+
+    class Unreckonable(TimingFold):
+        def timers(self, before: Any, rows: Any) -> Any:
+            if any(id[2] == str(odd) for id in before):
+                failed.set()
+                raise OverflowError("date value out of range")
+            return super().timers(before, rows)
+
+    async def held_back(self: Store, start: Any, position: int, changes: Any) -> None:
+        under_way.append(position)
+        if position == 20:
+            await failed.wait()
+        await apply(self, start, position, changes)
+        under_way.remove(position)
+
+    async def looking(self: Store) -> Any:
+        looked_at.append(list(under_way))
+        return await look(self)
+
+    monkeypatch.setattr(Store, "apply", held_back)
+    monkeypatch.setattr(Store, "look", looking)
+    planted = on("seeker", odd, seeker.Registered(name="Odd", time_zone="Europe/Berlin"))
+    events = await write(log, [*HISTORY[:25], planted, *HISTORY[25:]])
+    timing = Folder(MODELS, Unreckonable(default_policies()))
+    async with projector(database_url, log, folder=timing, page=10).session() as session:
+        assert await session.run_once() == len(events)
+    assert failed.is_set()
+    assert not any(looked_at), "where to begin again was looked up while a page was on its way"
+    found = await state(connection)
+    assert [(id, position, model) for _, id, position, model, _ in found["parked"]] == [(odd, 26, "timing")]
+    await connection.execute("DELETE FROM read.parked")
+    await assert_equals_a_cold_fold(connection, [event for event in events if event.position != 26], folder())
 
 
 class Newer(Unstorable):
