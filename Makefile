@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
+# Bytecode is kept in .venv wherever the environment wants it: compiling all again takes each process a second or two.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+export PYTHONDONTWRITEBYTECODE :=
 LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet
 # Becomes the program that follows, and gets SIGTERM when make ends, however it ends.
 TIED := exec $(BIN)/python -I -S deploy/launcher/tether.py 15 $$PPID -

@@ -1,0 +1,93 @@
+"""By which index rows and timers are found, in tables of which PostgreSQL knows nothing yet and in filled ones."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.projector.firing import QUERIES as FIRING
+from services.projector.models import NETWORK, PROGRAMMES
+from services.projector.reader import QUERIES as READER
+from services.projector.store import QUERIES as STORE
+from services.projector.store import SETTINGS, Store
+from shared.database.pool import connect
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+ID = UUID(int=1)
+TENANT = "tenant-1"
+OWNED, LISTED = NETWORK, PROGRAMMES
+KEY, OWNER, TENANTS = "(generation, tenant, key)", "(generation, tenant, owner, sort, key)", "(tenant, sort, key)"
+_FILL = """
+INSERT INTO read.row (generation, tenant, key, owner, sort, body)
+SELECT $1, 'tenant-' || n % 3, n::text, md5((n % 100)::text)::uuid, 'epoch'::timestamptz + n * interval '1 minute', '{}'
+FROM generate_series(1, 5000) n
+"""
+_TIMERS = """
+INSERT INTO read.timer (tenant, id, subject_id, seeker_id, guards, due_at, body)
+SELECT 'tenant-' || n % 3, md5(n::text)::uuid, md5((n / 2)::text)::uuid, md5((n / 9)::text)::uuid, '{}',
+       'epoch'::timestamptz + n * interval '1 minute', '{}'
+FROM generate_series(1, 5000) n
+"""
+
+
+@pytest.fixture(params=["without statistics", "filled"])
+async def generations(request: pytest.FixtureRequest, database_url: str, connection: Connection) -> list[int]:
+    """Of a model whose rows are found by owner, and of one that is listed."""
+    async with Store.open(database_url, [OWNED, LISTED]) as store:
+        await store.begin()
+        made = [store.generations[model.name] for model in (OWNED, LISTED)]
+    if request.param == "filled":
+        for generation in made:
+            await connection.execute(_FILL, generation)
+        await connection.execute(_TIMERS)
+        await connection.execute("ANALYZE read.row, read.timer")
+    return made
+
+
+async def indexes(url: str, query: str, *arguments: Any) -> set[str]:
+    """What the loop's own connections take: the columns of each index that a query reads, whatever partition it is of."""
+    reading = await connect(url, server_settings=SETTINGS)
+    try:
+        plan = "\n".join(row[0] for row in await reading.fetch(f"EXPLAIN {query}", *arguments))
+        names = re.findall(r"(?:Index Scan(?: Backward)?|Index Only Scan(?: Backward)?) using (\S+)", plan)
+        names += re.findall(r"Bitmap Index Scan on (\S+)", plan)
+        rows = await reading.fetch("SELECT indexdef FROM pg_indexes WHERE indexname = ANY ($1)", names)
+        found = {re.sub(r".*ON \S+ USING btree (\(.*?\)).*", r"\1", row[0]) for row in rows}
+        assert "Seq Scan on row" not in plan and "Seq Scan on timer" not in plan, plan
+        return {columns for columns in found if "tenant" in columns or "due_at" in columns}
+    finally:
+        await reading.close()
+
+
+async def test_a_row_is_looked_up_by_its_key(generations: list[int], database_url: str) -> None:
+    for model, generation in zip((OWNED, LISTED), generations, strict=True):
+        assert await indexes(database_url, STORE["load"], [generation], [TENANT], ["1"]) == {KEY}
+        assert await indexes(database_url, READER["get"], model.name, TENANT, "1") == {KEY}
+
+
+async def test_rows_of_an_owner_are_found_by_their_owner(generations: list[int], database_url: str) -> None:
+    assert await indexes(database_url, STORE["load_owned"], generations[0], [TENANT], [ID]) == {OWNER}
+    page = (OWNED.name, TENANT, None, None, None, None, None, 10, ID)
+    assert OWNER in await indexes(database_url, READER["page_of_owner"], *page)
+
+
+async def test_rows_of_a_tenant_are_found_in_their_order(generations: list[int], database_url: str) -> None:
+    page = (LISTED.name, TENANT, None, None, None, None, None, 10)
+    assert TENANTS in await indexes(database_url, READER["page_of_tenant"], *page)
+
+
+async def test_a_timer_is_settled_by_its_id(generations: list[int], database_url: str) -> None:
+    conclude = ([TENANT], [ID], [], [], [], [], [], [], [])
+    assert await indexes(database_url, FIRING["conclude"], *conclude) == {"(tenant, id)"}
+
+
+async def test_timers_of_a_subject_and_of_a_seeker_are_found_by_them(generations: list[int], database_url: str) -> None:
+    assert await indexes(database_url, READER["next_timers"], TENANT, [ID], "thank_you") == {"(tenant, subject_id)"}
+    page = (TENANT, ID, None, None, 10, None)
+    assert await indexes(database_url, READER["timers"], *page) == {"(tenant, seeker_id, due_at)"}
