@@ -10,8 +10,9 @@ SELECT log.now();
 -- A batch of due timers after a place in the order, locked; those that the fold is just writing are left to the next
 -- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
 -- is known of the recipient (the seeker whom it is about), how often the addressee was told on their last day, and the event
--- that armed it or, with an outcome, brought it about.
-SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, t.ending -> 'rule' ->> 'policy' AS policy, t.body ->> 'subject' AS subject,
+-- that armed it or, with an outcome, brought it about. LATERAL, so that each is found by its index whatever the planner
+-- believes.
+SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
        t.guards, t.body,
        c.position AS checkpoint, c.epoch, r.body AS recipient, told.since, told.times,
        cause.event_id AS cause_id, cause.correlation_id
@@ -24,13 +25,24 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) t
 JOIN read.checkpoint c ON c.name = 'projector'
-LEFT JOIN read.row r
-       ON r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'timing_recipient' AND g.status = 'live')
+CROSS JOIN LATERAL json_to_record(t.body) AS of_timer (subject text, recipient json, armed_by json)
+CROSS JOIN LATERAL json_to_record(coalesce(t.ending, '{}')) AS of_ending (rule json, cause json)
+LEFT JOIN LATERAL (
+    SELECT r.body FROM read.row r
+    WHERE r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'timing_recipient' AND g.status = 'live')
       AND r.tenant = t.tenant AND r.key = t.seeker_id::text
-LEFT JOIN read.told told
-       ON told.tenant = t.tenant AND told.recipient_id = (t.body -> 'recipient' ->> 'id')::uuid
-LEFT JOIN log.event cause
-       ON cause.position = (coalesce(t.ending -> 'cause', t.body -> 'armed_by') ->> 'position')::bigint
+    LIMIT 1
+) r ON true
+LEFT JOIN LATERAL (
+    SELECT told.since, told.times FROM read.told told
+    WHERE told.tenant = t.tenant AND told.recipient_id = (of_timer.recipient ->> 'id')::uuid
+    LIMIT 1
+) told ON true
+LEFT JOIN LATERAL (
+    SELECT cause.event_id, cause.correlation_id FROM log.event cause
+    WHERE cause.position = (coalesce(of_ending.cause, of_timer.armed_by) ->> 'position')::bigint
+    LIMIT 1
+) cause ON true
 ORDER BY t.due_at, t.id;
 
 -- name: lock_head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time
+from functools import lru_cache
 from uuid import UUID
 
 from shared.domain.notification import Action, Due, Rule, Withdrawn
@@ -67,8 +68,12 @@ def settle(
     return _delay(timer, now, fired_today, stage, clock) or Fire(_due(timer, now, policy, recipient, clock))
 
 
+@lru_cache(1024)
 def start_of_day(time_zone: str, now: datetime) -> datetime:
-    """The instant of the last midnight on a recipient's clock, from which `fired_today` counts."""
+    """The instant of the last midnight on a recipient's clock, from which `fired_today` counts.
+
+    Kept: many a timer of a batch, which has one `now`, is of one zone.
+    """
     tz = zone(time_zone) or zone("UTC")
     assert tz is not None
     return instant(datetime.combine(wall(now, tz).date(), time()), tz)
