@@ -128,7 +128,7 @@ async def _by_management(amqp_url: str, url: str | None) -> list[Finding]:
     ]
     found += [
         Finding(_MQ, f"{each['resource']} alarm", "wrong", f"on {each['node']}: publishing is blocked",
-                f"free {each['resource']} there, or raise its limit")
+                f"free {each['resource']} there, or set another limit")
         for each in alarms
     ]  # fmt: skip
     return found or [ok(_MQ, "bindings", f"all {len(TOPOLOGY.bindings)} there, no alarm")]

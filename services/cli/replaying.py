@@ -1,14 +1,16 @@
 """A part of the log, published once more: to one queue, through the default exchange, so that no other gets any of it.
 
-What was confirmed is written down page by page. After a crash it goes on there: at most the page that was on its way
-is sent a second time, with the same ids and positions, which consumers know them by.
+What was confirmed is written down as the confirms come. After a crash it goes on there: what was confirmed since, and
+never more than is on its way at once, is sent a second time, with the same ids and positions, which consumers know
+them by.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,9 +33,13 @@ from shared.envelope import Recorded
 
 QUERIES = load_queries("services.cli", "replay.sql")
 PAGE = 500
-"""Most messages between two confirms that are written down."""
+"""Most events read at once."""
+BATCH = 50
+"""Most messages between two confirms that are written down: a tenth as many would halve the rate."""
+ON_THE_WAY = 10
+"""Batches that are sent before the first of them is written down."""
 BEATS = 10
-"""Pages a second when a rate is given, so that it is kept evenly."""
+"""Batches a second when a rate is given, so that it is kept evenly; each is written down before the next."""
 _WINDOW = 20_000
 _NOT_CONSUMERS = {topology.PROJECTOR, topology.COMMANDS, topology.DEAD_COMMANDS, topology.HISTORY}
 
@@ -157,31 +163,83 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
 
 async def _pump(connection: Any, opened: AbstractConnection, row: Any, advance: Callable[[int], None]) -> str:
     publisher = await open_publisher(opened, "")
-    id, position, rate = row["id"], row["position"], row["rate"]
-    size = PAGE if rate is None else max(1, min(PAGE, rate // BEATS))
+    id, queue, rate = row["id"], row["queue"], row["rate"]
+    size, room = (BATCH, ON_THE_WAY - 1) if rate is None else (max(1, min(BATCH, rate // BEATS)), 0)
     clock = asyncio.get_running_loop().time
     due = clock()
-    page, looked = await _read(connection, row, position, size)
-    while True:
-        sending = asyncio.create_task(
-            publisher.publish([message(event, row["queue"], id) for event in page]) if page else asyncio.sleep(0)
-        )
-        try:
-            ahead = await _read(connection, row, looked, size) if looked < row["upto"] else None
-        finally:
-            await sending
-        status: str | None = await connection.fetchval(QUERIES["move"], id, position, looked, len(page))
-        if status is None:
-            raise wrong(f"replay {id} was moved by another process")
-        advance(len(page))
+    async with _Progress(connection, row, advance) as progress:
+        looked = row["position"]
+        while looked < row["upto"]:
+            page, looked = await _read(connection, row, looked, PAGE)
+            for first in range(0, max(1, len(page)), size):
+                batch = page[first : first + size]
+                publishing = publisher.publish([message(event, queue, id) for event in batch])
+                end = looked if first + size >= len(page) else batch[-1].position
+                status = await progress.depart(publishing, end, len(batch), room)
+                if status != "running":
+                    return status
+                if rate is not None:
+                    due = max(due + len(batch) / rate, clock() - 1.0)  # a broker that held us up is not flooded after
+                    await asyncio.sleep(due - clock())
+        status = await progress.land(0)
+    return str(await connection.fetchval(QUERIES["conclude"], id)) if status == "running" else status
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A batch on its way."""
+
+    confirmed: asyncio.Task[None]
+    upto: int
+    messages: int
+
+
+class _Progress:
+    """Batches on their way, in order; what is confirmed of them is written down."""
+
+    def __init__(self, connection: Any, row: Any, advance: Callable[[int], None]) -> None:
+        self._connection, self._advance = connection, advance
+        self._id, self._position = row["id"], row["position"]
+        self._flights: deque[_Flight] = deque()
+
+    async def __aenter__(self) -> _Progress:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for flight in self._flights:
+            flight.confirmed.cancel()
+        await asyncio.gather(*(flight.confirmed for flight in self._flights), return_exceptions=True)
+
+    async def depart(self, publishing: Coroutine[Any, Any, None], upto: int, messages: int, room: int) -> str:
+        """Send one more, and see that no more than `room` are left unwritten. Answers the replay's status."""
+        self._flights.append(_Flight(asyncio.create_task(publishing), upto, messages))
+        status = await self.land(room)
         if status != "running":
-            return status
-        if ahead is None:
-            return str(await connection.fetchval(QUERIES["conclude"], id))
-        position, (page, looked) = looked, ahead
-        if rate is not None:
-            due = max(due + size / rate, clock() - 1.0)  # a broker that held us up is not flooded afterwards
-            await asyncio.sleep(due - clock())
+            await self.land(0)
+        return status
+
+    async def land(self, room: int) -> str:
+        """Write down what is confirmed, until no more than `room` batches are left. Answers the replay's status.
+
+        Raises `PublishFailed`, and `Ended` when somebody else moved the replay.
+        """
+        status = "running"
+        while len(self._flights) > room:
+            await self._flights[0].confirmed
+            landed = [self._flights.popleft()]
+            while self._flights and _is_confirmed(self._flights[0]):
+                landed.append(self._flights.popleft())
+            messages, upto = sum(flight.messages for flight in landed), landed[-1].upto
+            found = await self._connection.fetchval(QUERIES["move"], self._id, self._position, upto, messages)
+            if found is None:
+                raise wrong(f"replay {self._id} was moved by another process")
+            status, self._position = str(found), upto
+            self._advance(messages)
+        return status
+
+
+def _is_confirmed(flight: _Flight) -> bool:
+    return flight.confirmed.done() and not flight.confirmed.cancelled() and flight.confirmed.exception() is None
 
 
 async def _read(connection: Any, row: Any, after: int, limit: int) -> tuple[list[Recorded[bytes]], int]:

@@ -158,14 +158,33 @@ def test_faults_of_the_broker_are_found(desk: Terminal) -> None:
     assert [row["state"] for row in without if row["what"] == "management"] == ["look"]
 
 
-def test_an_alarm_is_found(desk: Terminal, infra: Infrastructure) -> None:
-    """Given a broker that has hit its memory limit, when looked at, then it is told, and looking ends all the same."""
-    infra.rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
+@pytest.mark.parametrize(
+    ("resource", "limit", "beyond", "usual"),
+    [
+        ("memory", "set_vm_memory_high_watermark", "0.00001", "0.4"),
+        ("disk space", "set_disk_free_limit", "1000000GB", "200MB"),
+    ],
+)
+def test_an_alarm_is_found(
+    desk: Terminal, infra: Infrastructure, resource: str, limit: str, beyond: str, usual: str
+) -> None:
+    """Given a broker that has hit a limit, when looked at, then it is told, and looking ends all the same."""
+    infra.rabbitmq.ctl(limit, beyond)
     try:
+        wait_for_alarm(infra, resource)
         found = wrongs(desk)
     finally:
-        infra.rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
-    assert {"publishing", "memory alarm"} <= set(found)
+        infra.rabbitmq.ctl(limit, usual)
+    assert {"publishing", f"{resource} alarm"} <= set(found)
+
+
+def wait_for_alarm(infra: Infrastructure, resource: str) -> None:
+    """The broker looks at its disk now and then, not when a limit is set."""
+    for _ in range(600):
+        alarms = infra.rabbitmq.ctl("status", "--formatter", "json").partition('"alarms"')[2].partition("]")[0]
+        if resource.split()[0] in alarms:
+            return
+    raise AssertionError(f"no alarm of {resource} after a limit was set")
 
 
 def test_servers_that_are_away_are_found(desk: Terminal, empty_database_url: str) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from services.cli import replaying
 from shared.broker import cloudevents, topology
 from shared.broker.connection import connect
+from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
+from shared.broker.publisher import open_publisher
 from tests.cli.terminal import Terminal, end, history
 
 T = TypeVar("T")
@@ -131,6 +134,35 @@ def test_a_replay_is_killed_and_resumed(desk: Terminal) -> None:
     assert list(dict.fromkeys(positions)) == list(range(1, total + 1))
     assert len(positions) - total <= 2  # one page of that rate
     assert desk.run("replay", "resume", row["id"]).code == 1
+
+
+def test_what_was_confirmed_is_not_sent_again(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a broker that goes away with batches on the way, when the replay is resumed, then nothing comes twice."""
+    batch, before = 4, 5
+    monkeypatch.setattr(replaying, "BATCH", batch)
+    monkeypatch.setattr(replaying, "open_publisher", partial(_that_fails_after, before))
+    assert desk.run("replay", "run", MINE, "--why", "test").code == 3
+    monkeypatch.undo()
+    [row] = desk.json("replay", "list").objects
+    assert row["sent"] == before * batch
+    assert desk.run("replay", "resume", row["id"]).code == 0
+    positions = [m.headers["position"] for m in received(desk, MINE)]
+    assert positions == list(range(1, len(desk.log()) + 1))
+
+
+class _Failing:
+    def __init__(self, publisher: Publisher, batches: int) -> None:
+        self._publisher, self._left = publisher, batches
+
+    async def publish(self, batch: Sequence[Outgoing]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ConnectionLost("gone")
+        await self._publisher.publish(batch)
+
+
+async def _that_fails_after(batches: int, connection: AbstractConnection, exchange: str) -> Publisher:
+    return _Failing(await open_publisher(connection, exchange), batches)
 
 
 def test_a_replay_is_paused_resumed_and_cancelled(desk: Terminal) -> None:

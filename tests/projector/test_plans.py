@@ -51,7 +51,7 @@ async def generations(request: pytest.FixtureRequest, database_url: str, connect
 
 
 async def indexes(url: str, query: str, *arguments: Any) -> set[str]:
-    """What the loop's own connections take: the columns of each index that a query reads, whatever partition it is of."""
+    """What the loop's own connections take: the columns of each index that a query reads, of whatever partition."""
     reading = await connect(url, server_settings=SETTINGS)
     try:
         plan = "\n".join(row[0] for row in await reading.fetch(f"EXPLAIN {query}", *arguments))
@@ -59,7 +59,7 @@ async def indexes(url: str, query: str, *arguments: Any) -> set[str]:
         names += re.findall(r"Bitmap Index Scan on (\S+)", plan)
         rows = await reading.fetch("SELECT indexdef FROM pg_indexes WHERE indexname = ANY ($1)", names)
         found = {re.sub(r".*ON \S+ USING btree (\(.*?\)).*", r"\1", row[0]) for row in rows}
-        assert "Seq Scan on row" not in plan and "Seq Scan on timer" not in plan, plan
+        assert not re.search("Seq Scan on (row|timer)", plan), plan
         return {columns for columns in found if "tenant" in columns or "due_at" in columns}
     finally:
         await reading.close()
