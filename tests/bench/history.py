@@ -130,14 +130,17 @@ async def run(bench: Bench) -> list[Result]:
         async def figure(name: str, verb: Callable[[Side], Awaitable[float]], least: float) -> None:
             name = f"{name} of {events:,} events"
             ours = partial(verb, long)
-            results.append(await measure(name, ours, least, Goal(1), unit="events/s", rounds=bench.rounds))
+            rate = await measure(name, ours, least, Goal(1), unit="events/s", rounds=bench.rounds, warm=False)
+            results.append(rate)
             await memory(name, verb)
 
         async def memory(name: str, verb: Callable[[Side], Awaitable[float]]) -> None:
             """Of the long side's last run, against one of the short side."""
             await verb(short)
             against = [(f"on {short.events:,} events", short.last_peak, Goal(1.25, "at most"))]
-            results.extend(await compare(f"{name}: peak memory", long.last_peak, against, unit="MB", rounds=1))
+            results.extend(
+                await compare(f"{name}: peak memory", long.last_peak, against, unit="MB", rounds=1, warm=False)
+            )
 
         await figure("kithlog rebuild", Side.rebuild, 20_000)
         await figure("kithlog verify", Side.verify, 20_000)
@@ -146,6 +149,6 @@ async def run(bench: Bench) -> list[Result]:
         async with _relay(bench, long) as relay:
             name = f"kithlog replay of {events:,} events"
             against = [("the relay, in-process, same log", relay, Goal(1))]
-            results += await compare(name, long.replay, against, unit="events/s", rounds=bench.rounds)
+            results += await compare(name, long.replay, against, unit="events/s", rounds=bench.rounds, warm=False)
         await memory(name, Side.replay)
     return results

@@ -49,11 +49,14 @@ class Result:
 
 
 async def compare(
-    name: str, ours: Side, others: Sequence[tuple[str, Side, Goal]], *, unit: str, rounds: int
+    name: str, ours: Side, others: Sequence[tuple[str, Side, Goal]], *, unit: str, rounds: int, warm: bool = True
 ) -> list[Result]:
-    """Measure ours and each of the others once a round, after one round that does not count."""
+    """Measure ours and each of the others once a round, after one round that does not count if they are to be `warm`.
+
+    What starts processes of its own and takes minutes need not be.
+    """
     measured: list[list[float]] = [[] for _ in range(1 + len(others))]
-    for number in range(rounds + 1):
+    for number in range(not warm, rounds + 1):
         sides = [ours, *(side for _, side, _ in others)]
         # Every other round begins at the other end: whatever the first leaves behind strikes both alike.
         order = list(enumerate(sides)) if number % 2 else list(enumerate(sides))[::-1]
@@ -81,9 +84,11 @@ async def compare(
     return results
 
 
-async def measure(name: str, ours: Side, figure: float, goal: Goal, *, unit: str, rounds: int) -> Result:
-    """Measure against a figure instead of another side; the first round does not count."""
-    values = [await ours() for _ in range(rounds + 1)][1:]
+async def measure(
+    name: str, ours: Side, figure: float, goal: Goal, *, unit: str, rounds: int, warm: bool = True
+) -> Result:
+    """Measure against a figure instead of another side; else as `compare`."""
+    values = [await ours() for _ in range(rounds + warm)][warm:]
     ratios = [value / figure for value in values]
     return Result(
         name=name,
