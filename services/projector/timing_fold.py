@@ -17,7 +17,6 @@ from services.projector.timing_facts import Concern, TimingFacts
 from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
-from shared.domain.notification import NotificationEvent
 from shared.envelope import Recorded
 from shared.timing.endings import Facts, endings
 from shared.timing.subject import Subject
@@ -72,7 +71,7 @@ class TimingFold(TimingFacts):
             before, after = Facts(rows[id], was), Facts(subject, staged.get(recipient, was))
             for timer_id, event in endings(before, after, self.policies, e).items():
                 changed[e.tenant, timer_id] = Ending(event, e.recorded_at)
-        if isinstance(e.data, NotificationEvent) and e.version == 1:
+        if e.category == "notification" and e.version == 1:
             changed[e.tenant, e.stream_id] = None
         return changed, owners
 

@@ -77,13 +77,13 @@ def routes(e: Recorded[Event]) -> tuple[Route, ...]:
 
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "interview")
-    match e.data:
-        case interview.Held():
-            yield from _relationships(data.seeker_id, data.contact_ids)
-            yield from _relationships(data.seeker_id, data.introduced_by, "introducer")
-            yield Route(data.seeker_id, "seeker")
-        case interview.Thanked():
-            yield from _relationships(data.seeker_id, data.thanked_ids)
+    kind = type(data)
+    if kind is interview.Held:
+        yield from _relationships(data.seeker_id, data.contact_ids)
+        yield from _relationships(data.seeker_id, data.introduced_by, "introducer")
+        yield Route(data.seeker_id, "seeker")
+    elif kind is interview.Thanked:
+        yield from _relationships(data.seeker_id, data.thanked_ids)
 
 
 def _of_relationship(e: Recorded[Event], data: Any) -> Iterator[Route]:
@@ -95,12 +95,12 @@ def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 
 def _of_seeker(e: Recorded[Event], data: Any) -> Iterator[Route]:
-    if isinstance(data, seeker.Registered | seeker.GoalsChanged):
+    if type(data) in (seeker.Registered, seeker.GoalsChanged):
         yield Route(e.stream_id, "seeker")
 
 
 def _of_programme(e: Recorded[Event], data: Any) -> Iterator[Route]:
-    if isinstance(data, programme.ParticipantEnrolled | programme.ParticipantLeft):
+    if type(data) in (programme.ParticipantEnrolled, programme.ParticipantLeft):
         yield Route(data.seeker_id, "seeker")
 
 

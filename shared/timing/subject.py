@@ -145,7 +145,8 @@ def evolve(
     """
     if closed := closed_contact(e):
         return _without(subject, closed) if subject else None
-    answer = e.data if isinstance(e.data, notification.NotificationEvent) else None
+    answer = e.data if e.category == "notification" else None
+    assert answer is None or isinstance(answer, notification.NotificationEvent)
     for route in routes(e) if found is None else found:
         if route.id == id:
             subject = subject or _new(route, e)
