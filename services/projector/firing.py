@@ -3,7 +3,7 @@
 One transaction a batch: claim due timers with the checkpoint as of which they are known, judge them, hold the log's
 head, leave those out whose streams hold something that is not folded yet, append, and delete. Whatever crashes when,
 either all of that happened or nothing did; and should a timer ever come back, version 1 of its notification's stream is
-taken.
+taken. While one batch is concluded the next is claimed and judged, in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -22,7 +23,7 @@ import structlog
 from services.projector.alarm import Alarm
 from services.projector.guarding import needless
 from services.projector.session import is_away
-from services.projector.verdicts import Claimed, Verdict, judge
+from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
 from shared.database.pool import connect, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
@@ -30,6 +31,7 @@ from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
     import asyncpg
+    from asyncpg.transaction import Transaction
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -97,14 +99,19 @@ class Firing:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[FiringSession]:
-        """A connection to fire with: `async with firing.session() as session: await session.run_once()`."""
-        connection: Connection = await persist(
-            "postgresql", lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=60)
-        )
+        """Connections to fire with: `async with firing.session() as session: await session.run_once()`."""
+        connections: list[Connection] = []
         try:
-            yield FiringSession(connection, self._policies, self._batch, self._observer)
+            for _ in range(2):
+                connections.append(
+                    await persist(
+                        "postgresql", lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=60)
+                    )
+                )
+            yield FiringSession(connections, self._policies, self._batch, self._observer)
         finally:
-            connection.terminate()
+            for connection in connections:
+                connection.terminate()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire what falls due until `stop` is set. Waits while PostgreSQL is away."""
@@ -145,89 +152,128 @@ class Firing:
             ending.cancel()
 
 
-class FiringSession:
-    """Fires over one connection until that fails."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Due timers, locked by a transaction that is under way, and what is to become of them."""
 
-    def __init__(self, connection: Connection, policies: Policies, batch: int, observer: FiringObserver) -> None:
-        self._connection, self._policies, self._batch, self._observer = connection, policies, batch, observer
+    connection: Connection
+    transaction: Transaction
+    verdicts: list[Verdict]
+    next: tuple[datetime, UUID] | None
+    """Where the batch after it begins; None: it is the last."""
+
+
+class FiringSession:
+    """Fires over two connections until one fails."""
+
+    def __init__(
+        self, connections: Sequence[Connection], policies: Policies, batch: int, observer: FiringObserver
+    ) -> None:
+        self._connections, self._policies, self._batch, self._observer = connections, policies, batch, observer
         self.stopping = False
         """Set it to end a pass with the batch in hand."""
 
     async def now(self) -> datetime:
         """By the one clock of firing, the database's."""
-        now: datetime = await self._connection.fetchval(QUERIES["now"])
+        now: datetime = await self._connections[0].fetchval(QUERIES["now"])
         return now
 
     async def seconds_to_next(self, after: datetime, most: float) -> float:
         """Until the next timer falls due that was not due at `after`, but at most `most`."""
-        left: float | None = await self._connection.fetchval(QUERIES["seconds_to_next"], after)
+        left: float | None = await self._connections[0].fetchval(QUERIES["seconds_to_next"], after)
         return most if left is None else min(most, max(0.0, left))
 
     async def run_once(self, now: datetime | None = None) -> Fired:
         """One pass over all that is due at `now`, batch by batch, in the order of due times."""
         now = now or await self.now()
         fired = Fired()
+        connections = cycle(self._connections)
         place: tuple[datetime, UUID] | None = _FIRST
-        while place is not None and not self.stopping:
-            place = await self._fire_batch(now, place, fired)
+        concluding: asyncio.Task[None] | None = None
+        try:
+            while place is not None:
+                batch = await self._claim(next(connections), now, place)
+                if concluding is not None:
+                    await concluding
+                    concluding = None
+                if self.stopping:
+                    await batch.transaction.rollback()
+                    break
+                concluding = asyncio.create_task(self._conclude(batch, now, fired))
+                place = batch.next
+        finally:
+            if concluding is not None:
+                await concluding
         return fired
 
-    async def _fire_batch(
-        self, now: datetime, place: tuple[datetime, UUID], fired: Fired
-    ) -> tuple[datetime, UUID] | None:
-        """One transaction; answers where the next begins, None after the last."""
-        async with self._connection.transaction():
-            await self._connection.execute(QUERIES["take_turn"])
-            rows = await self._connection.fetch(QUERIES["claim"], now, *place, self._batch)
-            if not rows:
-                return None
-            batch = [Claimed(*row) for row in rows]
-            verdicts = judge(batch, now, self._policies)
-            wanted = [verdict for verdict in verdicts if verdict.append is not None]
-            deferred = [verdict for verdict in verdicts if verdict.until is not None]
-            ready = await self._unmoved(wanted) if wanted else []
-            await self._conclude(ready, deferred)
-            outcomes = (
-                await Log.append_within(
-                    self._connection, [verdict.append for verdict in ready if verdict.append is not None]
-                )
-                if ready
-                else []
-            )
-        fired.held += len(wanted) - len(ready)
+    async def _claim(self, connection: Connection, now: datetime, place: tuple[datetime, UUID]) -> Batch:
+        transaction = connection.transaction()
+        await transaction.start()
+        rows = await connection.fetch(QUERIES["claim"], now, *place, self._batch)
+        claimed = [Claimed(*row) for row in rows]
+        last = (claimed[-1].due_at, claimed[-1].id) if len(claimed) == self._batch else None
+        return Batch(connection, transaction, judge(claimed, now, self._policies), last)
+
+    async def _conclude(self, batch: Batch, now: datetime, fired: Fired) -> None:
+        """Everything that others must not do at the same time, and commit."""
+        connection = batch.connection
+        wanted = [verdict for verdict in batch.verdicts if verdict.append is not None]
+        if batch.verdicts:
+            await connection.execute(QUERIES["take_turn"])
+        times = await self._told(connection, wanted)
+        unmoved = await self._unmoved(connection, wanted) if wanted else []
+        judged = counted(unmoved, times, now)
+        ready = [verdict for verdict in judged if verdict.append is not None]
+        deferred = [verdict for verdict in (*batch.verdicts, *judged) if verdict.until is not None]
+        if ready or deferred:
+            await self._settle(connection, ready, deferred, times)
+        appends = [verdict.append for verdict in ready if verdict.append is not None]
+        outcomes = await Log.append_within(connection, appends) if appends else []
+        await batch.transaction.commit()
+        fired.held += len(wanted) - len(unmoved)
         fired.deferred += len(deferred)
         for verdict, outcome in zip(ready, outcomes, strict=True):
             self._count(verdict, outcome, now, fired)
         for verdict in deferred:
             self._observer.settled(verdict.policy, verdict.outcome, None)
-        return (batch[-1].due_at, batch[-1].id) if len(batch) == self._batch else None
 
-    async def _unmoved(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    async def _told(self, connection: Connection, verdicts: Sequence[Verdict]) -> dict[Addressee, int]:
+        """How often their addressees were told today, of those who were."""
+        asked = list(dict.fromkeys(verdict.tells for verdict in verdicts if verdict.tells is not None))
+        if not asked:
+            return {}
+        rows = await connection.fetch(QUERIES["told"], *map(list, zip(*asked, strict=True)))
+        return {Addressee(row["tenant"], row["id"], row["since"]): row["times"] for row in rows}
+
+    async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Hold the log's head, and leave out those that events not folded yet may have made needless."""
-        head = await self._connection.fetchrow(QUERIES["lock_head"])
+        head = await connection.fetchrow(QUERIES["lock_head"])
         assert head is not None
         known = verdicts[0].claimed
         if head["epoch"] != known.epoch or head["position"] < known.checkpoint:
             return []
-        waiting = await needless(self._connection, [verdict.claimed for verdict in verdicts], head["position"])
+        waiting = await needless(connection, [verdict.claimed for verdict in verdicts], head["position"])
         return [verdict for place, verdict in enumerate(verdicts) if place not in waiting]
 
-    async def _conclude(self, settled: Sequence[Verdict], deferred: Sequence[Verdict]) -> None:
-        told: dict[tuple[str, UUID], tuple[datetime, int]] = {}
-        for verdict in settled:
-            if verdict.told is not None:
-                told[verdict.claimed.tenant, verdict.told[0]] = verdict.told[1:]
-        await self._connection.execute(
+    async def _settle(
+        self,
+        connection: Connection,
+        settled: Sequence[Verdict],
+        deferred: Sequence[Verdict],
+        times: dict[Addressee, int],
+    ) -> None:
+        told = {verdict.tells: times[verdict.tells] for verdict in settled if verdict.tells is not None}
+        await connection.execute(
             QUERIES["conclude"],
             [verdict.claimed.tenant for verdict in settled],
             [verdict.claimed.id for verdict in settled],
             [verdict.claimed.tenant for verdict in deferred],
             [verdict.claimed.id for verdict in deferred],
             [verdict.until for verdict in deferred],
-            [tenant for tenant, _ in told],
-            [id for _, id in told],
-            [since for since, _ in told.values()],
-            [times for _, times in told.values()],
+            [addressee.tenant for addressee in told],
+            [addressee.id for addressee in told],
+            [addressee.today for addressee in told],
+            list(told.values()),
         )
 
     def _count(self, verdict: Verdict, outcome: Any, now: datetime, fired: Fired) -> None:

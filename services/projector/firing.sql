@@ -1,6 +1,16 @@
 -- name: take_turn
--- Firing goes one transaction at a time, so that what a recipient was told today is exact. Held until commit.
+-- Batches are concluded one at a time, so that how often somebody was told today is exact. Held until commit.
 SELECT pg_advisory_xact_lock(hashtextextended('kithlog.firing', 0));
+
+-- name: told
+-- How often some addressees ($1[i], $2[i]) were told since their day began, at $3[i].
+SELECT u.tenant, u.id, u.since, told.times
+FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS u (tenant, id, since)
+CROSS JOIN LATERAL (
+    SELECT told.times FROM read.told told
+    WHERE told.tenant = u.tenant AND told.recipient_id = u.id AND told.since = u.since
+    LIMIT 1
+) told;
 
 -- name: now
 -- The one clock of firing.
@@ -9,12 +19,11 @@ SELECT log.now();
 -- name: claim
 -- A batch of due timers after a place in the order, locked; those that the fold is just writing are left to the next
 -- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
--- is known of the recipient (the seeker whom it is about), how often the addressee was told on their last day, and the event
--- that armed it or, with an outcome, brought it about. LATERAL, so that each is found by its index whatever the planner
--- believes.
+-- is known of the recipient (the seeker whom it is about), and the event that armed it or, with an outcome, brought it
+-- about. LATERAL, so that each is found by its index whatever the planner believes.
 SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
        t.guards, t.body,
-       c.position AS checkpoint, c.epoch, r.body AS recipient, told.since, told.times,
+       c.position AS checkpoint, c.epoch, r.body AS recipient,
        cause.event_id AS cause_id, cause.correlation_id
 FROM (
     SELECT t.* FROM read.timer t
@@ -25,7 +34,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) t
 JOIN read.checkpoint c ON c.name = 'projector'
-CROSS JOIN LATERAL json_to_record(t.body) AS of_timer (subject text, recipient json, armed_by json)
+CROSS JOIN LATERAL json_to_record(t.body) AS of_timer (subject text, armed_by json)
 CROSS JOIN LATERAL json_to_record(coalesce(t.ending, '{}')) AS of_ending (rule json, cause json)
 LEFT JOIN LATERAL (
     SELECT r.body FROM read.row r
@@ -33,11 +42,6 @@ LEFT JOIN LATERAL (
       AND r.tenant = t.tenant AND r.key = t.seeker_id::text
     LIMIT 1
 ) r ON true
-LEFT JOIN LATERAL (
-    SELECT told.since, told.times FROM read.told told
-    WHERE told.tenant = t.tenant AND told.recipient_id = (of_timer.recipient ->> 'id')::uuid
-    LIMIT 1
-) told ON true
 LEFT JOIN LATERAL (
     SELECT cause.event_id, cause.correlation_id FROM log.event cause
     WHERE cause.position = (coalesce(of_ending.cause, of_timer.armed_by) ->> 'position')::bigint

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -15,7 +17,7 @@ from shared.domain.notification import Withdrawn
 from shared.log import Append, Pending
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
-from shared.timing.settling import Defer, settle, start_of_day
+from shared.timing.settling import Defer, Settlement, settle, start_of_day
 from shared.timing.timers import RECIPIENT, TIMER
 
 logger = structlog.get_logger(__name__)
@@ -43,10 +45,17 @@ class Claimed:
     checkpoint: int
     epoch: int
     recipient: str | None
-    since: datetime | None
-    times: int | None
     cause_id: UUID
     correlation_id: UUID
+
+
+class Addressee(NamedTuple):
+    """Somebody who is told, on one day of theirs: from one midnight on their clock to the next."""
+
+    tenant: str
+    id: UUID
+    today: datetime
+    """When their day began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +68,43 @@ class Verdict:
     policy: str = ""
     append: Append | None = None
     until: datetime | None = None
-    told: tuple[UUID, datetime, int] | None = None
-    """Whom, when their day began, and how often by now."""
-
-
-@dataclass(slots=True)
-class Told:
-    """How often people were told since their day began: as known so far, and counted on."""
-
-    times: dict[tuple[str, UUID], tuple[datetime, int]] = field(default_factory=dict)
-
-    def know(self, tenant: str, id: UUID, since: datetime, times: int) -> None:
-        self.times.setdefault((tenant, id), (since, times))
-
-    def since(self, tenant: str, id: UUID, since: datetime) -> int:
-        known = self.times.get((tenant, id))
-        return known[1] if known is not None and known[0] == since else 0
-
-    def count(self, tenant: str, id: UUID, since: datetime) -> int:
-        times = self.since(tenant, id, since) + 1
-        self.times[tenant, id] = (since, times)
-        return times
+    tells: Addressee | None = None
+    again: Callable[[int], Defer | None] | None = None
+    """Whether it is put off when its addressee was told so often today."""
 
 
 def judge(batch: Sequence[Claimed], now: datetime, policies: Policies) -> list[Verdict]:
-    """Judge due timers in their order; what one person is told counts for those after it."""
-    told = Told()
+    """Judge due timers, each as though nobody had been told anything today; see `counted`."""
     recipients: dict[str | None, Recipient | None] = {None: None}
-    verdicts = []
-    for claimed in batch:
-        try:
-            verdict = _judge(claimed, now, policies, told, recipients)
-        except Exception as error:
-            # One that can't be judged must not keep all others from being fired.
-            logger.error("timer can't be judged", id=str(claimed.id), tenant=claimed.tenant, exc_info=error)
-            verdict = Verdict(claimed, "broken", until=now + BROKEN_PAUSE)
-        verdicts.append(verdict)
-    return verdicts
+    return [_guarded(claimed, now, partial(_judge, claimed, now, policies, recipients)) for claimed in batch]
+
+
+def counted(verdicts: Sequence[Verdict], times: dict[Addressee, int], now: datetime) -> list[Verdict]:
+    """The verdicts with how often each addressee was told today, in their order; `times` is counted on."""
+    return [_guarded(verdict.claimed, now, partial(_counted, verdict, times)) for verdict in verdicts]
+
+
+def _guarded(claimed: Claimed, now: datetime, verdict: Callable[[], Verdict]) -> Verdict:
+    try:
+        return verdict()
+    except Exception as error:
+        # One that can't be judged must not keep all others from being fired.
+        logger.error("timer can't be judged", id=str(claimed.id), tenant=claimed.tenant, exc_info=error)
+        return Verdict(claimed, "broken", until=now + BROKEN_PAUSE)
+
+
+def _counted(verdict: Verdict, times: dict[Addressee, int]) -> Verdict:
+    if verdict.tells is None:
+        return verdict
+    told = times.get(verdict.tells, 0)
+    if told and verdict.again is not None and (later := verdict.again(told)) is not None:
+        return Verdict(verdict.claimed, "deferred", verdict.policy, until=later.until)
+    times[verdict.tells] = told + 1
+    return verdict
 
 
 def _judge(
-    claimed: Claimed, now: datetime, policies: Policies, told: Told, recipients: dict[str | None, Recipient | None]
+    claimed: Claimed, now: datetime, policies: Policies, recipients: dict[str | None, Recipient | None]
 ) -> Verdict:
     if claimed.ending is not None:
         policy = claimed.policy or ""
@@ -110,23 +115,24 @@ def _judge(
         assert claimed.recipient is not None
         recipients[claimed.recipient] = RECIPIENT.validate_json(claimed.recipient)
     recipient = recipients[claimed.recipient]
-    addressee, zone = timer.recipient.id, timer.recipient.time_zone
-    today = start_of_day(zone, now)
-    fired_today = 0
-    if addressee is not None:
-        if claimed.since is not None:
-            told.know(claimed.tenant, addressee, claimed.since, claimed.times or 0)
-        fired_today = told.since(claimed.tenant, addressee, today)
-    settlement = settle(timer, now, recipient, fired_today, policies)
+
+    def settled(fired_today: int) -> Settlement:
+        return settle(timer, now, recipient, fired_today, policies)
+
+    def again(fired_today: int) -> Defer | None:
+        settlement = settled(fired_today)
+        return settlement if isinstance(settlement, Defer) else None
+
+    settlement = settled(0)
     if isinstance(settlement, Defer):
         return Verdict(claimed, "deferred", timer.policy, until=settlement.until)
     event: Event = settlement.event
     outcome = getattr(event, "reason", "due")
     append = _append(claimed, timer.policy, type(event), encode(event), now)
-    counted = None
-    if outcome == "due" and addressee is not None:
-        counted = (addressee, today, told.count(claimed.tenant, addressee, today))
-    return Verdict(claimed, outcome, timer.policy, append, told=counted)
+    tells = None
+    if outcome == "due" and timer.recipient.id is not None:
+        tells = Addressee(claimed.tenant, timer.recipient.id, start_of_day(timer.recipient.time_zone, now))
+    return Verdict(claimed, outcome, timer.policy, append, tells=tells, again=again)
 
 
 def _append(claimed: Claimed, policy: str, type: type[Event], data: bytes, now: datetime) -> Append:

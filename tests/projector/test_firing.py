@@ -293,6 +293,20 @@ async def test_a_person_is_not_flooded(log: Log, database_url: str, connection: 
     assert {each.subject_id for each in due if each.stage == "due"} == set(meetings)
 
 
+async def test_what_is_held_back_is_no_part_of_a_days_measure(log: Log, database_url: str, at: At) -> None:
+    """Given one more reminder than a day's measure, one of which waits for the fold, then all others fire that day."""
+    cap = default_policies().limits.cap_per_day
+    meetings = [UUID(int=300 + n) for n in range(cap + 1)]
+    lives = [on("interview", each, interview.AgreedLoosely(**WHOSE, what="Coffee some time")) for each in meetings]
+    await write(log, [REGISTERED, *lives])
+    await fold(database_url, log)
+    await at(START.replace(hour=11) + timedelta(days=2))
+    lapsed = on("interview", meetings[0], interview.Lapsed(**WHOSE))
+    await log.append(_second(lapsed, len(lives) + 2, version=1))
+    fired = await fire(database_url)
+    assert (fired.due, fired.held, fired.deferred) == (cap, 1, 0)
+
+
 async def test_one_that_can_not_be_judged_keeps_no_other_waiting(
     log: Log, database_url: str, connection: Connection, at: At
 ) -> None:
