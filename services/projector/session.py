@@ -1,8 +1,7 @@
 """Folding from where the checkpoint stands: one page after the other, from messages or from the log.
 
 While one page is being written the next is read and folded: the rows in memory are ahead of the database by at most
-that page. Should it not be written, all that was built on it is forgotten. Messages are acknowledged when what they
-tell of is written.
+that page. Should it not be written, all that was built on it is forgotten.
 """
 
 from __future__ import annotations
@@ -46,8 +45,6 @@ class Flight:
     changes: Changes
     source: Source
     events: int
-    opened: int
-    """How many of the open deliveries tell of nothing beyond it."""
     began: float
 
 
@@ -77,8 +74,6 @@ class Session:
         self._ahead = 0
         """The last position that was folded, be it written or on its way."""
         self._flight: Flight | None = None
-        self._open: list[Delivery] = []
-        """Messages that were taken and are not acknowledged."""
         self.next_look = 0.0
         """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
         self.stopping = False
@@ -101,44 +96,26 @@ class Session:
         Answers how many positions the checkpoint moved; what was folded is committed and its messages acknowledged.
         Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then.
         """
-        start, until = self.checkpoint.position, monotonic() + self._poll_interval
-        deliveries = self._take()
+        start = self.checkpoint.position
+        deliveries = self._mailbox.take(self._page)
         try:
             while True:
                 try:
                     await self._fold_all(deliveries)
-                    # What came meanwhile is folded while that is being written, but others want their turn too.
-                    deliveries = self._take() if monotonic() < until and not self.stopping else []
-                    if not deliveries:
-                        await self._land()
-                        break
+                    break
                 except CheckpointMoved:
                     await self._start_from((await self._store.look()).checkpoint)
-                    deliveries = list(self._open)
                 except Unfoldable as error:
                     await self._isolate(error)
-                    deliveries = list(self._open)
-            await self._acknowledge(self._open)
         except BaseException:
-            self._mailbox.put_back(self._open)
-            self._open = []
+            self._mailbox.put_back(deliveries)
             raise
-        return self.checkpoint.position - start
-
-    def _take(self) -> list[Delivery]:
-        taken = self._mailbox.take(self._page)
-        self._open += taken
-        return taken
-
-    async def _acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """The first of those that are open: all that they tell of is written."""
         for last in {delivery.channel: delivery for delivery in deliveries}.values():
             await last.acknowledge()
-        self._open = self._open[len(deliveries) :]
+        return self.checkpoint.position - start
 
     async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
-        """Fold what messages say, and leave it on its way; where that can't be all, the log to its end."""
-        found = sort(deliveries, replace(self.checkpoint, position=self._ahead), self._observer)
+        found = sort(deliveries, self.checkpoint, self._observer)
         look = found.look
         if found.fresh:
             plan = self._folder.plan(found.fresh, self._parked)
@@ -146,8 +123,8 @@ class Session:
                 look = True  # only what the log itself holds may stop anything
             else:
                 await self._fold(plan, "message", len(found.fresh))
+                await self._land()
         if look or monotonic() >= self.next_look:
-            await self._land()
             await self._catch_up(found.furthest, idle=not deliveries)
 
     async def _catch_up(self, furthest: Head, *, idle: bool) -> None:
@@ -199,8 +176,7 @@ class Session:
         self._parked |= changes.parked.keys()
         self._ahead = position
         task = asyncio.create_task(self._store.apply(self.checkpoint, position, changes))
-        opened = len(self._open) if source == "message" else 0
-        self._flight = Flight(task, position, changes, source, events, opened, began)
+        self._flight = Flight(task, position, changes, source, events, began)
 
     async def _land(self) -> None:
         """Wait for the page on its way. Raises `CheckpointMoved`, `Unfoldable`, and what asyncpg raises."""
@@ -229,7 +205,6 @@ class Session:
                     error=parked.error,
                 )
             self._observer.parked(len(self._parked))
-        await self._acknowledge(self._open[: flight.opened])
 
     async def _isolate(self, error: Unfoldable) -> None:
         """Fold one by one what could not be folded together, and park the stream whose event is the reason."""

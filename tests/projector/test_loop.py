@@ -92,57 +92,6 @@ async def test_messages_in_order_are_taken_at_their_word(log: Log, database_url:
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
-async def test_messages_are_folded_while_those_before_them_are_written(
-    log: Log, database_url: str, connection: Connection
-) -> None:
-    """Given more messages than a page holds, then each page is acknowledged once it is committed, and none before."""
-    heard, mailbox, counted = Heard(), Mailbox(), CountedLog(log)
-    watched = projector(database_url, counted, mailbox, page=5, poll_interval=3600.0, observer=heard)
-    async with watched.session() as session:
-        await session.run_once()
-        events = await write(log, HISTORY)
-        letters = [letter(event) for event in events]
-        for each in letters:
-            mailbox.put(each)
-        async with connection.transaction():
-            await connection.execute("SELECT 1 FROM read.checkpoint FOR UPDATE")
-            task = asyncio.create_task(session.run_once())
-
-            async def two_pages() -> bool:
-                return heard.kinds.count("in_order") == 10
-
-            await until(two_pages)
-            assert not any(each.acknowledged for each in letters)
-        assert await task == len(events)
-    assert counted.reads == 0
-    assert {source for source, _ in heard.sources} == {"message"}
-    assert all(each.acknowledged for each in letters[4::5])
-    await assert_equals_a_cold_fold(connection, events, folder())
-
-
-async def test_what_was_built_on_a_page_that_is_not_written_is_folded_again(
-    log: Log, database_url: str, connection: Connection
-) -> None:
-    """Given that rows are changed beside the fold while a page is written, then that page and the next, folded already,
-    are folded once more, and all is there once."""
-    mailbox = Mailbox()
-    async with projector(database_url, log, mailbox, page=5, poll_interval=3600.0).session() as session:
-        await session.run_once()
-        events = await write(log, HISTORY)
-        letters = [letter(event) for event in events]
-        for each in letters:
-            mailbox.put(each)
-        async with connection.transaction():
-            await connection.execute("UPDATE read.checkpoint SET turn = turn + 1")
-            task = asyncio.create_task(session.run_once())
-            observer = await asyncpg.connect(database_url)
-            await until_blocked(observer)
-            await observer.close()
-        assert await task == len(events)
-    assert letters[-1].acknowledged
-    await assert_equals_a_cold_fold(connection, events, folder())
-
-
 async def test_whatever_the_broker_does_to_messages(log: Log, database_url: str, connection: Connection) -> None:
     """Given messages that are lost, doubled, reordered, cut short, or of another world, in any mixture, then the read
     models equal a fold of the log, and nothing is left in the mailbox."""
