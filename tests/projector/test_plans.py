@@ -66,9 +66,9 @@ async def indexes(url: str, query: str, *arguments: Any) -> set[str]:
 
 
 async def test_a_row_is_looked_up_by_its_key(generations: list[int], database_url: str) -> None:
-    for model, generation in zip((OWNED, LISTED), generations, strict=True):
+    for name, generation in zip((OWNED.name, LISTED.name), generations, strict=True):
         assert await indexes(database_url, STORE["load"], [generation], [TENANT], ["1"]) == {KEY}
-        assert await indexes(database_url, READER["get"], model.name, TENANT, "1") == {KEY}
+        assert await indexes(database_url, READER["get"], name, TENANT, "1") == {KEY}
 
 
 async def test_rows_of_an_owner_are_found_by_their_owner(generations: list[int], database_url: str) -> None:
@@ -83,7 +83,7 @@ async def test_rows_of_a_tenant_are_found_in_their_order(generations: list[int],
 
 
 async def test_a_timer_is_settled_by_its_id(generations: list[int], database_url: str) -> None:
-    conclude = ([TENANT], [ID], [], [], [], [], [], [], [])
+    conclude: list[list[Any]] = [[TENANT], [ID], [], [], [], [], [], [], []]
     assert await indexes(database_url, FIRING["conclude"], *conclude) == {"(tenant, id)"}
 
 
