@@ -28,6 +28,7 @@ from shared.database.pool import connect, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
 from shared.timing.policies import Policies
+from shared.timing.recipient import Recipient
 
 if TYPE_CHECKING:
     import asyncpg
@@ -46,6 +47,8 @@ SETTINGS = {
 BATCH = 200
 POLL_INTERVAL = 1.0
 LONGEST_PAUSE = 5.0
+_AT_ONCE = 10
+"""Timers judged in one stretch: a batch that holds the log's head must not wait long for the next to be judged."""
 _FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 logger = structlog.get_logger(__name__)
 
@@ -199,8 +202,10 @@ class FiringSession:
                 if self.stopping:
                     await batch.transaction.rollback()
                     break
-                concluding = asyncio.create_task(self._conclude(batch, now, fired))
+                turn = asyncio.Event()
+                concluding = asyncio.create_task(self._conclude(batch, now, fired, turn))
                 place = batch.next
+                await turn.wait()  # or what the next batch locks would wait for others' turns, too
         finally:
             if concluding is not None:
                 await concluding
@@ -212,14 +217,25 @@ class FiringSession:
         rows = await connection.fetch(QUERIES["claim"], now, *place, self._batch)
         claimed = [Claimed(*row) for row in rows]
         last = (claimed[-1].due_at, claimed[-1].id) if len(claimed) == self._batch else None
-        return Batch(connection, transaction, judge(claimed, now, self._policies), last)
+        recipients: dict[str | None, Recipient | None] = {None: None}
+        verdicts: list[Verdict] = []
+        for first in range(0, len(claimed), _AT_ONCE):
+            verdicts += judge(claimed[first : first + _AT_ONCE], now, self._policies, recipients)
+            await asyncio.sleep(0)
+        return Batch(connection, transaction, verdicts, last)
 
-    async def _conclude(self, batch: Batch, now: datetime, fired: Fired) -> None:
-        """Everything that others must not do at the same time, and commit."""
+    async def _conclude(self, batch: Batch, now: datetime, fired: Fired, turn: asyncio.Event) -> None:
+        """Everything that others must not do at the same time, and commit. Sets `turn` once it has that, or has failed.
+
+        Raises what asyncpg raises while PostgreSQL is away.
+        """
         connection = batch.connection
         wanted = [verdict for verdict in batch.verdicts if verdict.append is not None]
-        if batch.verdicts:
-            await connection.execute(QUERIES["take_turn"])
+        try:
+            if batch.verdicts:
+                await connection.execute(QUERIES["take_turn"])
+        finally:
+            turn.set()
         times = await self._told(connection, wanted)
         unmoved = await self._unmoved(connection, wanted) if wanted else []
         judged = counted(unmoved, times, now)
@@ -262,7 +278,8 @@ class FiringSession:
         deferred: Sequence[Verdict],
         times: dict[Addressee, int],
     ) -> None:
-        told = {verdict.tells: times[verdict.tells] for verdict in settled if verdict.tells is not None}
+        # One row for each, whatever day is theirs by now.
+        told = {one.tells[:2]: (one.tells, times[one.tells]) for one in settled if one.tells is not None}
         await connection.execute(
             QUERIES["conclude"],
             [verdict.claimed.tenant for verdict in settled],
@@ -270,10 +287,10 @@ class FiringSession:
             [verdict.claimed.tenant for verdict in deferred],
             [verdict.claimed.id for verdict in deferred],
             [verdict.until for verdict in deferred],
-            [addressee.tenant for addressee in told],
-            [addressee.id for addressee in told],
-            [addressee.today for addressee in told],
-            list(told.values()),
+            [addressee.tenant for addressee, _ in told.values()],
+            [addressee.id for addressee, _ in told.values()],
+            [addressee.today for addressee, _ in told.values()],
+            [often for _, often in told.values()],
         )
 
     def _count(self, verdict: Verdict, outcome: Any, now: datetime, fired: Fired) -> None:

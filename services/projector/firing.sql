@@ -34,7 +34,8 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) t
 JOIN read.checkpoint c ON c.name = 'projector'
-CROSS JOIN LATERAL json_to_record(t.body) AS of_timer (subject text, armed_by json)
+CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
+           AS of_timer (subject text, armed_by json)
 CROSS JOIN LATERAL json_to_record(coalesce(t.ending, '{}')) AS of_ending (rule json, cause json)
 LEFT JOIN LATERAL (
     SELECT r.body FROM read.row r
@@ -52,6 +53,30 @@ ORDER BY t.due_at, t.id;
 -- name: lock_head
 -- Nothing is appended any more until commit; a statement of its own, so that those after it see all that came before.
 SELECT position, epoch FROM log.head FOR UPDATE;
+
+-- name: ahead
+-- The first events after a position ($1), at most $2, without those by which firing itself has settled timers: they make
+-- no other needless.
+SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM log.event
+WHERE position > $1 AND NOT (category = 'notification' AND version = 1)
+ORDER BY position
+LIMIT $2;
+
+-- name: behind
+-- What waits of parked streams up to a position ($1), of each stream at most $2 events.
+SELECT e.*
+FROM read.parked p
+CROSS JOIN LATERAL (
+    SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+           recorded_at, actor, command_id, correlation_id, causation_id, data
+    FROM log.event e
+    WHERE e.tenant = p.tenant AND e.stream_id = p.stream_id AND e.position BETWEEN p.position AND $1
+      AND NOT (category = 'notification' AND version = 1)
+    ORDER BY e.version
+    LIMIT $2
+) e;
 
 -- name: moved
 -- Those of some streams that hold an event after a position: the ordinals (from 1) of the pairs ($1[i], $2[i]).
@@ -75,7 +100,8 @@ WITH settled AS (
 INSERT INTO read.told AS told (tenant, recipient_id, since, times)
 SELECT u.tenant, u.recipient_id, u.since, u.times
 FROM unnest($6::text[], $7::uuid[], $8::timestamptz[], $9::integer[]) AS u (tenant, recipient_id, since, times)
-ON CONFLICT (tenant, recipient_id) DO UPDATE SET since = excluded.since, times = excluded.times;
+ON CONFLICT (tenant, recipient_id) DO UPDATE SET since = excluded.since, times = excluded.times
+WHERE told.since <= excluded.since;
 
 -- name: seconds_to_next
 -- Until the next timer falls due after an instant; null: none is pending.

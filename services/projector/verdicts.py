@@ -50,7 +50,7 @@ class Claimed:
 
 
 class Addressee(NamedTuple):
-    """Somebody who is told, on one day of theirs: from one midnight on their clock to the next."""
+    """A seeker who is told, on one day of theirs: from one midnight on their clock to the next."""
 
     tenant: str
     id: UUID
@@ -73,9 +73,13 @@ class Verdict:
     """Whether it is put off when its addressee was told so often today."""
 
 
-def judge(batch: Sequence[Claimed], now: datetime, policies: Policies) -> list[Verdict]:
-    """Judge due timers, each as though nobody had been told anything today; see `counted`."""
-    recipients: dict[str | None, Recipient | None] = {None: None}
+def judge(
+    batch: Sequence[Claimed], now: datetime, policies: Policies, recipients: dict[str | None, Recipient | None]
+) -> list[Verdict]:
+    """Judge due timers, each as though nobody had been told anything today; see `counted`.
+
+    `recipients` keeps what was read of them, by their JSON.
+    """
     return [_guarded(claimed, now, partial(_judge, claimed, now, policies, recipients)) for claimed in batch]
 
 
@@ -130,7 +134,7 @@ def _judge(
     outcome = getattr(event, "reason", "due")
     append = _append(claimed, timer.policy, type(event), encode(event), now)
     tells = None
-    if outcome == "due" and timer.recipient.id is not None:
+    if outcome == "due" and timer.recipient.role == "seeker" and timer.recipient.id is not None:
         tells = Addressee(claimed.tenant, timer.recipient.id, start_of_day(timer.recipient.time_zone, now))
     return Verdict(claimed, outcome, timer.policy, append, tells=tells, again=again)
 

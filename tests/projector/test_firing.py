@@ -260,6 +260,79 @@ async def test_a_parked_stream_keeps_its_timers_waiting(
     assert (await fire(database_url)).due == 1
 
 
+async def test_what_waits_of_a_parked_stream_silences_others(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a conversation that waits because folding it failed, and that would have ended reminders about the seeker
+    and the relationship, then those are not fired; one that nothing parked concerns is."""
+    programme_id, another, else_ = UUID(int=7), UUID(int=9), UUID(int=10)
+    enrolled = on("programme", programme_id, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=UUID(int=8)))
+    kept = [
+        on(
+            "relationship",
+            relationship_id(seeker_id, ANA),
+            relationship.KeepInTouchStarted(seeker_id=seeker_id, contact_id=ANA, cadence_days=90, first_after_days=14),
+        )
+        for seeker_id in (SEEKER, else_)
+    ]
+    other = on("seeker", else_, seeker.Registered(name="Ole Vik", time_zone="Europe/Berlin"))
+    lives = [REGISTERED, other, enrolled, *kept]
+    held = on("interview", another, interview.Held(**WHOSE, format="coffee"))
+    await write(log, [*lives, held])
+    await connection.execute(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " VALUES ('acme', $1, 'interview', $2, 'pipeline', 'broken')",
+        another,
+        len(lives) + 1,
+    )
+    await fold(database_url, log)
+    await at(START + timedelta(days=24))
+    fired = await fire(database_url)
+    assert fired.held >= 2
+    due = {(event.data.kind, event.data.seeker_id) for event in await told(log) if event.type == "notification.due"}
+    assert ("keep_in_touch", else_) in due
+    assert not {("keep_in_touch", SEEKER), ("participant_stalled", SEEKER)} & due
+
+
+async def test_a_coach_of_people_in_two_time_zones(log: Log, database_url: str, at: At) -> None:
+    """Given reminders for one coach about people on different clocks, due in one batch, then all fire."""
+    programme_id, coach, zones = UUID(int=7), UUID(int=8), ("Europe/Berlin", "Europe/Lisbon", "Asia/Tokyo")
+    lives: list[Happening] = []
+    for number, zone in enumerate(zones, start=20):
+        seeker_id = UUID(int=number)
+        lives.append(on("seeker", seeker_id, seeker.Registered(name="Mona", time_zone=zone)))
+        enrolled = programme.ParticipantEnrolled(seeker_id=seeker_id, coach_id=coach)
+        lives.append(on("programme", programme_id, enrolled))
+    first, *others = [life for life in lives if life.stream.category == "programme"]
+    await write(log, [first, *(life for life in lives if life.stream.category == "seeker")])
+    for version, life in enumerate(others, start=1):
+        await log.append(_second(life, 10 + version, version=version))
+    await fold(database_url, log)
+    await at((START + timedelta(days=24)).replace(hour=10))
+    await fire(database_url)
+    due = [event.data for event in await told(log) if event.type == "notification.due"]
+    assert len([each for each in due if each.recipient.id == coach]) == len(zones)
+
+
+async def test_what_firing_itself_appends_holds_nothing_back(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more reminders about relationships than are read of what is not folded yet, when they fire batch by batch
+    without any folding between, then all fire in one pass."""
+    monkeypatch.setattr(guarding, "NEAR", 4)
+    people = [UUID(int=400 + n) for n in range(15)]
+    lives: list[Happening] = []
+    for person in people:
+        kept = relationship.KeepInTouchStarted(seeker_id=person, contact_id=ANA, cadence_days=90, first_after_days=14)
+        lives.append(on("seeker", person, seeker.Registered(name="Mona", time_zone="Europe/Berlin")))
+        lives.append(on("relationship", relationship_id(person, ANA), kept))
+    await write(log, lives)
+    await fold(database_url, log)
+    await at((START + timedelta(days=24)).replace(hour=11))
+    fired = await fire(database_url, batch=2)
+    assert (fired.due, fired.held) == (len(people), 0)
+
+
 async def test_a_log_that_was_restored_fires_nothing(log: Log, database_url: str, at: At) -> None:
     """Given a log of another timeline than the timers', then all of them wait."""
     await write(log, [REGISTERED, HELD])
