@@ -11,8 +11,10 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +41,8 @@ BATCH = 50
 ON_THE_WAY = 10
 """Batches that are sent before the first of them is written down."""
 BEATS = 10
-"""Batches a second when a rate is given, so that it is kept evenly; each is written down before the next."""
+"""Batches a second when a rate is given, so that it is kept evenly: then they are of up to a page, and each is written
+down before the next."""
 _WINDOW = 20_000
 _NOT_CONSUMERS = {topology.PROJECTOR, topology.COMMANDS, topology.DEAD_COMMANDS, topology.HISTORY}
 
@@ -164,7 +167,7 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
 async def _pump(connection: Any, opened: AbstractConnection, row: Any, advance: Callable[[int], None]) -> str:
     publisher = await open_publisher(opened, "")
     id, queue, rate = row["id"], row["queue"], row["rate"]
-    size, room = (BATCH, ON_THE_WAY - 1) if rate is None else (max(1, min(BATCH, rate // BEATS)), 0)
+    size, room = (BATCH, ON_THE_WAY - 1) if rate is None else (max(1, min(PAGE, rate // BEATS)), 0)
     clock = asyncio.get_running_loop().time
     due = clock()
     async with _Progress(connection, row, advance) as progress:
@@ -206,6 +209,10 @@ class _Progress:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Whatever ended it: what is confirmed by now is written down, if PostgreSQL lets it be."""
+        if self._flights and _is_confirmed(self._flights[0]):
+            with suppress(Exception):  # what ended it is what is to be told
+                await self._write_down()
         for flight in self._flights:
             flight.confirmed.cancel()
         await asyncio.gather(*(flight.confirmed for flight in self._flights), return_exceptions=True)
@@ -226,16 +233,21 @@ class _Progress:
         status = "running"
         while len(self._flights) > room:
             await self._flights[0].confirmed
-            landed = [self._flights.popleft()]
-            while self._flights and _is_confirmed(self._flights[0]):
-                landed.append(self._flights.popleft())
-            messages, upto = sum(flight.messages for flight in landed), landed[-1].upto
-            found = await self._connection.fetchval(QUERIES["move"], self._id, self._position, upto, messages)
-            if found is None:
-                raise wrong(f"replay {self._id} was moved by another process")
-            status, self._position = str(found), upto
-            self._advance(messages)
+            status = await self._write_down()
         return status
+
+    async def _write_down(self) -> str:
+        """The first batch on its way, which is confirmed, and those behind it that are, too."""
+        landed = list(takewhile(_is_confirmed, self._flights))
+        messages, upto = sum(flight.messages for flight in landed), landed[-1].upto
+        status = await self._connection.fetchval(QUERIES["move"], self._id, self._position, upto, messages)
+        if status is None:
+            raise wrong(f"replay {self._id} was moved by another process")
+        self._position = upto
+        for _ in landed:
+            self._flights.popleft()
+        self._advance(messages)
+        return str(status)
 
 
 def _is_confirmed(flight: _Flight) -> bool:

@@ -119,12 +119,13 @@ def test_notifications_are_left_out_unless_they_are_named(desk: Terminal, monkey
     assert desk.json("replay", "plan", MINE, "--type", "seeker.registered").object["suppressed"] == {}
 
 
-def test_a_replay_is_killed_and_resumed(desk: Terminal) -> None:
-    """Given a replay whose process is killed half-way, when it is resumed, then all comes, and little of it twice."""
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_replay_is_ended_and_resumed(desk: Terminal, how: signal.Signals, code: int) -> None:
+    """Given a replay that is killed or interrupted half-way, when resumed, then all comes, and little of it twice."""
     total = len(desk.log())
     process = desk.process("replay", "run", MINE, "--why", "test", "--rate", "20")
     wait_for(lambda: desk.query("SELECT 1 FROM log.replay WHERE sent > 5"))
-    end(process, signal.SIGKILL)
+    assert end(process, how).code == code
     [row] = desk.json("replay", "list").objects
     assert row["status"] == "interrupted"
     desk.query("WITH fast AS (UPDATE log.replay SET rate = NULL RETURNING 1) SELECT * FROM fast")
