@@ -30,6 +30,7 @@ from services.projector import unparking
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.models import MODELS
+from services.projector.rebuild_report import Refused
 from services.projector.timing_fold import TimingFold
 from services.projector.unparking import NotParked, StillUnwritable, Unparked, unpark
 from shared.codec import UnknownEventType
@@ -169,7 +170,7 @@ async def _take_up(
         )
     except NotParked as error:
         raise wrong(f"{error} any more: somebody else was quicker") from None
-    except (UnknownEventType, StillUnwritable) as error:
+    except (UnknownEventType, StillUnwritable, Refused) as error:
         raise wrong(f"stream {stream} stays parked, nothing was changed: {error}") from None
     except Halted as halted:
         raise Ended(WRONG, str(halted)) from None

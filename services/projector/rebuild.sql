@@ -4,12 +4,12 @@ SELECT pg_try_advisory_lock(hashtextextended('kithlog.rebuild', 0));
 
 -- name: situation
 -- The checkpoint and the log's head, of one moment.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies
 FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
 
 -- name: hold_checkpoint
 -- The same, with every projector held back until commit; queries and firing go on.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies
 FROM read.checkpoint c, log.head h
 WHERE c.name = 'projector'
 FOR UPDATE OF c;

@@ -35,6 +35,7 @@ from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situa
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
+from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
 from services.projector.store import columns, timer_row
 from services.projector.timing_facts import TimingFacts
@@ -107,7 +108,10 @@ class Work:
         row = await self._connection.fetchrow(QUERIES[query])
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
-        return Situation(*row)
+        situation = Situation(*row)
+        if SUBJECT in self._models:
+            refuse_others(situation.policies, self._policies)
+        return situation
 
     async def _know_parked(self, built: int) -> None:
         """Read after the position that is to be built to: then all that was parked up to there is known."""

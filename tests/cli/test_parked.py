@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -96,6 +97,16 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     [(verb, subject, details)] = terminal.query("SELECT verb, subject, details FROM log.operation")
     assert (verb, subject) == ("parked retry", f"acme/{event.stream_id}")
     assert json.loads(details)["folded"] == row["waiting"]
+
+
+def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
+    """Given other timing policies than the projector's, a stream stays parked, and it is said what to set."""
+    terminal, event = parked
+    others = tmp_path / "others.toml"
+    others.write_text("[acme.thank_you]\nenabled = false")
+    said = terminal.run("parked", "retry", str(event.stream_id), KITHLOG_POLICIES=str(others))
+    assert (said.code, "set KITHLOG_POLICIES as the projector has it" in said.err) == (1, True)
+    assert terminal.json("parked", "list").code == 1
 
 
 async def test_a_running_projector_notices(database_url: str) -> None:

@@ -12,6 +12,8 @@ from services.projector.rebuild import rebuild, roll_back
 from services.projector.rebuild_building import CannotFold
 from services.projector.rebuild_report import Busy, Refused
 from services.projector.rebuild_work import NAMES, working
+from services.projector.verify import compare
+from shared.timing.policies import policies_with
 from tests.projector.conftest import projector
 from tests.rebuild.conftest import POLICIES, System
 
@@ -94,6 +96,25 @@ async def test_what_can_not_be_done_is_refused(folded: System) -> None:
     with pytest.raises(Refused, match="use the newer release"):
         await rebuild(folded.url, POLICIES, ["pipeline"])
     assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_by_other_timing_policies_nothing_is_reckoned(folded: System) -> None:
+    """Given timers that were reckoned by some policies, when they are to be rebuilt, mended or gone back to by others,
+    it is refused and nothing changes; models without timers go on, and so does all where no projector has reckoned."""
+    await rebuild(folded.url, POLICIES, NAMES)
+    await folded.connection.execute("DELETE FROM read.timer WHERE id = (SELECT id FROM read.timer LIMIT 1)")
+    before, others = await folded.state(), policies_with("[acme.thank_you]\nenabled = false")
+    for doing in (
+        rebuild(folded.url, others, NAMES, accept="so"),
+        roll_back(folded.url, others, NAMES),
+        compare(folded.url, others, NAMES, heal=True),
+    ):
+        with pytest.raises(Refused, match="set KITHLOG_POLICIES as the projector has it"):
+            await doing
+    assert await folded.state() == before
+    assert (await rebuild(folded.url, others, ["pipeline"])).switched
+    await folded.connection.execute("UPDATE read.checkpoint SET policies = ''")
+    assert (await rebuild(folded.url, others, NAMES, accept="so")).switched
 
 
 async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
