@@ -127,7 +127,8 @@ def retry(
 def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Go on without the event that can't be folded; those behind it are folded in order.
 
-    The event stays in the log, and a rebuild meets it again. Exit code 1 when another one can't be folded, either.
+    The event stays in the log, and whatever folds the log afresh (rebuild, verify) passes over it, too. Exit code 1
+    when another one can't be folded, either.
 
     Example: kithlog parked discard 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --why "written by a test client"
     """

@@ -114,7 +114,7 @@ def show(report: Report, *, json: bool) -> None:
     if lines:
         show_table(("read model", "tenant", "key", "field", "live", "afresh"), lines)
     for failure in report.failures:
-        note(f"position {failure.position} can't be folded by {failure.model}: {failure.error}")
+        note(f"position {failure.position} can't be folded by {failure.why}")
     rate = f", {report.events / report.seconds:,.0f} events/s" if report.seconds and report.events else ""
     note(
         f"{report.events:,} events in {report.seconds:.1f} s{rate}; {report.whole_seconds:.1f} s in all, at position "

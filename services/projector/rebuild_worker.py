@@ -15,13 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from services.projector.changes import Parked
-from services.projector.rebuild_building import (
-    Builder,
-    CannotFold,
-    Part,
-    parked_from_json,
-    parked_to_json,
-)
+from services.projector.rebuild_building import Builder, CannotFold, LeftOut, Part
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import Superseded
 from shared.codec import UnknownEventType
@@ -83,7 +77,7 @@ def _told(database_url: str, part: Part, policies: Policies) -> dict[str, Any]:
         "generations": dict(part.generations),
         "after": part.after,
         "upto": part.upto,
-        "parked": parked_to_json(part.parked),
+        "left_out": part.left_out.to_json(),
         "below": part.selection.below,
         "ids": None if ids is None else sorted(ids),
         "tolerant": part.tolerant,
@@ -100,15 +94,15 @@ def _parked(row: list[Any]) -> Parked:
 async def _work(told: dict[str, Any]) -> None:
     ids = None if told["ids"] is None else frozenset((model, tenant, key) for model, tenant, key in told["ids"])
     selection = Selection(told["below"], ids)
-    parked = parked_from_json(told["parked"])
-    part = Part(told["generations"], told["after"], told["upto"], parked, selection, told["tolerant"])
+    left_out = LeftOut.from_json(told["left_out"])
+    part = Part(told["generations"], told["after"], told["upto"], left_out, selection, told["tolerant"])
     default = default_policies()
     policies = Policies(default.limits, default.by_name, told["tenants"])
     if policies.fingerprint != told["fingerprint"]:
         sys.exit("the timing policies are not those of this release and its tenants: rebuild with one process")
     try:
         async with Builder.open(told["database_url"], part, policies) as builder:
-            await builder.build(part.upto, parked, lambda n: _say(advanced=n))
+            await builder.build(part.upto, left_out, lambda n: _say(advanced=n))
             failures = [_row(failure) for failure in builder.failures.values()]
             _say(done=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, failures=failures)
     except CannotFold as error:

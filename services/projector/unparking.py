@@ -2,7 +2,7 @@
 
 A projector that runs meanwhile notices by the checkpoint's turn, and looks again at what it knew. Rows that the stream
 shares with others get its events after those of the others; a rebuild puts them in the log's order. A contact who was
-forgotten meanwhile stays forgotten.
+forgotten meanwhile stays forgotten. Generations that are not live lack what waited, and are not gone on with.
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ async def unpark(
         found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
         waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         discarded = waiting.pop(0) if discard else None
+        if discarded is not None:
+            await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)
+        done = "retried" if discarded is None else "discarded"
+        await connection.execute(QUERIES["outdate"], f"stream {stream_id} of tenant {tenant} was {done} since")
         changes = Changes()
         if waiting:
             plan = folder.plan(waiting, ())

@@ -15,6 +15,7 @@ from services.projector.models import MODELS
 from services.projector.rebuild import begun
 from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
+from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.rebuild_work import Progress, models_of
 from shared.codec import UnknownEventType, decode
 from shared.database.pool import connect
@@ -69,12 +70,15 @@ async def rows_of_stream(
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
+        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
     finally:
         connection.terminate()
     if not rows:
         raise Refused(f"tenant {tenant} has no stream {stream_id}")
     ids: set[RowId] = set()
     for row in rows:
+        if row["event_id"] in discarded:
+            continue
         e = decode(Recorded(*row))
         ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
         if "timing" in names:

@@ -162,6 +162,11 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
     verbs = terminal.query("SELECT verb, why FROM log.operation ORDER BY id")
     assert verbs == [("parked retry", None), ("parked discard", "a test client wrote it")]
+    assert terminal.run("verify").code == 0
+    assert terminal.run("verify", "contact").code == 0
+    assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
+    assert terminal.run("rebuild").code == 0
+    assert terminal.run("verify").code == 0
 
 
 def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
