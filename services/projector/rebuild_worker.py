@@ -19,6 +19,7 @@ from services.projector.rebuild_building import Builder, CannotFold, LeftOut, Pa
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import Superseded
 from shared.codec import UnknownEventType
+from shared.database.pool import UNAVAILABLE
 from shared.operations.garbage import spare_collections
 from shared.timing.policies import Policies, default_policies
 
@@ -34,7 +35,8 @@ async def build_in_process(
 ) -> tuple[list[Parked], int]:
     """Have a process of its own build a part; answers what could not be folded, and its peak memory in bytes.
 
-    Raises `PartFailed`, `CannotFold`, `UnknownEventType`. When this is cancelled or this process dies, so does that.
+    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, and `ConnectionError` while PostgreSQL is away. When this is
+    cancelled or this process dies, so does that.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -60,6 +62,8 @@ async def build_in_process(
                 raise UnknownEventType(*said["unknown"])
             elif "cannot" in said:
                 raise CannotFold(_parked(said["cannot"]))
+            elif "away" in said:
+                raise ConnectionError(said["away"])
             elif "done" in said:
                 return [_parked(row) for row in said["failures"]], said["done"]
         raise PartFailed(f"a building process ended early: {(await errors).decode(errors='replace')[-2000:].strip()}")
@@ -111,6 +115,8 @@ async def _work(told: dict[str, Any]) -> None:
         _say(unknown=[error.type, error.schema_version, error.position])
     except Superseded as error:
         sys.exit(str(error))
+    except UNAVAILABLE as error:
+        _say(away=str(error) or type(error).__name__)
 
 
 def _row(failure: Parked) -> list[Any]:

@@ -11,11 +11,13 @@ from services.projector import rebuild_work
 from services.projector.halting import Halted
 from services.projector.models import PIPELINE
 from services.projector.rebuild import rebuild, roll_back
-from services.projector.rebuild_building import CannotFold
+from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
 from services.projector.rebuild_work import NAMES, working
+from services.projector.rebuild_worker import build_in_process
 from services.projector.unparking import Unparked, unpark
 from services.projector.verify import compare
+from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
 from tests.projector.conftest import folder, projector
 from tests.projector.histories import TENANT
@@ -136,6 +138,13 @@ async def test_processes_share_the_work(folded: System, monkeypatch: pytest.Monk
     with pytest.raises(CannotFold, match="position 7 "):
         await rebuild(folded.url, POLICIES, NAMES, processes=2)
     assert sorted(status for _, status in await folded.generations()) == ["live", "retired"]
+
+
+async def test_a_process_says_that_postgresql_is_away() -> None:
+    """Given no PostgreSQL where a process is to build, it is told as any connection's loss is."""
+    part = Part({"pipeline": 1}, 0, 9, LeftOut({}, frozenset()))
+    with pytest.raises(UNAVAILABLE, match="Connect call failed"):
+        await build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print)
 
 
 async def test_a_new_version_is_expected_to_differ(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
