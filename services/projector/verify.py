@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services.projector.changes import RowId
 from services.projector.folding import TIMING
 from services.projector.models import MODELS
+from services.projector.past import read_event
 from services.projector.rebuild import begun
 from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
@@ -64,7 +65,7 @@ async def rows_of_stream(
 ) -> Selection:
     """The rows that the events of one stream have touched, and the timers' subjects among them.
 
-    Raises `Refused` when there is no such stream, `UnknownEventType`, and `ValidationError` for an unreadable event.
+    Raises `Refused` when there is no such stream, `UnknownEventType`, and `Unusable` for an unreadable event.
     """
     models = [model for name, model in models_of(policies, names).items() if not name.startswith("timing_")]
     connection = await connect(database_url)
@@ -79,7 +80,7 @@ async def rows_of_stream(
     for row in rows:
         if row["event_id"] in discarded:
             continue
-        e = decode(Recorded(*row))
+        e = read_event(Recorded(*row))
         ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
         if "timing" in names:
             ids |= {("timing_subject", tenant, str(id)) for id in subjects(e)}
