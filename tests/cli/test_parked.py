@@ -7,13 +7,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.cli import parked as parked_verbs
+from services.projector import unparking
+from services.projector.folding import Folder
 from services.projector.mailbox import Mailbox
 from services.projector.read_model import Filed, ReadModel
 from services.projector.store import Store
+from services.projector.unparking import StillUnwritable, Unparked
 from shared.database.pool import open_pool
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -97,6 +102,26 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     [(verb, subject, details)] = terminal.query("SELECT verb, subject, details FROM log.operation")
     assert (verb, subject) == ("parked retry", f"acme/{event.stream_id}")
     assert json.loads(details)["folded"] == row["waiting"]
+
+
+def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two parked streams, of which the first can't be written, when all are retried, the other is taken up, both
+    outcomes are shown, and the code is 1."""
+    terminal.write(history(5, 2))
+    first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
+    asyncio.run(_fold(terminal, first.position, second.position))
+
+    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
+        if stream == first.stream_id:
+            raise StillUnwritable("as planned")
+        return await unparking.unpark(database_url, folder, tenant, stream, **options)
+
+    monkeypatch.setattr(parked_verbs, "unpark", unpark)
+    said = terminal.json("parked", "retry", "--all")
+    assert said.code == 1
+    assert "as planned" in said.err
+    outcomes = {row["stream_id"]: (row["parked_at"], row["error"] is None) for row in said.objects}
+    assert outcomes == {str(first.stream_id): (first.position, False), str(second.stream_id): (None, True)}
 
 
 def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
