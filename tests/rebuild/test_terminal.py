@@ -198,6 +198,24 @@ def test_an_event_that_can_not_be_used_is_named(terminal: Terminal, monkeypatch:
     ended(simulate, of_seeker, of_stream, verify, saying="use a release that knows it")
 
 
+def test_what_is_wrong_with_the_log_is_shown_whatever_comes_of_the_comparison(terminal: Terminal) -> None:
+    """Given an event that somebody has removed, and another rebuild at work, verification tells of the event before it
+    ends."""
+
+    async def verify() -> None:
+        owner = await asyncpg.connect(terminal.database_url)
+        await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position = 7")
+        await owner.close()
+        async with working(terminal.database_url, POLICIES, "rebuild", ["pipeline"]):
+            said = await asyncio.to_thread(terminal.run, "verify")
+            assert (said.code, "another rebuild" in said.err, "position 8" in said.out) == (1, True, True)
+            said = await asyncio.to_thread(terminal.json, "verify")
+            [found] = said.objects
+            assert "position 8" in [one["subject"] for one in found["log"]]
+
+    asyncio.run(verify())
+
+
 def test_what_was_superseded_is_told(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given generations that somebody else has moved, a rebuild ends with a line and exit code 1."""
 
