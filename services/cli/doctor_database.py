@@ -47,10 +47,25 @@ async def look_at_database(url: str, *, watch: float, clock: Clock | None = None
         found += migrated
         if any(finding.state == "wrong" for finding in migrated):
             return found  # the rest would only repeat it
-        checks: list[Check] = [_role, _transactions, _tuples, _log_end, _models, _parked, _timers]
-        for check in checks:
-            found += await check(connection)
-        return [*found, *await _clocks(connection, clock or SystemClock()), *await _movement(connection, watch)]
+        own_clock = clock or SystemClock()
+        checks: dict[str, Check] = {
+            "role": _role,
+            "transactions": _transactions,
+            "dead rows": _tuples,
+            "log": _log_end,
+            "read models": _models,
+            "parked streams": _parked,
+            "timers": _timers,
+            "clock": lambda connection: _clocks(connection, own_clock),
+            "movement": lambda connection: _movement(connection, watch),
+        }
+        for what, check in checks.items():
+            try:
+                found += await check(connection)
+            except asyncpg.InsufficientPrivilegeError as error:
+                # What one check may not read keeps no other from telling; _role says what to do about most of it.
+                found.append(Finding(_DB, what, "unknown", str(error), f"ask as a user with the role {ROLE}"))
+        return found
     finally:
         connection.terminate()
 

@@ -30,6 +30,7 @@ from services.projector import unparking
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.models import MODELS
+from services.projector.rebuild_report import Refused
 from services.projector.timing_fold import TimingFold
 from services.projector.unparking import NotParked, StillUnwritable, Unparked, unpark
 from shared.codec import UnknownEventType
@@ -102,7 +103,7 @@ def retry(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold what waits, in order. Exit code 1 when a stream stays parked.
+    """Fold what waits, in order, of each stream by itself. Exit code 1 when one stays parked.
 
     Do this once the release that runs can fold the event.
 
@@ -117,7 +118,7 @@ def retry(
             if streams
             else await _parked(settings(), wanted(tenant).tenant, None)
         )
-        return [await _take_up(settings(), row, verb="parked retry") for row in chosen]
+        return [await _retry(row) for row in chosen]
 
     _report(run(verb()), as_json)
 
@@ -126,7 +127,8 @@ def retry(
 def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Go on without the event that can't be folded; those behind it are folded in order.
 
-    The event stays in the log, and a rebuild meets it again. Exit code 1 when another one can't be folded, either.
+    The event stays in the log, and whatever folds the log afresh (rebuild, verify) passes over it, too. Exit code 1
+    when another one can't be folded, either.
 
     Example: kithlog parked discard 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --why "written by a test client"
     """
@@ -153,6 +155,17 @@ async def _the_one(settings: OperatorSettings, tenant: str | None, stream: str) 
     return found[0]
 
 
+async def _retry(row: dict[str, Any]) -> dict[str, Any]:
+    """What keeps one stream from being taken up keeps no other."""
+    try:
+        return await _take_up(settings(), row, verb="parked retry")
+    except Ended as ended:
+        if ended.code != WRONG:
+            raise
+        note(str(ended))
+        return _outcome(row, parked_at=row["position"], error=str(ended))
+
+
 async def _take_up(
     settings: OperatorSettings, row: dict[str, Any], *, verb: str, why: str | None = None
 ) -> dict[str, Any]:
@@ -169,7 +182,7 @@ async def _take_up(
         )
     except NotParked as error:
         raise wrong(f"{error} any more: somebody else was quicker") from None
-    except (UnknownEventType, StillUnwritable) as error:
+    except (UnknownEventType, StillUnwritable, Refused) as error:
         raise wrong(f"stream {stream} stays parked, nothing was changed: {error}") from None
     except Halted as halted:
         raise Ended(WRONG, str(halted)) from None
@@ -178,14 +191,26 @@ async def _take_up(
 
 def _as_object(row: dict[str, Any], unparked: Unparked) -> dict[str, Any]:
     still = unparked.still
+    return _outcome(
+        row,
+        folded=unparked.folded,
+        discarded=None if unparked.discarded is None else unparked.discarded.position,
+        parked_at=None if still is None else still.position,
+        error=None if still is None else f"{still.model}: {still.error}",
+    )
+
+
+def _outcome(
+    row: dict[str, Any], *, folded: int = 0, discarded: int | None = None, parked_at: int | None, error: str | None
+) -> dict[str, Any]:
     return {
         "tenant": row["tenant"],
         "stream_id": row["stream_id"],
         "was_at": row["position"],
-        "folded": unparked.folded,
-        "discarded": None if unparked.discarded is None else unparked.discarded.position,
-        "parked_at": None if still is None else still.position,
-        "error": None if still is None else f"{still.model}: {still.error}",
+        "folded": folded,
+        "discarded": discarded,
+        "parked_at": parked_at,
+        "error": error,
     }
 
 

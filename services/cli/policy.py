@@ -14,15 +14,16 @@ import typer
 
 from services.cli.database import database
 from services.cli.rebuild_showing import PolicyFile, policies_of
-from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json, show_table, wrong
+from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json, show_table
 from services.cli.wanted import Tenant, instant, wanted
+from services.projector.past import Unusable, read_event
+from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.simulation import Firing, Simulation
-from shared.codec import UnknownEventType, decode
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.log.writing import QUERIES as LOG_QUERIES
-from shared.timing.policies import Policies, PolicyError, check_policies, parse_policies
+from shared.timing.policies import Policies, PolicyError, check_policies, other_policies
 
 app = typer.Typer(no_args_is_help=True, help="Timing policies.")
 Firings = dict[tuple[str, UUID], Firing]
@@ -36,7 +37,12 @@ def group() -> None:
 
 @app.command("simulate")
 def simulate_(
-    policy: Annotated[Path, typer.Option("--policy", help="The policies to try: TOML like those of this release.")],
+    policy: Annotated[
+        Path,
+        typer.Option(
+            "--policy", help="The policies to try: TOML like those of this release, or like KITHLOG_POLICIES."
+        ),
+    ],
     since: Annotated[str, typer.Option("--from", help="Count what fires from this time on.")],
     until: Annotated[str, typer.Option("--to", help="… up to this time.")],
     tenant: Tenant = None,
@@ -46,7 +52,9 @@ def simulate_(
 ) -> None:
     """Run history through changed timing policies, and show against today's what would have fired when, for whom.
 
-    Writes nothing. The facts of all subjects up to --to are kept in memory: choose a tenant of a large log.
+    A file like this release's policies.toml is tried with what tenants change today; one like KITHLOG_POLICIES brings
+    other changes of theirs. Writes nothing. The facts of all subjects up to --to are kept in memory: choose a tenant
+    of a large log.
 
     Example: kithlog policy simulate --policy new.toml --from 2026-03-01 --to 2026-04-01 --tenant acme
     """
@@ -58,7 +66,8 @@ def simulate_(
         assert end is not None
         if begin >= end:
             raise misunderstood("--from must be before --to")
-        return await _run_both(policies_of(policies), _read(policy), tenant, begin, end)
+        today = policies_of(policies)
+        return await _run_both(today, _read(policy, today), tenant, begin, end)
 
     today, changed = run(verb())
     if json:
@@ -68,9 +77,9 @@ def simulate_(
         _show(today, changed, most)
 
 
-def _read(file: Path) -> Policies:
+def _read(file: Path, today: Policies) -> Policies:
     try:
-        found = parse_policies(file.read_text("utf-8"))
+        found = other_policies(file.read_text("utf-8"), today)
         check_policies(found, EVENTS, COMMANDS)
     except (OSError, UnicodeDecodeError, PolicyError) as error:
         raise misunderstood(f"--policy can't be used: {error}") from None
@@ -85,7 +94,10 @@ async def _run_both(
     async for e in _history(tenant, until):
         events += 1
         for simulation, found in sides:
-            found += (one for one in simulation.fold(e) if one.at >= since)
+            try:
+                found += (one for one in simulation.fold(e) if one.at >= since)
+            except Exception as error:
+                raise Unusable(e, "folded", error) from error
     if not events:
         whose = "" if tenant is None else f" of tenant {tenant}"
         raise misunderstood(f"the log holds nothing{whose} from before {until.isoformat()}")
@@ -98,6 +110,7 @@ async def _history(tenant: str | None, until: datetime) -> AsyncIterator[Recorde
     """What was written down before `until`."""
     async with database(settings()) as connection:
         head: int = (await connection.fetchrow(LOG_QUERIES["head"]))["position"]
+        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
         after = 0
         with progress("folding", head) as advance:
             while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE):
@@ -105,17 +118,10 @@ async def _history(tenant: str | None, until: datetime) -> AsyncIterator[Recorde
                     recorded: Recorded[bytes] = Recorded(*row)
                     if recorded.recorded_at >= until:
                         return
-                    if tenant is None or recorded.tenant == tenant:
-                        yield _decoded(recorded)
+                    if (tenant is None or recorded.tenant == tenant) and recorded.event_id not in discarded:
+                        yield read_event(recorded)
                 after = rows[-1]["position"]
                 advance(len(rows))
-
-
-def _decoded(recorded: Recorded[bytes]) -> Recorded[Event]:
-    try:
-        return decode(recorded)
-    except UnknownEventType as error:
-        raise wrong(f"{error}: use a release that knows it") from None
 
 
 def _show(today: Sequence[Firing], changed: Sequence[Firing], most: int) -> None:

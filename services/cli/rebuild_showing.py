@@ -14,9 +14,9 @@ from services.cli.terminal import misunderstood, note, progress, show_json, show
 from services.projector.rebuild_building import CannotFold
 from services.projector.rebuild_comparing import TIMERS, Difference
 from services.projector.rebuild_report import Refused, Report
+from services.projector.rebuild_staging import Superseded
 from services.projector.rebuild_work import NAMES
 from services.projector.rebuild_worker import PartFailed
-from shared.codec import UnknownEventType
 from shared.operations.policies import load_policies
 from shared.timing.policies import Policies, PolicyError
 
@@ -58,8 +58,8 @@ def ending_well() -> Iterator[None]:
         yield
     except (Refused, CannotFold, PartFailed) as error:
         raise wrong(str(error)) from None
-    except UnknownEventType as error:
-        raise wrong(f"{error}: use a release that knows it") from None
+    except Superseded as error:
+        raise wrong(f"{error}: another rebuild has taken its place; begin again") from None
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def show(report: Report, *, json: bool) -> None:
     if lines:
         show_table(("read model", "tenant", "key", "field", "live", "afresh"), lines)
     for failure in report.failures:
-        note(f"position {failure.position} can't be folded by {failure.model}: {failure.error}")
+        note(f"position {failure.position} can't be folded by {failure.why}")
     rate = f", {report.events / report.seconds:,.0f} events/s" if report.seconds and report.events else ""
     note(
         f"{report.events:,} events in {report.seconds:.1f} s{rate}; {report.whole_seconds:.1f} s in all, at position "

@@ -176,6 +176,8 @@ def list_(
 ) -> None:
     """List replays, newest first: who sent what to whom, why, and how far it came.
 
+    What: the positions, and where only some of what stands there was sent, its tenant, stream, types and categories.
+
     Example: kithlog replay list
     """
 
@@ -188,15 +190,22 @@ def list_(
         show_json(rows)
     elif rows:
         show_table(
-            ("id", "to", "status", "sent", "by", "why", "started"),
+            ("id", "to", "what", "status", "sent", "by", "why", "started"),
             [
-                (row["id"], row["queue"], row["status"], f"{row['sent']:,} of {row['total']:,}", row["actor"],
-                 row["why"], second(row["started_at"]))
+                (row["id"], row["queue"], _what(row), row["status"], f"{row['sent']:,} of {row['total']:,}",
+                 row["actor"], row["why"], second(row["started_at"]))
                 for row in rows
             ],
         )  # fmt: skip
     else:
         note("nothing was ever replayed")
+
+
+def _what(row: dict[str, Any]) -> str:
+    chosen = row["wanted"]["wanted"]
+    categories = [f"{category}.*" for category in chosen["categories"]]
+    limits = [chosen["tenant"], chosen["stream_id"], *chosen["types"], *categories]
+    return " ".join([f"{row['after'] + 1}–{row['upto']}", *(each for each in limits if each)])
 
 
 async def _send(connection: Any, id: UUID) -> dict[str, Any]:

@@ -32,7 +32,9 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.settings import OperatorSettings
+from services.projector.past import Unusable
 from shared.broker.connection import UNREACHABLE
+from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.operations.logging import configure_logging
 
@@ -106,6 +108,10 @@ def _ended(error: Exception) -> Ended | None:
             return error
         case ExceptionGroup():
             return _ended(error.exceptions[0])
+    if isinstance(error, UnknownEventType):
+        return Ended(WRONG, f"{error}: use a release that knows it")
+    if isinstance(error, Unusable):
+        return Ended(WRONG, f"{error}: use a release that can, or restore that event from a back-up")
     if isinstance(error, _DENIED):
         return Ended(DENIED, f"PostgreSQL does not allow it: {error}")
     if isinstance(error, asyncpg.InvalidCatalogNameError):

@@ -56,11 +56,20 @@ def verify(
         if (wants.tenant is None) != (wants.stream_id is None) or (wants.stream_id and sample < 100):
             raise misunderstood("--tenant and --stream go together, and without --sample")
         findings = await check_log(own.database_url, names)
+        if findings and not json:
+            show_table(
+                ("check of the log", "what", "wrong"), [(one.check, one.subject, one.detail) for one in findings]
+            )
         selection = Selection(below=max(1, round(sample * WHOLE / 100))) if sample < 100 else EVERYTHING
-        with ending_well(), bars() as progress:
-            if wants.tenant is not None and wants.stream_id is not None:
-                selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
-            report = await _compare(own, in_force, names, selection, heal, processes, progress)
+        try:
+            with ending_well(), bars() as progress:
+                if wants.tenant is not None and wants.stream_id is not None:
+                    selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
+                report = await _compare(own, in_force, names, selection, heal, processes, progress)
+        except Exception:
+            if findings and json:
+                show_json([{"log": [vars_of(one) for one in findings]}])
+            raise
         return findings, report
 
     findings, report = run(verb())
@@ -68,10 +77,6 @@ def verify(
         show_json([{**as_json(report), "log": [vars_of(one) for one in findings]}])
     else:
         show(report, json=False)
-        if findings:
-            show_table(
-                ("check of the log", "what", "wrong"), [(one.check, one.subject, one.detail) for one in findings]
-            )
     if report.healed:
         note(f"{report.healed} rows and timers healed")
     if findings or report.failures or report.unexplained > report.healed:

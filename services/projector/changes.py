@@ -46,6 +46,11 @@ class Parked:
     model: str
     error: str
 
+    @property
+    def why(self) -> str:
+        """In one line."""
+        return f"{self.model}: {' '.join(self.error.split())}"
+
 
 @immutable
 class Ending:

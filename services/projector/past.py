@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from services.projector.forgetting import contacts_of, emptied, new_contacts_of
 from services.projector.models import (
@@ -89,17 +90,36 @@ class PastRows:
     """The last position that was taken into account."""
 
 
+class Unusable(Exception):
+    """An event can't be read, or not be folded."""
+
+    def __init__(self, e: Recorded[Any], done: str, error: Exception) -> None:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        super().__init__(f"position {e.position}, {e.type}, can't be {done}: {told}")
+
+
+def read_event(recorded: Recorded[bytes]) -> Recorded[Event]:
+    """Raises `Unusable`, and `UnknownEventType`."""
+    try:
+        return decode(recorded)
+    except ValidationError as error:
+        raise Unusable(recorded, "read", error) from error
+
+
 def fold_rows(model: ReadModel[Any], events: Iterable[Recorded[Event]]) -> dict[str, Any]:
-    """The rows of a model after some events, by key."""
+    """The rows of a model after some events, by key. Raises `Unusable`."""
     rows: dict[str, Any] = {}
     for e in events:
-        for key in model.keys(e):
-            rows[key] = model.evolve(key, rows.get(key), e)
+        try:
+            for key in model.keys(e):
+                rows[key] = model.evolve(key, rows.get(key), e)
+        except Exception as error:
+            raise Unusable(e, "folded", error) from error
     return {key: row for key, row in rows.items() if row is not None}
 
 
 class Past:
-    """Everything raises what asyncpg raises while PostgreSQL is away, and `UnknownEventType`."""
+    """Everything raises what asyncpg raises while PostgreSQL is away, `Unusable`, and `UnknownEventType`."""
 
     def __init__(self, database: asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
         self._database = database
@@ -134,4 +154,4 @@ class Past:
 
 def _decoded(rows: Sequence[asyncpg.Record]) -> list[Recorded[Event]]:
     recorded: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
-    return [decode(e) for e in recorded]
+    return [read_event(e) for e in recorded]

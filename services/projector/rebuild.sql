@@ -4,12 +4,12 @@ SELECT pg_try_advisory_lock(hashtextextended('kithlog.rebuild', 0));
 
 -- name: situation
 -- The checkpoint and the log's head, of one moment.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies
 FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
 
 -- name: hold_checkpoint
 -- The same, with every projector held back until commit; queries and firing go on.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies
 FROM read.checkpoint c, log.head h
 WHERE c.name = 'projector'
 FOR UPDATE OF c;
@@ -18,9 +18,13 @@ FOR UPDATE OF c;
 -- The streams whose events wait, each from a position on.
 SELECT tenant, stream_id, position FROM read.parked;
 
+-- name: discarded
+-- The events that folding goes on without.
+SELECT event_id FROM read.discarded;
+
 -- name: generations
 -- All generations, the latest of each model first.
-SELECT id, model, version, status, position, epoch FROM read.generation ORDER BY model, id DESC;
+SELECT id, model, version, status, position, epoch, stale FROM read.generation ORDER BY model, id DESC;
 
 -- name: create_generation
 -- An empty generation of a model beside the live one.
@@ -134,7 +138,7 @@ WHERE model = ANY ($1::text[]) AND status = 'live';
 
 -- name: enliven
 -- Generations become live.
-UPDATE read.generation SET status = 'live', note = $2 WHERE id = ANY ($1::integer[]);
+UPDATE read.generation SET status = 'live', note = $2, stale = NULL WHERE id = ANY ($1::integer[]);
 
 -- name: turn
 -- Whatever projectors hold in memory is not what the rows are any more; the checkpoint goes where the rows are.
@@ -144,6 +148,10 @@ WHERE name = 'projector';
 -- name: unpark_after
 -- Streams parked by events that a restored log does not hold.
 DELETE FROM read.parked WHERE position > $1;
+
+-- name: forget_discarded_after
+-- Events that were discarded and that a restored log does not hold.
+DELETE FROM read.discarded WHERE position > $1;
 
 -- name: forget_endings_after
 -- Endings brought about by events that a restored log does not hold.

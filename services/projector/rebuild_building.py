@@ -37,14 +37,38 @@ KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The events that what is live has not folded."""
+
+    waiting: Mapping[StreamId, int]
+    """Streams that are parked, each from a position on."""
+    discarded: frozenset[UUID]
+    """Ids of events that folding went on without."""
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting or self.discarded)
+
+    def __contains__(self, e: Recorded[bytes]) -> bool:
+        return e.event_id in self.discarded or e.position >= self.waiting.get((e.tenant, e.stream_id), e.position + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        waiting = [[tenant, str(stream), position] for (tenant, stream), position in self.waiting.items()]
+        return {"waiting": waiting, "discarded": [str(id) for id in self.discarded]}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> LeftOut:
+        waiting = {(tenant, UUID(stream)): position for tenant, stream, position in told["waiting"]}
+        return cls(waiting, frozenset(map(UUID, told["discarded"])))
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What one process builds: generations that stand at the same position, and where they are to go."""
 
     generations: Mapping[str, int]
     after: int
     upto: int
-    parked: Mapping[StreamId, int]
-    """Streams whose events wait from a position on: they are left out."""
+    left_out: LeftOut
     selection: Selection = field(default_factory=Selection)
     tolerant: bool = False
     """Whether a stream that can't be folded is left out from there on; else building ends."""
@@ -55,7 +79,7 @@ class CannotFold(Exception):
 
     def __init__(self, failure: Parked) -> None:
         super().__init__(
-            f"position {failure.position} can't be folded by {failure.model}: {failure.error}: "
+            f"position {failure.position} can't be folded by {failure.why}: "
             f"correct the model, or let the projector park stream {failure.stream_id}"
         )
         self.failure = failure
@@ -110,7 +134,7 @@ class Builder:
     def position(self) -> int:
         return self._staging.position
 
-    async def build(self, upto: int, parked: Mapping[StreamId, int], advance: Callable[[int], object]) -> None:
+    async def build(self, upto: int, left_out: LeftOut, advance: Callable[[int], object]) -> None:
         """Fold on to `upto` and write all of it; `advance` hears of every page how many events it had.
 
         Raises `CannotFold`, `UnknownEventType`, `Superseded`, and what asyncpg raises while PostgreSQL is away.
@@ -125,7 +149,7 @@ class Builder:
                 if end < upto:
                     reading = asyncio.create_task(self._read(end, upto))
                     await asyncio.sleep(0)  # so that the server reads while this process folds
-                await self._fold(events, parked)
+                await self._fold(events, left_out)
                 position = end
                 if position - self._staging.position >= FLUSH or position == upto:
                     await self._staging.flush(position)
@@ -138,9 +162,9 @@ class Builder:
     async def _read(self, after: int, upto: int) -> list[Recorded[bytes]]:
         return [Recorded(*row) for row in await self._log.fetch(LOG_QUERIES["read"], after, min(PAGE, upto - after))]
 
-    async def _fold(self, events: Sequence[Recorded[bytes]], parked: Mapping[StreamId, int]) -> None:
-        if parked:
-            events = [e for e in events if e.position < parked.get((e.tenant, e.stream_id), e.position + 1)]
+    async def _fold(self, events: Sequence[Recorded[bytes]], left_out: LeftOut) -> None:
+        if left_out:
+            events = [e for e in events if e not in left_out]
         if not events:
             return
         plan = self._folder.plan(events, self.failures.keys())
@@ -174,11 +198,3 @@ def _weight(names: Sequence[str]) -> float:
 
 def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def parked_to_json(parked: Mapping[StreamId, int]) -> list[list[Any]]:
-    return [[tenant, str(stream), position] for (tenant, stream), position in parked.items()]
-
-
-def parked_from_json(rows: Sequence[Sequence[Any]]) -> dict[StreamId, int]:
-    return {(tenant, UUID(stream)): position for tenant, stream, position in rows}

@@ -79,6 +79,8 @@ class Situation:
     turn: int
     head: int
     head_epoch: int
+    policies: str
+    """The digest of those that pending timers were reckoned by."""
 
     @property
     def forked(self) -> bool:

@@ -17,11 +17,10 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.changes import StreamId
 from services.projector.folding import TIMING
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
-from services.projector.rebuild_building import Builder, Part, processors, shared_out
+from services.projector.rebuild_building import Builder, LeftOut, Part, processors, shared_out
 from services.projector.rebuild_comparing import (
     TIMERS,
     Facts,
@@ -35,6 +34,7 @@ from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situa
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
+from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
 from services.projector.store import columns, timer_row
 from services.projector.timing_facts import TimingFacts
@@ -96,7 +96,7 @@ class Work:
         self.progress: Progress = lambda step, done, total: None
         self._generations: dict[str, int] = {}
         self._live: dict[str, asyncpg.Record] = {}
-        self._parked: dict[StreamId, int] = {}
+        self._left_out = LeftOut({}, frozenset())
         self._timers: set[tuple[str, str]] = set()
         """The subjects, by tenant and key, of timers that differ."""
         self._of_nobody = False
@@ -107,15 +107,20 @@ class Work:
         row = await self._connection.fetchrow(QUERIES[query])
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
-        return Situation(*row)
+        situation = Situation(*row)
+        if SUBJECT in self._models:
+            refuse_others(situation.policies, self._policies)
+        return situation
 
-    async def _know_parked(self, built: int) -> None:
-        """Read after the position that is to be built to: then all that was parked up to there is known."""
+    async def _know_left_out(self, built: int) -> None:
+        """Read after the position that is to be built to: then all that was parked up to there is known; and what is
+        parked before what was discarded: then what goes from one to the other in between is in both, not in neither."""
         now = {(row[0], row[1]): row[2] for row in await self._connection.fetch(QUERIES["parked"])}
-        gone = [stream for stream, at in self._parked.items() if at <= built and now.get(stream) != at]
+        gone = [stream for stream, at in self._left_out.waiting.items() if at <= built and now.get(stream) != at]
         if gone:
             raise Refused(f"stream {gone[0][1]} was retried or discarded meanwhile: begin again")
-        self._parked = now
+        discarded = await self._connection.fetch(QUERIES["discarded"])
+        self._left_out = LeftOut(now, frozenset(row["event_id"] for row in discarded))
 
     async def prepare(self) -> None:
         """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
@@ -165,6 +170,8 @@ class Work:
                 )
             if kept["epoch"] != situation.epoch or kept["position"] > situation.target:
                 raise Refused(f"the earlier generation of {name} is of another timeline of the log: rebuild it")
+            if kept["stale"] is not None:
+                raise Refused(f"the earlier generation of {name} lacks events, for {kept['stale']}: rebuild it")
             self._generations[name] = kept["id"]
 
     async def _create(self, situation: Situation) -> None:
@@ -200,7 +207,7 @@ class Work:
         """Fold up to where the live models are. Raises `CannotFold`, `UnknownEventType`, `PartFailed`, `Refused`."""
         began = monotonic()
         situation = await self._look()
-        await self._know_parked(0)
+        await self._know_left_out(0)
         parts = await self._parts(situation.target)
         total = sum(part.upto - part.after for part in parts)
         self.report.events = max((part.upto - part.after for part in parts), default=0)
@@ -222,7 +229,7 @@ class Work:
             self.report.peak_bytes = max(self.report.peak_bytes, peak)
         for part in alone:
             async with Builder.open(self._url, part, self._policies) as builder:
-                await builder.build(part.upto, self._parked, advance)
+                await builder.build(part.upto, self._left_out, advance)
                 self.report.failures += builder.failures.values()
         self.report.seconds = monotonic() - began
 
@@ -239,7 +246,7 @@ class Work:
     def _part(self, names: Sequence[str], after: int, upto: int) -> Part:
         generations = {name: self._generations[name] for name in names}
         tolerant = self.report.mode == "verify"
-        return Part(generations, after, upto, self._parked, self.selection, tolerant)
+        return Part(generations, after, upto, self._left_out, self.selection, tolerant)
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Builder]:
@@ -256,8 +263,8 @@ class Work:
 
     async def _come_near(self, builder: Builder) -> None:
         while (target := (await self._look()).target) - builder.position > NEAR:
-            await self._know_parked(builder.position)
-            await builder.build(target, self._parked, lambda n: None)
+            await self._know_left_out(builder.position)
+            await builder.build(target, self._left_out, lambda n: None)
 
     @asynccontextmanager
     async def _meeting(self, builder: Builder) -> AsyncIterator[Situation]:
@@ -265,8 +272,8 @@ class Work:
         await self._come_near(builder)
         async with self._connection.transaction():
             situation = await self._look("hold_checkpoint")
-            await self._know_parked(builder.position)
-            await builder.build(situation.target, self._parked, lambda n: None)
+            await self._know_left_out(builder.position)
+            await builder.build(situation.target, self._left_out, lambda n: None)
             yield situation
 
     # --- comparing -----------------------------------------------------------------------------------------------
@@ -286,6 +293,7 @@ class Work:
                 await self._compare_timers(snapshot, situation)
         finally:
             snapshot.terminate()
+        self.report.failures = list(builder.failures.values())
         builder.touched = set()
         return situation
 
@@ -333,6 +341,7 @@ class Work:
             await self._connection.execute(QUERIES["enliven"], list(self._generations.values()), note)
             if situation.forked:
                 await self._connection.execute(QUERIES["unpark_after"], situation.head)
+                await self._connection.execute(QUERIES["forget_discarded_after"], situation.head)
                 await self._connection.execute(QUERIES["forget_endings_after"], situation.head)
             await self._connection.execute(QUERIES["turn"], situation.target, situation.head_epoch)
         self.report.switched = True
@@ -383,8 +392,18 @@ class Work:
     # --- healing -------------------------------------------------------------------------------------------------
 
     async def heal(self, builder: Builder) -> None:
-        """Put what was folded afresh in the place of the live rows and timers that differ from it."""
+        """Put what was folded afresh in the place of the live rows and timers that differ from it.
+
+        Raises `Refused` where that is not what the log says: rows of what can't be folded may be whole as they are.
+        """
         async with self._meeting(builder) as situation:
+            failure = next(iter(builder.failures.values()), None)
+            if failure is not None:
+                raise Refused(
+                    f"stream {failure.stream_id} can't be folded afresh from position {failure.position} on "
+                    f"({failure.why}), so nothing was healed: restore that event from a back-up, or "
+                    "use a release that can fold it"
+                )
             ids = [id for id in self.report.ids if id[0] in self._models]
             for name in {id[0] for id in ids}:
                 await self._connection.execute(

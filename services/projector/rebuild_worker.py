@@ -15,16 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from services.projector.changes import Parked
-from services.projector.rebuild_building import (
-    Builder,
-    CannotFold,
-    Part,
-    parked_from_json,
-    parked_to_json,
-)
+from services.projector.rebuild_building import Builder, CannotFold, LeftOut, Part
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import Superseded
 from shared.codec import UnknownEventType
+from shared.database.pool import UNAVAILABLE
 from shared.operations.garbage import spare_collections
 from shared.timing.policies import Policies, default_policies
 
@@ -40,7 +35,8 @@ async def build_in_process(
 ) -> tuple[list[Parked], int]:
     """Have a process of its own build a part; answers what could not be folded, and its peak memory in bytes.
 
-    Raises `PartFailed`, `CannotFold`, `UnknownEventType`. When this is cancelled or this process dies, so does that.
+    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, and `ConnectionError` while PostgreSQL is away. When this is
+    cancelled or this process dies, so does that.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -66,6 +62,8 @@ async def build_in_process(
                 raise UnknownEventType(*said["unknown"])
             elif "cannot" in said:
                 raise CannotFold(_parked(said["cannot"]))
+            elif "away" in said:
+                raise ConnectionError(said["away"])
             elif "done" in said:
                 return [_parked(row) for row in said["failures"]], said["done"]
         raise PartFailed(f"a building process ended early: {(await errors).decode(errors='replace')[-2000:].strip()}")
@@ -83,7 +81,7 @@ def _told(database_url: str, part: Part, policies: Policies) -> dict[str, Any]:
         "generations": dict(part.generations),
         "after": part.after,
         "upto": part.upto,
-        "parked": parked_to_json(part.parked),
+        "left_out": part.left_out.to_json(),
         "below": part.selection.below,
         "ids": None if ids is None else sorted(ids),
         "tolerant": part.tolerant,
@@ -100,15 +98,15 @@ def _parked(row: list[Any]) -> Parked:
 async def _work(told: dict[str, Any]) -> None:
     ids = None if told["ids"] is None else frozenset((model, tenant, key) for model, tenant, key in told["ids"])
     selection = Selection(told["below"], ids)
-    parked = parked_from_json(told["parked"])
-    part = Part(told["generations"], told["after"], told["upto"], parked, selection, told["tolerant"])
+    left_out = LeftOut.from_json(told["left_out"])
+    part = Part(told["generations"], told["after"], told["upto"], left_out, selection, told["tolerant"])
     default = default_policies()
     policies = Policies(default.limits, default.by_name, told["tenants"])
     if policies.fingerprint != told["fingerprint"]:
         sys.exit("the timing policies are not those of this release and its tenants: rebuild with one process")
     try:
         async with Builder.open(told["database_url"], part, policies) as builder:
-            await builder.build(part.upto, parked, lambda n: _say(advanced=n))
+            await builder.build(part.upto, left_out, lambda n: _say(advanced=n))
             failures = [_row(failure) for failure in builder.failures.values()]
             _say(done=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, failures=failures)
     except CannotFold as error:
@@ -117,6 +115,8 @@ async def _work(told: dict[str, Any]) -> None:
         _say(unknown=[error.type, error.schema_version, error.position])
     except Superseded as error:
         sys.exit(str(error))
+    except UNAVAILABLE as error:
+        _say(away=str(error) or type(error).__name__)
 
 
 def _row(failure: Parked) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from services.projector.rebuild_comparing import Facts, TimerDifference, differing_timers
+from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import EVERYTHING
 from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.store import QUERIES, Store, columns, timer_row
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 _AT_ONCE = 2_000
 """Timers written by one statement."""
 logger = structlog.get_logger(__name__)
+
+
+def refuse_others(reckoned_by: str | None, policies: Policies) -> None:
+    """Raises `Refused` where pending timers were reckoned by other policies: by these, all that the tenants have
+    changed would be moved or deleted. An empty digest: no projector has reckoned yet."""
+    if reckoned_by and reckoned_by != policies.fingerprint:
+        raise Refused(
+            "the timing policies are not those that the projector reckons by: set KITHLOG_POLICIES as the projector "
+            "has it, or start the projector with these first"
+        )
 
 
 async def retime(store: Store, policies: Policies) -> int:

@@ -2,7 +2,7 @@
 
 A projector that runs meanwhile notices by the checkpoint's turn, and looks again at what it knew. Rows that the stream
 shares with others get its events after those of the others; a rebuild puts them in the log's order. A contact who was
-forgotten meanwhile stays forgotten.
+forgotten meanwhile stays forgotten. Generations that are not live lack what waited, and are not gone on with.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from services.projector.folding import Folder, Unfoldable
 from services.projector.forgetting import contacts_of, new_contacts_of
 from services.projector.loading import Loader
 from services.projector.models import CONTACTS
+from services.projector.retiming import refuse_others
 from services.projector.session import is_away
 from services.projector.store import Store
 from shared.database.queries import load_queries
@@ -62,15 +63,20 @@ async def unpark(
     """Fold what waits of a stream up to the checkpoint; with `discard`, without the event that can't be folded.
 
     `recording` is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
-    `StillUnwritable`, `Halted`, and what asyncpg raises while PostgreSQL is away.
+    `StillUnwritable`, `Refused`, `Halted`, and what asyncpg raises while PostgreSQL is away.
     """
     async with Store.open(database_url, folder.models) as store, store.turn() as (connection, checkpoint):
+        refuse_others(await store.reckoned_by(), folder.policies)
         start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
         if start is None:
             raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")
         found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
         waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         discarded = waiting.pop(0) if discard else None
+        if discarded is not None:
+            await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)
+        done = "retried" if discarded is None else "discarded"
+        await connection.execute(QUERIES["outdate"], f"stream {stream_id} of tenant {tenant} was {done} since")
         changes = Changes()
         if waiting:
             plan = folder.plan(waiting, ())

@@ -11,6 +11,18 @@ FROM log.event
 WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
 ORDER BY version;
 
+-- name: discard
+-- An event that folding goes on without, now and whenever the log is folded afresh.
+INSERT INTO read.discarded (tenant, event_id, stream_id, position) VALUES ($1, $2, $3, $4);
+
+-- name: outdate
+-- Generations that are not live were folded without what waited: nobody is to go on with one that is being built, nor
+-- back to an earlier one, for what they lack lies before where they stand.
+UPDATE read.generation
+SET status = CASE status WHEN 'building' THEN 'scratch' ELSE status END,
+    stale = CASE status WHEN 'retired' THEN $1 END
+WHERE status IN ('building', 'retired');
+
 -- name: list
 -- Parked streams, the longest parked first, with how many of their events wait and how many timers are held.
 SELECT p.tenant, p.category, p.stream_id, p.position, p.model, p.error, p.parked_at,

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from services.projector.changes import RowId
 from services.projector.folding import TIMING
 from services.projector.models import MODELS
+from services.projector.past import read_event
 from services.projector.rebuild import begun
 from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
+from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.rebuild_work import Progress, models_of
 from shared.codec import UnknownEventType, decode
 from shared.database.pool import connect
@@ -63,19 +65,22 @@ async def rows_of_stream(
 ) -> Selection:
     """The rows that the events of one stream have touched, and the timers' subjects among them.
 
-    Raises `Refused` when there is no such stream, `UnknownEventType`, and `ValidationError` for an unreadable event.
+    Raises `Refused` when there is no such stream, `UnknownEventType`, and `Unusable` for an unreadable event.
     """
     models = [model for name, model in models_of(policies, names).items() if not name.startswith("timing_")]
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
+        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
     finally:
         connection.terminate()
     if not rows:
         raise Refused(f"tenant {tenant} has no stream {stream_id}")
     ids: set[RowId] = set()
     for row in rows:
-        e = decode(Recorded(*row))
+        if row["event_id"] in discarded:
+            continue
+        e = read_event(Recorded(*row))
         ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
         if "timing" in names:
             ids |= {("timing_subject", tenant, str(id)) for id in subjects(e)}

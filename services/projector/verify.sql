@@ -49,9 +49,10 @@ WHERE r.events <> coalesce(e.events, 0)
 LIMIT $1;
 
 -- name: of_types
--- All events of some types.
+-- All events of some types, but for those that folding goes on without.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
-FROM log.event
+FROM log.event e
 WHERE type = ANY ($1::text[])
+  AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY position;

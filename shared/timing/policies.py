@@ -248,5 +248,18 @@ def policies_with(overrides: str) -> Policies:
     return parse_policies(_of_this_release(), parse_tenant_overrides(overrides))
 
 
+def other_policies(text: str, today: Policies) -> Policies:
+    """Policies to try instead of today's: as TOML like `policies.toml`, all of them, of which tenants change what they
+    do today; or as TOML like `parse_tenant_overrides` takes, those of this release with what tenants change.
+
+    Raises `PolicyError`.
+    """
+    try:
+        whole = not {LIMITS, "policies"}.isdisjoint(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError([str(error)]) from error
+    return parse_policies(text, today.tenants) if whole else policies_with(text)
+
+
 def _of_this_release() -> str:
     return files("shared.timing").joinpath("policies.toml").read_text("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -84,6 +85,30 @@ def test_faults_of_the_database_are_found(desk: Terminal) -> None:
     assert found["read models"] == "kithlog rebuild pipeline"
     assert found["parked streams"] == "kithlog parked list"
     assert "kithlog rebuild" in found["checkpoint"]
+
+
+def test_a_user_without_the_services_role_is_told_all_the_same(desk: Terminal) -> None:
+    """Given a user who may not read the log, when the doctor looks, then it is said what to grant, what could not be
+    looked at is unknown, and the broker is looked at."""
+    stranger = f"stranger_{urlsplit(desk.database_url).path.strip('/')}"
+
+    async def owner(sql: str) -> None:
+        connection = await asyncpg.connect(desk.database_url)
+        await connection.execute(sql)
+        await connection.close()
+
+    asyncio.run(owner(f"CREATE ROLE {stranger} LOGIN PASSWORD 'secret'"))
+    try:
+        parts = urlsplit(desk.database_url)
+        url = parts._replace(netloc=f"{stranger}:secret@{parts.netloc.rpartition('@')[2]}").geturl()
+        said = desk.json("doctor", "--watch", "0", KITHLOG_DATABASE_URL=url)
+    finally:
+        asyncio.run(owner(f"DROP ROLE {stranger}"))
+    assert said.code == 1
+    found = {(row["where"], row["what"]): row for row in said.objects}
+    assert found["postgresql", "role"]["remedy"] == "GRANT kithlog_app TO this user"
+    assert found["postgresql", "log"]["state"] == "unknown"
+    assert "rabbitmq" in {where for where, _ in found}
 
 
 def test_a_relay_and_a_projector_that_stand_still_are_found(desk: Terminal) -> None:

@@ -6,13 +6,19 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.cli import parked as parked_verbs
+from services.projector import unparking
+from services.projector.folding import Folder
 from services.projector.mailbox import Mailbox
 from services.projector.read_model import Filed, ReadModel
 from services.projector.store import Store
+from services.projector.unparking import StillUnwritable, Unparked
 from shared.database.pool import open_pool
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -98,6 +104,36 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     assert json.loads(details)["folded"] == row["waiting"]
 
 
+def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two parked streams, of which the first can't be written, when all are retried, the other is taken up, both
+    outcomes are shown, and the code is 1."""
+    terminal.write(history(5, 2))
+    first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
+    asyncio.run(_fold(terminal, first.position, second.position))
+
+    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
+        if stream == first.stream_id:
+            raise StillUnwritable("as planned")
+        return await unparking.unpark(database_url, folder, tenant, stream, **options)
+
+    monkeypatch.setattr(parked_verbs, "unpark", unpark)
+    said = terminal.json("parked", "retry", "--all")
+    assert said.code == 1
+    assert "as planned" in said.err
+    outcomes = {row["stream_id"]: (row["parked_at"], row["error"] is None) for row in said.objects}
+    assert outcomes == {str(first.stream_id): (first.position, False), str(second.stream_id): (None, True)}
+
+
+def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
+    """Given other timing policies than the projector's, a stream stays parked, and it is said what to set."""
+    terminal, event = parked
+    others = tmp_path / "others.toml"
+    others.write_text("[acme.thank_you]\nenabled = false")
+    said = terminal.run("parked", "retry", str(event.stream_id), KITHLOG_POLICIES=str(others))
+    assert (said.code, "set KITHLOG_POLICIES as the projector has it" in said.err) == (1, True)
+    assert terminal.json("parked", "list").code == 1
+
+
 async def test_a_running_projector_notices(database_url: str) -> None:
     """Given a projector that has the parked stream in memory, when it is taken up, then the fold goes on from there."""
     terminal = Terminal(database_url)
@@ -151,6 +187,11 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
     verbs = terminal.query("SELECT verb, why FROM log.operation ORDER BY id")
     assert verbs == [("parked retry", None), ("parked discard", "a test client wrote it")]
+    assert terminal.run("verify").code == 0
+    assert terminal.run("verify", "contact").code == 0
+    assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
+    assert terminal.run("rebuild").code == 0
+    assert terminal.run("verify").code == 0
 
 
 def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:

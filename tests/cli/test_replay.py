@@ -77,7 +77,9 @@ def test_one_queue_gets_the_range_and_no_other_gets_any(desk: Terminal) -> None:
         assert received(desk, other) == []
     [row] = desk.json("replay", "list").objects
     assert (row["queue"], row["actor"], row["why"], row["status"]) == (MINE, "ines@desk", "lost a day", "done")
-    assert "lost a day" in desk.run("replay", "list").out
+    told = desk.run("replay", "list").out
+    assert "lost a day" in told
+    assert "5–20" in told
 
 
 def test_a_plan_tells_and_sends_nothing(desk: Terminal) -> None:
@@ -105,6 +107,9 @@ def test_filters_choose(desk: Terminal) -> None:
     ):
         assert desk.run("replay", "run", MINE, "--why", "test", *words).code == 0
         assert [m.headers["position"] for m in received(desk, MINE)] == [e.position for e in wanted]
+    told = desk.run("replay", "list", COLUMNS="250").out
+    assert f"{stream}" in told
+    assert "lead.*" in told
 
 
 def test_notifications_are_left_out_unless_they_are_named(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ def tell(*step: object) -> None:
 async def main(database_url: str) -> None:
     # Small pages, so that a short log has many steps; a process for each half, as a long log has.
     rebuild_building.PAGE, rebuild_building.FLUSH = 15, 45
-    rebuild_work.NEAR = 5
+    rebuild_work.NEAR, rebuild_work.ALONE = 5, 10
     switch = Work.switch
 
     async def told(self: Work, *arguments: Any) -> None:
@@ -29,7 +29,7 @@ async def main(database_url: str) -> None:
         tell("switched")
 
     Work.switch = told  # type: ignore[method-assign, assignment]
-    await rebuild(database_url, default_policies(), NAMES, progress=tell)
+    await rebuild(database_url, default_policies(), NAMES, processes=2, progress=tell)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import asyncpg
 import pytest
 
@@ -9,10 +11,16 @@ from services.projector import rebuild_work
 from services.projector.halting import Halted
 from services.projector.models import PIPELINE
 from services.projector.rebuild import rebuild, roll_back
-from services.projector.rebuild_building import CannotFold
+from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
 from services.projector.rebuild_work import NAMES, working
-from tests.projector.conftest import projector
+from services.projector.rebuild_worker import build_in_process
+from services.projector.unparking import Unparked, unpark
+from services.projector.verify import compare
+from shared.database.pool import UNAVAILABLE
+from shared.timing.policies import policies_with
+from tests.projector.conftest import folder, projector
+from tests.projector.histories import TENANT
 from tests.rebuild.conftest import POLICIES, System
 
 
@@ -96,6 +104,25 @@ async def test_what_can_not_be_done_is_refused(folded: System) -> None:
     assert [status for _, status in await folded.generations()] == ["live"]
 
 
+async def test_by_other_timing_policies_nothing_is_reckoned(folded: System) -> None:
+    """Given timers that were reckoned by some policies, when they are to be rebuilt, mended or gone back to by others,
+    it is refused and nothing changes; models without timers go on, and so does all where no projector has reckoned."""
+    await rebuild(folded.url, POLICIES, NAMES)
+    await folded.connection.execute("DELETE FROM read.timer WHERE id = (SELECT id FROM read.timer LIMIT 1)")
+    before, others = await folded.state(), policies_with("[acme.thank_you]\nenabled = false")
+    for doing in (
+        rebuild(folded.url, others, NAMES, accept="so"),
+        roll_back(folded.url, others, NAMES),
+        compare(folded.url, others, NAMES, heal=True),
+    ):
+        with pytest.raises(Refused, match="set KITHLOG_POLICIES as the projector has it"):
+            await doing
+    assert await folded.state() == before
+    assert (await rebuild(folded.url, others, ["pipeline"])).switched
+    await folded.connection.execute("UPDATE read.checkpoint SET policies = ''")
+    assert (await rebuild(folded.url, others, NAMES, accept="so")).switched
+
+
 async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a log that is worth it, when each of two processes folds half of the models, it ends as with one; where an
     event can't be read, the process says which, and nothing stays behind."""
@@ -113,6 +140,13 @@ async def test_processes_share_the_work(folded: System, monkeypatch: pytest.Monk
     assert sorted(status for _, status in await folded.generations()) == ["live", "retired"]
 
 
+async def test_a_process_says_that_postgresql_is_away() -> None:
+    """Given no PostgreSQL where a process is to build, it is told as any connection's loss is."""
+    part = Part({"pipeline": 1}, 0, 9, LeftOut({}, frozenset()))
+    with pytest.raises(UNAVAILABLE, match="Connect call failed"):
+        await build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print)
+
+
 async def test_a_new_version_is_expected_to_differ(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given live rows of an earlier version, on which a projector of this release has halted, when the model is
     rebuilt, its differences say nothing, it is switched, and the projector goes on."""
@@ -128,16 +162,20 @@ async def test_a_new_version_is_expected_to_differ(folded: System, monkeypatch: 
     assert (await rebuild(folded.url, POLICIES, NAMES)).unexplained == 0
 
 
+async def restore(system: System, position: int) -> None:
+    """The log is what it was at a position, and forked."""
+    owner = await asyncpg.connect(system.url)
+    await owner.execute(
+        f"ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > {position};"
+        f"UPDATE log.head SET position = {position}, epoch = 2"
+    )
+    await owner.close()
+
+
 async def test_after_a_restore_all_is_rebuilt(folded: System) -> None:
     """Given a log that was restored to an earlier point and forked, on which the projector has halted, when all is
     rebuilt, rows and timers are those of the log as it is, and the projector goes on; less than all is refused."""
-    owner = await asyncpg.connect(folded.url)
-    half = (await folded.log.head()).position // 2
-    await owner.execute(
-        f"ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > {half};"
-        f"UPDATE log.head SET position = {half}, epoch = 2"
-    )
-    await owner.close()
+    await restore(folded, (await folded.log.head()).position // 2)
     with pytest.raises(Halted, match="kithlog rebuild"):
         await folded.fold()
     with pytest.raises(Refused, match="rebuild all"):
@@ -150,15 +188,66 @@ async def test_after_a_restore_all_is_rebuilt(folded: System) -> None:
     assert (again.unexplained, again.position) == (0, (await folded.log.head()).position)
 
 
-async def test_parked_streams_stay_as_they_are(folded: System) -> None:
-    """Given a parked stream, a rebuild leaves out what waits, as what is live does."""
-    await folded.happen(2)
-    await folded.connection.execute(
+async def park(system: System) -> UUID:
+    """More is written and folded but for the first new lead, whose events wait; answers its stream."""
+    await system.happen(2)
+    stream: UUID = await system.connection.fetchval(
         "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
         " SELECT tenant, stream_id, category, position, 'pipeline', 'planted' FROM log.event"
         " WHERE position > (SELECT position FROM read.checkpoint) AND category = 'lead' ORDER BY position LIMIT 1"
+        " RETURNING stream_id"
     )
-    await folded.fold()
+    await system.fold()
+    return stream
+
+
+async def take_up(system: System, stream: UUID, *, discard: bool = False) -> None:
+    async def recording(connection: object, unparked: Unparked) -> None:
+        pass
+
+    await unpark(system.url, folder(), TENANT, stream, discard=discard, recording=recording)
+
+
+@pytest.mark.parametrize("discard", [False, True])
+async def test_what_lacks_events_that_waited_is_not_gone_back_to(folded: System, discard: bool) -> None:
+    """Given a rebuild while a stream was parked, when that is taken up again, the generation from before is refused,
+    since it can't get those events any more; from the next rebuild on there is one to go back to."""
+    stream = await park(folded)
+    await rebuild(folded.url, POLICIES, NAMES)
+    await take_up(folded, stream, discard=discard)
+    before = await folded.state()
+    done = "discarded" if discard else "retried"
+    with pytest.raises(Refused, match=f"stream {stream} of tenant {TENANT} was {done} since: rebuild it"):
+        await roll_back(folded.url, POLICIES, NAMES)
+    assert await folded.state() == before
+    assert (await rebuild(folded.url, POLICIES, NAMES, accept="in the log's order")).switched
+    assert (await roll_back(folded.url, POLICIES, NAMES)).switched
+
+
+async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(
+    folded: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a rebuild that was killed while a stream was parked, when that is taken up without its first event, the
+    next rebuild begins again, passes over that event in its processes too, and finds nothing; where the log is restored
+    to before it, nothing is left of it."""
+    stream = await park(folded)
+    async with working(folded.url, POLICIES, "rebuild", NAMES) as work:
+        await work.prepare()
+        await work.build()
+    await take_up(folded, stream, discard=True)
+    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    report = await rebuild(folded.url, POLICIES, NAMES, processes=2)
+    assert (report.switched, report.unexplained) == (True, 0)
+    [(position, discarded)] = await folded.connection.fetch("SELECT position, stream_id FROM read.discarded")
+    assert discarded == stream
+    await restore(folded, position - 1)
+    assert (await rebuild(folded.url, POLICIES, NAMES)).forked
+    assert await folded.connection.fetch("SELECT FROM read.discarded") == []
+
+
+async def test_parked_streams_stay_as_they_are(folded: System) -> None:
+    """Given a parked stream, a rebuild leaves out what waits, as what is live does."""
+    await park(folded)
     before = await folded.state()
     assert before["parked"]
     report = await rebuild(folded.url, POLICIES, NAMES)

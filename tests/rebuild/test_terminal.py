@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from services.projector.past import OF_SEEKERS
+from services.projector.rebuild_building import Builder
+from services.projector.rebuild_staging import Superseded
 from services.projector.rebuild_work import working
+from services.projector.timing_fold import TimingFold
 from tests.cli.terminal import Terminal
 from tests.projector.histories import START, TENANT
 from tests.rebuild.conftest import POLICIES, opened
@@ -134,6 +140,16 @@ def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
     assert "nothing was written" in said.err
     assert terminal.query("SELECT (SELECT position FROM log.head), (SELECT count(*) FROM read.timer)") == before
     assert terminal.run("policy", "simulate", "--policy", str(same), *span[:-1], "nobody").code == 2
+    # What tenants change today holds for the other policies, too, unless the file brings other changes.
+    tenants, none = tmp_path / "tenants.toml", tmp_path / "none.toml"
+    tenants.write_text(f"[{TENANT}.keep_in_touch]\nenabled = false")
+    none.write_text("")
+    for file, goes_on in ((same, False), (tenants, False), (none, True)):
+        said = terminal.json("policy", "simulate", "--policy", str(file), *span, KITHLOG_POLICIES=str(tenants))
+        kept = {(one["policies"], one["policy"]) for one in said.objects}
+        assert ("today", "act_on_lead") in kept
+        assert ("today", "keep_in_touch") not in kept
+        assert (("changed", "keep_in_touch") in kept) is goes_on
     broken = tmp_path / "broken.toml"
     broken.write_text("[policies.thank_you]\nnonsense = 1")
     assert terminal.run("policy", "simulate", "--policy", str(broken), *span).code == 2
@@ -141,3 +157,71 @@ def test_policy_simulate(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run("policy", "simulate", "--policy", str(same), "--from", "2026-04-01", "--to", "2026-03-01").code
         == 2
     )
+
+
+def test_an_event_that_can_not_be_used_is_named(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an event whose fold fails, whose payload is broken, or whose type is unknown, each verb that meets it ends
+    with a line that names its position, and exit code 1."""
+    [(position, seeker)] = terminal.query(
+        "SELECT position, stream_id FROM log.event WHERE type = 'seeker.registered' ORDER BY position LIMIT 1"
+    )
+    simulate = ("policy", "simulate", "--policy", os.devnull, "--from", "2026-03-01", "--to", "2026-04-15")
+    of_seeker = ("asof", "seeker", "pipeline", str(seeker), "--tenant", TENANT)
+    of_stream = ("asof", "stream", str(seeker), "--tenant", TENANT)
+    verify = ("verify", "--tenant", TENANT, "--stream", str(seeker))
+
+    def ended(*verbs: tuple[str, ...], saying: str) -> None:
+        for words in verbs:
+            said = terminal.run(*words)
+            assert (said.code, said.err.count("\n")) == (1, 1), said
+            assert f"position {position}" in said.err
+            assert saying in said.err
+
+    def change(sql: str) -> None:
+        async def run() -> None:
+            owner = await asyncpg.connect(terminal.database_url)
+            await owner.execute(f"ALTER TABLE log.event DISABLE TRIGGER ALL; UPDATE log.event SET {sql}")
+            await owner.close()
+
+        asyncio.run(run())
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("as planned")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TimingFold, "fold", fail)
+        broken.setattr(type(OF_SEEKERS["pipeline"]), "keys", fail)
+        ended(simulate, of_seeker, saying="can't be folded: RuntimeError: as planned")
+    change(f"data = '{{' WHERE position = {position}")
+    ended(simulate, of_seeker, of_stream, verify, saying="can't be read: ValidationError")
+    change(f"type = 'seeker.forgotten_about' WHERE position = {position}")
+    ended(simulate, of_seeker, of_stream, verify, saying="use a release that knows it")
+
+
+def test_what_is_wrong_with_the_log_is_shown_whatever_comes_of_the_comparison(terminal: Terminal) -> None:
+    """Given an event that somebody has removed, and another rebuild at work, verification tells of the event before it
+    ends."""
+
+    async def verify() -> None:
+        owner = await asyncpg.connect(terminal.database_url)
+        await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position = 7")
+        await owner.close()
+        async with working(terminal.database_url, POLICIES, "rebuild", ["pipeline"]):
+            said = await asyncio.to_thread(terminal.run, "verify")
+            assert (said.code, "another rebuild" in said.err, "position 8" in said.out) == (1, True, True)
+            said = await asyncio.to_thread(terminal.json, "verify")
+            [found] = said.objects
+            assert "position 8" in [one["subject"] for one in found["log"]]
+
+    asyncio.run(verify())
+
+
+def test_what_was_superseded_is_told(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given generations that somebody else has moved, a rebuild ends with a line and exit code 1."""
+
+    async def superseded(*_: object) -> None:
+        raise Superseded("generations [7] are not at position 5 any more")
+
+    monkeypatch.setattr(Builder, "build", superseded)
+    said = terminal.run("rebuild")
+    assert (said.code, "begin again" in said.err) == (1, True)

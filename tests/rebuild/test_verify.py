@@ -102,6 +102,24 @@ async def test_a_log_that_was_tampered_with_is_found_out(folded: System, databas
     assert [failure.stream_id for failure in report.failures] == [broken]
 
 
+async def test_nothing_is_healed_where_a_stream_can_not_be_folded(folded: System) -> None:
+    """Given an event whose payload was broken after it was folded, and a row that was changed by hand, when that is to
+    be healed, it is refused naming the stream, and the good rows of that stream stay as they are."""
+    await folded.spoil("contact", {"notes": "changed"})
+    before = await folded.state()
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
+    broken = await owner.fetchval(
+        "UPDATE log.event SET data = '{' WHERE position = (SELECT min(position) FROM log.event"
+        " WHERE type = 'lead.recorded') RETURNING stream_id"
+    )
+    await owner.close()
+    with pytest.raises(Refused, match=f"stream {broken} can't be folded afresh .* nothing was healed"):
+        await compare(folded.url, POLICIES, NAMES, heal=True)
+    assert await folded.state() == before
+    assert [status for _, status in await folded.generations()] == ["live"]
+
+
 async def test_an_event_that_nothing_folds_is_read_all_the_same(folded: System) -> None:
     """Given a broken payload of a type that the models which are verified pass over, it is found; where they fold it,
     it is left to the fold to tell."""
