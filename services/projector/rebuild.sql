@@ -2,6 +2,15 @@
 -- Only one rebuild, rollback or verification at a time works on a database; held by the session.
 SELECT pg_try_advisory_lock(hashtextextended('kithlog.rebuild', 0));
 
+-- name: take_part
+-- Whoever writes into generations that are not live says so; held by the session.
+SELECT pg_advisory_lock_shared(hashtextextended('kithlog.rebuild.part', 0));
+
+-- name: await_parts
+-- Until nobody does: a process whose rebuild was killed may be committing still.
+SELECT pg_advisory_lock(hashtextextended('kithlog.rebuild.part', 0)),
+       pg_advisory_unlock(hashtextextended('kithlog.rebuild.part', 0));
+
 -- name: situation
 -- The checkpoint and the log's head, of one moment.
 SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies

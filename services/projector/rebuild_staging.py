@@ -62,6 +62,7 @@ class Staging(Store):
         try:
             for _ in range(2):
                 connections.append(await connect(database_url, server_settings=SETTINGS))
+            await connections[1].execute(QUERIES["take_part"])
             yield cls(connections[0], connections[1], models, generations, position)
         finally:
             for connection in connections:

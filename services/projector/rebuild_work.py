@@ -77,6 +77,7 @@ async def working(database_url: str, policies: Policies, mode: Mode, names: Sequ
     try:
         if not await connection.fetchval(QUERIES["take_turn"]):
             raise Busy("another rebuild, rollback or verification is at work on this database: wait for it to end")
+        await connection.execute(QUERIES["await_parts"])
         yield Work(database_url, connection, policies, mode, models)
     finally:
         connection.terminate()

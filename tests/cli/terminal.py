@@ -23,6 +23,12 @@ from shared.log import Append, Appended, Log
 from tests.projector.histories import Happening, appends, history
 
 ROOT = Path(__file__).parents[2]
+# Whoever is started in the background ignores Ctrl-C, and so do those whom it starts: nobody at a terminal does.
+_AT_A_TERMINAL = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("services.cli.main", run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Terminal:
     def process(self, *words: str) -> subprocess.Popen[str]:
         """The same as a process of its own, to be interrupted or killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "services.cli.main", *words],
+            [sys.executable, "-c", _AT_A_TERMINAL, *words],
             cwd=ROOT,
             env=os.environ | self.env,
             stdout=subprocess.PIPE,

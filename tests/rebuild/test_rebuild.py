@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import asyncpg
@@ -13,13 +14,14 @@ from services.projector.models import PIPELINE
 from services.projector.rebuild import rebuild, roll_back
 from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
+from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_work import NAMES, working
 from services.projector.rebuild_worker import build_in_process
 from services.projector.unparking import Unparked, unpark
 from services.projector.verify import compare
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
-from tests.projector.conftest import folder, projector
+from tests.projector.conftest import folder, projector, until_blocked
 from tests.projector.histories import TENANT
 from tests.rebuild.conftest import POLICIES, System
 
@@ -90,6 +92,17 @@ async def test_there_is_one_turn(folded: System) -> None:
             await rebuild(folded.url, POLICIES, ["pipeline"])
         with pytest.raises(Busy):
             await roll_back(folded.url, POLICIES, ["pipeline"])
+
+
+async def test_it_waits_for_what_a_killed_one_has_left(folded: System) -> None:
+    """Given a process of a killed rebuild that is writing still, then the next begins when that has ended."""
+    left, observer = await asyncpg.connect(folded.url), await asyncpg.connect(folded.url)
+    await left.execute(QUERIES["take_part"])
+    task = asyncio.create_task(rebuild(folded.url, POLICIES, ["pipeline"]))
+    await until_blocked(observer)
+    left.terminate()
+    assert (await task).switched
+    await observer.close()
 
 
 async def test_what_can_not_be_done_is_refused(folded: System) -> None:
