@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from services.cli.database import database, record
+from services.cli.database import record
 from services.cli.rebuild_showing import Models, PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
 from services.cli.terminal import WRONG, AsJson, note, run, settings
 from services.projector.rebuild import rebuild
@@ -39,15 +39,16 @@ def rebuild_(
     async def verb() -> Report:
         own = settings()
         names, in_force = chosen(models), policies_of(policies)
+
+        async def recording(connection: Any, report: Report) -> None:
+            details = {"position": report.position, "differences": report.unexplained}
+            await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
+
         with ending_well(), bars() as progress:
-            report = await rebuild(
-                own.database_url, in_force, names, accept=accept, processes=processes, progress=progress
-            )
-        if report.switched:
-            async with database(own) as connection:
-                details = {"position": report.position, "differences": report.unexplained}
-                await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
-        return report
+            return await rebuild(
+                own.database_url, in_force, names, accept=accept, processes=processes, progress=progress,
+                recording=recording,
+            )  # fmt: skip
 
     report = run(verb())
     show(report, json=as_json)

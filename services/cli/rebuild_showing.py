@@ -13,7 +13,7 @@ import typer
 from services.cli.terminal import misunderstood, note, progress, show_json, show_table, wrong
 from services.projector.rebuild_building import CannotFold
 from services.projector.rebuild_comparing import TIMERS, Difference
-from services.projector.rebuild_report import Refused, Report
+from services.projector.rebuild_report import Mode, Refused, Report, Told
 from services.projector.rebuild_staging import Superseded
 from services.projector.rebuild_work import NAMES
 from services.projector.rebuild_worker import PartFailed
@@ -104,7 +104,7 @@ def show(report: Report, *, json: bool) -> None:
                 told.version,
                 told.live_version,
                 None if told.model == TIMERS else f"{told.rows:,}",
-                f"{told.differences} (expected)" if told.expected and told.differences else told.differences,
+                _differences(told, report.mode),
                 ", ".join(f"{count} {why}" for why, count in told.explained.items()),
             )
             for told in report.models.values()
@@ -120,6 +120,12 @@ def show(report: Report, *, json: bool) -> None:
         f"{report.events:,} events in {report.seconds:.1f} s{rate}; {report.whole_seconds:.1f} s in all, at position "
         f"{report.position}, at most {report.peak_bytes / 2**20:.0f} MB a process"
     )
+
+
+def _differences(told: Told, mode: Mode) -> object:
+    if told.differences or told.model == TIMERS or not (told.expected or mode == "rollback"):
+        return f"{told.differences} (expected)" if told.expected and told.differences else told.differences
+    return "not compared"
 
 
 def _lines(one: Difference) -> Iterator[tuple[object, ...]]:

@@ -27,7 +27,7 @@ from services.cli.terminal import UNAVAILABLE_CODE, Ended, misunderstood, wrong
 from services.cli.wanted import Wanted
 from shared.broker import cloudevents, topology
 from shared.broker.connection import UNREACHABLE, truly_cancelled
-from shared.broker.outgoing import Outgoing, PublishFailed
+from shared.broker.outgoing import Outgoing, PublishFailed, Refused, Returned
 from shared.broker.publisher import open_publisher
 from shared.database.queries import load_queries
 from shared.domain.catalogue import EVENTS
@@ -156,6 +156,11 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
         with truly_cancelled():
             async with broker(settings.amqp_url, "replay") as opened:
                 return await _pump(connection, opened, row, advance)
+    except Returned:
+        again = f"once its consumer has declared it, `kithlog replay resume {id}`"
+        raise wrong(f"queue {row['queue']} is gone: {again}") from None
+    except Refused as error:
+        raise wrong(f"{error}: make room, then `kithlog replay resume {id}`") from None
     except UNREACHABLE as error:
         if isinstance(error, OSError | PublishFailed) or type(error).__module__.startswith("aio"):
             raise Ended(

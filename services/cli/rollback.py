@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from services.cli.database import database, record
+from services.cli.database import record
 from services.cli.rebuild_showing import PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
 from services.cli.terminal import AsJson, Why, note, run, settings
 from services.projector.rebuild import roll_back
@@ -34,13 +34,15 @@ def rollback(
     async def verb() -> Report:
         own = settings()
         names, in_force = chosen(models), policies_of(policies)
-        with ending_well(), bars() as progress:
-            report = await roll_back(
-                own.database_url, in_force, names, note=why, processes=processes, progress=progress
-            )
-        async with database(own) as connection:
+
+        async def recording(connection: Any, report: Report) -> None:
             await record(connection, own, "rollback", " ".join(names), why=why, position=report.position)
-        return report
+
+        with ending_well(), bars() as progress:
+            return await roll_back(
+                own.database_url, in_force, names, note=why, processes=processes, progress=progress,
+                recording=recording,
+            )  # fmt: skip
 
     show(run(verb()), json=as_json)
     note("switched back")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.database import database, record
+from services.cli.database import record
 from services.cli.rebuild_showing import (
     Models,
     PolicyFile,
@@ -93,14 +93,14 @@ async def _compare(
     processes: int | None,
     progress: Any,
 ) -> Report:
-    report = await compare(
-        own.database_url, policies, names, selection=selection, heal=heal, processes=processes, progress=progress
-    )
-    if report.healed:
-        async with database(own) as connection:
-            rows = [f"{model} {tenant} {key}" for model, tenant, key in sorted(report.ids)]
-            await record(connection, own, "verify heal", " ".join(names), rows=rows, position=report.position)
-    return report
+    async def recording(connection: Any, report: Report) -> None:
+        rows = [f"{model} {tenant} {key}" for model, tenant, key in sorted(report.ids)]
+        await record(connection, own, "verify heal", " ".join(names), rows=rows, position=report.position)
+
+    return await compare(
+        own.database_url, policies, names, selection=selection, heal=heal, processes=processes, progress=progress,
+        recording=recording,
+    )  # fmt: skip
 
 
 def vars_of(one: Finding) -> dict[str, str]:

@@ -9,7 +9,7 @@ from time import monotonic
 from services.projector.rebuild_building import Builder, CannotFold
 from services.projector.rebuild_report import Mode, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
-from services.projector.rebuild_work import Progress, Work, working
+from services.projector.rebuild_work import Progress, Recording, Work, working
 from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import Policies
@@ -23,13 +23,16 @@ async def rebuild(
     accept: str | None = None,
     processes: int | None = None,
     progress: Progress | None = None,
+    recording: Recording | None = None,
 ) -> Report:
     """Build read models anew and switch to them; without `switched`, the report's differences are why it did not.
 
     `accept` says why differences are to be expected although no version rose; it is kept with the generations.
+    `recording` is called in the transaction that switches, to write down who did it.
     Raises `Busy`, `Refused`, `CannotFold`, `UnknownEventType`, and what asyncpg raises while PostgreSQL is away.
     """
     async with begun(database_url, policies, "rebuild", names, processes, progress) as (work, builder):
+        work.recording = recording
         compared = await work.compare(builder)
         if accept is None and work.report.unexplained:
             return work.report
@@ -45,9 +48,14 @@ async def roll_back(
     note: str | None = None,
     processes: int | None = None,
     progress: Progress | None = None,
+    recording: Recording | None = None,
 ) -> Report:
-    """Go back to the generations before the live ones, after folding into them what came since. Raises as `rebuild`."""
+    """Go back to the generations before the live ones, after folding into them what came since.
+
+    `recording` and what is raised: see `rebuild`.
+    """
     async with begun(database_url, policies, "rollback", names, processes, progress) as (work, builder):
+        work.recording = recording
         await work.switch(builder, await work.compare(builder), note)
     return work.report
 

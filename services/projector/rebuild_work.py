@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,8 @@ _TIMERS = 2_000
 """Timers written by one statement."""
 NEAR = 500
 """Events that may be left to fold while the checkpoint is held."""
+Recording = Callable[["Connection", Report], Awaitable[None]]
+"""Writes down, in the transaction that changes what is live, who did it."""
 Progress = Callable[[str, int, int], object]
 """Hears of a step's name, how many events or models it has done just now, and how many it will have done."""
 
@@ -95,6 +97,7 @@ class Work:
         self.selection = Selection()
         self.processes = processors()
         self.progress: Progress = lambda step, done, total: None
+        self.recording: Recording | None = None
         self._generations: dict[str, int] = {}
         self._live: dict[str, asyncpg.Record] = {}
         self._left_out = LeftOut({}, frozenset())
@@ -345,6 +348,7 @@ class Work:
                 await self._connection.execute(QUERIES["forget_discarded_after"], situation.head)
                 await self._connection.execute(QUERIES["forget_endings_after"], situation.head)
             await self._connection.execute(QUERIES["turn"], situation.target, situation.head_epoch)
+            await self._record()
         self.report.switched = True
         kept = {row["id"] for row in self._live.values()}
         for row in await self._connection.fetch(QUERIES["generations"]):
@@ -415,4 +419,9 @@ class Work:
             if SUBJECT in self._models:
                 await self._mend_timers(builder, situation)
             await self._connection.execute(QUERIES["turn"], situation.target, situation.epoch)
+            await self._record()
         self.report.healed = len(self.report.ids)
+
+    async def _record(self) -> None:
+        if self.recording is not None:
+            await self.recording(self._connection, self.report)

@@ -17,7 +17,7 @@ from services.projector.rebuild import begun
 from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
 from services.projector.rebuild_staging import QUERIES as REBUILD
-from services.projector.rebuild_work import Progress, models_of
+from services.projector.rebuild_work import Progress, Recording, models_of
 from shared.codec import UnknownEventType, decode
 from shared.database.pool import connect
 from shared.database.queries import load_queries
@@ -46,12 +46,15 @@ async def compare(
     heal: bool = False,
     processes: int | None = None,
     progress: Progress | None = None,
+    recording: Recording | None = None,
 ) -> Report:
     """Fold afresh what is selected and compare it with what is live; with `heal`, mend what differs.
 
+    `recording` is called in the transaction that mends, to write down who did it.
     Raises as `rebuild`, and `Refused` when so much differs that it wants a rebuild.
     """
     async with begun(database_url, policies, "verify", names, processes, progress, selection) as (work, builder):
+        work.recording = recording
         await work.compare(builder)
         if heal and work.report.ids:
             if len(work.report.ids) > HEALED:

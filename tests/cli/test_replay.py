@@ -239,6 +239,17 @@ def test_a_broker_that_goes_away_half_way(desk: Terminal, infra: Infrastructure)
     assert list(dict.fromkeys(positions)) == list(range(1, len(desk.log()) + 1))
 
 
+def test_a_queue_that_goes_away_half_way(desk: Terminal) -> None:
+    """Given a queue that is deleted during a replay, then that is said, and the replay can be resumed."""
+    process = desk.process("replay", "run", MINE, "--why", "test", "--rate", "20")
+    wait_for(lambda: desk.query("SELECT 1 FROM log.replay WHERE sent > 5"))
+    on_channel(desk, lambda channel: channel.queue_delete(MINE))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"queue {MINE} is gone" in err
+    assert desk.json("replay", "list").objects[0]["status"] == "interrupted"
+
+
 def test_a_broker_that_is_not_there(desk: Terminal) -> None:
     """Given no broker, when a replay is run, then the code is 3, the setting is named, and nothing is recorded."""
     said = desk.run("replay", "run", MINE, "--why", "x", KITHLOG_AMQP_URL="amqp://a:b@127.0.0.1:1/")
