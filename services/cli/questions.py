@@ -29,6 +29,8 @@ def check(
     """Say of each question whether it may be asked, and if not, why, and how to put it better.
 
     Exit code 0: nothing is refused; 1: something is; 2: the list can't be read.
+
+    Example: kithlog questions check questions.txt
     """
     judged = [
         (number, check_question(line, language=language))
@@ -55,7 +57,10 @@ def propose_questions(
     exclude: Annotated[list[str] | None, typer.Option(help="Ids of questions that were asked before.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Propose questions in the order to ask them, and some in reserve."""
+    """Propose questions in the order to ask them, and some in reserve.
+
+    Example: kithlog questions propose role --role "data engineer" --count 8
+    """
     proposal = propose(
         purpose, role=role, field=field, company=company, count=count, reserve=reserve, exclude=exclude or ()
     )

@@ -19,16 +19,11 @@ from services.cli.main import app
 from services.cli.showing import line
 from shared.envelope import Recorded
 
-# Written before there was a rule.
-OLDER = ("questions",)
-
 
 def verbs() -> Iterator[tuple[str, Any]]:
     root: Any = get_command(app)
     for name in root.list_commands(None):
         found = root.get_command(None, name)
-        if name in OLDER:
-            continue
         if getattr(found, "commands", None):
             yield from ((f"{name} {verb}", command) for verb, command in found.commands.items())
         else:
