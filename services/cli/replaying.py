@@ -37,7 +37,7 @@ QUERIES = load_queries("services.cli", "replay.sql")
 PAGE = 500
 """Most events read at once."""
 BATCH = 50
-"""Most messages between two confirms that are written down: a tenth as many would halve the rate."""
+"""Messages whose confirms are written down together."""
 ON_THE_WAY = 10
 """Batches that are sent before the first of them is written down."""
 BEATS = 10
