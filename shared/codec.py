@@ -28,7 +28,7 @@ class UnknownEventType(Exception):
     def __init__(self, type: str, schema_version: int, position: int, *, fields: tuple[str, ...] = ()) -> None:
         what = f"with fields that are not known here: {', '.join(fields)}" if fields else "which is not known here"
         super().__init__(f"position {position} holds {type} of schema version {schema_version}, {what}")
-        self.type, self.schema_version, self.position = type, schema_version, position
+        self.type, self.schema_version, self.position, self.fields = type, schema_version, position, fields
 
 
 def encode(event: Event) -> bytes:

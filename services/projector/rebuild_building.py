@@ -18,7 +18,6 @@ from services.projector.rebuild_selection import Selected, Selection
 from services.projector.rebuild_staging import Staging
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.timing_models import SUBJECT
-from shared.codec import UnknownEventType
 from shared.database.pool import connect
 from shared.envelope import Recorded
 from shared.log.writing import QUERIES as LOG_QUERIES
@@ -169,7 +168,7 @@ class Builder:
             return
         plan = self._folder.plan(events, self.failures.keys())
         if plan.unknown is not None:
-            raise UnknownEventType(plan.unknown.type, plan.unknown.schema_version, plan.unknown.position)
+            raise plan.unknown
         rows = await self._loader.gather(plan, Changes())
         changes = self._folder.fold(plan, rows)
         if changes.parked and not self._part.tolerant:

@@ -59,7 +59,8 @@ async def build_in_process(
             if "advanced" in said:
                 advance(said["advanced"])
             elif "unknown" in said:
-                raise UnknownEventType(*said["unknown"])
+                *what, fields = said["unknown"]
+                raise UnknownEventType(*what, fields=tuple(fields))
             elif "cannot" in said:
                 raise CannotFold(_parked(said["cannot"]))
             elif "away" in said:
@@ -112,7 +113,7 @@ async def _work(told: dict[str, Any]) -> None:
     except CannotFold as error:
         _say(cannot=_row(error.failure))
     except UnknownEventType as error:
-        _say(unknown=[error.type, error.schema_version, error.position])
+        _say(unknown=[error.type, error.schema_version, error.position, error.fields])
     except Superseded as error:
         sys.exit(str(error))
     except UNAVAILABLE as error:

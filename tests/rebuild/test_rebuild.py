@@ -19,6 +19,7 @@ from services.projector.rebuild_work import NAMES, working
 from services.projector.rebuild_worker import build_in_process
 from services.projector.unparking import Unparked, unpark
 from services.projector.verify import compare
+from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
 from tests.projector.conftest import folder, projector, until_blocked
@@ -151,6 +152,19 @@ async def test_processes_share_the_work(folded: System, monkeypatch: pytest.Monk
     with pytest.raises(CannotFold, match="position 7 "):
         await rebuild(folded.url, POLICIES, NAMES, processes=2)
     assert sorted(status for _, status in await folded.generations()) == ["live", "retired"]
+
+
+async def test_a_process_says_which_field_is_not_known(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an event with a field of a newer release, when processes build, what stops them names it."""
+    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute(
+        "ALTER TABLE log.event DISABLE TRIGGER ALL; UPDATE log.event SET data ="
+        " convert_to((convert_from(data, 'UTF8')::jsonb || '{\"novel\": 1}')::text, 'UTF8') WHERE position = 7"
+    )
+    await owner.close()
+    with pytest.raises(UnknownEventType, match=r"position 7 .*not known here: novel"):
+        await rebuild(folded.url, POLICIES, NAMES, processes=2)
 
 
 async def test_a_process_says_that_postgresql_is_away() -> None:
