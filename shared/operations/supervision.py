@@ -74,6 +74,12 @@ class Supervised:
                 error: Exception = RuntimeError("it returned although nobody asked it to stop")
             except Exception as death:
                 error = death
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # A client library ends so what waits on a connection that has gone silent.
+                error = RuntimeError("it was cancelled although nobody asked for that")
             if self._stop.is_set():
                 return
             if monotonic() - began >= self._steady_after:
