@@ -16,9 +16,9 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelPreconditionFailed
 
-from services.projector.mailbox import Mailbox
+from services.projector.mailbox import Mailbox, Place
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE
+from shared.broker.connection import UNREACHABLE, truly_cancelled
 from shared.broker.consuming import consuming
 from shared.operations.health import OK, Check, Finding
 
@@ -37,7 +37,7 @@ class Message:
 
     __slots__ = ("_channel", "_message")
 
-    def __init__(self, message: AbstractIncomingMessage, channel: object) -> None:
+    def __init__(self, message: AbstractIncomingMessage, channel: Place) -> None:
         """`channel`: what stands for it; aio-pika's own can't be asked for any more once it has closed."""
         self._message, self._channel = message, channel
 
@@ -50,7 +50,7 @@ class Message:
         return self._message.headers
 
     @property
-    def channel(self) -> object:
+    def channel(self) -> Place:
         return self._channel
 
     async def acknowledge(self) -> None:
@@ -75,7 +75,8 @@ class Doorbell:
         while not stop.is_set():
             began = monotonic()
             try:
-                await self._consume(stop)
+                with truly_cancelled():
+                    await self._consume(stop)
             except ChannelPreconditionFailed:
                 raise
             except UNREACHABLE as error:
@@ -87,23 +88,26 @@ class Doorbell:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         """Until stopped. Raises what is in `UNREACHABLE` when something is lost."""
-        place = object()
+        place = Place()
         queue = topology.TOPOLOGY.queue(topology.PROJECTOR)
 
         def ring(message: AbstractIncomingMessage) -> None:
             self._mailbox.put(Message(message, place))
 
-        async with consuming(self._url, "projector", queue, ring, prefetch=self._prefetch) as broker:
-            connection = await broker.connect()
-            await topology.declare_on(connection)
-            await broker.start()
-            self._away = None
-            while not stop.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN):
-                        await stop.wait()
-                if not stop.is_set():
-                    await topology.declare_on(connection)
+        try:
+            async with consuming(self._url, "projector", queue, ring, prefetch=self._prefetch) as broker:
+                connection = await broker.connect()
+                await topology.declare_on(connection)
+                await broker.start()
+                self._away = None
+                while not stop.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_AGAIN):
+                            await stop.wait()
+                    if not stop.is_set():
+                        await topology.declare_on(connection)
+        finally:
+            self._mailbox.lose(place)
 
     @property
     def check(self) -> Check:

@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
+class Place:
+    """A channel's place in the queue. Once it is lost, the broker gives all that was not acknowledged on it again."""
+
+    lost = False
+
+
 class Delivery(Protocol):
     """A message as it came, to be acknowledged together with all that came before it on its channel."""
 
@@ -18,7 +24,7 @@ class Delivery(Protocol):
     def headers(self) -> Mapping[str, Any]: ...
 
     @property
-    def channel(self) -> object:
+    def channel(self) -> Place:
         """What acknowledgements reach back to: those of one channel are in order."""
         ...
 
@@ -44,7 +50,12 @@ class Mailbox:
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
         """What was taken and could not be dealt with yet; it comes first again. Rings no bell."""
-        self._waiting.extendleft(reversed(deliveries))
+        self._waiting.extendleft(delivery for delivery in reversed(deliveries) if not delivery.channel.lost)
+
+    def lose(self, place: Place) -> None:
+        """Let go of what came on a channel that is gone: it comes again, and would be there twice."""
+        place.lost = True
+        self._waiting = deque(delivery for delivery in self._waiting if not delivery.channel.lost)
 
     def take(self, most: int) -> list[Delivery]:
         """Up to `most` messages, in the order in which they came."""

@@ -14,7 +14,7 @@ from aiormq.connection import FrameReceiver
 from services.command.intake import Intake
 from services.command.relay import Relay
 from services.projector.doorbell import Doorbell, Message
-from services.projector.mailbox import Delivery, Mailbox
+from services.projector.mailbox import Delivery, Mailbox, Place
 from shared.broker import topology
 from shared.broker.consuming import consuming
 
@@ -102,7 +102,7 @@ async def test_messages_outlive_their_channel(amqp_url: str) -> None:
     """Given messages in the mailbox, when their connection is lost before they are folded, then they can still be
     folded and acknowledged (in vain: they come again): asking for their channel used to end the projector's loop."""
     mailbox = Mailbox()
-    queue, place = topology.TOPOLOGY.queue(topology.PROJECTOR), object()
+    queue, place = topology.TOPOLOGY.queue(topology.PROJECTOR), Place()
     async with consuming(amqp_url, "test", queue, lambda raw: mailbox.put(Message(raw, place)), prefetch=10) as broker:
         connection = await broker.connect()
         async with connection.channel() as channel:

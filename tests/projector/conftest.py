@@ -13,7 +13,7 @@ import pytest
 from services.projector.changes import Ending, TimerId
 from services.projector.folding import Folder
 from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox
+from services.projector.mailbox import Mailbox, Place
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.timing_fold import TimingFold
@@ -70,11 +70,14 @@ def projector(database_url: str, log: Any, mailbox: Mailbox | None = None, **opt
     return Projector(database_url, log, mailbox=mailbox or Mailbox(), **options)
 
 
+PLACE = Place()
+
+
 class Letter:
     """A message without a broker; remembers whether it was acknowledged."""
 
-    def __init__(self, body: bytes, headers: Mapping[str, Any], channel: object = "channel") -> None:
-        self.body, self.headers, self.channel = body, headers, channel
+    def __init__(self, body: bytes, headers: Mapping[str, Any], channel: Place | None = None) -> None:
+        self.body, self.headers, self.channel = body, headers, channel or PLACE
         self.acknowledged = False
 
     async def acknowledge(self) -> None:

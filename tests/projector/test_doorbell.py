@@ -140,6 +140,27 @@ async def test_a_queue_that_is_deleted_comes_back(
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
+async def test_a_connection_that_goes_silent(
+    amqp_url: str, log: Log, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a broker that says nothing any more, which the client library tells of by cancelling whatever waits for it,
+    then the doorbell begins again, and rings."""
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    declare, silences = topology.declare_on, [False, True]
+
+    async def silent(connection: Any) -> None:
+        if silences and silences.pop(0):
+            raise asyncio.CancelledError
+        await declare(connection)
+
+    monkeypatch.setattr(topology, "declare_on", silent)
+    mailbox = Mailbox()
+    async with running(Doorbell(amqp_url, mailbox).run):
+        await until(lambda: asyncio.sleep(0, not silences))
+        await publish(broker, await write(log, HISTORY))
+        await asyncio.wait_for(mailbox.filled(), 30)
+
+
 async def has_consumer(connection: AbstractConnection) -> bool:
     async with connection.channel() as channel:
         await topology.declare(channel)
