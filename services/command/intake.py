@@ -14,7 +14,6 @@ from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
-import asyncpg
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage
@@ -29,7 +28,7 @@ from shared.broker.connection import UNREACHABLE, truly_cancelled
 from shared.broker.consuming import consuming
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import PASSING
 from shared.log import Appended, LogUnavailable
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError
 
@@ -44,17 +43,8 @@ GRACE = 10.0
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
 
-AWAY = (
-    LogUnavailable,
-    *UNAVAILABLE,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.PostgresSystemError,
-)
-"""What passes when PostgreSQL is back or has room again: to be waited for, never the command's fault."""
-
+AWAY = (LogUnavailable, *PASSING)
+"""To be waited for, never the command's fault."""
 
 Concluded = Callable[[str, Appended | Exception], None]
 

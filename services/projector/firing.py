@@ -24,7 +24,7 @@ from services.projector.alarm import Alarm
 from services.projector.guarding import needless
 from services.projector.session import is_away
 from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
-from shared.database.pool import connect, persist
+from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
 from shared.timing.policies import Policies
@@ -108,7 +108,8 @@ class Firing:
             for _ in range(2):
                 connections.append(
                     await persist(
-                        "postgresql", lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=60)
+                        "postgresql",
+                        lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=PATIENCE),
                     )
                 )
             yield FiringSession(connections, self._policies, self._batch, self._observer)
@@ -203,7 +204,7 @@ class FiringSession:
                     await batch.transaction.rollback()
                     break
                 turn = asyncio.Event()
-                concluding = asyncio.create_task(self._conclude(batch, now, fired, turn))
+                concluding = asyncio.create_task(self._conclude(batch, fired, turn))
                 place = batch.next
                 await turn.wait()  # or what the next batch locks would wait for others' turns, too
         finally:
@@ -220,11 +221,11 @@ class FiringSession:
         recipients: dict[str | None, Recipient | None] = {None: None}
         verdicts: list[Verdict] = []
         for first in range(0, len(claimed), _AT_ONCE):
-            verdicts += judge(claimed[first : first + _AT_ONCE], now, self._policies, recipients)
+            verdicts += judge(claimed[first : first + _AT_ONCE], self._policies, recipients)
             await asyncio.sleep(0)
         return Batch(connection, transaction, verdicts, last)
 
-    async def _conclude(self, batch: Batch, now: datetime, fired: Fired, turn: asyncio.Event) -> None:
+    async def _conclude(self, batch: Batch, fired: Fired, turn: asyncio.Event) -> None:
         """Everything that others must not do at the same time, and commit. Sets `turn` once it has that, or has failed.
 
         Raises what asyncpg raises while PostgreSQL is away.
@@ -238,7 +239,7 @@ class FiringSession:
             turn.set()
         times = await self._told(connection, wanted)
         unmoved = await self._unmoved(connection, wanted) if wanted else []
-        judged = counted(unmoved, times, now)
+        judged = counted(unmoved, times)
         ready = [verdict for verdict in judged if verdict.append is not None]
         deferred = [verdict for verdict in (*batch.verdicts, *judged) if verdict.until is not None]
         if ready or deferred:
@@ -249,7 +250,7 @@ class FiringSession:
         fired.held += len(wanted) - len(unmoved)
         fired.deferred += len(deferred)
         for verdict, outcome in zip(ready, outcomes, strict=True):
-            self._count(verdict, outcome, now, fired)
+            self._count(verdict, outcome, fired)
         for verdict in deferred:
             self._observer.settled(verdict.policy, verdict.outcome, None)
 
@@ -293,7 +294,7 @@ class FiringSession:
             [often for _, often in told.values()],
         )
 
-    def _count(self, verdict: Verdict, outcome: Any, now: datetime, fired: Fired) -> None:
+    def _count(self, verdict: Verdict, outcome: Any, fired: Fired) -> None:
         if isinstance(outcome, WrongVersion):
             fired.settled_before += 1
             return
@@ -301,7 +302,7 @@ class FiringSession:
         late = None
         if verdict.outcome == "due":
             fired.due += 1
-            late = (now - verdict.claimed.due_at).total_seconds()
+            late = (verdict.claimed.now - verdict.claimed.due_at).total_seconds()
         else:
             fired.ended += 1
         self._observer.settled(verdict.policy, verdict.outcome, late)

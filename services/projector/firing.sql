@@ -20,11 +20,13 @@ SELECT log.now();
 -- A batch of due timers after a place in the order, locked; those that the fold is just writing are left to the next
 -- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
 -- is known of the recipient (the seeker whom it is about), and the event that armed it or, with an outcome, brought it
--- about. LATERAL, so that each is found by its index whatever the planner believes.
+-- about. LATERAL, so that each is found by its index whatever the planner believes. All are judged at one moment, this
+-- one: of many that are due the last are claimed long after the first.
+WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
        t.guards, t.body,
        c.position AS checkpoint, c.epoch, r.body AS recipient,
-       cause.event_id AS cause_id, cause.correlation_id
+       cause.event_id AS cause_id, cause.correlation_id, clock.now
 FROM (
     SELECT t.* FROM read.timer t
     WHERE t.due_at <= $1 AND (t.due_at, t.id) > ($2, $3)
@@ -34,6 +36,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) t
 JOIN read.checkpoint c ON c.name = 'projector'
+CROSS JOIN clock
 CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
            AS of_timer (subject text, armed_by json)
 CROSS JOIN LATERAL json_to_record(coalesce(t.ending, '{}')) AS of_ending (rule json, cause json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Reason = Literal["unknown_event_type", "forked", "model_version"]
+Reason = Literal["unknown_event_type", "forked", "model_version", "policies"]
 
 
 class Halted(Exception):

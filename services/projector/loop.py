@@ -58,12 +58,16 @@ class Projector:
         self._progress, self._alarm = progress or Progress(), alarm or Alarm()
         self._observer = observer or Silent()
         self._halted: Halted | None = None
+        self._retimed = False
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """One stretch of folding: `async with projector.session() as session: await session.run_once()`."""
         async with Store.open(self._database_url, self._folder.models) as store:
-            await retime(store, self._folder.policies)
+            # Once: whoever is started later has the newer policies.
+            if not self._retimed:
+                await retime(store, self._folder.policies)
+                self._retimed = True
             session = Session(
                 store,
                 self._log,
@@ -98,6 +102,7 @@ class Projector:
                 if not is_away(error):
                     raise
                 pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                self._progress.forget()
                 logger.warning("folding begins again", error=repr(error), pause=pause)
                 await _wait(stop, pause)
 

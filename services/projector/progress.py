@@ -20,6 +20,10 @@ class Progress:
                 self._moved.set_result(None)
             self._moved = None
 
+    def forget(self) -> None:
+        """What was seen is not to be relied on: a server that crashed may have lost the last moves."""
+        self.position = -1
+
     async def moved(self, timeout: float) -> None:
         """Return at the next move, or after `timeout` seconds."""
         if self._moved is None:

@@ -21,8 +21,8 @@ SELECT g.model, g.version, g.id FROM read.generation g WHERE g.status = 'live';
 SELECT read.create_generation($1, $2, 'live', $3);
 
 -- name: look
--- The checkpoint and the log's head, of one moment.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch
+-- The checkpoint, the digest of the policies by which timers were reckoned, and the log's head, of one moment.
+SELECT c.position, c.epoch, c.turn, c.policies, h.position AS head, h.epoch AS head_epoch
 FROM read.checkpoint c, log.head h
 WHERE c.name = 'projector';
 
@@ -69,13 +69,15 @@ WHERE g.status = 'retired' AND r.generation = g.id AND r.tenant = u.tenant
   AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
 
 -- name: apply
--- One page's changes, or nothing at all when the checkpoint is not where they start from: the checkpoint moves first
--- and everything else depends on that. Answers how many checkpoints moved (0 or 1).
+-- One page's changes, or nothing at all when the checkpoint is not where they start from, or would pass the end of the
+-- log, as with messages of a timeline that was given up: the checkpoint moves first and everything else depends on
+-- that. Answers how many checkpoints moved (0 or 1).
 --   $1 position, $2 epoch, $33 turn to start from; $3 position to move to
 --   $4..$12 rows written, $13..$15 rows deleted, $16..$24 timers written, $25..$26 timers deleted, $27..$32 parked
 WITH moved AS (
     UPDATE read.checkpoint SET position = $3, moved_at = clock_timestamp()
     WHERE name = 'projector' AND position = $1 AND epoch = $2 AND turn = $33
+      AND EXISTS (SELECT 1 FROM log.head h WHERE h.position >= $3 AND h.epoch = $2)
     RETURNING 1
 ), rows_written AS (
     INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)

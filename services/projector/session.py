@@ -25,9 +25,10 @@ from services.projector.observing import LoopObserver, Source
 from services.projector.progress import Progress
 from services.projector.sorting import sort
 from services.projector.store import CheckpointMoved, Store
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import PASSING
 from shared.envelope import Recorded
 from shared.log import Head
+from shared.timing.policies import Policies
 
 logger = structlog.get_logger(__name__)
 
@@ -74,6 +75,8 @@ class Session:
         self._ahead = 0
         """The last position that was folded, be it written or on its way."""
         self._flight: Flight | None = None
+        self._furthest = Head(0, 0)
+        """What the messages in hand tell of."""
         self.next_look = 0.0
         """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
         self.stopping = False
@@ -83,6 +86,7 @@ class Session:
     async def working(self) -> AsyncIterator[Session]:
         """Finds the checkpoint; on leaving, waits for the page on its way. Raises `Halted`."""
         await self._start_from(await self._store.begin())
+        await self._check()
         try:
             yield self
         finally:
@@ -105,6 +109,7 @@ class Session:
                     break
                 except CheckpointMoved:
                     await self._start_from((await self._store.look()).checkpoint)
+                    await self._check()
                 except Unfoldable as error:
                     await self._isolate(error)
         except BaseException:
@@ -116,7 +121,7 @@ class Session:
 
     async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
         found = sort(deliveries, self.checkpoint, self._observer)
-        look = found.look
+        look, self._furthest = found.look, found.furthest
         if found.fresh:
             plan = self._folder.plan(found.fresh, self._parked)
             if plan.unknown or plan.unreadable:
@@ -125,9 +130,15 @@ class Session:
                 await self._fold(plan, "message", len(found.fresh))
                 await self._land()
         if look or monotonic() >= self.next_look:
-            await self._catch_up(found.furthest, idle=not deliveries)
+            await self._catch_up(idle=not deliveries)
 
-    async def _catch_up(self, furthest: Head, *, idle: bool) -> None:
+    async def _check(self) -> None:
+        """Raises `Halted` where this is not to fold: another timeline, or timers that follow other policies."""
+        look = await self._store.look()
+        check_timeline(look.checkpoint, look.head, self._furthest)
+        check_policies(look.policies, self._folder.policies)
+
+    async def _catch_up(self, *, idle: bool) -> None:
         """Read the log to its end. While `idle`, leave that to another projector which is seen to do it."""
         look = await self._store.look()
         self.next_look = monotonic() + self._poll_interval
@@ -135,7 +146,8 @@ class Session:
             await self._start_from(look.checkpoint)
             if idle and look.head.epoch == look.checkpoint.epoch:
                 return
-        check_timeline(look.checkpoint, look.head, furthest)
+        check_timeline(look.checkpoint, look.head, self._furthest)
+        check_policies(look.policies, self._folder.policies)
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
             while self._ahead < look.head.position and not self.stopping:
@@ -258,6 +270,16 @@ def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:
         )
 
 
+def check_policies(reckoned_by: str | None, policies: Policies) -> None:
+    """Raises `Halted` when another projector, started later, has reckoned the timers by other policies."""
+    if reckoned_by and reckoned_by != policies.fingerprint:
+        raise Halted(
+            "policies",
+            "the pending timers follow timing policies that this process was not started with",
+            "end it, or start it again with the policies that are to hold",
+        )
+
+
 def unknown_event_type(plan: Plan) -> Halted:
     assert plan.unknown is not None
     return Halted(
@@ -269,4 +291,4 @@ def unknown_event_type(plan: Plan) -> Halted:
 
 def is_away(error: BaseException) -> bool:
     # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
-    return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)
+    return isinstance(error, PASSING) and not isinstance(error, ValueError)

@@ -14,7 +14,7 @@ from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Par
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
 from shared.codec import encode
-from shared.database.pool import connect, persist
+from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
 from shared.log import Head
 from shared.timing.timers import TIMER, Timer
@@ -33,6 +33,8 @@ SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "jit": "off",
+    # A process that is stopped in the middle holds the checkpoint: the server ends that for it.
+    "idle_in_transaction_session_timeout": "60s",
 }
 logger = structlog.get_logger(__name__)
 
@@ -47,6 +49,8 @@ class Look:
 
     checkpoint: Checkpoint
     head: Head
+    policies: str | None
+    """The digest of those by which the pending timers were reckoned."""
 
 
 class Store:
@@ -69,7 +73,7 @@ class Store:
             for _ in range(2):
                 connections.append(
                     await persist(
-                        "postgresql", lambda: connect(database_url, server_settings=SETTINGS, command_timeout=60)
+                        "postgresql", lambda: connect(database_url, server_settings=SETTINGS, command_timeout=PATIENCE)
                     )
                 )
             yield cls(connections[0], connections[1], models)
@@ -137,7 +141,7 @@ class Store:
         checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
         if checkpoint.turn != self._turn:
             await self._find_generations(self._reading, checkpoint)
-        return Look(checkpoint, Head(row["head"], row["head_epoch"]))
+        return Look(checkpoint, Head(row["head"], row["head_epoch"]), row["policies"])
 
     async def parked(self) -> set[StreamId]:
         return {(row["tenant"], row["stream_id"]) for row in await self._reading.fetch(QUERIES["parked"])}

@@ -45,8 +45,11 @@ class Claimed:
     checkpoint: int
     epoch: int
     recipient: str | None
-    cause_id: UUID
-    correlation_id: UUID
+    cause_id: UUID | None
+    """The event that armed it or, with an outcome, brought it about."""
+    correlation_id: UUID | None
+    now: datetime
+    """When it was claimed, by the one clock of firing."""
 
 
 class Addressee(NamedTuple):
@@ -74,27 +77,27 @@ class Verdict:
 
 
 def judge(
-    batch: Sequence[Claimed], now: datetime, policies: Policies, recipients: dict[str | None, Recipient | None]
+    batch: Sequence[Claimed], policies: Policies, recipients: dict[str | None, Recipient | None]
 ) -> list[Verdict]:
     """Judge due timers, each as though nobody had been told anything today; see `counted`.
 
     `recipients` keeps what was read of them, by their JSON.
     """
-    return [_guarded(claimed, now, partial(_judge, claimed, now, policies, recipients)) for claimed in batch]
+    return [_guarded(claimed, partial(_judge, claimed, policies, recipients)) for claimed in batch]
 
 
-def counted(verdicts: Sequence[Verdict], times: dict[Addressee, int], now: datetime) -> list[Verdict]:
+def counted(verdicts: Sequence[Verdict], times: dict[Addressee, int]) -> list[Verdict]:
     """The verdicts with how often each addressee was told today, in their order; `times` is counted on."""
-    return [_guarded(verdict.claimed, now, partial(_counted, verdict, times)) for verdict in verdicts]
+    return [_guarded(verdict.claimed, partial(_counted, verdict, times)) for verdict in verdicts]
 
 
-def _guarded(claimed: Claimed, now: datetime, verdict: Callable[[], Verdict]) -> Verdict:
+def _guarded(claimed: Claimed, verdict: Callable[[], Verdict]) -> Verdict:
     try:
         return verdict()
     except Exception as error:
         # One that can't be judged must not keep all others from being fired.
         logger.error("timer can't be judged", id=str(claimed.id), tenant=claimed.tenant, exc_info=error)
-        return Verdict(claimed, "broken", until=now + BROKEN_PAUSE)
+        return Verdict(claimed, "broken", until=claimed.now + BROKEN_PAUSE)
 
 
 def _counted(verdict: Verdict, times: dict[Addressee, int]) -> Verdict:
@@ -107,12 +110,11 @@ def _counted(verdict: Verdict, times: dict[Addressee, int]) -> Verdict:
     return verdict
 
 
-def _judge(
-    claimed: Claimed, now: datetime, policies: Policies, recipients: dict[str | None, Recipient | None]
-) -> Verdict:
+def _judge(claimed: Claimed, policies: Policies, recipients: dict[str | None, Recipient | None]) -> Verdict:
+    now = claimed.now
     if claimed.ending is not None:
         policy = claimed.policy or ""
-        append = _append(claimed, policy, Withdrawn, claimed.ending.encode(), now)
+        append = _append(claimed, policy, Withdrawn, claimed.ending.encode())
         return Verdict(claimed, claimed.outcome or "", policy, append)
     timer = TIMER.validate_json(claimed.body)
     if claimed.recipient not in recipients:
@@ -132,22 +134,24 @@ def _judge(
         return Verdict(claimed, "deferred", timer.policy, until=settlement.until)
     event: Event = settlement.event
     outcome = getattr(event, "reason", "due")
-    append = _append(claimed, timer.policy, type(event), encode(event), now)
+    append = _append(claimed, timer.policy, type(event), encode(event))
     tells = None
     if outcome == "due" and timer.recipient.role == "seeker" and timer.recipient.id is not None:
         tells = Addressee(claimed.tenant, timer.recipient.id, start_of_day(timer.recipient.time_zone, now))
     return Verdict(claimed, outcome, timer.policy, append, tells=tells, again=again)
 
 
-def _append(claimed: Claimed, policy: str, type: type[Event], data: bytes, now: datetime) -> Append:
+def _append(claimed: Claimed, policy: str, type: type[Event], data: bytes) -> Append:
     """Version 1 of the notification's stream, or nothing: whoever comes second finds it taken."""
+    if claimed.cause_id is None or claimed.correlation_id is None:
+        raise LookupError("the event that armed the timer, or ended it, is not in the log")
     stream = Stream("notification", claimed.id)
     return Append(
         tenant=claimed.tenant,
         command_id=claimed.id,
         events=[Pending(stream, type.type, type.schema_version, data)],
         expected={stream: 0},
-        occurred_at=now,
+        occurred_at=claimed.now,
         correlation_id=claimed.correlation_id,
         causation_id=claimed.cause_id,
         actor=f"policy:{policy}",

@@ -13,6 +13,9 @@ import structlog
 ROLE = "kithlog_app"
 """Runtime connections work as this role: it may append to the log and read it, never change it."""
 
+PATIENCE = 60
+"""Seconds that a statement may take: a server that vanished without a word is given up then."""
+
 UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -26,6 +29,17 @@ UNAVAILABLE = (
 )
 """What asyncpg raises while PostgreSQL is away, restarting or cut off. `InterfaceError` stands for calls on a
 connection that was closed under them, `InternalClientError` for a session that the server ended between statements."""
+
+PASSING = (
+    *UNAVAILABLE,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,
+)
+"""What passes when PostgreSQL is back, or has room again: to be waited for, never the fault of what is written."""
 
 T = TypeVar("T")
 _CUT_OFF = re.compile("connection|pool")
@@ -47,9 +61,16 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
             min_size=min_size,
             max_size=max_size,
             timeout=5,
+            command_timeout=PATIENCE,
             server_settings={"role": ROLE, "application_name": "kithlog"},
+            reset=_nothing_to_reset,
         ),
     )
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """No statement that goes through a pool leaves anything behind in its session (open transactions are rolled back in
+    any case); asyncpg's own reset costs a second round trip for every one of them."""
 
 
 async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pause: float = 2.0) -> T:

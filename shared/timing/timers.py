@@ -175,14 +175,16 @@ def _timers_of(
     coach = recipient.coach(arming.programme_id)
     cancelled_by = cancellation_key(subject, arming)
     guards: dict[Role, tuple[UUID, ...]] = {}
+    sooner: tuple[UUID, ...] = ()
     for planned, occurrence, _ in stages:
         stage, local = planned.stage, planned.due.local
         to_seeker = stage.to == "seeker"
         to = addressee(stage, arming, recipient)
         if stage.to not in guards:
             guards[stage.to] = _guards(subject, arming, policy, recipient, stage.to)
+        id = notification_id(policy.name, subject.id, occurrence, stage.name)
         yield Timer(
-            id=notification_id(policy.name, subject.id, occurrence, stage.name),
+            id=id,
             tenant=subject.tenant,
             policy=policy.name,
             policy_version=policy.rule_version,
@@ -201,7 +203,7 @@ def _timers_of(
             interview_id=arming.interview_id,
             lead_id=subject.id if subject.kind == "lead" else None,
             programme_id=arming.programme_id,
-            guards=guards[stage.to],
+            guards=guards[stage.to] + sooner,
             due_at=planned.due_at,
             local_due=local,
             time_zone=recipient.time_zone,
@@ -212,6 +214,7 @@ def _timers_of(
             group_key=group_key(to, local, recipient.digest),
             cancellation_key=cancelled_by,
         )
+        sooner += (id,)
 
 
 def cancellation_key(subject: Subject, arming: Arming) -> str:
@@ -232,7 +235,8 @@ def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) 
 
 def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, role: Role) -> tuple[UUID, ...]:
     """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
-    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered."""
+    alone; the programmes' where a coach is told; and what this round has fired: it may have been answered. So may what
+    it is to fire before this one, once it has, whether or not that is folded: see `_timers_of`."""
     streams = [subject.id, subject.seeker_id]
     if policy.reaches_contact:
         streams += subject.contact_ids

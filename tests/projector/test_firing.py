@@ -120,6 +120,43 @@ async def test_a_timer_that_comes_back_finds_its_event_in_the_log(
     assert not await connection.fetchval("SELECT count(*) FROM read.timer WHERE due_at <= $1", EVENING)
 
 
+async def test_a_timer_whose_cause_is_gone_holds_up_no_other(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a timer armed by an event that is not in the log, then it is put off, and the others fire."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    await connection.execute(
+        "INSERT INTO read.timer SELECT tenant, $1, $1, seeker_id, guards, due_at, outcome, ending,"
+        " replace(body::text, '\"position\":2', '\"position\":99')::json FROM read.timer WHERE due_at <= $2",
+        UUID(int=77),
+        EVENING,
+    )
+    fired = await fire(database_url)
+    assert (fired.due, fired.deferred) == (1, 1)
+
+
+async def test_each_batch_is_judged_at_its_own_time(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a clock that goes on between the batches of a pass, then each event bears the time of its own batch."""
+    lives = [on("interview", UUID(int=300 + n), interview.AgreedLoosely(**WHOSE, what="Coffee")) for n in range(2)]
+    await write(log, [REGISTERED, *lives])
+    await fold(database_url, log)
+    day = START.replace(hour=11) + timedelta(days=2)
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("CREATE SEQUENCE log.tick; GRANT USAGE ON log.tick TO PUBLIC")
+    await owner.execute(
+        "CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
+        f" RETURN '{day.isoformat()}'::timestamptz + nextval('log.tick') * interval '1 second'"
+    )
+    await owner.close()
+    assert (await fire(database_url, batch=1)).due == 2
+    first, second = await told(log)
+    assert first.occurred_at < first.recorded_at < second.occurred_at
+
+
 async def test_two_that_fire_at_once(log: Log, database_url: str, connection: Connection, at: At) -> None:
     """Given many due timers and two processes that fire in small batches at the same moment, then each ends once."""
     people = [UUID(int=100 + n) for n in range(12)]
@@ -158,6 +195,30 @@ async def test_an_event_that_is_not_folded_yet_silences(log: Log, database_url: 
     assert thanks
     assert {(type, reason) for type, _, reason in thanks} == {("notification.withdrawn", "withdrawn")}
     assert {event.data.cause.position for event in await told(log) if event.data.kind == "thank_you"} == {3}
+
+
+async def test_an_answer_to_what_fired_silences_the_next_though_neither_is_folded(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a projector that is far behind, so that only guards tell whether anything moved, when the first reminder
+    to follow up fired and was acknowledged, then the second waits until that is folded."""
+    monkeypatch.setattr(guarding, "NEAR", 0)
+    sent = on("interview", MEETING, interview.RequestSent(**WHOSE, channel="email", minutes=20, intent="To learn."))
+    await write(log, [REGISTERED, sent])
+    await fold(database_url, log)
+    pending = await connection.fetch("SELECT due_at FROM read.timer WHERE subject_id = $1 ORDER BY 1", MEETING)
+    await at(pending[0]["due_at"])
+    assert (await fire(database_url)).due == 1
+    [first] = await told(log)
+    same = {name: getattr(first.data, name) for name in notification.NotificationEvent.model_fields}
+    answer = on("notification", first.stream_id, notification.Acknowledged.model_validate({**same, "how": "acted_on"}))
+    await log.append(_second(answer, 4, version=1))
+    await at(pending[1]["due_at"])
+    fired = await fire(database_url)
+    assert (fired.due, fired.held) == (0, 1)
+    await fold(database_url, log)
+    await fire(database_url)
+    assert [event.type for event in await told(log) if event.type.endswith(".due")] == ["notification.due"]
 
 
 def _second(happening: Happening, number: int, *, version: int) -> Append:

@@ -14,13 +14,15 @@ import pytest
 
 from services.projector.folding import Folder
 from services.projector.halting import Halted
-from services.projector.mailbox import Mailbox
+from services.projector.mailbox import Mailbox, Place
 from services.projector.models import MODELS
 from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
-from services.projector.session import Session
+from services.projector.session import Session, is_away
 from services.projector.store import Store
 from services.projector.timing_fold import TimingFold
+from shared.broker import cloudevents
+from shared.codec import encode
 from shared.database.pool import UNAVAILABLE
 from shared.domain import contact, seeker
 from shared.domain.kernel import Event
@@ -245,6 +247,46 @@ async def test_messages_survive_a_failure_in_the_mailbox(log: Log, database_url:
     assert not any(each.acknowledged for each in letters)
 
 
+async def test_what_came_on_a_channel_that_is_gone_is_let_go(log: Log, database_url: str) -> None:
+    """Given messages in the mailbox, and others taken from it, when their channel is lost, then none of them waits any
+    more, for they come again; those of another channel stay."""
+    mailbox, lost = Mailbox(), Place()
+    events = await write(log, HISTORY)
+    for event in events[:4]:
+        mailbox.put(Letter(*cloudevents.encode(event), lost))
+    taken = mailbox.take(2)
+    mailbox.put(kept := letter(events[4]))
+    mailbox.lose(lost)
+    mailbox.put_back(taken)
+    assert mailbox.take(10) == [kept]
+
+
+async def test_a_full_disk_parks_nothing(log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given that PostgreSQL has no room for a page, then it is tried again once there is, and no stream is parked."""
+    events = await write(log, HISTORY)
+    apply = Store.apply
+
+    async def full(*_: Any) -> None:
+        raise asyncpg.DiskFullError("could not extend file")
+
+    async with projector(database_url, log).session() as session:
+        monkeypatch.setattr(Store, "apply", full)
+        with pytest.raises(asyncpg.DiskFullError) as failure:
+            await session.run_once()
+        assert is_away(failure.value)
+    monkeypatch.setattr(Store, "apply", apply)
+    async with projector(database_url, log).session() as session:
+        assert await session.run_once() == len(events)
+        assert not await session_parked(database_url)
+
+
+async def session_parked(database_url: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    parked: int = await connection.fetchval("SELECT count(*) FROM read.parked")
+    await connection.close()
+    return parked
+
+
 async def test_two_projectors_race(log: Log, database_url: str, connection: Connection) -> None:
     """Given two that fold the same page at the same moment, then one writes, the other goes on from there."""
     events = await write(log, HISTORY)
@@ -354,6 +396,32 @@ async def test_a_message_from_beyond_the_log_stops_it_loudly(
             await session.run_once()
     assert halted.value.reason == "forked"
     assert not strange.acknowledged
+
+
+async def test_messages_of_a_timeline_that_was_given_up_are_not_folded(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given a log that was restored to an earlier point, and messages of what came after it then, which follow the
+    checkpoint without a gap, then none is folded, at the start and later, with a raised epoch and without."""
+    events, mailbox = await write(log, HISTORY[:10]), Mailbox()
+    added = {"category": "contact", "type": "contact.added", "schema_version": 1, "version": 1}
+    data = encode(contact.Added(name="Nobody", source="event"))
+    lost = [replace(events[-1], position=n, stream_id=UUID(int=n), data=data, **added) for n in (11, 12)]  # type: ignore[arg-type]
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        before = await state(connection)
+        for event in lost:
+            mailbox.put(letter(event))
+        with pytest.raises(Halted, match="log ends at 10"):
+            await session.run_once()
+    assert await state(connection) == before
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE log.head SET epoch = 2")
+    with pytest.raises(Halted, match="of epoch 2"):
+        async with projector(database_url, log, mailbox).session():
+            pass
+    assert await state(connection) == before
+    await owner.close()
 
 
 async def test_a_message_of_the_timeline_before_is_dropped(log: Log, database_url: str) -> None:

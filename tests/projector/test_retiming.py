@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from services.projector.firing import Firing
 from services.projector.folding import Folder
+from services.projector.halting import Halted
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.codec import decode
@@ -17,7 +19,7 @@ from shared.domain import interview, notification, seeker
 from shared.log import Log
 from shared.timing.policies import Policies, default_policies, policies_with
 from tests.projector.conftest import projector, write
-from tests.projector.histories import on
+from tests.projector.histories import appends, on
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -72,6 +74,31 @@ async def test_pending_timers_follow_new_policies(log: Log, database_url: str, c
     (ending,) = [event for event in withdrawn if event.because == "switched_off"]
     assert (ending.kind, ending.stages, ending.reason) == ("thank_you", ("last_call",), "withdrawn")
     assert ending.due_at == before["last_call"]
+
+
+async def test_one_that_was_started_before_leaves_the_folding_to_the_newer(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given two projectors, the later one started with other policies, then the earlier one folds nothing more, says
+    why, and does not make its own policies hold again."""
+    await write(log, [REGISTERED])
+    earlier = projector(database_url, log)
+    async with earlier.session() as session:
+        await session.run_once()
+        await start(database_url, log, SOONER)
+        await log.append(appends([REGISTERED, HELD])[1])
+        session.next_look = 0.0
+        assert await session.run_once() >= 0  # sees that another one is at work, and leaves it to that
+        session.next_look = 0.0
+        with pytest.raises(Halted, match="policies") as halted:
+            await session.run_once()
+        assert halted.value.reason == "policies"
+    with pytest.raises(Halted, match="policies"):
+        async with earlier.session() as session:
+            pass
+    assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
+    await start(database_url, log, SOONER)
+    assert list(await due(connection)) == ["due", "overdue", "coach"]
 
 
 async def test_policies_that_go_back_bring_timers_back(log: Log, database_url: str, connection: Connection) -> None:
