@@ -123,7 +123,10 @@ def stats(
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
-    upto: Annotated[int | None, typer.Option(min=0, help="The last position; by default the log's end.")] = None,
+    upto: Annotated[
+        int | None,
+        typer.Option(min=0, help="The last position; by default the log's end, with --resume the end it was to have."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an export that was cut off (<file>.part).")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -135,7 +138,7 @@ def export(
     """
 
     async def verb() -> None:
-        report = await log_files.export(settings(), file, upto=upto, resume=resume)
+        report = await log_files.export(settings(), file, upto=upto, resume=resume, json=as_json)
         if as_json:
             show_json([report])
         else:
@@ -159,7 +162,7 @@ def import_(
     """
 
     async def verb() -> None:
-        report = await log_files.import_(settings(), file, check_only=check_only)
+        report = await log_files.import_(settings(), file, check_only=check_only, json=as_json)
         if as_json:
             show_json([report])
         elif check_only:

@@ -55,14 +55,15 @@ def verify(
         wants = wanted(tenant, stream)
         if (wants.tenant is None) != (wants.stream_id is None) or (wants.stream_id and sample < 100):
             raise misunderstood("--tenant and --stream go together, and without --sample")
-        findings = await check_log(own.database_url, names)
+        with bars(json=json) as progress:
+            findings = await check_log(own.database_url, names, progress)
         if findings and not json:
             show_table(
                 ("check of the log", "what", "wrong"), [(one.check, one.subject, one.detail) for one in findings]
             )
         selection = Selection(below=max(1, round(sample * WHOLE / 100))) if sample < 100 else EVERYTHING
         try:
-            with ending_well(), bars() as progress:
+            with ending_well(), bars(json=json) as progress:
                 if wants.tenant is not None and wants.stream_id is not None:
                     selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
                 report = await _compare(own, in_force, names, selection, heal, processes, progress)
