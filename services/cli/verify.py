@@ -42,8 +42,9 @@ def verify(
 ) -> None:
     """Check the log, fold it afresh, and tell each live row and timer that differs, field by field.
 
-    Whole, a sample, or (with --tenant and --stream) only what one stream's events have touched. Nothing is blocked.
-    Exit code 1 when anything is wrong and was not healed.
+    Whole, a sample, or (with --tenant and --stream) only what one stream's events have touched. Commands are never held
+    up; the projector is for a moment, in which the last events are folded to where it stands, and queries, for a tenth
+    of a second at a time, while what was folded is dropped. Exit code 1 when anything is wrong and was not healed.
 
     Examples: kithlog verify --sample 10
     kithlog verify --tenant acme --stream 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --heal
