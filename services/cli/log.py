@@ -10,8 +10,8 @@ from rich.console import Console
 
 from services.cli import log_files, log_reading
 from services.cli.log_fork import fork_log
-from services.cli.showing import as_object, branches, relatives, tree
-from services.cli.terminal import AsJson, Why, note, run, second, settings, show_json, show_table
+from services.cli.showing import as_object, branches, stream_tree, trees
+from services.cli.terminal import AsJson, Why, misunderstood, note, run, second, settings, show_json, show_table
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
@@ -50,37 +50,49 @@ def tail(
 def show(
     what: Annotated[str, typer.Argument(help="A position, or the id of a stream.")],
     tenant: Tenant = None,
-    whole: Annotated[bool, typer.Option("--whole", help="With all that shares the event's first cause.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="With all that shares its first causes.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Of a stream, only what follows this version.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the event at a position with its causes and effects, or a stream from its beginning.
+    """Show the event at a position, or a stream, with causes and effects as a tree: each event under its command, each
+    command under what caused it.
 
-    Example: kithlog log show 4711
+    Of a stream so many events at once: what was left out is told. With --json an object for each event of the stream
+    and each of others that is shown with them, with the positions of its causes and effects.
+
+    Examples: kithlog log show 4711
+    kithlog log show 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --tenant acme
     """
 
     async def verb() -> None:
-        if what.isdecimal():
-            event, family = await log_reading.at_position(settings(), int(what))
-            causes, effects = branches(family, event)
-            if as_json:
-                show_json([as_object(event) | {"causes": causes, "effects": effects}])
-                return
-            log_reading.print_event(event, indent=2)
-            near = family if whole else relatives(family, event)
-            Console().print(tree(near, event))
-            if len(near) < len(family):
-                note(f"{len(family) - len(near)} more events share the first cause: --whole shows them")
-            if len(family) == log_reading.MOST_OF_FAMILY:
-                note(f"only the first {len(family)} that share this cause are looked at")
+        stream = not what.isdecimal()
+        if stream:
+            found = await log_reading.of_stream(settings(), tenant, what, after=after, whole=whole)
+        elif after:
+            raise misunderstood("--after is for a stream")
         else:
-            events = await log_reading.of_stream(settings(), tenant, what)
-            if as_json:
-                show_json(map(as_object, events))
-            else:
-                for event in events:
-                    log_reading.print_event(event)
+            found = await log_reading.at_position(settings(), int(what), whole=whole)
+        if as_json:
+            for event in found.near if stream else found.asked_for:
+                causes, effects = branches(found.near, event)
+                show_json([as_object(event) | {"causes": causes, "effects": effects}])
+        elif stream:
+            Console().print(stream_tree(found.near, found.asked_for))
+        else:
+            log_reading.print_event(found.asked_for[0])
+            Console().print(*trees(found.near, found.asked_for), sep="\n")
+        _note_left_out(found)
 
     run(verb())
+
+
+def _note_left_out(found: log_reading.Connected) -> None:
+    if found.later:
+        note(f"{found.later} later events of the stream are left out: --after {found.asked_for[-1].version}")
+    if found.left_out:
+        note(f"{found.left_out} more events that are connected with it are left out")
+    if found.sharing:
+        note(f"{found.sharing} more events share the first cause: --whole shows them")
 
 
 @app.command()
@@ -111,7 +123,10 @@ def stats(
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
-    upto: Annotated[int | None, typer.Option(min=0, help="The last position; by default the log's end.")] = None,
+    upto: Annotated[
+        int | None,
+        typer.Option(min=0, help="The last position; by default the log's end, with --resume the end it was to have."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an export that was cut off (<file>.part).")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -123,7 +138,7 @@ def export(
     """
 
     async def verb() -> None:
-        report = await log_files.export(settings(), file, upto=upto, resume=resume)
+        report = await log_files.export(settings(), file, upto=upto, resume=resume, json=as_json)
         if as_json:
             show_json([report])
         else:
@@ -147,7 +162,7 @@ def import_(
     """
 
     async def verb() -> None:
-        report = await log_files.import_(settings(), file, check_only=check_only)
+        report = await log_files.import_(settings(), file, check_only=check_only, json=as_json)
         if as_json:
             show_json([report])
         elif check_only:

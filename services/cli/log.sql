@@ -25,22 +25,53 @@ SELECT position, epoch, tenant, category, stream_id, version, event_id, type, sc
        recorded_at, actor, command_id, correlation_id, causation_id, data
 FROM log.event WHERE position = $1;
 
--- name: stream
--- The events of a stream; without a tenant, of all streams with that id.
-SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
-       recorded_at, actor, command_id, correlation_id, causation_id, data
+-- name: streams
+-- The streams with an id ($2), of a tenant or of all, each with its last version.
+SELECT tenant, max(version) AS version
 FROM log.event
 WHERE stream_id = $2 AND ($1::text IS NULL OR tenant = $1)
-ORDER BY tenant, version;
+GROUP BY tenant
+ORDER BY tenant;
 
--- name: family
--- What has one first cause, by position, at most $3 of them.
+-- name: stream
+-- The events of a stream after version $3, at most $4 of them.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
 FROM log.event
-WHERE tenant = $1 AND correlation_id = $2
-ORDER BY position
-LIMIT $3;
+WHERE tenant = $1 AND stream_id = $2 AND version > $3
+ORDER BY version
+LIMIT $4;
+
+-- name: connected
+-- Events at some positions ($3), and of what shares a first cause ($2) with them: what led to them, what was written with
+-- them, and what followed from them; with $4 all of it. At most $5 of them, those that were asked for before others, by
+-- position; beside each, how many there are, and how many share those first causes.
+WITH RECURSIVE family AS MATERIALIZED (
+    SELECT position, event_id, command_id, causation_id
+    FROM log.event
+    WHERE tenant = $1 AND correlation_id = ANY ($2::uuid[])
+), causes AS (
+    SELECT position, causation_id FROM family WHERE position = ANY ($3::bigint[])
+    UNION
+    SELECT f.position, f.causation_id FROM causes c JOIN family f ON f.event_id = c.causation_id
+), effects AS (
+    SELECT position, event_id FROM family WHERE position = ANY ($3)
+    UNION
+    SELECT f.position, f.event_id FROM effects e JOIN family f ON f.causation_id = e.event_id
+), near AS (
+    SELECT position FROM causes
+    UNION SELECT position FROM effects
+    UNION SELECT position FROM family WHERE $4::boolean OR command_id IN (
+        SELECT command_id FROM family WHERE position = ANY ($3)
+    )
+), shown AS (
+    SELECT position, count(*) OVER () AS connected FROM near ORDER BY position = ANY ($3) DESC, position LIMIT $5
+)
+SELECT connected, (SELECT count(*) FROM family) AS sharing,
+       position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+       recorded_at, actor, command_id, correlation_id, causation_id, data
+FROM shown JOIN log.event USING (position)
+ORDER BY position;
 
 -- name: stats
 -- Events by what $2 says (tenant, category, type or day), with their payloads' bytes and their first and last time.

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import misunderstood, note, progress, wrong
+from services.cli.terminal import going_on_by, misunderstood, progress, wrong
 from shared.log.contents import Hole
 from shared.log.exporting import CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
 from shared.log.lines import Damaged
 
 
-async def export(settings: OperatorSettings, file: Path, *, upto: int | None, resume: bool) -> dict[str, Any]:
+async def export(
+    settings: OperatorSettings, file: Path, *, upto: int | None, resume: bool, json: bool
+) -> dict[str, Any]:
+    again = ("log", "export", "--resume", *(() if upto is None else ("--upto", str(upto))), str(file))
     async with database(settings) as connection:
         head = await connection.fetchval(QUERIES["head"])
         try:
-            with progress("export", head if upto is None else upto) as advance:
+            with going_on_by(*again), progress("export", head if upto is None else upto, json=json) as advance:
                 exported = await export_log(connection, file, upto=upto, resume=resume, advance=advance)
-        except asyncio.CancelledError:
-            note(f"what was written is in {file}.part: --resume goes on with it")
-            raise
         except FileExistsError as error:
             hint = (
                 "go on with it by --resume, or delete it" if str(error.filename).endswith(".part") else "name another"
@@ -35,8 +34,6 @@ async def export(settings: OperatorSettings, file: Path, *, upto: int | None, re
             raise wrong(str(error)) from None
         except ValueError as error:
             raise misunderstood(str(error)) from None
-        except (ConnectionError, TimeoutError):
-            raise
         except OSError as error:
             raise misunderstood(f"can't write {file}: {error.strerror or error}") from None
         report: dict[str, Any] = {"file": str(file), "events": exported.events, "receipts": exported.receipts}
@@ -45,30 +42,33 @@ async def export(settings: OperatorSettings, file: Path, *, upto: int | None, re
     return report
 
 
-async def import_(settings: OperatorSettings, file: Path, *, check_only: bool) -> dict[str, Any]:
-    verified = _verify(file)
+async def import_(settings: OperatorSettings, file: Path, *, check_only: bool, json: bool) -> dict[str, Any]:
+    verified = _verify(file, json)
     end, receipts = verified.trailer.end, verified.trailer.receipts
     report: dict[str, Any] = {"file": str(file), "events": end, "receipts": receipts, "sum": verified.digest}
     if check_only:
         return report
     async with database(settings) as connection:
         try:
-            with progress("import", end) as advance:
-                there = await import_log(connection, file, verified, advance=advance)
+            with going_on_by("log", "import", str(file)):
+                with progress("import", end, json=json) as advance:
+                    there = await import_log(connection, file, verified, advance=advance)
+                report |= {"there": there, "written": end - there}
+                await record(connection, settings, "log import", str(file), **report)
         except NotEmpty as error:
             raise wrong(f"{error}: import into a new database; nothing was written") from None
         except Damaged as error:
             raise wrong(f"{file} was changed while it was read, {error}") from None
         except SomebodyWrites as error:
             raise wrong(str(error)) from None
-        report |= {"there": there, "written": end - there}
-        await record(connection, settings, "log import", str(file), **report)
+        except OSError as error:
+            raise misunderstood(f"can't read {file}: {error.strerror or error}") from None
     return report
 
 
-def _verify(file: Path) -> Verified:
+def _verify(file: Path, json: bool) -> Verified:
     try:
-        with progress("check", file.stat().st_size) as advance:
+        with progress("check", file.stat().st_size, json=json) as advance:
             return verify_file(file, advance)
     except Damaged as error:
         raise wrong(f"{file}, {error}: nothing was written") from None

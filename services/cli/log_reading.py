@@ -7,6 +7,7 @@ import json
 import textwrap
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import typer
@@ -20,13 +21,40 @@ from shared.envelope import Recorded
 from shared.log.log import NOTIFY_CHANNEL
 
 Event = Recorded[bytes]
-MOST_OF_FAMILY = 500
+MOST = 500
+"""Events of a stream that are shown at once, and others that are shown with them."""
 _PAGE = 500
 _WINDOW = 20_000
 _POLL = 1.0
 """Seconds between looks at the log when PostgreSQL tells of nothing."""
 
-__all__ = ["MOST_OF_FAMILY", "Event", "at_position", "line", "of_stream", "operations", "print_event", "stats", "tail"]
+__all__ = [
+    "MOST",
+    "Connected",
+    "Event",
+    "at_position",
+    "line",
+    "of_stream",
+    "operations",
+    "print_event",
+    "stats",
+    "tail",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Events with what led to them, was written with them and followed from them."""
+
+    asked_for: list[Event]
+    near: list[Event]
+    """All of them, by position."""
+    left_out: int
+    """Beyond `MOST`."""
+    sharing: int
+    """Not connected, but of the same first causes."""
+    later: int = 0
+    """Further events of the stream that was asked for."""
 
 
 async def tail(
@@ -72,25 +100,48 @@ async def _following(connection: Any, wanted: Wanted, position: int, news: async
     return events, events[-1].position if len(events) == _PAGE else upto
 
 
-async def at_position(settings: OperatorSettings, position: int) -> tuple[Event, list[Event]]:
-    """The event at a position, with all that shares its first cause, up to `MOST_OF_FAMILY`."""
+async def at_position(settings: OperatorSettings, position: int, *, whole: bool) -> Connected:
+    """The event at a position; `whole`: with all that shares its first cause."""
     async with database(settings) as connection:
         head = await connection.fetchval(QUERIES["head"])
         row = await connection.fetchrow(QUERIES["at"], position) if position <= head else None
         if row is None:
             raise wrong(f"there is no event at position {position}: the log ends at {head}")
-        event: Event = Recorded(*row)
-        rows = await connection.fetch(QUERIES["family"], event.tenant, event.correlation_id, MOST_OF_FAMILY)
-    return event, [Recorded(*each) for each in rows]
+        return await _connected(connection, [Recorded(*row)], whole)
 
 
-async def of_stream(settings: OperatorSettings, tenant: str | None, stream: str) -> list[Event]:
+async def of_stream(
+    settings: OperatorSettings, tenant: str | None, stream: str, *, after: int, whole: bool
+) -> Connected:
+    """The events of a stream after a version, up to `MOST`; `whole`: with all that shares their first causes."""
     id = stream_id(stream)
     async with database(settings) as connection:
-        events: list[Event] = [Recorded(*row) for row in await connection.fetch(QUERIES["stream"], tenant, id)]
-    if not events:
-        raise wrong(f"there is no stream {id}" + (f" of tenant {tenant}" if tenant else ""))
-    return events
+        found = await connection.fetch(QUERIES["streams"], tenant, id)
+        if not found:
+            raise wrong(f"there is no stream {id}" + (f" of tenant {tenant}" if tenant else ""))
+        if len(found) > 1:
+            tenants = ", ".join(row["tenant"] for row in found)
+            raise misunderstood(f"tenants {tenants} have a stream {id} each: say whose by --tenant")
+        [(owner, last)] = found
+        if after >= last:
+            raise misunderstood(f"there is nothing after version {after}: the stream ends with version {last}")
+        rows = await connection.fetch(QUERIES["stream"], owner, id, after, MOST)
+        events: list[Event] = [Recorded(*row) for row in rows]
+        return replace(await _connected(connection, events, whole), later=last - events[-1].version)
+
+
+async def _connected(connection: Any, events: list[Event], whole: bool) -> Connected:
+    rows = await connection.fetch(
+        QUERIES["connected"],
+        events[0].tenant,
+        list({e.correlation_id for e in events}),
+        [e.position for e in events],
+        whole,
+        len(events) + MOST,
+    )
+    near: list[Event] = [Recorded(*row[2:]) for row in rows]
+    connected, sharing = rows[0]["connected"], rows[0]["sharing"]
+    return Connected(events, near, connected - len(near), sharing - connected)
 
 
 async def stats(settings: OperatorSettings, tenant: str | None, by: str) -> list[dict[str, Any]]:
@@ -117,7 +168,7 @@ async def operations(settings: OperatorSettings, last: int) -> list[dict[str, An
     return [dict(row) | {"at": row["at"].isoformat(), "details": json.loads(row["details"])} for row in rows]
 
 
-def print_event(e: Event, indent: int | None = None) -> None:
+def print_event(e: Event) -> None:
     typer.echo(line(e))
     typer.echo(f"           happened {e.occurred_at.isoformat()}, event {e.event_id}, command {e.command_id}")
-    typer.echo(printable(textwrap.indent(json.dumps(payload(e), ensure_ascii=False, indent=indent), " " * 11)))
+    typer.echo(printable(textwrap.indent(json.dumps(payload(e), ensure_ascii=False, indent=2), " " * 11)))

@@ -67,7 +67,7 @@ def simulate_(
         if begin >= end:
             raise misunderstood("--from must be before --to")
         today = policies_of(policies)
-        return await _run_both(today, _read(policy, today), tenant, begin, end)
+        return await _run_both(today, _read(policy, today), tenant, begin, end, json)
 
     today, changed = run(verb())
     if json:
@@ -87,11 +87,11 @@ def _read(file: Path, today: Policies) -> Policies:
 
 
 async def _run_both(
-    today: Policies, changed: Policies, tenant: str | None, since: datetime, until: datetime
+    today: Policies, changed: Policies, tenant: str | None, since: datetime, until: datetime, json: bool
 ) -> tuple[list[Firing], list[Firing]]:
     sides: list[tuple[Simulation, list[Firing]]] = [(Simulation(each), []) for each in (today, changed)]
     events = 0
-    async for e in _history(tenant, until):
+    async for e in _history(tenant, until, json):
         events += 1
         for simulation, found in sides:
             try:
@@ -106,13 +106,13 @@ async def _run_both(
     return sides[0][1], sides[1][1]
 
 
-async def _history(tenant: str | None, until: datetime) -> AsyncIterator[Recorded[Event]]:
+async def _history(tenant: str | None, until: datetime, json: bool) -> AsyncIterator[Recorded[Event]]:
     """What was written down before `until`."""
     async with database(settings()) as connection:
         head: int = (await connection.fetchrow(LOG_QUERIES["head"]))["position"]
         discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
         after = 0
-        with progress("folding", head) as advance:
+        with progress("folding", head, json=json) as advance:
             while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE):
                 for row in rows:
                     recorded: Recorded[bytes] = Recorded(*row)

@@ -63,14 +63,14 @@ def ending_well() -> Iterator[None]:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar for each step, with rate and time left."""
+def bars(*, json: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each step, with rate and time left; none with `--json`."""
     open_: dict[str, tuple[Any, Callable[[int], None]]] = {}
 
     def advance(step: str, done: int, total: int) -> None:
         if step not in open_:
             close()
-            bar = progress(step, total)
+            bar = progress(step, total, json=json)
             open_[step] = (bar, bar.__enter__())
         open_[step][1](done)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from services.cli.terminal import (
     WRONG,
     AsJson,
     Why,
+    going_on_by,
     misunderstood,
     note,
     progress,
@@ -109,7 +109,7 @@ def run_(
     """Send the events, marked as a replay. Notification events are left out unless --type or --category names them.
 
     It stays until all is sent; `pause` and `cancel` from another terminal end it. Exit code 0 when all was sent, 1 when
-    it was paused or cancelled, 3 when the broker went away.
+    it was paused or cancelled, 3 when RabbitMQ or PostgreSQL went away.
 
     Example: kithlog replay run crm.interviews --from 4000 --to 5000 --why "the CRM lost a day"
     """
@@ -127,14 +127,14 @@ def run_(
                 )  # fmt: skip
                 await record(connection, settings(), "replay run", str(id), why=why, queue=queue)
             note(f"replay {id}: {planned.total} events to {queue}")
-            return await _send(connection, id)
+            return await _send(connection, id, as_json)
 
     _finish(run(verb()), as_json)
 
 
 @app.command()
 def resume(id: Id, as_json: AsJson = False) -> None:
-    """Go on with a replay that was paused, or whose process or broker went away, after the last confirmed event.
+    """Go on after the last confirmed event of a replay that was paused, or whose process, broker or database went away.
 
     Example: kithlog replay resume 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03
     """
@@ -147,7 +147,7 @@ def resume(id: Id, as_json: AsJson = False) -> None:
                 raise wrong(f"replay {id} is being sent by another process")
             await connection.fetchval(QUERIES["give"], str(row["id"]))
             await _set_status(connection, row, "running", ["paused", "running"])
-            return await _send(connection, row["id"])
+            return await _send(connection, row["id"], as_json)
 
     _finish(run(verb()), as_json)
 
@@ -208,16 +208,13 @@ def _what(row: dict[str, Any]) -> str:
     return " ".join([f"{row['after'] + 1}–{row['upto']}", *(each for each in limits if each)])
 
 
-async def _send(connection: Any, id: UUID) -> dict[str, Any]:
-    row = await connection.fetchrow(QUERIES["one"], id)
-    try:
-        with progress("replay", row["total"]) as advance:
+async def _send(connection: Any, id: UUID, as_json: bool) -> dict[str, Any]:
+    with going_on_by("replay", "resume", str(id)):
+        row = await connection.fetchrow(QUERIES["one"], id)
+        with progress("replay", row["total"], json=as_json) as advance:
             await replaying.send(connection, settings(), id, advance)
-    except asyncio.CancelledError:
-        note(f"what was confirmed is written down: go on with `kithlog replay resume {id}`")
-        raise
-    await connection.fetchval(QUERIES["give"], str(id))
-    return await _as_object(connection, await connection.fetchrow(QUERIES["one"], id))
+        await connection.fetchval(QUERIES["give"], str(id))
+        return await _as_object(connection, await connection.fetchrow(QUERIES["one"], id))
 
 
 def _finish(row: dict[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Events as people and as programs read them, and the tree of what led to what."""
+"""Events as people and as programs read them, and the trees of what led to what."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from rich.tree import Tree
 
 from services.cli.terminal import printable
 from shared.envelope import Recorded
+
+_LONGEST = 200
+"""Characters of a payload among those of others."""
 
 
 def as_object(e: Recorded[bytes]) -> dict[str, Any]:
@@ -64,32 +67,52 @@ def line(e: Recorded[bytes]) -> str:
     ).rstrip()
 
 
-def relatives(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> list[Recorded[bytes]]:
-    """Of all that shares a first cause: what led to the event, what was written with it, and what followed from it."""
-    causes, effects = branches(family, shown)
-    related = {*causes, *effects, shown.position}
-    return [e for e in family if e.position in related or e.command_id == shown.command_id]
+def trees(near: Sequence[Recorded[bytes]], asked_for: Sequence[Recorded[bytes]], *, stream: bool = False) -> list[Tree]:
+    """What led to what, a tree for each first cause: each event under its command, each command under its own cause.
 
-
-def tree(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> Tree:
-    """What has one first cause, each under the command or event that caused it; the event that was asked for is bold.
-
-    `family` is in the order of positions: a cause comes before its effects.
+    `near` is in the order of positions: a cause comes before its effects. What was asked for is bold; with `stream` it
+    is the events of one, which are shown with their payloads and without saying each time of which stream they are.
     """
-    root = Tree(Text(f"cause {shown.correlation_id}"))
+    bold = {e.position for e in asked_for}
+    firsts: dict[UUID, Tree] = {}
     by_id: dict[UUID, Tree] = {}
-    for e in family:
+    for e in near:
         if e.command_id not in by_id:
-            # Under the event that caused the command; first causes, and those of other families, under the root.
-            above = by_id.get(e.causation_id, root)
-            by_id[e.command_id] = above.add(Text(printable(f"command {e.command_id} by {e.actor}"), "dim"))
-        label = Text(
-            printable(f"{e.position} {e.type} of {e.category} {e.stream_id} v{e.version}  {brief(e)}".rstrip())
-        )
-        if e.position == shown.position:
-            label.stylize("bold")
+            command = Text(printable(f"command {e.command_id} by {e.actor}"), "dim")
+            above = by_id.get(e.causation_id) or firsts.get(e.correlation_id)
+            if above is None and e.command_id == e.correlation_id:
+                by_id[e.command_id] = firsts[e.correlation_id] = Tree(command)
+            else:
+                if above is None:
+                    above = firsts[e.correlation_id] = Tree(Text(f"cause {e.correlation_id}", "dim"))
+                by_id[e.command_id] = above.add(command)
+        shown = e.position in bold
+        label = Text(_label(e, of_stream=not (stream and shown)), "bold" if shown else "")
+        if stream and shown:
+            label.append(f"\n{_short(e)}", "not bold dim")
         by_id[e.event_id] = by_id[e.command_id].add(label)
+    return list(firsts.values())
+
+
+def stream_tree(near: Sequence[Recorded[bytes]], events: Sequence[Recorded[bytes]]) -> Tree:
+    """The same of a stream's events as one tree."""
+    first, last = events[0], events[-1]
+    versions = f"versions {first.version} to {last.version}"
+    root = Tree(Text(printable(f"{first.category} {first.stream_id} of {first.tenant}, {versions}")))
+    root.children += trees(near, events, stream=True)
     return root
+
+
+def _label(e: Recorded[bytes], *, of_stream: bool) -> str:
+    whose = f" of {e.category} {e.stream_id}" if of_stream else ""
+    return printable(
+        f"{e.position} {e.type}{whose} v{e.version}, {e.recorded_at:%Y-%m-%d %H:%M:%S}  {brief(e)}".rstrip()
+    )
+
+
+def _short(e: Recorded[bytes]) -> str:
+    text = printable(json.dumps(payload(e), ensure_ascii=False))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def branches(family: Sequence[Recorded[bytes]], shown: Recorded[bytes]) -> tuple[list[int], list[int]]:

@@ -9,7 +9,8 @@
 | 4 | not allowed: wrong password, or rights that are missing |
 | 130 | interrupted with Ctrl-C |
 
-Data goes to standard output, one JSON object a line with `--json`; messages and progress go to standard error.
+Data goes to standard output, one JSON object a line with `--json`; messages go to standard error, and so does progress
+where that is a terminal, without `--json`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -134,6 +136,25 @@ def _is_of_postgresql(error: Exception) -> bool:
     return not type(error).__module__.startswith(("aio_pika", "aiormq", "shared.broker"))
 
 
+@contextmanager
+def going_on_by(*command: str) -> Iterator[None]:
+    """Whoever interrupts the block, or loses PostgreSQL in it, is told which command of `kithlog` goes on with it.
+
+    Raises `Ended` when PostgreSQL is lost; what else an `OSError` may be, such as a full disk, passes.
+    """
+    how = f"go on with `{shlex.join(('kithlog', *command))}`"
+    try:
+        yield
+    except asyncio.CancelledError:
+        note(how)
+        raise
+    except UNAVAILABLE as error:
+        of_a_file = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
+        if of_a_file or not _is_of_postgresql(error):
+            raise
+        raise Ended(UNAVAILABLE_CODE, f"PostgreSQL went away ({_short(error)}): {how}") from None
+
+
 def _short(error: Exception) -> str:
     return str(error) or type(error).__name__
 
@@ -191,13 +212,14 @@ class _Rate(ProgressColumn):
     """How many a second, so far."""
 
     def render(self, task: Any) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s")
+        speed = task.finished_speed or task.speed or (task.completed / task.elapsed if task.elapsed else 0)
+        return Text(f"{speed:,.0f}/s" if speed else "")
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Any]:
-    """A bar with rate and time left on standard error; yields `advance(n)`. Silent unless that is a terminal."""
+def progress(what: str, total: int, *, json: bool) -> Iterator[Any]:
+    """A bar with rate and time left on standard error; yields `advance(n)`. Silent unless that is a terminal, and with
+    `--json`."""
     bar = Progress(
         TextColumn(what),
         BarColumn(),
@@ -205,7 +227,7 @@ def progress(what: str, total: int) -> Iterator[Any]:
         _Rate(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=json or not sys.stderr.isatty(),
     )
     with bar:
         task = bar.add_task(what, total=total)

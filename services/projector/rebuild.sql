@@ -43,6 +43,14 @@ SELECT read.create_generation($1, $2, $3, $4);
 -- Generations that stand before the first event, of a timeline.
 UPDATE read.generation SET position = 0, epoch = $2 WHERE id = ANY ($1::integer[]);
 
+-- name: claim_rows
+-- The read models for this transaction alone, so that generations can be dropped; waited for no longer than queries,
+-- which wait behind it, can bear. After it nothing is waited for: what else may hold a generation, as ANALYZE does,
+-- takes long.
+SET LOCAL lock_timeout = '100ms';
+LOCK TABLE ONLY read.row IN ACCESS EXCLUSIVE MODE;
+SET LOCAL lock_timeout = '1ms';
+
 -- name: drop_generation
 -- Removes a generation that is not live; false when there was none.
 SELECT read.drop_generation($1);
@@ -204,5 +212,5 @@ SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body =
 SELECT key FROM read.row WHERE generation = $1 AND tenant = $2 AND owner = $3::uuid;
 
 -- name: scrap
--- A generation that nobody is to go on with.
-UPDATE read.generation SET status = 'scratch' WHERE id = $1 AND status <> 'live';
+-- Generations that nobody is to go on with.
+UPDATE read.generation SET status = 'scratch' WHERE id = ANY ($1::integer[]) AND status <> 'live';

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,8 @@ NAMES = (*(model.name for model in MODELS), TIMING)
 """What can be rebuilt: the timers with their facts by one name, for one can't be without the other."""
 ALONE = 20_000
 """Events up to which starting further processes costs more than it gains."""
+_PAUSES = (0, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each attempt to drop generations, so that who waited behind the one before gets through."""
 _TIMERS = 2_000
 """Timers written by one statement."""
 NEAR = 500
@@ -132,6 +134,7 @@ class Work:
         mode, self.report.forked = self.report.mode, situation.forked
         rows = await self._connection.fetch(QUERIES["generations"])
         self._live = {row["model"]: row for row in rows if row["status"] == "live"}
+        useless: list[int] = []
         for row in rows:
             mine = row["status"] == "building" and mode == "rebuild" and row["model"] in self._models
             usable = mine and (row["version"], row["epoch"]) == (
@@ -139,9 +142,10 @@ class Work:
                 situation.head_epoch,
             )
             if row["status"] == "scratch" or (mine and not (usable and row["position"] <= situation.target)):
-                await self._drop(row["id"])
+                useless.append(row["id"])
             elif mine:
                 self._generations[row["model"]] = row["id"]
+        await self._drop(useless)
         if situation.forked and (mode != "rebuild" or set(self._models) != set(self._all())):
             raise Refused("the log was restored to an earlier point, of which nothing live is: rebuild all read models")
         for name, model in self._models.items():
@@ -188,22 +192,31 @@ class Work:
                 await self._connection.execute(QUERIES["begin_generations"], [made], situation.head_epoch)
                 self._generations[name] = made
 
-    async def _drop(self, id: int) -> None:
-        """Dropping a partition holds up all readers for a moment; so it must not wait long for one of them itself.
-        What can't be dropped now is left to the next one at work."""
-        await self._connection.execute(QUERIES["scrap"], id)
-        for _ in range(5):
+    async def _drop(self, ids: Collection[int]) -> None:
+        """Dropping a partition holds up all readers for a moment; so it must not wait long for one of them itself, and
+        all are dropped in one such moment. What can't be dropped now is left to the next one at work."""
+        await self._connection.execute(QUERIES["scrap"], list(ids))
+        left = list(ids)
+        for pause in _PAUSES:
+            if not left:
+                return
+            await asyncio.sleep(pause)
             with suppress(asyncpg.LockNotAvailableError):
                 async with self._connection.transaction():
-                    await self._connection.execute("SET LOCAL lock_timeout = '500ms'")
-                    await self._connection.fetchval(QUERIES["drop_generation"], id)
-                return
+                    await self._connection.execute(QUERIES["claim_rows"])
+                    left = [id for id in left if not await self._dropped(id)]
+
+    async def _dropped(self, id: int) -> bool:
+        with suppress(asyncpg.LockNotAvailableError):
+            async with self._connection.transaction():
+                await self._connection.execute(QUERIES["drop_generation"], id)
+            return True
+        return False
 
     async def discard(self) -> None:
         """Remove what was built, which is not live. What a killed rebuild leaves is gone on with, not removed."""
         if self.report.mode != "rollback" and not self.report.switched:
-            for id in self._generations.values():
-                await self._drop(id)
+            await self._drop(self._generations.values())
 
     # --- building ------------------------------------------------------------------------------------------------
 
@@ -351,9 +364,9 @@ class Work:
             await self._record()
         self.report.switched = True
         kept = {row["id"] for row in self._live.values()}
-        for row in await self._connection.fetch(QUERIES["generations"]):
-            if row["status"] == "retired" and row["model"] in self._models and row["id"] not in kept:
-                await self._drop(row["id"])
+        rows = await self._connection.fetch(QUERIES["generations"])
+        retired = {row["id"] for row in rows if row["status"] == "retired" and row["model"] in self._models}
+        await self._drop(retired - kept)
 
     async def _compare_since(self, builder: Builder, note: str | None) -> None:
         if note is not None or self.report.mode == "rollback" or self.report.forked:

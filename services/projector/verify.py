@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 QUERIES = load_queries("services.projector", "verify.sql")
+_CHECKS = ("positions", "versions", "epochs", "receipts")
 _SHOWN = 100
 _PAGE = 1_000
+_STEP = 10_000
+"""Events that are looked at between two reports of progress, or about so many."""
 
 
 async def compare(
@@ -100,24 +104,54 @@ class Finding:
     detail: str
 
 
-async def check_log(database_url: str, names: Sequence[str]) -> list[Finding]:
+async def check_log(database_url: str, names: Sequence[str], progress: Progress | None = None) -> list[Finding]:
     """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written; and
     whether the events can be read that folding the models `names` passes over: of the others, folding tells.
 
-    Of each check the first hundred findings. One snapshot, which blocks nobody. Raises what asyncpg raises while
-    PostgreSQL is away.
+    Of each check the first hundred findings; each goes through all events, which `progress` hears of. One snapshot,
+    which blocks nobody. Raises what asyncpg raises while PostgreSQL is away.
     """
     connection = await connect(database_url, server_settings={"work_mem": "64MB", "jit": "off"})
     found: list[Finding] = []
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for check in ("positions", "versions", "epochs", "receipts"):
-                rows = await connection.fetch(QUERIES[check], _SHOWN)
-                found += (Finding(check, row["subject"], row["detail"]) for row in rows)
-            found += await _unreadable(connection, passed_over(names))
+            events: int = await connection.fetchval(LOG_QUERIES["head"])
+
+            def advance(n: int) -> None:
+                if progress is not None:
+                    progress("checking the log", n, events * (len(_CHECKS) + 1))
+
+            searches = [_search(connection, check) for check in _CHECKS]
+            for search in (*searches, _unreadable(connection, passed_over(names))):
+                found += await _first_of(search, events, advance)
     finally:
         connection.terminate()
     return found
+
+
+async def _first_of(
+    search: AsyncGenerator[Finding | None, None], events: int, advance: Callable[[int], None]
+) -> list[Finding]:
+    """Findings of a search, not too many. `advance` hears of all `events` by its end, however irregular its steps."""
+    found: list[Finding] = []
+    left = events
+    async with aclosing(search):
+        async for one in search:
+            if one is not None:
+                found.append(one)
+                if len(found) == _SHOWN:
+                    break
+            elif left > _STEP:
+                advance(_STEP)
+                left -= _STEP
+    advance(left)
+    return found
+
+
+async def _search(connection: Connection, check: str) -> AsyncGenerator[Finding | None, None]:
+    """What a query finds; None about every `_STEP` events."""
+    async for row in connection.cursor(QUERIES[check], _STEP, prefetch=1):
+        yield Finding(check, row["subject"], row["detail"]) if row["wrong"] else None
 
 
 def passed_over(names: Sequence[str]) -> list[str]:
@@ -130,16 +164,16 @@ def passed_over(names: Sequence[str]) -> list[str]:
     ]
 
 
-async def _unreadable(connection: Connection, types: Sequence[str]) -> list[Finding]:
-    """Those events of some types that are not what their types say."""
-    found: list[Finding] = []
+async def _unreadable(connection: Connection, types: Sequence[str]) -> AsyncGenerator[Finding | None, None]:
+    """Those events of some types that are not what their types say; None about every `_STEP` events."""
+    position = 0
     async for row in connection.cursor(QUERIES["of_types"], types, prefetch=_PAGE):
         recorded: Recorded[bytes] = Recorded(*row)
+        for _ in range(recorded.position // _STEP - position // _STEP):
+            yield None
+        position = recorded.position
         try:
             decode(recorded)
         except (ValidationError, UnknownEventType) as error:
             told = " ".join(str(error).split())
-            found.append(Finding("payloads", f"position {recorded.position}", f"{recorded.type} can't be read: {told}"))
-            if len(found) == _SHOWN:
-                break
-    return found
+            yield Finding("payloads", f"position {position}", f"{recorded.type} can't be read: {told}")

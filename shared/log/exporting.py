@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +14,7 @@ from shared.log.contents import QUERIES, contents
 from shared.log.lines import Header, KeptReceipt, Line, Seal, Trailer, Truncated, read_lines
 
 _STEP = 1_000
-"""Events between two reports of progress."""
+"""Most events between two reports of progress."""
 
 
 class CannotResume(Exception):
@@ -46,23 +46,26 @@ async def export_log(
     """Write the log up to a position (by default: its end) to `path`; `advance(n)` hears of each n events.
 
     It is written beside it, to `<path>.part`, and takes its place when it is complete and on disk. With `resume`, an
-    unfinished one is gone on with. Raises `FileExistsError`, `CannotResume`, `Damaged`, `Hole`, `ValueError` for an
-    `upto` that the log has not reached or a payload that is not one line, and what asyncpg raises.
+    unfinished one is gone on with, by default to where it was to end. Raises `FileExistsError`, `CannotResume`,
+    `Damaged`, `Hole`, `ValueError` for an `upto` that the log has not reached or that the unfinished one is beyond, and
+    for a payload that is not one line, and what asyncpg raises.
     """
     part = path.with_name(f"{path.name}.part")
     _refuse_existing(path)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(QUERIES["head"])
-        if resume and part.exists():
+        if upto is not None and not 0 <= upto <= head["position"]:
+            raise ValueError(f"position {upto} is not in the log, which ends at {head['position']}")
+        begun = resume and part.exists()
+        if begun and part.stat().st_size:
             place = _find_place(part)
             await _check_same_log(connection, part, place, head)
+            if upto is not None and upto != place.header.upto:
+                place = _announce(part, place, upto)
             advance(place.position)
         else:
-            last = head["position"] if upto is None else upto
-            if not 0 <= last <= head["position"]:
-                raise ValueError(f"position {last} is not in the log, which ends at {head['position']}")
-            place = _Place(Header(last, head["epoch"]))
-        with part.open("r+b" if resume and part.exists() else "xb") as file:
+            place = _Place(Header(head["position"] if upto is None else upto, head["epoch"]))
+        with part.open("r+b" if begun else "xb") as file:
             file.truncate(place.offset)
             file.seek(place.offset)
             exported = await _write(connection, file, place, advance)
@@ -78,15 +81,16 @@ def _refuse_existing(path: Path) -> None:
 
 
 async def _write(connection: Any, file: BinaryIO, place: _Place, advance: Callable[[int], None]) -> Exported:
-    seal, upto, receipts = Seal(place.digest), place.header.upto, place.receipts
+    seal, upto, receipts, told = Seal(place.digest), place.header.upto, place.receipts, place.position
     if not place.offset:
         file.write(seal.line(place.header))
     async for content in contents(connection, place.position, upto):
         file.write(seal.line(content))
         if isinstance(content, KeptReceipt):
             receipts += 1
-        elif content.position % _STEP == 0:
-            advance(_STEP)
+        elif content.position % _STEP == 0 or content.position == upto:
+            advance(content.position - told)
+            told = content.position
     file.write(seal.line(Trailer(upto, upto, receipts)))
     return Exported(upto, receipts, seal.digest.hex())
 
@@ -116,6 +120,31 @@ def _find_place(part: Path) -> _Place:
     if last is None or not isinstance(last.content, Recorded) or last.content.position == 1:
         return _Place(header)
     return _Place(header, last.before, last.offset, last.content.position - 1, receipts)
+
+
+def _announce(part: Path, place: _Place, upto: int) -> _Place:
+    """Let the file announce another end: all of it is sealed anew, for every sum follows from the first line.
+
+    Raises `ValueError` for an end that it is beyond.
+    """
+    if place.offset and place.position >= upto:
+        raise ValueError(f"{part} goes to position {place.position + 1} already, beyond {upto}: name a later one")
+    header, seal = replace(place.header, upto=upto), Seal()
+    beside = part.with_name(f"{part.name}.new")
+    try:
+        with part.open("rb") as lines, beside.open("wb") as file:
+            for line in read_lines(lines):
+                if line.offset >= place.offset:
+                    break
+                file.write(seal.line(header if isinstance(line.content, Header) else line.content))
+            offset = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(part)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return replace(place, header=header, digest=seal.digest, offset=offset)
 
 
 async def _check_same_log(connection: Any, part: Path, place: _Place, head: Any) -> None:

@@ -71,14 +71,16 @@ class Terminal:
     def json(self, *words: str, **env: str) -> Said:
         return self.run(*words, "--json", **env)
 
-    def process(self, *words: str) -> subprocess.Popen[str]:
+    def process(
+        self, *words: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """The same as a process of its own, to be interrupted or killed."""
         return subprocess.Popen(
             [sys.executable, "-c", _AT_A_TERMINAL, *words],
             cwd=ROOT,
             env=os.environ | self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             text=True,
         )
 

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from services.cli import log_reading
 from shared.database.pool import connect
-from shared.domain import seeker
+from shared.domain import contact, seeker
+from shared.log import Append
 from tests.cli.terminal import Terminal, history
 from tests.projector.histories import appends, on
 
@@ -19,6 +21,7 @@ BEGINNING = [
     on("seeker", SEEKER, seeker.Moved(time_zone="Europe/Berlin", country="DE", locale="de")),
     on("seeker", SEEKER, seeker.Left()),
 ]
+TYPES = ("seeker.registered", "contact.added", "seeker.moved", "seeker.left")
 
 
 def test_tail_prints_the_last_events_in_order(terminal: Terminal) -> None:
@@ -70,8 +73,7 @@ def test_show_tells_causes_and_effects(terminal: Terminal) -> None:
     assert (effect["causes"], effect["effects"]) == ([1], [])
     assert terminal.json("log", "show", "1").object["effects"] == [2]
     lines = terminal.run("log", "show", "1").out.splitlines()
-    depth = {word: next(line.index(word) for line in lines if word in line) for word in ("1 seeker.reg", "2 seeker.mo")}
-    assert depth["1 seeker.reg"] < depth["2 seeker.mo"]
+    assert depth(lines, "1 seeker.registered") < depth(lines, "2 seeker.moved")
     assert not any("seeker.left" in line for line in lines)
 
 
@@ -86,12 +88,83 @@ def test_show_leaves_out_what_only_shares_the_first_cause(terminal: Terminal) ->
     assert "seeker.left" in terminal.run("log", "show", "2", "--whole").out
 
 
-def test_show_tells_a_stream(terminal: Terminal) -> None:
-    """Given a stream, when it is shown by its id, then all its events are there in order."""
-    terminal.write(BEGINNING)
-    said = terminal.json("log", "show", str(SEEKER), "--tenant", "acme")
-    assert [e["version"] for e in said.objects] == [1, 2, 3]
-    assert "Mona Quist" in terminal.run("log", "show", str(SEEKER)).out
+def contacts(count: int) -> list[Append]:
+    """So many streams of one event each."""
+    added = contact.Added(name="Ana Reis", source="referral", seeker_id=SEEKER)
+    return appends([on("contact", UUID(int=100 + n), added) for n in range(count)], after=10)
+
+
+def depth(lines: list[str], words: str) -> int:
+    """How far from the left a line has these words, of those that have them the first."""
+    return next(line.index(words) for line in lines if words in line)
+
+
+def test_show_tells_a_stream_as_a_tree(terminal: Terminal) -> None:
+    """Given a stream whose first event led to one of another stream, and one that only shares their first cause, when
+    the stream is shown, then its events are there in order, under the first what it led to, and of the third one how
+    many there are; to a program it says the same by positions."""
+    first, *others = appends(BEGINNING)
+    led_to, sharing = (replace(each, correlation_id=first.correlation_id) for each in contacts(2))
+    terminal.append([first])
+    [cause] = terminal.log()
+    terminal.append([replace(led_to, causation_id=cause.event_id), sharing, *others])
+    said = terminal.run("log", "show", str(SEEKER))
+    lines = said.out.splitlines()
+    assert [type for line in lines for type in TYPES if type in line] == list(TYPES)
+    top, under = depth(lines, "1 seeker.registered v1"), depth(lines, f"2 contact.added of contact {UUID(int=100)} v1")
+    assert lines[0].startswith(f"seeker {SEEKER} of acme")
+    assert top < under
+    assert top == depth(lines, "4 seeker.moved v2") == depth(lines, "5 seeker.left v3")
+    assert "Mona Quist" in said.out
+    assert "1 more events share the first cause" in said.err
+    assert f"contact {UUID(int=101)}" in terminal.run("log", "show", str(SEEKER), "--whole").out
+    told = terminal.json("log", "show", str(SEEKER), "--tenant", "acme").objects
+    assert [(e["position"], e["causes"], e["effects"]) for e in told] == [
+        (1, [], [2]),
+        (2, [1], []),
+        (4, [], []),
+        (5, [], []),
+    ]
+    assert [e["version"] for e in told if e["stream_id"] == str(SEEKER)] == [1, 2, 3]
+
+
+def test_show_tells_what_was_written_with_an_event(terminal: Terminal) -> None:
+    """Given a command that wrote to two streams, when one of them is shown, both events are under the command."""
+    first, other = appends(BEGINNING)[0], contacts(1)[0]
+    both = {**first.expected, **other.expected}
+    terminal.append([replace(first, events=[*first.events, *other.events], expected=both)])
+    lines = terminal.run("log", "show", str(SEEKER)).out.splitlines()
+    assert depth(lines, "1 seeker.registered") == depth(lines, "2 contact.added") > depth(lines, "command ")
+    assert [e["position"] for e in terminal.json("log", "show", str(UUID(int=100))).objects] == [1, 2]
+
+
+def test_show_of_much_says_what_is_left_out(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a stream and effects that are too many to be shown at once, then it is told how many are left out, and the
+    rest of the stream can be asked for; a late event of a large import is shown all the same."""
+    monkeypatch.setattr(log_reading, "MOST", 2)
+    first, *others = appends(BEGINNING)
+    terminal.append([first])
+    [cause] = terminal.log()
+    follow = [replace(each, correlation_id=first.correlation_id, causation_id=cause.event_id) for each in contacts(3)]
+    terminal.append([*others, *follow])
+    said = terminal.json("log", "show", str(SEEKER))
+    assert [e["position"] for e in said.objects] == [1, 2, 4, 5]
+    assert "1 later events of the stream are left out: --after 2" in said.err
+    assert "1 more events that are connected with it are left out" in said.err
+    said = terminal.json("log", "show", str(SEEKER), "--after", "2")
+    assert ([e["version"] for e in said.objects], said.err) == ([3], "")
+    assert terminal.json("log", "show", "6").object["causes"] == [1]
+    assert "6 contact.added" in terminal.run("log", "show", "6", "--whole").out
+    assert terminal.run("log", "show", str(SEEKER), "--after", "3").code == 2
+    assert terminal.run("log", "show", "1", "--after", "3").code == 2
+
+
+def test_a_stream_that_two_tenants_have_is_asked_for_by_tenant(terminal: Terminal) -> None:
+    """Given streams of two tenants with one id, when it is shown, then it is said whose is to be named."""
+    terminal.write([BEGINNING[0], replace(BEGINNING[0], tenant="umbrella")])
+    said = terminal.run("log", "show", str(SEEKER))
+    assert (said.code, said.out, "acme, umbrella" in said.err) == (2, "", True)
+    assert terminal.json("log", "show", str(SEEKER), "--tenant", "umbrella").object["position"] == 2
 
 
 @pytest.mark.parametrize(

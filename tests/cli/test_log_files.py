@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 from deploy.launcher.infrastructure import Infrastructure
 from services.projector.mailbox import Mailbox
 from shared.database.pool import connect, open_pool
-from shared.log import Log, importing
+from shared.log import Log, contents, importing
 from shared.log.lines import Seal, Truncated, read_lines
-from tests.cli.terminal import Terminal, history
+from tests.chaos.proxy import Proxy
+from tests.cli.terminal import Said, Terminal, history
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector
 from tests.projector.histories import appends
 
@@ -175,6 +178,36 @@ def test_an_export_that_was_cut_off_is_gone_on_with(full: Terminal, tmp_path: Pa
         file.unlink()
 
 
+def test_an_export_is_resumed_to_the_position_that_is_named(full: Terminal, tmp_path: Path) -> None:
+    """Given an export up to some position that was cut off, when it is resumed up to the same or another one, then the
+    file is the one that would have been written up to there; without one, up to the first."""
+    total = len(full.log())
+    whole: dict[int, bytes] = {}
+    for upto in (30, 20, total, 0):
+        file = tmp_path / str(upto)
+        full.json("log", "export", "--upto", str(upto), str(file))
+        whole[upto] = file.read_bytes()
+    file, part = tmp_path / "log", tmp_path / "log.part"
+    before = sorted(tmp_path.iterdir())
+    header = whole[30].index(b"\n") + 1
+    for cut in (0, header, header + 700, len(whole[30]) // 2, len(whole[30])):
+        for upto in (30, 20, total):
+            part.write_bytes(whole[30][:cut])
+            if cut < len(whole[30]) or upto >= 30:
+                assert full.run("log", "export", "--resume", "--upto", str(upto), str(file)).code == 0
+                assert file.read_bytes() == whole[upto]
+                file.unlink()
+    part.write_bytes(whole[30])
+    said = full.run("log", "export", "--resume", "--upto", "20", str(file))
+    assert (said.code, "position 30 already" in said.err) == (2, True)
+    assert part.read_bytes() == whole[30]
+    part.write_bytes(whole[30][: header + 700])
+    assert full.run("log", "export", "--resume", "--upto", str(total + 1), str(file)).code == 2
+    assert full.run("log", "export", "--resume", str(file)).code == 0
+    assert file.read_bytes() == whole[30]
+    assert sorted(tmp_path.iterdir()) == sorted([*before, file])
+
+
 def test_an_export_is_not_resumed_from_another_log(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
     """Given the unfinished export of one log, when it is resumed with another, then it is refused."""
     file, part = tmp_path / "log.jsonl", tmp_path / "log.jsonl.part"
@@ -186,6 +219,56 @@ def test_an_export_is_not_resumed_from_another_log(full: Terminal, elsewhere: Te
     assert said.code == 1
     assert "other events" in said.err
     assert not file.exists()
+
+
+def cut_after(size: int, terminal: Terminal, *words: str) -> Said:
+    """Run a verb on connections that are cut after so many bytes."""
+
+    async def go() -> Said:
+        async with Proxy(terminal.database_url) as proxy:
+            proxy.allowance = size
+            return await asyncio.to_thread(terminal.run, *words, KITHLOG_DATABASE_URL=proxy.url)
+
+    return asyncio.run(go())
+
+
+def how_to_go_on(said: Said) -> list[str]:
+    """The command that a lost database's victim is told."""
+    assert (said.code, said.out) == (3, ""), said
+    [command] = re.findall("PostgreSQL went away .*: go on with `kithlog ([^`]+)`", said.err)
+    return shlex.split(command)
+
+
+def test_an_export_that_loses_postgresql(full: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an export whose connection is cut, then there is no file of its name; by the command that it tells there
+    is, the same as without a cut."""
+    monkeypatch.setattr(contents, "PAGE", 10)
+    upto = str(len(full.log()) - 5)
+    whole, file, part = (tmp_path / name for name in ("whole", "the log", "the log.part"))
+    full.json("log", "export", "--upto", upto, str(whole))
+    said = cut_after(whole.stat().st_size // 2, full, "log", "export", "--upto", upto, str(file))
+    command = how_to_go_on(said)
+    assert set(tmp_path.iterdir()) == {whole, part}
+    assert part.read_bytes().count(b"\n") > 10
+    assert whole.read_bytes().startswith(part.read_bytes())
+    assert full.run(*command).code == 0
+    assert file.read_bytes() == whole.read_bytes()
+
+
+def test_an_import_that_loses_postgresql(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an import whose connection is cut, then the log holds whole chunks; by the command that it tells, all."""
+    monkeypatch.setattr(importing, "CHUNK", 10)
+    file = tmp_path / "the log"
+    full.json("log", "export", str(file))
+    command = how_to_go_on(cut_after(file.stat().st_size // 2, elsewhere, "log", "import", str(file)))
+    there = len(elsewhere.log())
+    assert (there > 0, there % 10) == (True, 0)
+    assert elsewhere.query("SELECT position FROM log.head") == [(there,)]
+    assert elsewhere.json(*command).object["there"] == there
+    assert elsewhere.query(ALL) == full.query(ALL)
+    assert elsewhere.query(RECEIPTS) == full.query(RECEIPTS)
 
 
 def test_files_that_can_not_be_are_usage_errors(full: Terminal, tmp_path: Path) -> None:

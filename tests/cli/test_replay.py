@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
@@ -130,9 +131,11 @@ def test_a_replay_is_ended_and_resumed(desk: Terminal, how: signal.Signals, code
     total = len(desk.log())
     process = desk.process("replay", "run", MINE, "--why", "test", "--rate", "20")
     wait_for(lambda: desk.query("SELECT 1 FROM log.replay WHERE sent > 5"))
-    assert end(process, how).code == code
+    said = end(process, how)
+    assert said.code == code
     [row] = desk.json("replay", "list").objects
     assert row["status"] == "interrupted"
+    assert (f"`kithlog replay resume {row['id']}`" in said.err) is (how == signal.SIGINT)
     desk.query("WITH fast AS (UPDATE log.replay SET rate = NULL RETURNING 1) SELECT * FROM fast")
     done = desk.json("replay", "resume", row["id"]).object
     assert (done["status"], done["sent"]) == ("done", total)
@@ -237,6 +240,33 @@ def test_a_broker_that_goes_away_half_way(desk: Terminal, infra: Infrastructure)
     assert desk.run("replay", "resume", row["id"]).code == 0
     positions = [m.headers["position"] for m in received(desk, MINE)]
     assert list(dict.fromkeys(positions)) == list(range(1, len(desk.log()) + 1))
+
+
+def test_a_database_that_goes_away_half_way(desk: Terminal) -> None:
+    """Given PostgreSQL, which ends the session during a replay, when it ends with 3, then resuming sends the rest."""
+    process = desk.process("replay", "run", MINE, "--why", "test", "--rate", "20")
+    wait_for(lambda: desk.query("SELECT 1 FROM log.replay WHERE sent > 5"))
+    asyncio.run(end_sessions(desk.database_url))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    [row] = desk.json("replay", "list").objects
+    assert row["status"] == "interrupted"
+    assert "PostgreSQL went away" in err
+    assert f"`kithlog replay resume {row['id']}`" in err
+    desk.query("WITH fast AS (UPDATE log.replay SET rate = NULL RETURNING 1) SELECT * FROM fast")
+    assert desk.run("replay", "resume", row["id"]).code == 0
+    positions = [m.headers["position"] for m in received(desk, MINE)]
+    assert list(dict.fromkeys(positions)) == list(range(1, len(desk.log()) + 1))
+    assert len(positions) - len(desk.log()) <= 2  # one page of that rate
+
+
+async def end_sessions(url: str) -> None:
+    owner = await asyncpg.connect(url)
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'kithlog cli'"
+    )
+    await owner.close()
 
 
 def test_a_queue_that_goes_away_half_way(desk: Terminal) -> None:

@@ -7,17 +7,21 @@ import json
 import os
 import random
 import sys
+from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.projector.firing import Firing
 from services.projector.mailbox import Mailbox
 from services.projector.reader import Reader
 from services.projector.rebuild import rebuild, roll_back
 from services.projector.rebuild_work import NAMES
 from shared.database.pool import open_pool
-from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until
+from tests.cli.terminal import Terminal
+from tests.projector.conftest import PATIENCE, assert_equals_a_cold_fold, folder, projector, running, until
 from tests.projector.histories import TENANT
 from tests.rebuild.conftest import POLICIES, System
 
@@ -68,6 +72,40 @@ async def test_killed_at_any_moment_nothing_live_is_touched(system: System) -> N
     await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder())
     statuses = [status for _, status in await system.generations()]
     assert sorted(statuses) == ["live", "retired"]
+
+
+async def test_verified_while_traffic_goes_on(system: System) -> None:
+    """Given a projector that folds and fires, and commands that are appended all the time, when `kithlog verify` runs,
+    it finds no difference; and once a row was changed by hand, that one alone."""
+    seeds = count(1)
+    await system.happen(next(seeds))
+    await system.fold()
+    key = await system.spoil("pipeline", {})
+
+    async def verified() -> tuple[int, dict[str, Any]]:
+        """Its exit code and report; more was written when it began, and until it ended."""
+        before = (await system.log.head()).position
+        process = Terminal(system.url).process("verify", "--json")
+        ended = asyncio.create_task(asyncio.to_thread(process.communicate, timeout=PATIENCE))
+        while not ended.done():
+            await system.happen(next(seeds), seekers=1)
+        out, err = await ended
+        report = json.loads(out)
+        assert report["position"] >= before, err
+        assert (await system.log.head()).position > before
+        return process.returncode, report
+
+    async with (
+        running(projector(system.url, system.log, Mailbox(), poll_interval=0.02).run),
+        running(Firing(system.url, POLICIES).run),
+    ):
+        code, report = await verified()
+        assert (code, report["unexplained"], report["log"], report["failures"]) == (0, 0, [], [])
+        assert await system.spoil("pipeline", {"follow_ups": 77}) == key
+        code, report = await verified()
+        assert (code, report["unexplained"], report["log"]) == (1, 1, [])
+        [found] = report["models"]["pipeline"]["first"]
+        assert (found["key"], found["fields"]["follow_ups"][0]) == (key, 77)
 
 
 async def test_readers_see_one_version_or_the_other(folded: System) -> None:

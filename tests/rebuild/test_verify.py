@@ -7,9 +7,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector import rebuild_work, verify
 from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import Selection
-from services.projector.rebuild_work import NAMES
+from services.projector.rebuild_work import NAMES, working
 from services.projector.verify import check_log, compare, passed_over, rows_of_stream
 from shared.domain.catalogue import EVENTS
 from tests.projector.histories import TENANT
@@ -27,6 +28,41 @@ async def test_nothing_is_wrong_with_what_was_folded(folded: System) -> None:
     assert await check_log(folded.url, []) == []
     assert await folded.state() == before
     assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_how_far_the_check_of_the_log_has_come_is_told(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a log, when it is checked, it is told step by step how many events the five checks have come by."""
+    monkeypatch.setattr(verify, "_STEP", 10)
+    events = (await folded.log.head()).position
+    told: list[tuple[str, int, int]] = []
+    assert await check_log(folded.url, [], lambda *step: told.append(step)) == []
+    assert {(step, total) for step, _, total in told} == {("checking the log", 5 * events)}
+    assert sum(done for _, done, _ in told) == 5 * events
+    assert len(told) > 4 * (events // 10 - 1)
+
+
+async def test_what_can_not_be_dropped_now_is_dropped_later(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a query that goes on and on, verification ends, and leaves what it has built to the next one."""
+    monkeypatch.setattr(rebuild_work, "_PAUSES", (0,))
+    async with folded.connection.transaction():
+        await folded.connection.fetch("SELECT FROM read.row")
+        assert (await compare(folded.url, POLICIES, ["pipeline"])).unexplained == 0
+    assert [status for _, status in await folded.generations()] == ["live", "scratch"]
+    await compare(folded.url, POLICIES, ["contact"])
+    assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_one_that_can_not_be_dropped_keeps_no_other(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a generation that somebody else is at, as autovacuum is at large ones, the others are dropped."""
+    monkeypatch.setattr(rebuild_work, "_PAUSES", (0,))
+    async with working(folded.url, POLICIES, "verify", ["pipeline", "contact"]) as work:
+        await work.prepare()
+        (_, (held, _)) = await folded.generations()
+        async with folded.connection.transaction():
+            await folded.connection.execute(f"LOCK TABLE read.row_{held} IN SHARE UPDATE EXCLUSIVE MODE")
+            await work.discard()
+    assert [status for _, status in await folded.generations()] == ["live", "scratch"]
+    assert [status for _, status in await folded.generations("contact")] == ["live"]
 
 
 async def test_differences_are_told_field_by_field_and_healed(folded: System) -> None:
