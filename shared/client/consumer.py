@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -85,8 +85,9 @@ class Consumer(Generic[T]):
         while not stop.is_set():
             began = monotonic()
             try:
-                async with _session(self._wiring.url, stop) as self._session:
-                    await self._consume(self._session)
+                with _truly_cancelled():
+                    async with _session(self._wiring.url, stop) as self._session:
+                        await self._consume(self._session)
             except (Forked, ChannelPreconditionFailed):
                 raise
             except Stopped:
@@ -127,14 +128,12 @@ class Consumer(Generic[T]):
             await self._insist(session, self._worker.work, incoming)
             await messages[-1].ack(multiple=True)
 
-    async def _insist(self, session: _Session, work: Any, *arguments: Any) -> None:
+    async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`."""
         pause = FIRST_PAUSE
         while True:
             try:
-                with _truly_cancelled():
-                    await work(*arguments)
-                    return
+                return await work(*arguments)
             except (Forked, Stopped):
                 raise
             except Exception as error:
@@ -254,8 +253,8 @@ class _Queued:
 
 @contextmanager
 def _truly_cancelled() -> Iterator[None]:
-    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so what waits on a connection
-    that went silent, and it would pass through every `except Exception`.
+    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so whatever waits on a
+    connection that went silent, and it would pass through every `except Exception`.
     """
     try:
         yield

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
 from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Rules, Wiring
+from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
-from tests.client.messages import Taken, consuming, messages_of, next_of, publish
+from tests.chaos.proxy import Proxy
+from tests.client.messages import PATIENCE, Taken, consuming, messages_of, next_of, publish
 
 RULES = Rules(begin="first", delays=(0.05, 0.1))
 
@@ -271,6 +273,33 @@ async def test_a_queue_that_was_deleted_is_declared_again(
         history.events.append(held(3))
         await publish(channel, held(3))
         await taken.until(lambda positions: positions == [2, 1, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_connection_that_falls_silent_is_opened_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a broker that says nothing any more, when the heartbeat has found that out while the consumer waits for an
+    answer, then the consumer goes on over another connection: nobody has told it to end.
+    """
+    monkeypatch.setattr("shared.client.connecting.HEARTBEAT", 1)
+    opened: asyncio.Queue[None] = asyncio.Queue()
+
+    async def opening(url: str) -> AbstractConnection:
+        opened.put_nowait(None)
+        return await connect(url)
+
+    monkeypatch.setattr("shared.client.consumer.connect", opening)
+    async with Proxy(amqp_url) as way, asyncio.timeout(PATIENCE):
+        wiring, history = Wiring(way.url, "statistics", audit_every=0.2), MemoryHistory([held(1)])
+        async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):
+            await taken.until(lambda positions: positions == [1])
+            await opened.get()
+            way.silence()
+            await opened.get()
+            way.heal()
+            await publish(channel, held(2))
+            await taken.until(lambda positions: positions == [1, 2])
 
 
 def test_a_file_keeps_the_mark_for_one_process(tmp_path: Path) -> None:
