@@ -14,7 +14,9 @@
 in; with `PostgresStore` an event takes effect exactly once, with `FileStore` and `MemoryStore` at least once. What
 comes twice is told by its position. What is missing shows as a gap and is read from the history feed: at once by a
 consumer of everything (`#`), or of `in_order=True`; by others, since a filter hides which positions were theirs, at a
-start, every `audit_every` seconds, and every thousand events. So what the broker loses is late, and not lost.
+start, every `audit_every` seconds, and every thousand events. Whether the broker still holds what waits for another
+attempt is counted at each connection; if not, it is read from the history, too. So what the broker loses is late, and
+not lost.
 
 **Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
 and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps

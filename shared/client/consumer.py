@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from shared.client.connecting import connect
 from shared.client.failures import Forked
@@ -104,9 +104,9 @@ class Consumer(Generic[T]):
         self._ends.channel = await session.connection.channel(publisher_confirms=True, on_return_raises=True)
         channel = await session.connection.channel()
         await channel.set_qos(prefetch_count=self._wiring.prefetch)
-        anew, waiting = await self._declare(session.connection, channel)
-        if anew:
-            await self._insist(session, self._worker.recover)
+        waiting, aside = await self._declare(channel)
+        await self._insist(session, self._worker.miss, aside)
+        await self._insist(session, self._worker.recover)
         if not waiting:
             await self._insist(session, self._worker.audit)
         queue = await channel.get_queue(self._queues.name, ensure=False)
@@ -115,8 +115,8 @@ class Consumer(Generic[T]):
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
-                # Whoever deletes the queue ends the consumer on it without a word, and what was put aside is gone with
-                # it: then this raises, and all is declared, and recovered, anew.
+                # Whoever deletes the queue ends the consumer on it without a word: then this raises, and all is
+                # declared anew.
                 await self._find_queue(session.connection)
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
@@ -147,24 +147,23 @@ class Consumer(Generic[T]):
         if self._session is None or await self._session.ends_within(seconds):
             raise Stopped
 
-    async def _declare(self, connection: AbstractConnection, channel: AbstractChannel) -> tuple[bool, int]:
-        """Whether the queue was not there before, and how many messages are in it."""
+    async def _declare(self, channel: AbstractChannel) -> tuple[int, int]:
+        """How many messages are in the queue, and how many wait beside it for another attempt."""
         await channel.declare_exchange(EXCHANGE, "topic", durable=True)
-        anew = False
-        try:
-            await self._find_queue(connection)
-        except ChannelNotFoundEntity:
-            anew = True
+        waiting = aside = 0
         for name, arguments in self._queues.declared():
             declared = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+            count = declared.declaration_result.message_count or 0
             if name == self._queues.name:
-                waiting = declared.declaration_result.message_count or 0
+                waiting = count
                 for key in self._rules.wanted.keys:
                     await declared.bind(EXCHANGE, key)
-        return anew, waiting
+            elif name != self._queues.parked:
+                aside += count
+        return waiting, aside
 
     async def _find_queue(self, connection: AbstractConnection) -> None:
-        """Raises `ChannelNotFoundEntity`."""
+        """Raises aio-pika's `ChannelNotFoundEntity`."""
         async with connection.channel() as attempt:
             await attempt.get_queue(self._queues.name, ensure=True)
 

@@ -250,11 +250,48 @@ async def test_a_wiped_broker_is_set_up_again_and_nothing_is_lost(
 
 
 @pytest.mark.usefixtures("exchange")
+async def test_queues_that_are_there_and_have_lost_what_was_put_aside(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given a broker that was set up again from its definitions, or by a process that ended right then, and has brought
+    a new event since, when the consumer starts, then the event that waited for its next attempt is handled, and the
+    new one.
+    """
+    for name, arguments in Queues("statistics", RULES.delays).declared():
+        await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+    await publish(channel, held(3), to="statistics")
+    store = MemoryStore(Mark(epoch=1, proven=2, begun={1: 1}))
+    async with consuming(a_consumer(amqp_url, taken, held(1), held(2), held(3), store=store)):
+        await taken.until(lambda positions: positions == [1, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_still_waits_in_the_broker_is_left_there(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when another process starts, then it is not tried before."""
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not taken.positions:
+            raise LookupError
+
+    taken.fails = fail
+    store, rules = MemoryStore(), replace(RULES, delays=(3600,))
+    wiring, history = Wiring(amqp_url, "statistics"), MemoryHistory([held(1), held(2)])
+    async with consuming(Consumer(wiring, rules, taken.handlers, store, history)):
+        await taken.until(lambda positions: positions == [2])
+    async with consuming(Consumer(wiring, rules, taken.handlers, store, history)):
+        await publish(channel, held(3))
+        await taken.until(lambda positions: 3 in positions)
+    assert taken.positions == [2, 3]
+
+
+@pytest.mark.usefixtures("exchange")
 async def test_a_queue_that_was_deleted_is_declared_again(
     amqp_url: str, channel: AbstractChannel, taken: Taken
 ) -> None:
-    """Given an event that waits for its next attempt, when somebody deletes the consumer's queue under it, then the
-    queue is there again, that event is handled, and so is what comes after.
+    """Given an event that waits for its next attempt, when somebody deletes the consumer's queues under it, then they
+    are there again, that event is handled, and so is what comes after.
     """
     failing = asyncio.Event()
 
@@ -268,6 +305,7 @@ async def test_a_queue_that_was_deleted_is_declared_again(
     async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
         await taken.until(lambda positions: positions == [2])
         failing.set()
+        await channel.queue_delete("statistics.retry.3600000")
         await channel.queue_delete("statistics")
         await taken.until(lambda positions: positions == [2, 1])
         history.events.append(held(3))
