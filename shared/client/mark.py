@@ -7,7 +7,7 @@ been asked what there was (`proved`).
 
 What failed and is to come again is in `begun`, with its attempts: it may lie before `proven`, and is no duplicate. What
 of it the broker has lost is in `lost` until it has been read from the history: a process that ends meanwhile leaves it
-to the next one.
+to the next one. What was given up is in `parked`, so that it is known when the broker has lost that, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+MOST_PARKED = 1000
+"""Positions that a mark keeps of what was parked, the highest ones: all of a mark is saved with every event."""
+LONGEST_REASON = 50
+"""Characters of a reason that it keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Mark:
     """Position → attempts so far."""
     lost: frozenset[int] = frozenset()
     """Of those in `aside`."""
+    parked: Mapping[int, str] = field(default_factory=dict)
+    """Position → reason of what was parked, and not handled since."""
     saves: int = 0
     """Times that it was saved: whoever saves it must have seen the one before."""
 
@@ -61,6 +68,15 @@ class Mark:
         """The event there is to come again; what follows need not wait for it."""
         return self.after(position, previous).attempted(position, attempts)
 
+    def parking(self, position: int, reason: str) -> Mark:
+        """The event there is given up."""
+        parked = {**self.parked, position: reason[:LONGEST_REASON]}
+        return replace(self, parked={p: parked[p] for p in sorted(parked)[-MOST_PARKED:]})
+
+    def replayed(self, position: int) -> Mark:
+        """The event there was handled although it had had its end before."""
+        return replace(self, parked={p: reason for p, reason in self.parked.items() if p != position})
+
     def bereft(self) -> Mark:
         """The broker has lost what was put aside."""
         return replace(self, lost=self.aside)
@@ -85,6 +101,7 @@ class Mark:
             "done": sorted(self.done),
             "begun": {str(position): attempts for position, attempts in self.begun.items()},
             "lost": sorted(self.lost),
+            "parked": {str(position): reason for position, reason in self.parked.items()},
             "saves": self.saves,
         }
 
@@ -96,6 +113,7 @@ class Mark:
             done=frozenset(document["done"]),
             begun={int(position): attempts for position, attempts in document["begun"].items()},
             lost=frozenset(document.get("lost", ())),
+            parked={int(position): reason for position, reason in document.get("parked", {}).items()},
             saves=document["saves"],
         )
 

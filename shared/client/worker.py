@@ -306,8 +306,8 @@ class Worker(Generic[T]):
         async with self._saving() as unit:
             for task in tasks:
                 await self._call(task.event, unit.within)
-                if not task.replay:
-                    mark = mark.after(task.event.position, task.event.previous)
+                event = task.event
+                mark = mark.replayed(event.position) if task.replay else mark.after(event.position, event.previous)
             await unit.save(mark)
         self._kept = mark
         self.counts.handled += len(tasks)
@@ -354,11 +354,13 @@ class Worker(Generic[T]):
 
     async def _give_up(self, task: _Task, reason: str, error: str) -> None:
         await self._park(task.message, task.attempts, reason, error)
+        event, mark = task.event, await self._mark()
         if not task.replay:
-            await self._keep((await self._mark()).after(task.event.position, task.event.previous))
+            mark = mark.after(event.position, event.previous)
+        await self._keep(mark.parking(event.position, reason))
 
     async def _park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
-        logger.error("a message is parked: %s: %.500s", reason, error)
+        logger.error("a message is parked: %s: position %s: %.500s", reason, message.headers.get("position"), error)
         await self._ends.park(message, attempts, reason, error)
         self.counts.parked += 1
 

@@ -171,6 +171,22 @@ async def test_an_event_that_always_fails_is_parked_with_the_reason(taker: Taker
     assert trial.counts.duplicates == 1
 
 
+async def test_what_was_parked_is_known_without_the_broker_until_it_is_handled(taker: Taker) -> None:
+    """Given an event that was parked, then the mark says so, with the reason, also when it is replayed in vain; once a
+    replay was handled, no more.
+    """
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: Park("too_late") if event.position == 1 else None
+    await trial.give(*some(1, 2))
+    again = replace(held(1), headers={REPLAY: "after the fix"})
+    for _ in range(2):
+        assert ((await trial.store.load()) or Mark()).parked == {1: "too_late"}
+        await trial.give(again)
+    taker.fails = lambda event: None
+    await trial.give(again)
+    assert (((await trial.store.load()) or Mark()).parked, taker.took) == ({}, [2, 1])
+
+
 async def test_in_order_a_failing_event_is_repeated_in_place(taker: Taker) -> None:
     """Given order and two delays, then an event that always fails is tried at both, parked, and then comes the next."""
     trial = Trial(taker.handlers, rules=replace(FIRST, in_order=True, batch=10))
