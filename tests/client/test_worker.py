@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from shared.client import (
     CloudEvent,
     Forked,
     Handlers,
+    HttpHistory,
     Incoming,
     Mark,
     MemoryStore,
@@ -410,6 +412,14 @@ async def test_what_was_put_aside_before_a_restore_that_undid_it_stops_the_consu
     with pytest.raises(Forked):
         await trial.worker.recover()
     assert taker.took == []
+
+
+async def test_a_feed_that_is_none_is_waited_for() -> None:
+    """Given something in the feed's place that answers to everything, then the history is away."""
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>Please log in</html>"))
+    async with HttpHistory("http://queries", transport=transport) as history:
+        with pytest.raises(Unavailable, match="kithlog-position"):
+            await history.page(0)
 
 
 def test_patterns_ask_the_history_for_no_less_than_they_match() -> None:
