@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from deploy.delivery.clock import Clock
 from deploy.delivery.composing import Composer, Undeliverable
 from deploy.delivery.ledger import Entry, Ledger, State
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post, Refused, ServerAway, Unsure
 from deploy.delivery.settings import DeliverySettings
 from shared.client import Unavailable
-from shared.clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +46,16 @@ class Desk:
         while not stop.is_set():
             self._rung.clear()
             try:
-                if await self.run_once(clock.now()):
+                if await self.run_once(await clock.now()):
                     pause = FIRST_PAUSE
                     continue
+                following, now = self._ledger.next_at(), await clock.now()
             except Unavailable as error:
                 logger.warning("waiting, since something is away: %s", error)
                 await _first([stop], pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
-            following = self._ledger.next_at()
-            seconds = LOOK if following is None else (following - clock.now()).total_seconds()
+            seconds = LOOK if following is None else (following - now).total_seconds()
             await _first([stop, self._rung], min(max(seconds, 0.0), LOOK))
 
     async def run_once(self, now: datetime) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from deploy.delivery.clock import Clock
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Notification, Withdrawn
 from deploy.delivery.wording import wording
 from shared.client import CloudEvent, Handlers, Park
-from shared.clock import Clock
 
 
 class Intake:
@@ -24,13 +24,13 @@ class Intake:
         return handlers
 
     async def due(self, event: CloudEvent, within: None) -> None:
-        """Keep it for the desk. Safe to repeat. Raises `Park` when there are no words for it."""
+        """Keep it for the desk. Safe to repeat. Raises `Park` when there are no words for it, and `Unavailable`."""
         notification = Notification.of(event)
         due = notification.due
         if wording(due.kind, due.stage) is None:
             raise Park("no_words", f"there is no mail for {due.kind}/{due.stage}")
         alone = due.urgency == "high" or not self._gather
-        now = self._clock.now()
+        now = await self._clock.now()
         if alone:
             self._ledger.add(notification, mail=notification.key, ready_at=now)
         else:

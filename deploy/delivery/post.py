@@ -13,6 +13,8 @@ import aiosmtplib
 IMPLICIT_TLS = 465
 PATIENCE = 30.0
 """Seconds to wait for the mail server."""
+FIRST_REFUSAL = 400
+"""Of the codes that a server answers with; below is what says neither yes nor no, or can't be read."""
 
 
 class ServerAway(Exception):
@@ -28,7 +30,7 @@ class Refused(Exception):
 
 
 class Unsure(Exception):
-    """The connection ended after the data had begun and before the server's answer."""
+    """The data had begun, and then came neither a yes nor a no of the server."""
 
 
 class Post:
@@ -48,14 +50,17 @@ class Post:
             use_tls=self._port == IMPLICIT_TLS,  # elsewhere STARTTLS is used if the server offers it
             timeout=PATIENCE,
         )
+        content = mail.as_bytes(policy=SMTP_POLICY)
         try:
             await self._address(client, mail)
             on_the_brink()
-            await self._hand_over(client, mail)
+            await self._hand_over(client, content)
         finally:
-            with suppress(aiosmtplib.SMTPException, OSError):
+            # Whatever goes wrong in taking leave, what became of the mail is known.
+            with suppress(Exception):
                 await client.quit()
-            client.close()
+            with suppress(Exception):
+                client.close()
 
     async def _address(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> None:
         try:
@@ -71,12 +76,14 @@ class Post:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise ServerAway(f"the mail server is away: {error!r}") from error
 
-    async def _hand_over(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> None:
+    async def _hand_over(self, client: aiosmtplib.SMTP, content: bytes) -> None:
         try:
-            await client.data(mail.as_bytes(policy=SMTP_POLICY))
+            await client.data(content)
         except aiosmtplib.SMTPResponseException as error:
+            if error.code < FIRST_REFUSAL:
+                raise Unsure(f"the mail server did not say yes or no to the mail: {error!r}") from error
             raise _refused(error) from error
-        except (aiosmtplib.SMTPException, OSError) as error:
+        except Exception as error:
             raise Unsure(f"the mail server did not answer to the mail: {error!r}") from error
 
 

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 
+from deploy.delivery.clock import Clock, LogClock
 from deploy.delivery.desk import Desk
 from deploy.delivery.intake import Intake
 from deploy.delivery.ledger import Ledger
@@ -13,7 +14,6 @@ from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client import Consumer, FileStore, HttpHistory, Patterns, Rules, Wiring
-from shared.clock import Clock, SystemClock
 
 QUEUE = "kithlog.delivery"
 
@@ -38,12 +38,12 @@ async def run(
     `Consumer.run` raises.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(FileStore(settings.state / "mark.json")))
         ledger = stack.enter_context(closing(Ledger(settings.state / "mails.db")))
         platform = await stack.enter_async_context(Platform(services.command_url, services.projector_url))
         history = await stack.enter_async_context(HttpHistory(services.projector_url))
+        clock = clock or LogClock(history)
         desk = Desk(settings, platform, post, ledger)
         intake = Intake(ledger, clock, timedelta(seconds=settings.gather), desk.ring)
         consumer = Consumer(Wiring(services.amqp_url, queue), rules(settings.tenant), intake.handlers(), store, history)

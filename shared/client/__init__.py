@@ -14,7 +14,9 @@
 in; with `PostgresStore` an event takes effect exactly once, with `FileStore` and `MemoryStore` at least once. What
 comes twice is told by its position. What is missing shows as a gap and is read from the history feed: at once by a
 consumer of everything (`#`), or of `in_order=True`; by others, since a filter hides which positions were theirs, at a
-start, every `audit_every` seconds, and every thousand events. So what the broker loses is late, and not lost.
+start, every `audit_every` seconds, and every thousand events. Whether the broker still holds what waits for another
+attempt is counted at each connection; if not, it is read from the history, too. So what the broker loses is late, and
+not lost.
 
 **Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
 and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps
@@ -40,7 +42,9 @@ outside end a process that has fallen silent, and take blocking work to a thread
 
 Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`. To have one handled after all,
 publish it to the queue again with a header `replay`: such messages are handled whatever their position, and do not move
-the mark.
+the mark. Which events are parked stands in the mark, too (`parked`: position → reason; of more than a thousand, the
+highest positions), and in a line of the log: where the broker has lost them, replay those positions. What is no event
+is in that queue only; the event that it should have been is read from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from shared.client.connecting import connect
 from shared.client.failures import Forked
@@ -85,8 +85,9 @@ class Consumer(Generic[T]):
         while not stop.is_set():
             began = monotonic()
             try:
-                async with _session(self._wiring.url, stop) as self._session:
-                    await self._consume(self._session)
+                with _truly_cancelled():
+                    async with _session(self._wiring.url, stop) as self._session:
+                        await self._consume(self._session)
             except (Forked, ChannelPreconditionFailed):
                 raise
             except Stopped:
@@ -103,9 +104,9 @@ class Consumer(Generic[T]):
         self._ends.channel = await session.connection.channel(publisher_confirms=True, on_return_raises=True)
         channel = await session.connection.channel()
         await channel.set_qos(prefetch_count=self._wiring.prefetch)
-        anew, waiting = await self._declare(session.connection, channel)
-        if anew:
-            await self._insist(session, self._worker.recover)
+        waiting, aside = await self._declare(channel)
+        await self._insist(session, self._worker.miss, aside)
+        await self._insist(session, self._worker.recover)
         if not waiting:
             await self._insist(session, self._worker.audit)
         queue = await channel.get_queue(self._queues.name, ensure=False)
@@ -114,8 +115,8 @@ class Consumer(Generic[T]):
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
-                # Whoever deletes the queue ends the consumer on it without a word, and what was put aside is gone with
-                # it: then this raises, and all is declared, and recovered, anew.
+                # Whoever deletes the queue ends the consumer on it without a word: then this raises, and all is
+                # declared anew.
                 await self._find_queue(session.connection)
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
@@ -127,14 +128,12 @@ class Consumer(Generic[T]):
             await self._insist(session, self._worker.work, incoming)
             await messages[-1].ack(multiple=True)
 
-    async def _insist(self, session: _Session, work: Any, *arguments: Any) -> None:
+    async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`."""
         pause = FIRST_PAUSE
         while True:
             try:
-                with _truly_cancelled():
-                    await work(*arguments)
-                    return
+                return await work(*arguments)
             except (Forked, Stopped):
                 raise
             except Exception as error:
@@ -148,24 +147,23 @@ class Consumer(Generic[T]):
         if self._session is None or await self._session.ends_within(seconds):
             raise Stopped
 
-    async def _declare(self, connection: AbstractConnection, channel: AbstractChannel) -> tuple[bool, int]:
-        """Whether the queue was not there before, and how many messages are in it."""
+    async def _declare(self, channel: AbstractChannel) -> tuple[int, int]:
+        """How many messages are in the queue, and how many wait beside it for another attempt."""
         await channel.declare_exchange(EXCHANGE, "topic", durable=True)
-        anew = False
-        try:
-            await self._find_queue(connection)
-        except ChannelNotFoundEntity:
-            anew = True
+        waiting = aside = 0
         for name, arguments in self._queues.declared():
             declared = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+            count = declared.declaration_result.message_count or 0
             if name == self._queues.name:
-                waiting = declared.declaration_result.message_count or 0
+                waiting = count
                 for key in self._rules.wanted.keys:
                     await declared.bind(EXCHANGE, key)
-        return anew, waiting
+            elif name != self._queues.parked:
+                aside += count
+        return waiting, aside
 
     async def _find_queue(self, connection: AbstractConnection) -> None:
-        """Raises `ChannelNotFoundEntity`."""
+        """Raises aio-pika's `ChannelNotFoundEntity`."""
         async with connection.channel() as attempt:
             await attempt.get_queue(self._queues.name, ensure=True)
 
@@ -254,8 +252,8 @@ class _Queued:
 
 @contextmanager
 def _truly_cancelled() -> Iterator[None]:
-    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so what waits on a connection
-    that went silent, and it would pass through every `except Exception`.
+    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so whatever waits on a
+    connection that went silent, and it would pass through every `except Exception`.
     """
     try:
         yield

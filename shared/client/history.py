@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol
 
@@ -22,6 +23,8 @@ class Page:
     """Last position of the log."""
     epoch: int
     """Timeline of the log."""
+    time: datetime
+    """What the log's clock said."""
 
 
 class History(Protocol):
@@ -60,9 +63,13 @@ class HttpHistory:
         if answer.status_code != 200:
             raise Unavailable(f"the history feed answers {answer.status_code}: {answer.text:.500}")
         headers = answer.headers
-        return Page(
-            tuple(line for line in answer.content.split(b"\n") if line),
-            int(headers["kithlog-position"]),
-            int(headers["kithlog-head"]),
-            int(headers["kithlog-epoch"]),
-        )
+        try:
+            return Page(
+                tuple(line for line in answer.content.split(b"\n") if line),
+                int(headers["kithlog-position"]),
+                int(headers["kithlog-head"]),
+                int(headers["kithlog-epoch"]),
+                datetime.fromisoformat(headers["kithlog-time"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise Unavailable(f"what answers is not this release's history feed: {error!r}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
@@ -61,6 +62,7 @@ class MemoryHistory:
 
     def __init__(self, events: Sequence[Incoming] = (), *, epoch: int = 1) -> None:
         self.events, self.epoch = list(events), epoch
+        self.time = datetime.fromisoformat(_INSTANT)
 
     async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
         parsed = [(parse(each.body), each.body) for each in self.events]
@@ -70,7 +72,7 @@ class MemoryHistory:
         following = [each for each in parsed if each[0].position > after and wanted.match(each[0].routing_key)]
         page = sorted(following, key=lambda each: each[0].position)[:limit]
         position = page[-1][0].position if len(following) > limit else head
-        return Page(tuple(body for _, body in page), position, head, self.epoch)
+        return Page(tuple(body for _, body in page), position, head, self.epoch, self.time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,14 +205,31 @@ class Worker(Generic[T]):
                     raise Forked(f"the broker told of position {upto}, but the log ends at {page.head}")
                 return
 
+    async def miss(self, held: int) -> None:
+        """Write down that the broker has lost what was put aside, if it holds fewer such messages than there should be.
+
+        What has come back to the queue and waits in it is not among them, and then counts as lost, too: its delay is
+        over, and its message will be a duplicate. Raises what `work` raises.
+        """
+        mark = await self.load()
+        if held < len(mark.aside - mark.lost):
+            await self._keep(mark.bereft())
+
     async def recover(self) -> None:
-        """Handle what was put aside, at once, from the history: the broker has lost it. Raises what `work` raises."""
-        for position, attempts in sorted((await self._mark()).begun.items()):
+        """Handle at once, from the history, what was lost of what was put aside. Raises what `work` raises."""
+        for position in sorted((await self._mark()).lost):
             page = await self._history.page(position - 1, 1)
-            task = self._healed(page.events[0]) if page.events else None
-            if task is None or task.event.position != position:
+            mark = await self._mark()
+            if page.epoch > mark.epoch:
+                await self._raise_epoch(page.epoch)
+            event = parse(page.events[0]) if page.events else None
+            if event is None or event.position != position:
                 raise Forked(f"position {position}, which was put aside, is not in the log any more")
-            await self._alone(replace(task, attempts=attempts), careful=True)
+            task = self._healed(page.events[0])
+            if task is None:
+                await self._keep((await self._mark()).after(position, event.previous))  # no pattern of this release's
+            else:
+                await self._alone(replace(task, attempts=mark.begun[position]), careful=True)
 
     async def _mark(self) -> Mark:
         return self._kept if self._kept is not None else await self.load()
@@ -289,8 +306,8 @@ class Worker(Generic[T]):
         async with self._saving() as unit:
             for task in tasks:
                 await self._call(task.event, unit.within)
-                if not task.replay:
-                    mark = mark.after(task.event.position, task.event.previous)
+                event = task.event
+                mark = mark.replayed(event.position) if task.replay else mark.after(event.position, event.previous)
             await unit.save(mark)
         self._kept = mark
         self.counts.handled += len(tasks)
@@ -337,11 +354,13 @@ class Worker(Generic[T]):
 
     async def _give_up(self, task: _Task, reason: str, error: str) -> None:
         await self._park(task.message, task.attempts, reason, error)
+        event, mark = task.event, await self._mark()
         if not task.replay:
-            await self._keep((await self._mark()).after(task.event.position, task.event.previous))
+            mark = mark.after(event.position, event.previous)
+        await self._keep(mark.parking(event.position, reason))
 
     async def _park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
-        logger.error("a message is parked: %s: %.500s", reason, error)
+        logger.error("a message is parked: %s: position %s: %.500s", reason, message.headers.get("position"), error)
         await self._ends.park(message, attempts, reason, error)
         self.counts.parked += 1
 

@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
-from time import monotonic
 
 import asyncpg
 import structlog
 
+from shared.clock import MeasuredClock
 from shared.database.pool import UNAVAILABLE
 
 EVERY = 30.0
 """Seconds between measurements. Between them monotonic clocks drift apart by some milliseconds at most."""
-DRIFT = 0.0005
-"""Seconds by which two monotonic clocks may drift apart in a second; real ones keep to a tenth of that."""
 
 logger = structlog.get_logger(__name__)
 
 
-class DatabaseClock:
-    """Time as `log.now()` tells it: measured now and then, carried on by this process's monotonic clock.
-
-    So a machine whose wall clock is wrong, or jumps, dates nothing wrongly, and all replicas share one time.
-    """
+class DatabaseClock(MeasuredClock):
+    """Time as `log.now()` tells it."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
-        self._told: datetime | None = None
-        self._at = self._doubt = 0.0
-
-    def now(self) -> datetime:
-        """Raises `LookupError` before the first measurement."""
-        if self._told is None:
-            raise LookupError("the database's clock has not been read yet")
-        return self._told + timedelta(seconds=monotonic() - self._at)
-
-    async def measure(self) -> None:
-        """Read the clock; it is taken to have been read in the middle of the round trip.
-
-        What took long, because the database was frozen or far away, may be wrong by half of that: it does not replace
-        what is known better.
-        """
-        before = monotonic()
-        told = await self._pool.fetchval("SELECT log.now()")
-        at, doubt = (before + monotonic()) / 2, (monotonic() - before) / 2
-        if self._told is None or doubt <= self._doubt + DRIFT * (at - self._at):
-            self._told, self._at, self._doubt = told, at, doubt
+        super().__init__(lambda: pool.fetchval("SELECT log.now()"))
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Measure again and again until told to stop; while PostgreSQL is away, time goes on without."""

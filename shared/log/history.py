@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -40,6 +41,8 @@ class HistoryPage:
     """The last position that was looked at, which need not be that of an event here."""
     head: Head
     """Where the log ended at that moment."""
+    now: datetime
+    """What the log's clock said then."""
 
 
 class History:
@@ -60,7 +63,7 @@ class History:
                 QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
             )
         head = Head(rows[0]["head"], rows[0]["timeline"])
-        events = [Recorded(*row[3:]) for row in rows if row["position"] is not None]
+        events = [Recorded(*row[4:]) for row in rows if row["position"] is not None]
         cut = bool(events) and (len(events) == limit or len(events) < rows[0]["found"])
         position = events[-1].position if cut else max(after, min(after + WINDOW, head.position))
-        return HistoryPage(events, position, head)
+        return HistoryPage(events, position, head, rows[0]["now"])

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
 from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Rules, Wiring
+from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
-from tests.client.messages import Taken, consuming, messages_of, next_of, publish
+from tests.chaos.proxy import Proxy
+from tests.client.messages import PATIENCE, Taken, consuming, messages_of, next_of, publish
 
 RULES = Rules(begin="first", delays=(0.05, 0.1))
 
@@ -248,11 +250,48 @@ async def test_a_wiped_broker_is_set_up_again_and_nothing_is_lost(
 
 
 @pytest.mark.usefixtures("exchange")
+async def test_queues_that_are_there_and_have_lost_what_was_put_aside(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given a broker that was set up again from its definitions, or by a process that ended right then, and has brought
+    a new event since, when the consumer starts, then the event that waited for its next attempt is handled, and the
+    new one.
+    """
+    for name, arguments in Queues("statistics", RULES.delays).declared():
+        await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+    await publish(channel, held(3), to="statistics")
+    store = MemoryStore(Mark(epoch=1, proven=2, begun={1: 1}))
+    async with consuming(a_consumer(amqp_url, taken, held(1), held(2), held(3), store=store)):
+        await taken.until(lambda positions: positions == [1, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_still_waits_in_the_broker_is_left_there(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when another process starts, then it is not tried before."""
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not taken.positions:
+            raise LookupError
+
+    taken.fails = fail
+    store, rules = MemoryStore(), replace(RULES, delays=(3600,))
+    wiring, history = Wiring(amqp_url, "statistics"), MemoryHistory([held(1), held(2)])
+    async with consuming(Consumer(wiring, rules, taken.handlers, store, history)):
+        await taken.until(lambda positions: positions == [2])
+    async with consuming(Consumer(wiring, rules, taken.handlers, store, history)):
+        await publish(channel, held(3))
+        await taken.until(lambda positions: 3 in positions)
+    assert taken.positions == [2, 3]
+
+
+@pytest.mark.usefixtures("exchange")
 async def test_a_queue_that_was_deleted_is_declared_again(
     amqp_url: str, channel: AbstractChannel, taken: Taken
 ) -> None:
-    """Given an event that waits for its next attempt, when somebody deletes the consumer's queue under it, then the
-    queue is there again, that event is handled, and so is what comes after.
+    """Given an event that waits for its next attempt, when somebody deletes the consumer's queues under it, then they
+    are there again, that event is handled, and so is what comes after.
     """
     failing = asyncio.Event()
 
@@ -266,11 +305,39 @@ async def test_a_queue_that_was_deleted_is_declared_again(
     async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
         await taken.until(lambda positions: positions == [2])
         failing.set()
+        await channel.queue_delete("statistics.retry.3600000")
         await channel.queue_delete("statistics")
         await taken.until(lambda positions: positions == [2, 1])
         history.events.append(held(3))
         await publish(channel, held(3))
         await taken.until(lambda positions: positions == [2, 1, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_connection_that_falls_silent_is_opened_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a broker that says nothing any more, when the heartbeat has found that out while the consumer waits for an
+    answer, then the consumer goes on over another connection: nobody has told it to end.
+    """
+    monkeypatch.setattr("shared.client.connecting.HEARTBEAT", 1)
+    opened: asyncio.Queue[None] = asyncio.Queue()
+
+    async def opening(url: str) -> AbstractConnection:
+        opened.put_nowait(None)
+        return await connect(url)
+
+    monkeypatch.setattr("shared.client.consumer.connect", opening)
+    async with Proxy(amqp_url) as way, asyncio.timeout(PATIENCE):
+        wiring, history = Wiring(way.url, "statistics", audit_every=0.2), MemoryHistory([held(1)])
+        async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):
+            await taken.until(lambda positions: positions == [1])
+            await opened.get()
+            way.silence()
+            await opened.get()
+            way.heal()
+            await publish(channel, held(2))
+            await taken.until(lambda positions: positions == [1, 2])
 
 
 def test_a_file_keeps_the_mark_for_one_process(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.client import Mark
+from shared.client.mark import LONGEST_REASON, MOST_PARKED
 
 
 def test_a_failed_event_is_no_duplicate_when_it_comes_again() -> None:
@@ -22,6 +25,24 @@ def test_a_gap_is_kept_open_until_the_history_has_closed_it() -> None:
     assert (mark.proven, mark.done, mark.has(3)) == (1, frozenset({4, 5}), False)
     mark = mark.proved(4, epoch=2)
     assert (mark.proven, mark.done, mark.has(3), mark.epoch) == (4, frozenset({5}), True, 2)
+
+
+def test_no_more_is_kept_of_what_was_parked_than_can_be_saved_with_every_event() -> None:
+    """Given one event more than that was parked, the last of them the first to be, then that of the lowest position is
+    left out, and reasons are cut.
+    """
+    mark = Mark()
+    for position in (MOST_PARKED + 1, *range(1, MOST_PARKED + 1)):
+        mark = mark.parking(position, "too long " * 100)
+    assert list(mark.parked) == list(range(2, MOST_PARKED + 2))
+    assert {len(reason) for reason in mark.parked.values()} == {LONGEST_REASON}
+    assert Mark.from_json(json.loads(json.dumps(mark.to_json()))) == mark
+
+
+def test_a_mark_may_be_written_by_hand() -> None:
+    """Given what an operator writes after a restore, then nothing is missing in it."""
+    written = {"epoch": 2, "proven": 1234, "done": [], "begun": {}, "saves": 1}
+    assert Mark.from_json(written) == Mark(epoch=2, proven=1234, saves=1)
 
 
 @given(st.lists(st.integers(1, 30), max_size=60), st.sets(st.integers(1, 30)))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from shared.client import (
     CloudEvent,
     Forked,
     Handlers,
+    HttpHistory,
     Incoming,
     Mark,
     MemoryStore,
@@ -169,6 +171,22 @@ async def test_an_event_that_always_fails_is_parked_with_the_reason(taker: Taker
     assert [(each.reason, each.attempts, each.error) for each in trial.parked] == [("failed", 3, "OSError('no')")]
     await trial.give(*some(1))
     assert trial.counts.duplicates == 1
+
+
+async def test_what_was_parked_is_known_without_the_broker_until_it_is_handled(taker: Taker) -> None:
+    """Given an event that was parked, then the mark says so, with the reason, also when it is replayed in vain; once a
+    replay was handled, no more.
+    """
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: Park("too_late") if event.position == 1 else None
+    await trial.give(*some(1, 2))
+    again = replace(held(1), headers={REPLAY: "after the fix"})
+    for _ in range(2):
+        assert ((await trial.store.load()) or Mark()).parked == {1: "too_late"}
+        await trial.give(again)
+    taker.fails = lambda event: None
+    await trial.give(again)
+    assert (((await trial.store.load()) or Mark()).parked, taker.took) == ({}, [2, 1])
 
 
 async def test_in_order_a_failing_event_is_repeated_in_place(taker: Taker) -> None:
@@ -345,13 +363,63 @@ async def test_who_begins_now_is_not_told_the_past(taker: Taker) -> None:
 
 
 async def test_what_was_put_aside_is_recovered_when_the_broker_lost_it(taker: Taker) -> None:
-    """Given an event that waits for another attempt, when the queues are gone, then it is read from the history."""
+    """Given an event that waits for another attempt, when its message is gone, then it is read from the history; as
+    long as the broker holds it, it waits there.
+    """
     trial = Trial(taker.handlers, rules=FIRST, history=MemoryHistory(some(1, 2)))
     taker.fails = lambda event: OSError("no") if event.position == 1 else None
     await trial.give(*some(1, 2))
     taker.fails = lambda event: None
+    for held_by_the_broker, took in ((1, [2]), (0, [2, 1]), (0, [2, 1])):
+        await trial.worker.miss(held_by_the_broker)
+        await trial.worker.recover()
+        assert taker.took == took
+
+
+@pytest.mark.parametrize(("held_by_the_broker", "took"), [(1, [2]), (0, [1, 2])])
+async def test_a_recovery_goes_on_where_it_was_broken_off(
+    taker: Taker, held_by_the_broker: int, took: list[int]
+) -> None:
+    """Given two events that were lost, of which one has been put aside anew, then only the other one is got back; but
+    both are, when that message was lost, too.
+    """
+    store = MemoryStore(Mark(epoch=1, proven=2, begun={1: 2, 2: 1}, lost=frozenset({2})))
+    trial = Trial(taker.handlers, store=store, history=some(1, 2))
+    await trial.worker.miss(held_by_the_broker)
     await trial.worker.recover()
-    assert taker.took == [2, 1]
+    assert taker.took == took
+
+
+async def test_what_was_put_aside_and_is_wanted_no_more_is_forgotten(taker: Taker) -> None:
+    """Given an event that waits for another attempt, when the next release has no pattern for it and its message is
+    gone, then nothing waits any more.
+    """
+    store = MemoryStore(Mark(epoch=1, proven=2, begun={1: 1}))
+    rules = replace(FIRST, wanted=Patterns(("*.lead.*",)))
+    trial = Trial(taker.handlers, rules=rules, store=store, history=some(1, 2))
+    await trial.worker.miss(0)
+    await trial.worker.recover()
+    assert (taker.took, (store.mark or Mark()).begun) == ([], {})
+
+
+async def test_what_was_put_aside_before_a_restore_that_undid_it_stops_the_consumer(taker: Taker) -> None:
+    """Given a log that was restored to before an event that waits for another attempt, and grew again, when its message
+    is gone, then what is at its place now is not taken for it.
+    """
+    history = MemoryHistory([held(1), held(2, epoch=2), held(3, epoch=2)], epoch=2)
+    trial = Trial(taker.handlers, store=MemoryStore(Mark(epoch=1, proven=2, begun={2: 1})), history=history)
+    await trial.worker.miss(0)
+    with pytest.raises(Forked):
+        await trial.worker.recover()
+    assert taker.took == []
+
+
+async def test_a_feed_that_is_none_is_waited_for() -> None:
+    """Given something in the feed's place that answers to everything, then the history is away."""
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>Please log in</html>"))
+    async with HttpHistory("http://queries", transport=transport) as history:
+        with pytest.raises(Unavailable, match="kithlog-position"):
+            await history.page(0)
 
 
 def test_patterns_ask_the_history_for_no_less_than_they_match() -> None:

@@ -14,6 +14,7 @@ from deploy.launcher.infrastructure import Infrastructure
 from services.projector.feed import feed as feed_module
 from services.projector.feed.feed import Feed
 from shared.broker import cloudevents
+from shared.database.pool import connect
 from shared.log import Append, Log, history
 from tests.contract.conftest import an_append, get, reached
 
@@ -54,6 +55,20 @@ async def test_a_line_is_the_message_that_went_over_the_broker(
     assert response.content.split(b"\n")[:-1] == [cloudevents.encode(event)[0] for event in await log.read(0, 10)]
     assert response.headers["kithlog-position"] == response.headers["kithlog-head"] == "5"
     assert response.headers["kithlog-epoch"] == "1"
+
+
+async def test_an_answer_tells_the_logs_time(client: httpx.AsyncClient, database_url: str) -> None:
+    """Given a database whose clock stands a year ahead, then that is the time, whether or not there is an event."""
+    owner = await connect(database_url, server_settings={"role": "none"})
+    await owner.execute(
+        "CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql "
+        "AS $$ SELECT '2036-03-02T12:00:00.5Z'::timestamptz $$"
+    )
+    await owner.close()
+
+    response = await get(client)
+
+    assert response.headers["kithlog-time"] == "2036-03-02T12:00:00.500000+00:00"
 
 
 async def test_an_empty_log_is_an_empty_page(client: httpx.AsyncClient) -> None:

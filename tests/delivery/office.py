@@ -82,7 +82,7 @@ class Clock:
     def __init__(self) -> None:
         self.instant = NOON
 
-    def now(self) -> datetime:
+    async def now(self) -> datetime:
         return self.instant
 
 
@@ -114,7 +114,7 @@ class Office:
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
         desk = Desk(settings, platform, Post("127.0.0.1", self.port), self.ledger)
-        while await desk.run_once(self.clock.now()):
+        while await desk.run_once(await self.clock.now()):
             pass
 
     async def deliver(self, *events: Incoming) -> None:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import AsyncMock
 
+import aiosmtplib
 import pytest
 
-from deploy.delivery.desk import DELAYS
+from deploy.delivery.desk import DELAYS, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import Mailbox, text_of
 from deploy.delivery.wording import piece, thanks, wording, write
@@ -129,6 +131,54 @@ async def test_a_server_that_goes_away_before_its_answer_leaves_it_unsure(
     await office.work()
     assert [each for each, _ in office.kithlog.reports] == [report]
     assert len(office.mailbox.mails) == (when_unsure == "again")
+
+
+@pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])
+async def test_whatever_happens_after_the_servers_answer_the_mail_is_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Given a server that has taken the mail, when taking leave of it fails in any way, then the mail is sent, once."""
+    monkeypatch.setattr(aiosmtplib.SMTP, "quit", AsyncMock(side_effect=error))
+    await office.deliver(a_due())
+    monkeypatch.undo()
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
+    assert len(office.mailbox.mails) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])
+async def test_whatever_happens_once_the_data_go_out_leaves_it_unsure(
+    office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Given a server that has taken the data, when waiting for its answer fails in any way, then no second mail goes
+    out, and it is reported that this is not known.
+    """
+    data = aiosmtplib.SMTP.data
+
+    async def lose_the_answer(client: aiosmtplib.SMTP, message: bytes) -> None:
+        await data(client, message)
+        raise error
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "data", lose_the_answer)
+    await office.deliver(a_due())
+    monkeypatch.undo()
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    [(report, body)] = office.kithlog.reports
+    assert (len(office.mailbox.mails), report, body["why"]) == (1, "report-failed", NOT_KNOWN)
+
+
+@pytest.mark.parametrize("answer", ["yes, thank you", "150 maybe", "354 go on"])
+async def test_an_answer_that_says_neither_yes_nor_no_leaves_it_unsure(office: Office, answer: str) -> None:
+    """Given a server that answers to the mail with no reply that the protocol knows there, then no second goes out."""
+    office.mailbox.answer = lambda mail: answer
+    await office.deliver(a_due())
+    office.mailbox.answer = lambda mail: "250 taken"
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    [(report, body)] = office.kithlog.reports
+    assert (office.mailbox.mails, report, body["why"]) == ([], "report-failed", NOT_KNOWN)
 
 
 async def test_a_refusal_for_good_is_reported_and_one_for_now_is_tried_again(office: Office) -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from shared.database import clock as module
 from shared.database.clock import DatabaseClock
 from shared.database.pool import connect, open_pool
 
@@ -60,7 +59,7 @@ async def test_a_frozen_database_does_not_set_the_clock_wrong(monkeypatch: pytes
     then time goes on from the first reading: the second may be three seconds off, enough to refuse as of the future
     what a caller says has just happened. What is read quickly again counts again."""
     monotonic = Monotonic()
-    monkeypatch.setattr(module, "monotonic", monotonic)
+    monkeypatch.setattr("shared.clock.monotonic", monotonic)
     takes = 0.002
 
     async def answer() -> datetime:

@@ -30,11 +30,13 @@ HEADERS: dict[str, Any] = {
     "Kithlog-Head": "Last position of the log at that moment; the same as `Kithlog-Position`: this was all.",
     "Kithlog-Epoch": "Timeline of the log; raised when it was restored to an earlier point.",
 }
+TIME = {"description": "What the log's clock said at that moment.", "schema": {"type": "string", "format": "date-time"}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "CloudEvents, exactly as they are on the broker: one to a line, or as server-sent events.",
         "headers": {
             **{name: {"description": text, "schema": {"type": "integer"}} for name, text in HEADERS.items()},
+            "Kithlog-Time": TIME,
             "Link": {"description": "The next page (`rel=next`).", "schema": {"type": "string"}},
         },
         "content": {LINES: {"schema": {"type": "string"}}, STREAM: {"schema": {"type": "string"}}},
@@ -104,6 +106,7 @@ def _lines(ask: Ask, page: HistoryPage) -> Response:
             "Kithlog-Position": str(page.position),
             "Kithlog-Head": str(page.head.position),
             "Kithlog-Epoch": str(page.head.epoch),
+            "Kithlog-Time": page.now.isoformat(),
             "Link": f'<{PATH}?{following}>; rel="next"',
         },
         media_type=LINES,
