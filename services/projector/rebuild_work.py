@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 
-from services.projector.folding import TIMING
+from services.projector.folding import TIMING, rebuilt_as
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_building import Builder, LeftOut, Part, processors, shared_out
@@ -30,6 +30,7 @@ from services.projector.rebuild_comparing import (
     timers_of,
     timers_of_nobody,
 )
+from services.projector.rebuild_leftovers import drop
 from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
@@ -150,10 +151,11 @@ class Work:
             if mode == "rebuild" and live and live["version"] > model.version:
                 raise Refused(
                     f"read model {name} is live in version {live['version']}, this release folds version "
-                    f"{model.version}: use the newer release, or `kithlog rollback {name}`"
+                    f"{model.version}: use the newer release, or `kithlog rollback {rebuilt_as(name)}`"
                 )
             if mode == "verify" and (live is None or live["version"] != model.version):
-                raise Refused(f"read model {name} is not live in version {model.version}: `kithlog rebuild {name}`")
+                remedy = f"`kithlog rebuild {rebuilt_as(name)}`"
+                raise Refused(f"read model {name} is not live in version {model.version}: {remedy}")
         if mode == "rollback":
             self._go_back_to(rows, situation)
         else:
@@ -189,14 +191,10 @@ class Work:
                 self._generations[name] = made
 
     async def _drop(self, id: int) -> None:
-        """Dropping a partition holds up all readers for a moment; so it must not wait long for one of them itself.
-        What can't be dropped now is left to the next one at work."""
+        """What can't be dropped now is left to the next one at work."""
         await self._connection.execute(QUERIES["scrap"], id)
         for _ in range(5):
-            with suppress(asyncpg.LockNotAvailableError):
-                async with self._connection.transaction():
-                    await self._connection.execute("SET LOCAL lock_timeout = '500ms'")
-                    await self._connection.fetchval(QUERIES["drop_generation"], id)
+            if await drop(self._connection, id):
                 return
 
     async def discard(self) -> None:

@@ -11,8 +11,10 @@ from uuid import UUID
 import structlog
 
 from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Parked, RowId, StreamId, TimerId
+from services.projector.folding import rebuilt_as
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
+from services.projector.rebuild_leftovers import drop_marked, mark_unfinished
 from shared.codec import encode
 from shared.database.pool import connect, persist
 from shared.database.queries import load_queries
@@ -47,6 +49,8 @@ class Look:
 
     checkpoint: Checkpoint
     head: Head
+    marked: bool
+    """Whether unfinished generations tell of somebody who was forgotten."""
 
 
 class Store:
@@ -124,7 +128,8 @@ class Store:
                 raise Halted(
                     "model_version",
                     f"read model {model.name} {has}, this release folds version {model.version}",
-                    f"run `kithlog rebuild {model.name}`; until then the release before this one goes on folding",
+                    f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then the release before this one goes on "
+                    "folding",
                 )
             else:
                 self._generations[model.name] = row["id"]
@@ -137,7 +142,11 @@ class Store:
         checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
         if checkpoint.turn != self._turn:
             await self._find_generations(self._reading, checkpoint)
-        return Look(checkpoint, Head(row["head"], row["head_epoch"]))
+        return Look(checkpoint, Head(row["head"], row["head_epoch"]), row["marked"])
+
+    async def drop_marked(self) -> bool:
+        """Drop what `Look.marked` tells of; False: some of it is left, for somebody is at work or reads."""
+        return await drop_marked(self._writing)
 
     async def parked(self) -> set[StreamId]:
         return {(row["tenant"], row["stream_id"]) for row in await self._reading.fetch(QUERIES["parked"])}
@@ -190,6 +199,7 @@ class Store:
         if changes.forgotten:
             # Before the rest: done twice it does no harm, and what is not done is done again with the page.
             await self._writing.execute(QUERIES["forget_retired"], *columns(list(changes.forgotten), 2))
+            await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(
             QUERIES["apply"],
             start.position,
