@@ -148,10 +148,10 @@ class Work:
         for name, model in self._models.items():
             live = self._live.get(name)
             self.report.models[name] = Told(name, model.version, None if live is None else live["version"])
-            if mode == "rebuild" and live and live["version"] > model.version:
+            if mode != "rollback" and live and live["version"] > model.version:
                 raise Refused(
                     f"read model {name} is live in version {live['version']}, this release folds version "
-                    f"{model.version}: use the newer release, or `kithlog rollback {rebuilt_as(name)}`"
+                    f"{model.version}: use the newer release, or `kithlog rollback {rebuilt_as(name)} --why …`"
                 )
             if mode == "verify" and (live is None or live["version"] != model.version):
                 remedy = f"`kithlog rebuild {rebuilt_as(name)}`"
@@ -168,7 +168,7 @@ class Work:
         for name, model in self._models.items():
             kept = next((row for row in rows if row["model"] == name and row["status"] == "retired"), None)
             if kept is None:
-                raise Refused(f"read model {name} has no earlier generation to go back to")
+                raise Refused(f"read model {name} has no earlier generation to go back to: only a rebuild keeps one")
             if kept["version"] != model.version:
                 raise Refused(
                     f"the earlier generation of {name} is of version {kept['version']}, this release folds version "
