@@ -132,8 +132,8 @@ def test_postgresql_goes_away_half_way(
     step: str,
     told: str,
 ) -> None:
-    """Given a server that is stopped at some step, up to the last before the end of the transaction that changes what is
-    live, nothing live is changed, and it is told what to do; when that is done, it works."""
+    """Given a server that is stopped at some step, up to the last one within the transaction that changes what is live,
+    nothing live is changed, and it is told what to do; when that is done, it works."""
     if verb == ROLLBACK:
         assert terminal.run(*REBUILD).code == 0
     if verb == HEAL:
