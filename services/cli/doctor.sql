@@ -63,6 +63,20 @@ LEFT JOIN read.checkpoint p ON p.name = 'projector';
 -- The version of each read model that is live.
 SELECT model, version FROM read.generation WHERE status = 'live';
 
+-- name: unfinished
+-- What killed rebuilds and verifications have left, with its bytes; nothing while one is at work, whose it may be.
+WITH lock AS (SELECT hashtextextended('kithlog.rebuild', 0) AS key)
+SELECT g.model, g.status, g.position, g.created_at,
+       coalesce(pg_total_relation_size(to_regclass('read.row_' || g.id)), 0) AS bytes
+FROM read.generation g
+WHERE g.status IN ('building', 'scratch')
+  AND NOT EXISTS (
+      SELECT FROM lock, pg_locks l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.classid::bigint = (lock.key >> 32) & 4294967295 AND l.objid::bigint = lock.key & 4294967295)
+ORDER BY g.id;
+
 -- name: parked
 -- How many streams are parked, and the first event that waits.
 SELECT count(*) AS streams, min(position) AS first FROM read.parked;

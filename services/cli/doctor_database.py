@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
 
 from services.cli.findings import Finding, ok
+from services.cli.terminal import second
+from services.projector.folding import rebuilt_as
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.clock import Clock, SystemClock
@@ -27,6 +29,7 @@ OVERDUE = 60.0
 CLOCKS = (1.0, 30.0)
 """Seconds between the machine's clock and the database's: worth a look, wrong."""
 _DB = "postgresql"
+_UNFINISHED = "unfinished read models"
 
 Check = Callable[[Any], Awaitable[list[Finding]]]
 
@@ -54,6 +57,7 @@ async def look_at_database(url: str, *, watch: float, clock: Clock | None = None
             "dead rows": _tuples,
             "log": _log_end,
             "read models": _models,
+            _UNFINISHED: _unfinished,
             "parked streams": _parked,
             "timers": _timers,
             "clock": lambda connection: _clocks(connection, own_clock),
@@ -161,7 +165,33 @@ async def _models(connection: Any) -> list[Finding]:
     if not off:
         return [ok("projector", "read models", f"{len(wanted)} live")]
     told = ", ".join(f"{name} {live.get(name, 'missing')} instead of {version}" for name, version in off.items())
-    return [Finding("projector", "read models", "wrong", told, f"kithlog rebuild {' '.join(off)}")]
+    names = dict.fromkeys(map(rebuilt_as, off))
+    return [Finding("projector", "read models", "wrong", told, f"kithlog rebuild {' '.join(names)}")]
+
+
+async def _unfinished(connection: Any) -> list[Finding]:
+    """What killed rebuilds and verifications have left; while somebody is at work, nothing is known to be left."""
+    rows = await connection.fetch(QUERIES["unfinished"])
+    built = [row for row in rows if row["status"] == "building"]
+    others = [row for row in rows if row["status"] != "building"]
+    found = []
+    if built:
+        names = dict.fromkeys(rebuilt_as(row["model"]) for row in built)
+        remedy = f"kithlog rebuild {' '.join(names)}: it goes on with them"
+        found.append(Finding("projector", _UNFINISHED, "look", f"a killed rebuild has left {_told(built)}", remedy))
+    if others:
+        remedy = "kithlog verify, or any other rebuild, rollback or verification: it removes them"
+        found.append(Finding("projector", _UNFINISHED, "look", f"to be removed are {_told(others)}", remedy))
+    return found or [ok("projector", _UNFINISHED, "none")]
+
+
+def _told(rows: Sequence[Any]) -> str:
+    positions: dict[int, list[str]] = {}
+    for row in rows:
+        positions.setdefault(row["position"], []).append(row["model"])
+    models = "; ".join(f"{', '.join(names)} at position {position}" for position, names in positions.items())
+    since = second(min(row["created_at"] for row in rows).isoformat())
+    return f"{models} ({sum(row['bytes'] for row in rows):,} bytes, begun {since})"
 
 
 async def _parked(connection: Any) -> list[Finding]:

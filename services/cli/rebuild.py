@@ -44,7 +44,7 @@ def rebuild_(
             details = {"position": report.position, "differences": report.unexplained}
             await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
 
-        with ending_well(), bars(json=as_json) as progress:
+        with ending_well("the same command goes on with what is built then"), bars(json=as_json) as progress:
             return await rebuild(
                 own.database_url, in_force, names, accept=accept, processes=processes, progress=progress,
                 recording=recording,

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.terminal import misunderstood, note, progress, show_json, show_table, wrong
+from services.cli.terminal import away, misunderstood, note, progress, show_json, show_table, wrong
 from services.projector.rebuild_building import CannotFold
 from services.projector.rebuild_comparing import TIMERS, Difference
 from services.projector.rebuild_report import Mode, Refused, Report, Told
 from services.projector.rebuild_staging import Superseded
 from services.projector.rebuild_work import NAMES
 from services.projector.rebuild_worker import PartFailed
+from shared.database.pool import UNAVAILABLE
 from shared.operations.policies import load_policies
 from shared.timing.policies import Policies, PolicyError
 
@@ -52,14 +53,17 @@ def policies_of(file: Path | None) -> Policies:
 
 
 @contextmanager
-def ending_well() -> Iterator[None]:
-    """What keeps a rebuild or a verification from being done, as one line and an exit code."""
+def ending_well(then: str) -> Iterator[None]:
+    """What keeps a rebuild or a verification from being done, as one line and an exit code; `then`: what is to be known
+    where PostgreSQL went away, for the last that was asked of it may have been done."""
     try:
         yield
     except (Refused, CannotFold, PartFailed) as error:
         raise wrong(str(error)) from None
     except Superseded as error:
         raise wrong(f"{error}: another rebuild has taken its place; begin again") from None
+    except UNAVAILABLE as error:
+        raise away(error, then) from None
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def rollback(
         async def recording(connection: Any, report: Report) -> None:
             await record(connection, own, "rollback", " ".join(names), why=why, position=report.position)
 
-        with ending_well(), bars(json=as_json) as progress:
+        then = "look into `kithlog log operations` then, for a second rollback goes forth again"
+        with ending_well(then), bars(json=as_json) as progress:
             return await roll_back(
                 own.database_url, in_force, names, note=why, processes=processes, progress=progress,
                 recording=recording,

@@ -37,7 +37,7 @@ from services.cli.settings import OperatorSettings
 from services.projector.past import Unusable
 from shared.broker.connection import UNREACHABLE
 from shared.codec import UnknownEventType
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import ROLE, UNAVAILABLE
 from shared.operations.logging import configure_logging
 
 OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -56,7 +56,6 @@ Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", c
 T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
-_DENIED = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 
 
@@ -70,6 +69,12 @@ class Ended(Exception):
 
 def wrong(message: str) -> Ended:
     return Ended(WRONG, message)
+
+
+def away(error: Exception, then: str | None = None) -> Ended:
+    """PostgreSQL can't be reached, or not any more; `then`: what is to be known once it is back."""
+    remedy = "check KITHLOG_DATABASE_URL, or wait" + (f"; {then}" if then else "")
+    return Ended(UNAVAILABLE_CODE, f"PostgreSQL is away ({_short(error)}): {remedy}")
 
 
 def misunderstood(message: str) -> Ended:
@@ -114,8 +119,11 @@ def _ended(error: Exception) -> Ended | None:
         return Ended(WRONG, f"{error}: use a release that knows it")
     if isinstance(error, Unusable):
         return Ended(WRONG, f"{error}: use a release that can, or restore that event from a back-up")
-    if isinstance(error, _DENIED):
-        return Ended(DENIED, f"PostgreSQL does not allow it: {error}")
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return Ended(DENIED, f"PostgreSQL: {error}: correct user and password in KITHLOG_DATABASE_URL")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        needs = f"its user needs the role {ROLE}, and that role the rights that the migrations gave it"
+        return Ended(DENIED, f"PostgreSQL does not allow it ({error}): {needs}")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
     if isinstance(error, _NOT_MIGRATED):
@@ -123,7 +131,7 @@ def _ended(error: Exception) -> Ended | None:
     if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):
         return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
     if isinstance(error, UNAVAILABLE) and _is_of_postgresql(error):
-        return Ended(UNAVAILABLE_CODE, f"PostgreSQL is away ({_short(error)}): check KITHLOG_DATABASE_URL, or wait")
+        return away(error)
     if isinstance(error, UNREACHABLE) and type(error) is not RuntimeError:
         return Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({_short(error)}): check KITHLOG_AMQP_URL, or wait")
     return None

@@ -64,7 +64,10 @@ def verify(
             )
         selection = Selection(below=max(1, round(sample * WHOLE / 100))) if sample < 100 else EVERYTHING
         try:
-            with ending_well(), bars(json=json) as progress:
+            with (
+                ending_well("nothing is mended by halves, and mending twice does no harm"),
+                bars(json=json) as progress,
+            ):
                 if wants.tenant is not None and wants.stream_id is not None:
                     selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
                 report = await _compare(own, in_force, names, selection, heal, processes, progress)

@@ -12,6 +12,7 @@ from services.projector.changes import Changes, ContactId, OwnerId, Parked, RowI
 from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
+from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.codec import UnknownEventType, decode, kind_of
 from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
@@ -21,6 +22,11 @@ from shared.timing.policies import Policies
 TIMING = "timing"
 """The timers and their facts, where a read model is named."""
 _LONGEST_ERROR = 2_000
+
+
+def rebuilt_as(model: str) -> str:
+    """The name by which operators rebuild a model: those of timing, which nobody can have singly, go by one."""
+    return TIMING if model in (SUBJECT, RECIPIENT, LINK) else model
 
 
 class Unfoldable(Exception):

@@ -21,8 +21,10 @@ SELECT g.model, g.version, g.id FROM read.generation g WHERE g.status = 'live';
 SELECT read.create_generation($1, $2, 'live', $3);
 
 -- name: look
--- The checkpoint, the digest of the policies by which timers were reckoned, and the log's head, of one moment.
-SELECT c.position, c.epoch, c.turn, c.policies, h.position AS head, h.epoch AS head_epoch
+-- The checkpoint, the digest of the policies by which timers were reckoned, and the log's head, of one moment; and whether
+-- unfinished generations are to be dropped.
+SELECT c.position, c.epoch, c.turn, c.policies, h.position AS head, h.epoch AS head_epoch,
+       EXISTS (SELECT FROM read.generation WHERE status IN ('building', 'scratch') AND stale IS NOT NULL) AS marked
 FROM read.checkpoint c, log.head h
 WHERE c.name = 'projector';
 

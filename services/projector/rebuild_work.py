@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 
-from services.projector.folding import TIMING
+from services.projector.folding import TIMING, rebuilt_as
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_building import Builder, LeftOut, Part, processors, shared_out
@@ -30,6 +30,7 @@ from services.projector.rebuild_comparing import (
     timers_of,
     timers_of_nobody,
 )
+from services.projector.rebuild_leftovers import drop
 from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
@@ -77,7 +78,8 @@ def models_of(policies: Policies, names: Sequence[str]) -> dict[str, ReadModel[A
 async def working(database_url: str, policies: Policies, mode: Mode, names: Sequence[str]) -> AsyncIterator[Work]:
     """Take the one turn there is. Raises `Busy`, `Refused`, and what asyncpg raises while PostgreSQL is away."""
     models = models_of(policies, names)
-    connection = await connect(database_url)
+    # One that is stopped while it holds the checkpoint must not hold up the projector for long.
+    connection = await connect(database_url, server_settings={"idle_in_transaction_session_timeout": "60s"})
     try:
         if not await connection.fetchval(QUERIES["take_turn"]):
             raise Busy("another rebuild, rollback or verification is at work on this database: wait for it to end")
@@ -151,13 +153,14 @@ class Work:
         for name, model in self._models.items():
             live = self._live.get(name)
             self.report.models[name] = Told(name, model.version, None if live is None else live["version"])
-            if mode == "rebuild" and live and live["version"] > model.version:
+            if mode != "rollback" and live and live["version"] > model.version:
                 raise Refused(
                     f"read model {name} is live in version {live['version']}, this release folds version "
-                    f"{model.version}: use the newer release, or `kithlog rollback {name}`"
+                    f"{model.version}: use the newer release, or `kithlog rollback {rebuilt_as(name)} --why …`"
                 )
             if mode == "verify" and (live is None or live["version"] != model.version):
-                raise Refused(f"read model {name} is not live in version {model.version}: `kithlog rebuild {name}`")
+                remedy = f"`kithlog rebuild {rebuilt_as(name)}`"
+                raise Refused(f"read model {name} is not live in version {model.version}: {remedy}")
         if mode == "rollback":
             self._go_back_to(rows, situation)
         else:
@@ -170,7 +173,7 @@ class Work:
         for name, model in self._models.items():
             kept = next((row for row in rows if row["model"] == name and row["status"] == "retired"), None)
             if kept is None:
-                raise Refused(f"read model {name} has no earlier generation to go back to")
+                raise Refused(f"read model {name} has no earlier generation to go back to: only a rebuild keeps one")
             if kept["version"] != model.version:
                 raise Refused(
                     f"the earlier generation of {name} is of version {kept['version']}, this release folds version "
@@ -193,25 +196,14 @@ class Work:
                 self._generations[name] = made
 
     async def _drop(self, ids: Collection[int]) -> None:
-        """Dropping a partition holds up all readers for a moment; so it must not wait long for one of them itself, and
-        all are dropped in one such moment. What can't be dropped now is left to the next one at work."""
+        """What can't be dropped now is left to the next one at work."""
         await self._connection.execute(QUERIES["scrap"], list(ids))
         left = list(ids)
         for pause in _PAUSES:
             if not left:
                 return
             await asyncio.sleep(pause)
-            with suppress(asyncpg.LockNotAvailableError):
-                async with self._connection.transaction():
-                    await self._connection.execute(QUERIES["claim_rows"])
-                    left = [id for id in left if not await self._dropped(id)]
-
-    async def _dropped(self, id: int) -> bool:
-        with suppress(asyncpg.LockNotAvailableError):
-            async with self._connection.transaction():
-                await self._connection.execute(QUERIES["drop_generation"], id)
-            return True
-        return False
+            left = await drop(self._connection, left)
 
     async def discard(self) -> None:
         """Remove what was built, which is not live. What a killed rebuild leaves is gone on with, not removed."""

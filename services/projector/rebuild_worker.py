@@ -11,8 +11,11 @@ import json
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from services.projector.changes import Parked
 from services.projector.rebuild_building import Builder, CannotFold, LeftOut, Part
@@ -35,8 +38,8 @@ async def build_in_process(
 ) -> tuple[list[Parked], int]:
     """Have a process of its own build a part; answers what could not be folded, and its peak memory in bytes.
 
-    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, and `ConnectionError` while PostgreSQL is away. When this is
-    cancelled or this process dies, so does that.
+    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, what asyncpg raises where rights are missing, and
+    `ConnectionError` while PostgreSQL is away. When this is cancelled or this process dies, so does that.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -53,7 +56,8 @@ async def build_in_process(
     errors = asyncio.create_task(process.stderr.read())
     try:
         process.stdin.write(json.dumps(_told(database_url, part, policies), default=str).encode() + b"\n")
-        await process.stdin.drain()
+        with suppress(ConnectionError):  # it is gone already: its end is told below, and PostgreSQL is not away
+            await process.stdin.drain()
         async for line in process.stdout:
             said = json.loads(line)
             if "advanced" in said:
@@ -63,11 +67,14 @@ async def build_in_process(
                 raise UnknownEventType(*what, fields=tuple(fields))
             elif "cannot" in said:
                 raise CannotFold(_parked(said["cannot"]))
+            elif "denied" in said:
+                raise asyncpg.InsufficientPrivilegeError(said["denied"])
             elif "away" in said:
                 raise ConnectionError(said["away"])
             elif "done" in said:
                 return [_parked(row) for row in said["failures"]], said["done"]
-        raise PartFailed(f"a building process ended early: {(await errors).decode(errors='replace')[-2000:].strip()}")
+        said_last = (await errors).decode(errors="replace")[-2000:].strip() or "it said nothing"
+        raise PartFailed(f"a building process ended early, with exit code {await process.wait()}: {said_last}")
     finally:
         if process.returncode is None:
             process.kill()
@@ -116,6 +123,8 @@ async def _work(told: dict[str, Any]) -> None:
         _say(unknown=[error.type, error.schema_version, error.position, error.fields])
     except Superseded as error:
         sys.exit(str(error))
+    except asyncpg.InsufficientPrivilegeError as error:
+        _say(denied=str(error))
     except UNAVAILABLE as error:
         _say(away=str(error) or type(error).__name__)
 

@@ -30,6 +30,8 @@ from shared.envelope import Recorded
 from shared.log import Head
 from shared.timing.policies import Policies
 
+DROP_INTERVAL = 10.0
+"""Seconds between attempts to drop unfinished generations: each may hold up readers for half a second."""
 logger = structlog.get_logger(__name__)
 
 
@@ -79,6 +81,7 @@ class Session:
         """What the messages in hand tell of."""
         self.next_look = 0.0
         """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
+        self._next_drop = 0.0
         self.stopping = False
         """Set it to end catching up with the page in hand."""
 
@@ -142,6 +145,8 @@ class Session:
         """Read the log to its end. While `idle`, leave that to another projector which is seen to do it."""
         look = await self._store.look()
         self.next_look = monotonic() + self._poll_interval
+        if look.marked and monotonic() >= self._next_drop and not await self._store.drop_marked():
+            self._next_drop = monotonic() + DROP_INTERVAL
         if look.checkpoint != self.checkpoint:
             await self._start_from(look.checkpoint)
             if idle and look.head.epoch == look.checkpoint.epoch:

@@ -11,8 +11,10 @@ from uuid import UUID
 import structlog
 
 from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Parked, RowId, StreamId, TimerId
+from services.projector.folding import rebuilt_as
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
+from services.projector.rebuild_leftovers import drop_marked, mark_unfinished
 from shared.codec import encode
 from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
@@ -51,6 +53,8 @@ class Look:
     head: Head
     policies: str | None
     """The digest of those by which the pending timers were reckoned."""
+    marked: bool
+    """Whether unfinished generations tell of somebody who was forgotten."""
 
 
 class Store:
@@ -128,7 +132,8 @@ class Store:
                 raise Halted(
                     "model_version",
                     f"read model {model.name} {has}, this release folds version {model.version}",
-                    f"run `kithlog rebuild {model.name}`; until then the release before this one goes on folding",
+                    f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then the release before this one goes on "
+                    "folding",
                 )
             else:
                 self._generations[model.name] = row["id"]
@@ -141,7 +146,11 @@ class Store:
         checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
         if checkpoint.turn != self._turn:
             await self._find_generations(self._reading, checkpoint)
-        return Look(checkpoint, Head(row["head"], row["head_epoch"]), row["policies"])
+        return Look(checkpoint, Head(row["head"], row["head_epoch"]), row["policies"], row["marked"])
+
+    async def drop_marked(self) -> bool:
+        """Drop what `Look.marked` tells of; False: some of it is left, for somebody is at work or reads."""
+        return await drop_marked(self._writing)
 
     async def parked(self) -> set[StreamId]:
         return {(row["tenant"], row["stream_id"]) for row in await self._reading.fetch(QUERIES["parked"])}
@@ -194,6 +203,7 @@ class Store:
         if changes.forgotten:
             # Before the rest: done twice it does no harm, and what is not done is done again with the page.
             await self._writing.execute(QUERIES["forget_retired"], *columns(list(changes.forgotten), 2))
+            await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(
             QUERIES["apply"],
             start.position,

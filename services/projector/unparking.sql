@@ -20,7 +20,7 @@ INSERT INTO read.discarded (tenant, event_id, stream_id, position) VALUES ($1, $
 -- back to an earlier one, for what they lack lies before where they stand.
 UPDATE read.generation
 SET status = CASE status WHEN 'building' THEN 'scratch' ELSE status END,
-    stale = CASE status WHEN 'retired' THEN $1 END
+    stale = CASE status WHEN 'retired' THEN $1 ELSE stale END
 WHERE status IN ('building', 'retired');
 
 -- name: list

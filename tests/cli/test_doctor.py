@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +17,14 @@ from services.cli import doctor_database
 from services.cli.doctor_database import look_at_database
 from services.command.relay import Relay
 from services.projector.mailbox import Mailbox
+from services.projector.rebuild_work import working
 from shared.broker import topology
 from shared.database.pool import open_pool
 from shared.log import Log
 from tests.cli.terminal import Terminal, history
 from tests.cli.test_replay import on_channel
 from tests.projector.conftest import projector, running
+from tests.rebuild.conftest import POLICIES, opened
 
 
 @pytest.fixture
@@ -69,7 +72,8 @@ def test_faults_of_the_database_are_found(desk: Terminal) -> None:
     """Given parked streams, a fork, an old model, a late timer and no leader, when looked at, each is told."""
     assert set(wrongs(desk)) == {"leader"}
     desk.query(
-        "WITH x AS (UPDATE read.generation SET version = 99 WHERE model = 'pipeline' RETURNING 1) SELECT * FROM x"
+        "WITH x AS (UPDATE read.generation SET version = 99 WHERE model IN ('pipeline', 'timing_link')"
+        " RETURNING 1) SELECT * FROM x"
     )
     desk.query(
         "WITH x AS (INSERT INTO read.parked VALUES ('acme', gen_random_uuid(), 'seeker', 1, 'm', 'e') RETURNING 1) "
@@ -82,9 +86,40 @@ def test_faults_of_the_database_are_found(desk: Terminal) -> None:
     assert desk.run("log", "fork", "--why", "test", "--yes").code == 0
     found = wrongs(desk)
     assert set(found) == {"leader", "read models", "parked streams", "timers", "checkpoint"}
-    assert found["read models"] == "kithlog rebuild pipeline"
+    assert found["read models"] == "kithlog rebuild pipeline timing"
     assert found["parked streams"] == "kithlog parked list"
     assert "kithlog rebuild" in found["checkpoint"]
+
+
+async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:
+    """Given a rebuild and a verification, when looked at while they are at work, nothing is told; once they are killed,
+    it is told what is left, where it stands and how large it is; and what is to be done about it does it."""
+    names = ["pipeline", "timing"]
+
+    async def unfinished() -> list[dict[str, Any]]:
+        said = await asyncio.to_thread(desk.json, "doctor", "--watch", "0")
+        return [row for row in said.objects if row["what"] == "unfinished read models"]
+
+    async with opened(desk.database_url) as system:
+        for mode in ("rebuild", "verify"):
+            async with working(desk.database_url, POLICIES, mode, names) as work:
+                await work.prepare()
+                await work.build()
+                assert [(row["state"], row["detail"]) for row in await unfinished()] == [("ok", "none")]
+            await system.nobody_at_work()
+            [found] = await unfinished()
+            assert found["state"] == "look"
+            at = (await system.log.head()).position
+            told = re.fullmatch(
+                rf".*pipeline, timing_subject, timing_recipient, timing_link at position {at} "
+                r"\(([\d,]+) bytes, begun 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\)",
+                found["detail"],
+            )
+            assert told, found["detail"]
+            assert int(told[1].replace(",", "")) > 100_000
+            [remedy] = re.findall(r"kithlog (rebuild pipeline timing|verify)\b", found["remedy"])
+            await asyncio.to_thread(desk.run, *remedy.split())
+            assert [row["state"] for row in await unfinished()] == ["ok"]
 
 
 def test_a_user_without_the_services_role_is_told_all_the_same(desk: Terminal) -> None:

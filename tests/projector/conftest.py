@@ -121,10 +121,14 @@ async def state(connection: Connection) -> dict[str, Any]:
 
 async def assert_equals_a_cold_fold(connection: Connection, events: Sequence[Recorded[bytes]], fold: Folder) -> None:
     """The database holds exactly what folding those events in memory, one by one, leads to."""
-    memory = Memory(fold).fold(events, [1])
+    await assert_equals(connection, Memory(fold).fold(events, [1]), events[-1].position if events else 0, fold)
+
+
+async def assert_equals(connection: Connection, memory: Memory, position: int, fold: Folder) -> None:
+    """The database stands at a position and holds exactly what was folded in memory."""
     models = {model.name: model for model in fold.models}
     found = await state(connection)
-    assert found["position"] == (events[-1].position if events else 0)
+    assert found["position"] == position
     rows = {(model, tenant, key): models[model].decode(body) for model, tenant, key, *_, body, _ in found["rows"]}
     assert rows == {id: row for id, row in memory.rows.items() if row is not None}
     assert [timer_of(*timer) for timer in found["timers"]] == [

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from services.projector.firing import Firing
 from services.projector.mailbox import Mailbox
+from services.projector.rebuild_report import Mode
+from services.projector.rebuild_staging import QUERIES
+from services.projector.rebuild_work import NAMES, working
 from shared.database.pool import connect, open_pool
-from shared.log import Log
+from shared.log import Append, Appended, Log
 from shared.timing.policies import default_policies
-from tests.projector.conftest import projector, state, write
+from tests.projector.conftest import projector, state, until, write
 from tests.projector.histories import START, history
 
 if TYPE_CHECKING:
@@ -48,6 +52,12 @@ class System:
         head = (await self.log.head()).position
         await write(self.log, history(seed, seekers), after=head)
 
+    async def append(self, wanted: Sequence[Append]) -> list[UUID]:
+        """Write all of it; answers the commands that were acknowledged."""
+        outcomes = await self.log.append_all(wanted)
+        assert all(isinstance(outcome, Appended) for outcome in outcomes), outcomes
+        return [each.command_id for each in wanted]
+
     async def fold(self) -> None:
         """The projector folds all there is."""
         async with projector(self.url, self.log, Mailbox()).session() as session:
@@ -57,6 +67,28 @@ class System:
         """Everything due by the database's clock becomes an event."""
         async with Firing(self.url, POLICIES).session() as session:
             await session.run_once()
+
+    async def caught_up(self) -> int:
+        """Waits until a projector that runs has folded all there is; answers up to where that is."""
+        head = (await self.log.head()).position
+
+        async def reached() -> bool:
+            return int(await self.connection.fetchval("SELECT position FROM read.checkpoint")) == head
+
+        await until(reached)
+        return head
+
+    async def leave(self, mode: Mode) -> None:
+        """Build all that is live anew and die of it before anything else."""
+        async with working(self.url, POLICIES, mode, NAMES) as work:
+            await work.prepare()
+            await work.build()
+        await self.nobody_at_work()
+
+    async def nobody_at_work(self) -> None:
+        """Waits until the server knows that whoever was at work is dead."""
+        await until(lambda: self.connection.fetchval(QUERIES["take_turn"]))
+        await self.connection.execute(QUERIES["end_turn"])
 
     async def state(self) -> dict[str, Any]:
         return await state(self.connection)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.projector import rebuild_building
-from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild import begun, rebuild, roll_back
+from services.projector.rebuild_report import Mode
 from services.projector.rebuild_selection import Selection
-from services.projector.rebuild_work import NAMES
+from services.projector.rebuild_staging import QUERIES as REBUILD
+from services.projector.rebuild_work import NAMES, working
+from services.projector.store import Store
+from services.projector.unparking import QUERIES as UNPARKING
 from services.projector.unparking import unpark
 from services.projector.verify import compare
 from shared.domain import contact, interview, relationship
 from shared.domain.kernel import Event
+from shared.log import Append
 from tests.cli.test_parked import Broken
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, write
 from tests.projector.histories import START, Happening, appends, history, on
@@ -90,6 +97,121 @@ async def test_what_is_kept_to_go_back_to_loses_its_rows(system: System) -> None
     await roll_back(system.url, POLICIES, NAMES)
     assert (await compare(system.url, POLICIES, NAMES, heal=True)).healed > 5
     assert (await compare(system.url, POLICIES, NAMES)).unexplained == 0
+
+
+async def about_to_be_forgotten(system: System) -> tuple[UUID, list[Append]]:
+    """Some lives, folded, and what forgetting one of their contacts writes."""
+    await system.at(START)
+    happenings = history(13, 3)
+    ana = next(each.stream.id for each in happenings if isinstance(each.event, contact.Added))
+    *wanted, last = appends([*happenings, on("contact", ana, contact.Forgotten(), happenings[-1].at)])
+    await system.append(wanted)
+    await system.fold()
+    return ana, [last]
+
+
+async def telling(system: System, contact_id: UUID) -> set[str]:
+    """The status of each generation in which rows tell of a contact by name, or mention them."""
+    rows = await system.connection.fetch(
+        "SELECT DISTINCT g.status FROM read.row r JOIN read.generation g ON g.id = r.generation"
+        " WHERE r.body::text LIKE $1 AND (g.status <> 'live' OR r.body ->> 'name' = 'Ana Reis')",
+        f"%{contact_id}%",
+    )
+    return {row["status"] for row in rows}
+
+
+async def unfinished(system: System) -> int:
+    return len(await system.connection.fetch(REBUILD["unfinished"]))
+
+
+@pytest.mark.parametrize(("mode", "left"), [("rebuild", "building"), ("verify", "scratch")])
+async def test_what_was_left_unfinished_goes(system: System, mode: Mode, left: str) -> None:
+    """Given what a killed rebuild or verification has left, when a contact is forgotten of whom it tells, then it is
+    dropped; and the next rebuild leads to what a cold fold does."""
+    ana, forgetting = await about_to_be_forgotten(system)
+    await system.leave(mode)
+    assert await telling(system, ana) == {"live", left}
+    await system.append(forgetting)
+    await system.fold()
+    await system.fold()  # looks at the log once more
+    assert (await telling(system, ana), await unfinished(system)) == (set(), 0)
+    assert (await rebuild(system.url, POLICIES, NAMES)).switched
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder())
+
+
+async def test_what_somebody_is_at_work_on_goes_once_they_are_dead(system: System) -> None:
+    """Given a rebuild at work while a contact is forgotten, then what it builds is left alone, until it is killed; and
+    also where operators have made it useless meanwhile."""
+    ana, forgetting = await about_to_be_forgotten(system)
+    async with working(system.url, POLICIES, "rebuild", NAMES) as work:
+        await work.prepare()
+        await work.build()
+        await system.append(forgetting)
+        await system.fold()
+        await system.fold()
+        assert await telling(system, ana) == {"building"}
+    await system.connection.execute(UNPARKING["outdate"], "as planned")
+    await system.nobody_at_work()
+    await system.fold()
+    assert (await telling(system, ana), await unfinished(system)) == (set(), 0)
+
+
+async def test_whoever_is_at_work_folds_the_forgetting(system: System) -> None:
+    """Given a rebuild at work while a contact is forgotten, when it ends, it has found no difference and what it built
+    is live for good, to be left and come back to; so it is where a killed one is gone on with before a projector has
+    dropped what it left."""
+    ana, forgetting = await about_to_be_forgotten(system)
+    await system.leave("rebuild")
+    async with begun(system.url, POLICIES, "rebuild", NAMES, None, None) as (work, builder):
+        await system.append(forgetting)
+        await system.fold()
+        await system.fold()
+        compared = await work.compare(builder)
+        assert work.report.unexplained == 0
+        await work.switch(builder, compared, None)
+    await system.nobody_at_work()
+    await system.fold()
+    for _ in range(2):
+        assert (await roll_back(system.url, POLICIES, NAMES)).switched
+    events = await system.log.read(0, 1_000_000)
+    await assert_equals_a_cold_fold(system.connection, events, folder())
+    await system.leave("rebuild")
+    ben = next(e.stream_id for e in events if e.type == "contact.added" and e.stream_id != ana)
+    [*_, forget_ben] = appends([*history(13, 3), on("contact", ben, contact.Forgotten())], after=len(events))
+    await system.append([forget_ben])
+    await system.fold()
+    assert await unfinished(system) > 0
+    report = await rebuild(system.url, POLICIES, NAMES)
+    assert (report.switched, report.unexplained, report.events) == (True, 0, 1)
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder())
+
+
+async def test_a_reader_is_not_held_up_time_and_again(system: System) -> None:
+    """Given a reader who keeps what was left from being dropped, then that is not tried again at once; when the reader
+    has gone, the next session drops it."""
+    ana, forgetting = await about_to_be_forgotten(system)
+    await system.leave("rebuild")
+    await system.append(forgetting)
+    await system.fold()
+    tried: list[bool] = []
+    reader = await asyncpg.connect(system.url)
+    await reader.execute("BEGIN; SELECT count(*) FROM read.row")
+    with pytest.MonkeyPatch.context() as watched:
+        drop = Store.drop_marked
+
+        async def dropping(self: Store) -> bool:
+            tried.append(await drop(self))
+            return tried[-1]
+
+        watched.setattr(Store, "drop_marked", dropping)
+        async with projector(system.url, system.log, poll_interval=0.0).session() as session:
+            for _ in range(3):
+                await session.run_once()
+        assert tried == [False]
+        await reader.close()
+        await system.fold()
+        assert tried == [False, True]
+    assert (await telling(system, ana), await unfinished(system)) == (set(), 0)
 
 
 async def test_a_stream_that_waited_brings_nothing_back(system: System) -> None:

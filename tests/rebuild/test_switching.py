@@ -1,0 +1,219 @@
+"""Two releases that fold the same log into other rows: whoever asks gets one release's answer, never half of each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.projector import rebuild_building, rebuild_work
+from services.projector.folding import Folder
+from services.projector.models import CONTACTS, LEADS, MODELS, NOTEBOOK, PIPELINE, SEEKERS
+from services.projector.reader import Reader
+from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild_selection import EVERYTHING, Selected
+from services.projector.rebuild_work import NAMES
+from services.projector.timing_fold import TimingFold
+from shared.database.pool import open_pool
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
+from shared.log import Append, Appended
+from shared.replacing import replace
+from tests.projector.conftest import PATIENCE, assert_equals_a_cold_fold, projector, running, until
+from tests.projector.histories import TENANT, appends, history
+from tests.queries.conftest import serving
+from tests.rebuild.conftest import POLICIES, System
+
+NEW = "as the new release folds it"
+FIELDS = {PIPELINE.name: "about", CONTACTS.name: "employer", NOTEBOOK.name: "title", SEEKERS.name: "goal"}
+"""By model the field in which each of its rows tells of the release that folded it."""
+OF_STREAMS = {"seeker": SEEKERS.name, "contact": CONTACTS.name, "interview": PIPELINE.name, "lead": LEADS.name}
+"""By category of streams the model that has a row for each."""
+
+
+class Anew(Selected):
+    """A read model of the release to come: a version higher, with other words in one field of every row."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model, EVERYTHING)
+        self.version = model.version + 1  # type: ignore[misc]  # of this object alone
+        self._field = FIELDS[model.name]
+
+    def evolve(self, key: str, row: Any, e: Recorded[Event]) -> Any:
+        after = super().evolve(key, row, e)
+        return after if after is None or getattr(after, self._field) == NEW else replace(after, **{self._field: NEW})
+
+
+RELEASES: dict[str, Sequence[Any]] = {
+    "old": MODELS,
+    "new": [Anew(model) if model.name in FIELDS else model for model in MODELS],
+}
+
+
+def folder_of(release: str) -> Folder:
+    return Folder(RELEASES[release], TimingFold(POLICIES))
+
+
+@contextmanager
+def tool_of(release: str) -> Iterator[None]:
+    """The operators' tool is of that release."""
+    with pytest.MonkeyPatch.context() as tool:
+        for module in (rebuild_work, rebuild_building):
+            tool.setattr(module, "MODELS", RELEASES[release])
+        yield
+
+
+Answer = tuple[int, list[bool]]
+"""The position that it is of, and for each row whether the new release folded it."""
+
+
+def answer(model: str, position: int, rows: Iterable[Any]) -> Answer:
+    rows = [json.loads(row) if isinstance(row, str) else row for row in rows]
+    return position, [row[FIELDS[model]] == NEW for row in rows]
+
+
+class Questions:
+    """Asked one after the other for as long as the switching lasts; each by a task of its own."""
+
+    def __init__(self, reader: Reader, client: httpx.AsyncClient, seeker: UUID, contact: UUID) -> None:
+        self.reader, self._client = reader, client
+        self._seeker, self._contact = seeker, contact
+        self.answered = Counter[str]()
+        self.by_new: dict[str, set[bool]] = {}
+
+    async def get(self) -> Answer:
+        found = await self.reader.get(CONTACTS.name, TENANT, str(self._contact))
+        return answer(CONTACTS.name, found.position, [found.body])
+
+    async def rows(self) -> Answer:
+        rows = await self.reader.rows(SEEKERS.name, TENANT, [str(self._seeker)])
+        return answer(SEEKERS.name, await self.reader.position(), rows.values())
+
+    async def page_of_owner(self) -> Answer:
+        page = await self.reader.page(PIPELINE.name, TENANT, owner=self._seeker, limit=50)
+        return answer(PIPELINE.name, page.position, page.bodies)
+
+    async def page_of_tenant(self) -> Answer:
+        page = await self.reader.page(CONTACTS.name, TENANT, limit=500)
+        return answer(CONTACTS.name, page.position, page.bodies)
+
+    async def search(self) -> Answer:
+        page = await self.reader.search_notebook(TENANT, self._seeker, "portfolios", language="english", limit=50)
+        return answer(NOTEBOOK.name, page.position, page.bodies)
+
+    async def _ask(self, path: str) -> Any:
+        said = await self._client.get(f"/v1/tenants/{TENANT}/{path}")
+        assert said.status_code == 200, said.text
+        return said.json()
+
+    async def contact_by_http(self) -> Answer:
+        said = await self._ask(f"contacts/{self._contact}")
+        return answer(CONTACTS.name, said["position"], [said["item"]])
+
+    async def pipeline_by_http(self) -> Answer:
+        said = await self._ask(f"seekers/{self._seeker}/pipeline")
+        return answer(PIPELINE.name, said["position"], said["items"])
+
+    async def search_by_http(self) -> Answer:
+        said = await self._ask(f"seekers/{self._seeker}/notebook?q=portfolios")
+        return answer(NOTEBOOK.name, said["position"], said["items"])
+
+    async def repeat(self, question: Callable[[], Awaitable[Answer]], stop: asyncio.Event) -> None:
+        name, seen = question.__name__, 0
+        while not stop.is_set():
+            position, by_new = await question()
+            assert len(set(by_new)) == 1, f"{name}: no rows, or of two versions: {by_new}"
+            assert position >= seen, f"{name}: went back from position {seen} to {position}"
+            seen = position
+            self.by_new.setdefault(name, set()).update(by_new)
+            self.answered[name] += 1
+
+    @property
+    def all(self) -> Sequence[Callable[[], Awaitable[Answer]]]:
+        by_http = (self.contact_by_http, self.pipeline_by_http, self.search_by_http)
+        return (self.get, self.rows, self.page_of_owner, self.page_of_tenant, self.search, *by_http)
+
+    async def once_more(self) -> None:
+        """Until each has been asked and answered after this moment."""
+        before = self.answered.copy()
+
+        async def all_were() -> bool:
+            return all(self.answered[each.__name__] >= before[each.__name__] + 2 for each in self.all)
+
+        await until(all_were)
+
+
+async def live_on(system: System, reader: Reader, wanted: Iterator[Append], stop: asyncio.Event) -> int:
+    """Write one event after the other, and read each of them back at once; answers how many."""
+    written = 0
+    while not stop.is_set():
+        append = next(wanted)
+        [outcome] = await system.log.append_all([append])
+        assert isinstance(outcome, Appended)
+        written += 1
+        [event] = append.events
+        if event.stream.category in OF_STREAMS:
+            await reader.wait_for(outcome.position, PATIENCE)
+            found = await reader.get(OF_STREAMS[event.stream.category], TENANT, str(event.stream.id))
+            assert found.position >= outcome.position
+            assert found.body is not None, f"{event.type} at {outcome.position} can't be read back"
+            if event.stream.category == "interview":
+                assert PIPELINE.decode(found.body).moved_at >= append.occurred_at
+    return written
+
+
+def lives(after: int) -> Iterator[Append]:
+    for seed in count(100):
+        for append in appends(history(seed, 2), after=after):
+            after += 1
+            yield append
+
+
+async def test_no_query_fails_or_sees_half_a_version(system: System) -> None:
+    """Given live traffic and queries of all kinds, when a new release's models are rebuilt, rolled back by the old one
+    and rebuilt again, which drops the generation in between, then no query fails, each answer is of one version and of
+    no earlier position than the one before, and what was written is read back at once."""
+    await system.happen(1)
+    await system.fold()
+    head = (await system.log.head()).position
+    body = await system.connection.fetchval(
+        "SELECT r.body FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.model = 'pipeline'"
+        " WHERE r.key = (SELECT stream_id::text FROM log.event WHERE type = 'interview.notes_taken' LIMIT 1)"
+    )
+    talk = PIPELINE.decode(body)
+    pool = await open_pool(system.url, max_size=12)
+    reader, stop = Reader(pool), asyncio.Event()
+    generations = set()
+    async with (
+        running(projector(system.url, system.log, folder=folder_of("old"), poll_interval=0.02).run),
+        running(projector(system.url, system.log, folder=folder_of("new"), poll_interval=0.02).run),
+        serving(lambda: reader) as client,
+    ):
+        questions = Questions(reader, client, talk.seeker_id, talk.contact_ids[0])
+        async with asyncio.TaskGroup() as group:
+            traffic = group.create_task(live_on(system, reader, lives(head), stop))
+            for question in questions.all:
+                group.create_task(questions.repeat(question, stop))
+            for release, switch in (("new", rebuild), ("old", roll_back), ("new", rebuild), ("old", roll_back)):
+                await questions.once_more()
+                with tool_of(release):
+                    assert (await switch(system.url, POLICIES, NAMES)).switched
+                of_both = await system.generations()
+                assert sorted(status for _, status in of_both) == ["live", "retired"]
+                generations |= {id for id, _ in of_both}
+            await questions.once_more()
+            stop.set()
+        assert traffic.result() > 20
+        assert questions.by_new == {each.__name__: {True, False} for each in questions.all}
+        assert len(generations) == 3, "the first, and one of each rebuild"
+        await system.caught_up()
+    await pool.close()
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder_of("old"))
