@@ -1,6 +1,7 @@
 """Commands that could not be executed, in the dead-letter queue: looked at, sent again, or given up.
 
 Looking takes them out without acknowledging, and they go back when the channel closes: so nothing here can lose one.
+None is kept in memory but by who asks for it, so there may be any number of them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError
 
 from services.cli.broker import broker
 from services.cli.terminal import wrong
 from shared.broker import topology
-
-MOST = 5_000
-"""Dead letters that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,46 @@ class DeadLetter:
         )
 
 
-@asynccontextmanager
-async def dead_letters(amqp_url: str) -> AsyncIterator[tuple[AbstractChannel, list[DeadLetter]]]:
-    """All of them, held while they are looked at: up to `MOST`, in the queue's order.
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """The queue of them, as it was when looking at it began."""
 
-    Raises `Ended` where broker or queue are not there.
-    """
+    _channel: AbstractChannel
+    _queue: AbstractQueue
+    count: int
+    """How many lay there, without those that somebody else was holding."""
+
+    async def each(self) -> AsyncIterator[DeadLetter]:
+        """Those that lay there, in the queue's order; to be gone through once.
+
+        What is sent again and fails again comes back behind them, so it is not met a second time.
+        """
+        for _ in range(self.count):
+            message = await self._queue.get(fail=False)
+            if message is None:
+                return
+            yield DeadLetter(message)
+
+    async def send_again(self, letter: DeadLetter) -> None:
+        """Returns when the broker has it safe in the commands' queue. Raises `Ended` when that does not take it."""
+        try:
+            await self._channel.default_exchange.publish(letter.again(), topology.COMMANDS, mandatory=True)
+        except DeliveryError:
+            raise wrong(
+                f"{topology.COMMANDS} does not take it (missing, or full): dead letter {letter.id} stays, and so do "
+                "those behind it"
+            ) from None
+
+    async def settle(self, letter: DeadLetter) -> None:
+        """Take it out of the queue; returns when the broker has heard of it."""
+        await letter.message.ack()
+        # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
+        await self._channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+
+
+@asynccontextmanager
+async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
+    """All of them, held while they are looked at. Raises `Ended` where broker or queue are not there."""
     async with broker(amqp_url, "dead letters") as connection:
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
@@ -90,22 +122,4 @@ async def dead_letters(amqp_url: str) -> AsyncIterator[tuple[AbstractChannel, li
             queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
         except ChannelNotFoundEntity:
             raise wrong(f"there is no queue {topology.DEAD_COMMANDS}: start the command service, it makes it") from None
-        letters: list[DeadLetter] = []
-        while len(letters) < MOST and (message := await queue.get(fail=False)) is not None:
-            letters.append(DeadLetter(message))
-        yield channel, letters
-
-
-async def send_again(channel: AbstractChannel, letter: DeadLetter) -> None:
-    """Returns when the broker has it safe in the commands' queue. Raises `Ended` when that does not take it."""
-    try:
-        await channel.default_exchange.publish(letter.again(), topology.COMMANDS, mandatory=True)
-    except DeliveryError:
-        raise wrong(f"{topology.COMMANDS} does not take it (missing, or full): dead letter {letter.id} stays") from None
-
-
-async def settle(channel: AbstractChannel, letter: DeadLetter) -> None:
-    """Take it out of the queue; returns when the broker has heard of it."""
-    await letter.message.ack()
-    # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
-    await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+        yield DeadLetters(channel, queue, queue.declaration_result.message_count or 0)
