@@ -101,11 +101,11 @@ class Finding:
 
 
 async def check_log(database_url: str, names: Sequence[str]) -> list[Finding]:
-    """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written; and
-    whether the events can be read that folding the models `names` passes over: of the others, folding tells.
+    """Whether positions are dense, versions without holes, epochs rising, and receipts there and true to what was
+    written; and whether the events can be read that folding the models `names` passes over.
 
-    Of each check the first hundred findings. One snapshot, which blocks nobody. Raises what asyncpg raises while
-    PostgreSQL is away.
+    Of the other events, folding tells. Of each check the first hundred findings. One snapshot, which blocks nobody.
+    Raises what asyncpg raises while PostgreSQL is away.
     """
     connection = await connect(database_url, server_settings={"work_mem": "64MB", "jit": "off"})
     found: list[Finding] = []
