@@ -74,14 +74,14 @@ async def rows_of_stream(
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
-        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
+        discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
     finally:
         connection.terminate()
     if not rows:
         raise Refused(f"tenant {tenant} has no stream {stream_id}")
     ids: set[RowId] = set()
     for row in rows:
-        if row["event_id"] in discarded:
+        if (tenant, row["event_id"]) in discarded:
             continue
         e = read_event(Recorded(*row))
         ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
