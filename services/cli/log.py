@@ -15,6 +15,7 @@ from services.cli.terminal import AsJson, Why, note, run, second, settings, show
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
+_HELD = "{events:,} events, {receipts:,} receipts, {discarded:,} discarded events"
 
 
 @app.command()
@@ -115,7 +116,7 @@ def export(
     resume: Annotated[bool, typer.Option(help="Go on with an export that was cut off (<file>.part).")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the log with its receipts to a file of JSON lines, each sealed with a sum over all before it.
+    """Write the log with its receipts and discards to a file of JSON lines, each sealed with a sum over all before it.
 
     The file takes its name when it is complete; until then it is <file>.part.
 
@@ -127,7 +128,7 @@ def export(
         if as_json:
             show_json([report])
         else:
-            typer.echo("{events:,} events and {receipts:,} receipts in {file}, sum {sum}".format_map(report))
+            typer.echo(f"{_HELD} in {{file}}, sum {{sum}}".format_map(report))
 
     run(verb())
 
@@ -138,7 +139,7 @@ def import_(
     check_only: Annotated[bool, typer.Option("--check", help="Only see whether the file is whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write an exported log into an empty database: the same positions, times and receipts.
+    """Write an exported log into an empty database: the same positions, times, receipts and discards.
 
     The whole file is checked before anything is written. An import that was cut off is gone on with by repeating it.
     Keep the services stopped until it is done.
@@ -151,7 +152,7 @@ def import_(
         if as_json:
             show_json([report])
         elif check_only:
-            typer.echo("whole: {events:,} events and {receipts:,} receipts, sum {sum}".format_map(report))
+            typer.echo(f"whole: {_HELD}, sum {{sum}}".format_map(report))
         else:
             typer.echo("{written:,} events written, {there:,} were there; the log ends at {events}".format_map(report))
 

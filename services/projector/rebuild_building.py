@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.projector.changes import Changes, Parked, RowId, StreamId
+from services.projector.changes import Changes, EventId, Parked, RowId, StreamId
 from services.projector.folding import Folder
 from services.projector.loading import Loader
 from services.projector.models import MODELS
@@ -41,8 +41,8 @@ class LeftOut:
 
     waiting: Mapping[StreamId, int]
     """Streams that are parked, each from a position on."""
-    discarded: frozenset[tuple[str, UUID]]
-    """Tenants and ids of events that folding went on without."""
+    discarded: frozenset[EventId]
+    """Events that folding went on without."""
 
     def __bool__(self) -> bool:
         return bool(self.waiting or self.discarded)

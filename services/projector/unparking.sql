@@ -4,11 +4,12 @@ DELETE FROM read.parked WHERE tenant = $1 AND stream_id = $2
 RETURNING position;
 
 -- name: waiting
--- The events of a stream from position $3 on, up to $4.
+-- The events of a stream from position $3 on, up to $4, but for those that folding goes on without.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
-FROM log.event
+FROM log.event e
 WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
+  AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY version;
 
 -- name: discard

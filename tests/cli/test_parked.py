@@ -164,16 +164,20 @@ async def test_a_running_projector_notices(database_url: str) -> None:
             assert await store.load(own) == {id: expected[id] for id in own}
 
 
-def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Terminal) -> None:
-    """Given an event that no release can read, when retried it stays; when discarded, those behind it are folded."""
-    happenings = history(5, 1)
-    wanted = appends(happenings)
+def spoilt_log(terminal: Terminal) -> tuple[str, int]:
+    """A folded log with an event that no release can read; answers its stream, which is parked, and its position."""
+    wanted = appends(history(5, 1))
     spoilt = next(n for n, each in enumerate(wanted) if each.events[0].type == "interview.request_sent")
     [event] = wanted[spoilt].events
     wanted[spoilt] = replace(wanted[spoilt], events=[replace(event, data=b'{"no": "request"}')])
     terminal.append(wanted)
     asyncio.run(_fold(terminal))
-    stream = str(event.stream.id)
+    return str(event.stream.id), spoilt + 1
+
+
+def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Terminal) -> None:
+    """Given an event that no release can read, when retried it stays; when discarded, those behind it are folded."""
+    stream, position = spoilt_log(terminal)
     before = terminal.query("SELECT count(*), min(position) FROM read.checkpoint")
     stays = terminal.json("parked", "retry", "--all")
     assert stays.code == 1
@@ -181,7 +185,7 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert "codec" in stays.objects[0]["error"]
     assert terminal.run("parked", "discard", stream).code == 2
     gone = terminal.json("parked", "discard", stream, "--why", "a test client wrote it").object
-    assert gone["discarded"] == spoilt + 1
+    assert gone["discarded"] == position
     assert gone["folded"] > 0
     assert terminal.json("parked", "list").code == 0
     assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
@@ -192,6 +196,24 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
     assert terminal.run("rebuild").code == 0
     assert terminal.run("verify").code == 0
+    [(seeker,)] = terminal.query("SELECT stream_id::text FROM log.event WHERE type = 'seeker.registered'")
+    [row, *_] = terminal.json("asof", "seeker", "pipeline", seeker, "--tenant", TENANT).objects
+    assert row
+
+
+def test_what_is_discarded_does_not_wait(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a parked stream of an imported log, one of whose later events was discarded where it came from, when it is
+    retried, then that event is passed over."""
+    terminal, event = parked
+    [row] = terminal.json("parked", "list").objects
+    later = [e for e in terminal.log() if e.stream_id == event.stream_id and e.position > event.position]
+    terminal.query(
+        "INSERT INTO read.discarded SELECT tenant, event_id, stream_id, position FROM log.event WHERE position = $1",
+        later[-1].position,
+    )
+    shown = terminal.json("parked", "show", row["stream_id"]).object["events"]
+    assert [e["position"] for e in shown] == [event.position, *(e.position for e in later[:-1])]
+    assert terminal.json("parked", "retry", row["stream_id"]).object["folded"] == len(later)
 
 
 def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
