@@ -9,7 +9,7 @@ import typer
 
 from services.cli.database import database, record
 from services.cli.dead_letters import DeadLetter, DeadLetters, dead_letters
-from services.cli.terminal import WRONG, AsJson, Why, note, run, settings, show_json, show_table, wrong
+from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, show_table, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Commands sent over AMQP that could not be executed, with the reason.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `kithlog dead list` shows it.")]
@@ -70,6 +70,7 @@ def show(id: Id, as_json: AsJson = False) -> None:
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `kithlog dead list` shows them.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are there now, in order.")] = False,
+    why: AlsoWhy = None,
     as_json: AsJson = False,
 ) -> None:
     """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice.
@@ -86,7 +87,7 @@ def retry(
 
             async def send(letter: DeadLetter) -> None:
                 await letters.send_again(letter)
-                await record(connection, settings(), "dead retry", letter.id, **letter.to_dict())
+                await record(connection, settings(), "dead retry", letter.id, why=why, **letter.to_dict())
                 await letters.settle(letter)
                 _tell(letter, "sent again", as_json)
 

@@ -186,16 +186,19 @@ def fork(
 
 @app.command()
 def operations(
+    about: Annotated[
+        str | None, typer.Option(help="Only this verb, such as `parked retry`, or what was done to this id or file.")
+    ] = None,
     last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List what operators did with this tool, newest first: who, what, why.
 
-    Example: kithlog log operations -n 10
+    Example: kithlog log operations --about "dead discard" -n 10
     """
 
     async def verb() -> None:
-        rows = await log_reading.operations(settings(), last)
+        rows = await log_reading.operations(settings(), about, last)
         if as_json:
             show_json(rows)
         else:

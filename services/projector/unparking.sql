@@ -24,6 +24,22 @@ SET status = CASE status WHEN 'building' THEN 'scratch' ELSE status END,
     stale = CASE status WHEN 'retired' THEN $1 END
 WHERE status IN ('building', 'retired');
 
+-- name: discarded
+-- The events of a tenant ($1, null: all) that folding goes on without, in the order in which that was decided; by whom
+-- and why, where it was here.
+SELECT d.tenant, d.stream_id, d.position, e.type, d.event_id, d.discarded_at, o.actor, o.why
+FROM read.discarded d
+LEFT JOIN log.event e ON e.position = d.position AND e.tenant = d.tenant AND e.event_id = d.event_id
+LEFT JOIN LATERAL (
+    SELECT o.actor, o.why FROM log.operation o
+    WHERE o.verb = 'parked discard' AND o.subject = d.tenant || '/' || d.stream_id
+      AND (o.details ->> 'discarded')::bigint = d.position
+    ORDER BY o.id DESC
+    LIMIT 1
+) o ON true
+WHERE $1::text IS NULL OR d.tenant = $1
+ORDER BY d.discarded_at, d.position;
+
 -- name: list
 -- Parked streams, the longest parked first, with how many of their events wait and how many timers are held.
 SELECT p.tenant, p.category, p.stream_id, p.position, p.model, p.error, p.parked_at,

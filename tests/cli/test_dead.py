@@ -100,7 +100,10 @@ def test_what_is_not_listed_is_counted(desk: Terminal) -> None:
 def test_a_retry_sends_the_command_as_it_was(desk: Terminal) -> None:
     """Given dead letters, when one is retried and then all, then each is in the commands' queue once, and recorded."""
     one = next(row["id"] for row in desk.json("dead", "list").objects if row["tenant"] == "acme")
-    assert desk.run("dead", "retry", one).code == 0
+    assert desk.run("dead", "retry", one, "--why", "the service is mended").code == 0
+    told = desk.json("log", "operations", "--about", one).object
+    assert (told["actor"], told["verb"], told["why"]) == ("ines@desk", "dead retry", "the service is mended")
+    assert told["details"]["command"] == "interview.plan"
     [sent] = commands(desk)
     assert (sent.body, sent.message_id, sent.correlation_id, sent.headers) == (BODIES[0], "m", "c", {})
     assert len(desk.json("dead", "list").objects) == 2

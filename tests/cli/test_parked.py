@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +89,7 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     """Given a release that can fold it, when the stream is retried, then all is as if it never had been parked."""
     terminal, event = parked
     [row] = terminal.json("parked", "list").objects
-    done = terminal.json("parked", "retry", row["stream_id"]).object
+    done = terminal.json("parked", "retry", row["stream_id"], "--why", "release 7 can fold it").object
     assert (done["folded"], done["error"]) == (row["waiting"], None)
     assert terminal.json("parked", "list").objects == []
     streams = terminal.query(
@@ -99,9 +98,10 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
         str(event.stream_id),
     )
     assert streams == [(1,)]
-    [(verb, subject, details)] = terminal.query("SELECT verb, subject, details FROM log.operation")
-    assert (verb, subject) == ("parked retry", f"acme/{event.stream_id}")
-    assert json.loads(details)["folded"] == row["waiting"]
+    told = terminal.json("log", "operations").object
+    assert (told["verb"], told["subject"]) == ("parked retry", f"acme/{event.stream_id}")
+    assert (told["actor"], told["why"]) == ("ines@desk", "release 7 can fold it")
+    assert told["details"]["folded"] == row["waiting"]
 
 
 def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +189,18 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert gone["folded"] > 0
     assert terminal.json("parked", "list").code == 0
     assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
-    verbs = terminal.query("SELECT verb, why FROM log.operation ORDER BY id")
-    assert verbs == [("parked retry", None), ("parked discard", "a test client wrote it")]
+    told = terminal.json("log", "operations", "--about", stream).objects
+    assert [(each["verb"], each["why"]) for each in told] == [
+        ("parked discard", "a test client wrote it"),
+        ("parked retry", None),
+    ]
+    assert terminal.json("log", "operations", "--about", "parked discard").objects == told[:1]
+    assert terminal.json("log", "operations", "--about", str(UUID(int=1))).objects == []
+    over = terminal.json("parked", "discarded", "--tenant", TENANT).object
+    assert (over["stream_id"], over["position"], over["type"]) == (stream, position, "interview.request_sent")
+    assert (over["actor"], over["why"]) == ("ines@desk", "a test client wrote it")
+    assert "a test client wrote it" in terminal.run("parked", "discarded").out
+    assert terminal.json("parked", "discarded", "--tenant", "umbrella").objects == []
     assert terminal.run("verify").code == 0
     assert terminal.run("verify", "contact").code == 0
     assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
@@ -227,3 +237,4 @@ def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
     assert terminal.run("parked", "retry", "--all", unknown).code == 2
     assert terminal.run("parked", "show", "seven").code == 2
     assert terminal.run("parked", "list").code == 0
+    assert "nothing was discarded" in terminal.run("parked", "discarded").err
