@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.database import database, record
-from services.cli.dead_letters import DeadLetter, DeadLetters, dead_letters
+from services.cli.dead_letters import MOST, DeadLetter, DeadLetters, dead_letters
 from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, show_table, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Commands sent over AMQP that could not be executed, with the reason.")
@@ -17,7 +17,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="As `kithlog dead list` sh
 
 @app.command("list")
 def list_(
-    most: Annotated[int, typer.Option("-n", "--most", min=1, help="List so many, the longest dead.")] = 1_000,
+    most: Annotated[int, typer.Option("-n", "--most", min=1, max=MOST, help="List so many, the longest dead.")] = 1_000,
     as_json: AsJson = False,
 ) -> None:
     """List dead letters in the order in which they came. Exit code 1 when there are any.
@@ -29,9 +29,8 @@ def list_(
         async with dead_letters(settings().amqp_url) as letters:
             rows: list[dict[str, Any]] = []
             async for letter in letters.each():
-                rows.append(letter.to_dict())
-                if len(rows) == most:
-                    break
+                if len(rows) < most:
+                    rows.append(letter.to_dict())
             return rows, letters.count - len(rows)
 
     rows, more = run(verb())
@@ -82,7 +81,7 @@ def retry(
     if bool(ids) == every:
         raise typer.BadParameter("name dead letters, or --all")
 
-    async def verb() -> int:
+    async def verb() -> None:
         async with database(settings()) as connection, dead_letters(settings().amqp_url) as letters:
 
             async def send(letter: DeadLetter) -> None:
@@ -95,12 +94,16 @@ def retry(
                 for letter in await _those(letters, ids):
                     await send(letter)
             else:
+                done = 0
                 async for letter in letters.each():
                     await send(letter)
-            return letters.count
+                    done += 1
+                if done < letters.count:
+                    note(f"{letters.count - done:,} more are being looked at by somebody else: repeat it for those")
+                if not letters.count:
+                    note("there are no dead letters")
 
-    if not run(verb()):
-        note("there are no dead letters")
+    run(verb())
 
 
 @app.command()
@@ -128,7 +131,10 @@ async def _those(letters: DeadLetters, ids: Collection[str]) -> list[DeadLetter]
     found = [letter async for letter in letters.each() if letter.id in ids]
     unknown = set(ids) - {letter.id for letter in found}
     if unknown:
-        raise wrong(f"there is no dead letter {', '.join(sorted(unknown))}: `kithlog dead list` shows all")
+        those = (
+            "all" if letters.count <= MOST else f"the first {MOST:,}, further ones can't be looked at before these go"
+        )
+        raise wrong(f"there is no dead letter {', '.join(sorted(unknown))}: `kithlog dead list` shows {those}")
     return found
 
 

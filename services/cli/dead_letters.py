@@ -1,25 +1,33 @@
 """Commands that could not be executed, in the dead-letter queue: looked at, sent again, or given up.
 
 Looking takes them out without acknowledging, and they go back when the channel closes: so nothing here can lose one.
-None is kept in memory but by who asks for it, so there may be any number of them.
+
+A quorum queue puts what comes back behind what has come back before. So that the order stays, all are taken, however
+few are asked for, and by one consumer: its letters come back in their order, those of several `basic.get` in none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError
 
 from services.cli.broker import broker
 from services.cli.terminal import wrong
 from shared.broker import topology
+
+MOST = 65_535
+"""Dead letters that can be held at once: the largest prefetch that AMQP has."""
+_PATIENCE = 1.0
+"""Seconds after which it is asked whether somebody else has taken the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +83,30 @@ class DeadLetter:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The queue of them, as it was when looking at it began."""
+    """The queue of them, as it was when looking at it began. Use `dead_letters`."""
 
-    _channel: AbstractChannel
-    _queue: AbstractQueue
-    count: int
-    """How many lay there, without those that somebody else was holding."""
+    def __init__(self, channel: AbstractChannel, count: int, arriving: asyncio.Queue[AbstractIncomingMessage]) -> None:
+        self._channel, self._arriving, self._held = channel, arriving, 0
+        self.count = count
+        """How many lay there, without those that somebody else was holding."""
 
     async def each(self) -> AsyncIterator[DeadLetter]:
         """Those that lay there, in the queue's order; to be gone through once.
 
-        What is sent again and fails again comes back behind them, so it is not met a second time.
+        It ends early when `MOST` are not settled, and where somebody else holds the rest. What is sent again and fails
+        again comes back behind them, so it is not met a second time.
         """
         for _ in range(self.count):
-            message = await self._queue.get(fail=False)
-            if message is None:
+            if self._held == MOST:
                 return
+            while True:
+                with suppress(TimeoutError):
+                    message = await asyncio.wait_for(self._arriving.get(), _PATIENCE)
+                    break
+                if not await _waiting(self._channel) and self._arriving.empty():
+                    return
+            self._held += 1
             yield DeadLetter(message)
 
     async def send_again(self, letter: DeadLetter) -> None:
@@ -108,8 +122,9 @@ class DeadLetters:
     async def settle(self, letter: DeadLetter) -> None:
         """Take it out of the queue; returns when the broker has heard of it."""
         await letter.message.ack()
+        self._held -= 1
         # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
-        await self._channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+        await _waiting(self._channel)
 
 
 @asynccontextmanager
@@ -119,7 +134,16 @@ async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         try:
-            queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+            count = await _waiting(channel)
         except ChannelNotFoundEntity:
             raise wrong(f"there is no queue {topology.DEAD_COMMANDS}: start the command service, it makes it") from None
-        yield DeadLetters(channel, queue, queue.declaration_result.message_count or 0)
+        arriving: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        await channel.set_qos(prefetch_count=MOST)
+        await (await channel.get_queue(topology.DEAD_COMMANDS, ensure=False)).consume(arriving.put)
+        yield DeadLetters(channel, count, arriving)
+
+
+async def _waiting(channel: AbstractChannel) -> int:
+    """How many lie in the queue that nobody holds."""
+    queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+    return queue.declaration_result.message_count or 0

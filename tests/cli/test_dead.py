@@ -10,6 +10,7 @@ import pytest
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from services.cli import dead, dead_letters
 from shared.broker import topology
 from tests.cli.terminal import Terminal, end
 from tests.cli.test_replay import on_channel, wait_for
@@ -97,6 +98,34 @@ def test_what_is_not_listed_is_counted(desk: Terminal) -> None:
     assert ([row["tenant"] for row in whole.objects], whole.err) == (["acme", None, "umbrella"], "")
 
 
+def test_looking_leaves_the_order_as_it_is(desk: Terminal) -> None:
+    """Given many dead letters, however many of them are looked at, and one of them discarded, the rest keep their
+    order."""
+    die(desk, numbered(range(60)))
+    order = [row["id"] for row in desk.json("dead", "list").objects]
+    assert [row["tenant"] for row in desk.json("dead", "list").objects][3:] == [f"tenant{n:03}" for n in range(60)]
+    desk.run("dead", "list", "-n", "2")
+    desk.run("dead", "show", order[30])
+    assert desk.run("dead", "discard", order.pop(20), "--why", "sent by a test").code == 0
+    assert [row["id"] for row in desk.json("dead", "list").objects] == order
+
+
+def test_more_than_can_be_held_at_once(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more dead letters than can be held at once, what can't be looked at is counted, or said where an id is
+    looked for; but all are retried, in order."""
+    monkeypatch.setattr(dead_letters, "MOST", 5)
+    monkeypatch.setattr(dead, "MOST", 5)
+    bodies = [*BODIES, *numbered(range(20))]
+    die(desk, bodies[len(BODIES) :])
+    listed = desk.json("dead", "list", "-n", "5")
+    assert len(listed.objects) == 5
+    assert "18 more" in listed.err
+    assert "the first 5, further ones" in desk.run("dead", "show", "unknown").err
+    sent = desk.json("dead", "retry", "--all")
+    assert (sent.code, len(sent.objects), sent.err) == (0, len(bodies), "")
+    assert [message.body for message in commands(desk)] == bodies
+
+
 def test_a_retry_sends_the_command_as_it_was(desk: Terminal) -> None:
     """Given dead letters, when one is retried and then all, then each is in the commands' queue once, and recorded."""
     one = next(row["id"] for row in desk.json("dead", "list").objects if row["tenant"] == "acme")
@@ -129,8 +158,8 @@ def test_what_fails_again_is_sent_again_once(desk: Terminal) -> None:
             },
         )
 
-    on_channel(desk, throw_back)
     die(desk, numbered(range(9)))
+    on_channel(desk, throw_back)
     before = [row["tenant"] for row in desk.json("dead", "list").objects]
     sent = desk.json("dead", "retry", "--all")
     assert (sent.code, [row["tenant"] for row in sent.objects]) == (0, before)
@@ -150,6 +179,7 @@ def test_a_retry_that_is_killed_has_lost_none(desk: Terminal) -> None:
     in the old order, and only one that was on its way may be there twice."""
     bodies = [*BODIES, *numbered(range(200))]
     die(desk, bodies[len(BODIES) :])
+    assert desk.run("dead", "list").code == 1
     process = desk.process("dead", "retry", "--all", "--json")
     assert process.stdout is not None
     told = [process.stdout.readline() for _ in range(20)]
