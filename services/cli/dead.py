@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
 
 from services.cli.database import database, record
-from services.cli.dead_letters import DeadLetter, dead_letters, send_again, settle
-from services.cli.terminal import WRONG, AsJson, Why, note, run, settings, show_json, show_table, wrong
+from services.cli.dead_letters import MOST, DeadLetter, DeadLetters, dead_letters
+from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, show_table, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Commands sent over AMQP that could not be executed, with the reason.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `kithlog dead list` shows it.")]
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(
+    most: Annotated[int, typer.Option("-n", "--most", min=1, max=MOST, help="List so many, the longest dead.")] = 1_000,
+    as_json: AsJson = False,
+) -> None:
     """List dead letters in the order in which they came. Exit code 1 when there are any.
 
-    Example: kithlog dead list --json
+    Example: kithlog dead list -n 20
     """
 
-    async def verb() -> list[dict[str, Any]]:
-        async with dead_letters(settings().amqp_url) as (_, letters):
-            return [letter.to_dict() for letter in letters]
+    async def verb() -> tuple[list[dict[str, Any]], int]:
+        async with dead_letters(settings().amqp_url) as letters:
+            rows: list[dict[str, Any]] = []
+            async for letter in letters.each():
+                if len(rows) < most:
+                    rows.append(letter.to_dict())
+            return rows, letters.count - len(rows)
 
-    rows = run(verb())
+    rows, more = run(verb())
     if as_json:
         show_json(rows)
     elif rows:
@@ -33,6 +41,8 @@ def list_(as_json: AsJson = False) -> None:
         show_table(columns, [[row[column] for column in columns] for row in rows])
     else:
         note("there are no dead letters")
+    if rows and more > 0:
+        note(f"{more:,} more lie behind these {len(rows):,}: -n lists more")
     if rows:
         raise typer.Exit(WRONG)
 
@@ -45,8 +55,8 @@ def show(id: Id, as_json: AsJson = False) -> None:
     """
 
     async def verb() -> dict[str, Any]:
-        async with dead_letters(settings().amqp_url) as (_, letters):
-            return _those(letters, id)[0].to_dict(whole=True)
+        async with dead_letters(settings().amqp_url) as letters:
+            return (await _those(letters, [id]))[0].to_dict(whole=True)
 
     found = run(verb())
     if as_json:
@@ -58,26 +68,42 @@ def show(id: Id, as_json: AsJson = False) -> None:
 @app.command()
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `kithlog dead list` shows them.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them, in order.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that are there now, in order.")] = False,
+    why: AlsoWhy = None,
     as_json: AsJson = False,
 ) -> None:
     """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice.
+
+    Each is told once it is on its way. Whatever ends this early, the others stay: repeat it for those.
 
     Example: kithlog dead retry 3f2a91c04be7
     """
     if bool(ids) == every:
         raise typer.BadParameter("name dead letters, or --all")
 
-    async def verb() -> list[dict[str, Any]]:
-        async with database(settings()) as connection, dead_letters(settings().amqp_url) as (channel, letters):
-            wanted = letters if ids is None else [each for id in dict.fromkeys(ids) for each in _those(letters, id)]
-            for letter in wanted:
-                await send_again(channel, letter)
-                await record(connection, settings(), "dead retry", letter.id, **letter.to_dict())
-                await settle(channel, letter)
-            return [letter.to_dict() for letter in wanted]
+    async def verb() -> None:
+        async with database(settings()) as connection, dead_letters(settings().amqp_url) as letters:
 
-    _report(run(verb()), "sent again", as_json)
+            async def send(letter: DeadLetter) -> None:
+                await letters.send_again(letter)
+                await record(connection, settings(), "dead retry", letter.id, why=why, **letter.to_dict())
+                await letters.settle(letter)
+                _tell(letter, "sent again", as_json)
+
+            if ids:
+                for letter in await _those(letters, ids):
+                    await send(letter)
+            else:
+                done = 0
+                async for letter in letters.each():
+                    await send(letter)
+                    done += 1
+                if done < letters.count:
+                    note(f"{letters.count - done:,} more are being looked at by somebody else: repeat it for those")
+                if not letters.count:
+                    note("there are no dead letters")
+
+    run(verb())
 
 
 @app.command()
@@ -87,30 +113,34 @@ def discard(id: Id, why: Why, as_json: AsJson = False) -> None:
     Example: kithlog dead discard 3f2a91c04be7 --why "a test client sent it"
     """
 
-    async def verb() -> list[dict[str, Any]]:
-        async with database(settings()) as connection, dead_letters(settings().amqp_url) as (channel, letters):
-            wanted = _those(letters, id)
-            for letter in wanted:
+    async def verb() -> None:
+        async with database(settings()) as connection, dead_letters(settings().amqp_url) as letters:
+            for letter in await _those(letters, [id]):
                 await record(connection, settings(), "dead discard", letter.id, why=why, **letter.to_dict())
-                await settle(channel, letter)
-            return [letter.to_dict() for letter in wanted]
+                await letters.settle(letter)
+                _tell(letter, "discarded", as_json)
 
-    _report(run(verb()), "discarded", as_json)
+    run(verb())
 
 
-def _those(letters: list[DeadLetter], id: str) -> list[DeadLetter]:
-    """Those with this id: more than one when the same command came, and failed, several times."""
-    found = [letter for letter in letters if letter.id == id]
-    if not found:
-        raise wrong(f"there is no dead letter {id}: `kithlog dead list` shows all")
+async def _those(letters: DeadLetters, ids: Collection[str]) -> list[DeadLetter]:
+    """Those with some ids: more than one of an id when the same command came, and failed, several times.
+
+    Raises `Ended` for an id that none has.
+    """
+    found = [letter async for letter in letters.each() if letter.id in ids]
+    unknown = set(ids) - {letter.id for letter in found}
+    if unknown:
+        those = (
+            "all" if letters.count <= MOST else f"the first {MOST:,}, further ones can't be looked at before these go"
+        )
+        raise wrong(f"there is no dead letter {', '.join(sorted(unknown))}: `kithlog dead list` shows {those}")
     return found
 
 
-def _report(rows: list[dict[str, Any]], done: str, as_json: bool) -> None:
+def _tell(letter: DeadLetter, done: str, as_json: bool) -> None:
+    row = letter.to_dict()
     if as_json:
-        show_json(rows)
-        return
-    for row in rows:
+        show_json([row])
+    else:
         typer.echo(f"{done}: {row['id']} ({row['command'] or 'no command'}, {row['reason']})")
-    if not rows:
-        note("there are no dead letters")

@@ -1,14 +1,18 @@
 """Commands that could not be executed, in the dead-letter queue: looked at, sent again, or given up.
 
 Looking takes them out without acknowledging, and they go back when the channel closes: so nothing here can lose one.
+
+A quorum queue puts what comes back behind what has come back before. So that the order stays, all are taken, however
+few are asked for, and by one consumer: its letters come back in their order, those of several `basic.get` in none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +24,10 @@ from services.cli.broker import broker
 from services.cli.terminal import wrong
 from shared.broker import topology
 
-MOST = 5_000
-"""Dead letters that are looked at."""
+MOST = 65_535
+"""Dead letters that can be held at once: the largest prefetch that AMQP has."""
+_PATIENCE = 1.0
+"""Seconds after which it is asked whether somebody else has taken the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +83,67 @@ class DeadLetter:
         )
 
 
-@asynccontextmanager
-async def dead_letters(amqp_url: str) -> AsyncIterator[tuple[AbstractChannel, list[DeadLetter]]]:
-    """All of them, held while they are looked at: up to `MOST`, in the queue's order.
+class DeadLetters:
+    """The queue of them, as it was when looking at it began. Use `dead_letters`."""
 
-    Raises `Ended` where broker or queue are not there.
-    """
+    def __init__(self, channel: AbstractChannel, count: int, arriving: asyncio.Queue[AbstractIncomingMessage]) -> None:
+        self._channel, self._arriving, self._held = channel, arriving, 0
+        self.count = count
+        """How many lay there, without those that somebody else was holding."""
+
+    async def each(self) -> AsyncIterator[DeadLetter]:
+        """Those that lay there, in the queue's order; to be gone through once.
+
+        It ends early when `MOST` are not settled, and where somebody else holds the rest. What is sent again and fails
+        again comes back behind them, so it is not met a second time.
+        """
+        for _ in range(self.count):
+            if self._held == MOST:
+                return
+            while True:
+                with suppress(TimeoutError):
+                    message = await asyncio.wait_for(self._arriving.get(), _PATIENCE)
+                    break
+                if not await _waiting(self._channel) and self._arriving.empty():
+                    return
+            self._held += 1
+            yield DeadLetter(message)
+
+    async def send_again(self, letter: DeadLetter) -> None:
+        """Returns when the broker has it safe in the commands' queue. Raises `Ended` when that does not take it."""
+        try:
+            await self._channel.default_exchange.publish(letter.again(), topology.COMMANDS, mandatory=True)
+        except DeliveryError:
+            raise wrong(
+                f"{topology.COMMANDS} does not take it (missing, or full): dead letter {letter.id} stays, and so do "
+                "those behind it"
+            ) from None
+
+    async def settle(self, letter: DeadLetter) -> None:
+        """Take it out of the queue; returns when the broker has heard of it."""
+        await letter.message.ack()
+        self._held -= 1
+        # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
+        await _waiting(self._channel)
+
+
+@asynccontextmanager
+async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
+    """All of them, held while they are looked at. Raises `Ended` where broker or queue are not there."""
     async with broker(amqp_url, "dead letters") as connection:
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         try:
-            queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+            count = await _waiting(channel)
         except ChannelNotFoundEntity:
             raise wrong(f"there is no queue {topology.DEAD_COMMANDS}: start the command service, it makes it") from None
-        letters: list[DeadLetter] = []
-        while len(letters) < MOST and (message := await queue.get(fail=False)) is not None:
-            letters.append(DeadLetter(message))
-        yield channel, letters
+        arriving: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        await channel.set_qos(prefetch_count=MOST)
+        await (await channel.get_queue(topology.DEAD_COMMANDS, ensure=False)).consume(arriving.put)
+        yield DeadLetters(channel, count, arriving)
 
 
-async def send_again(channel: AbstractChannel, letter: DeadLetter) -> None:
-    """Returns when the broker has it safe in the commands' queue. Raises `Ended` when that does not take it."""
-    try:
-        await channel.default_exchange.publish(letter.again(), topology.COMMANDS, mandatory=True)
-    except DeliveryError:
-        raise wrong(f"{topology.COMMANDS} does not take it (missing, or full): dead letter {letter.id} stays") from None
-
-
-async def settle(channel: AbstractChannel, letter: DeadLetter) -> None:
-    """Take it out of the queue; returns when the broker has heard of it."""
-    await letter.message.ack()
-    # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
-    await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+async def _waiting(channel: AbstractChannel) -> int:
+    """How many lie in the queue that nobody holds."""
+    queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
+    return queue.declaration_result.message_count or 0

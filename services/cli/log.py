@@ -15,6 +15,7 @@ from services.cli.terminal import AsJson, Why, misunderstood, note, run, second,
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
+_HELD = "{events:,} events, {receipts:,} receipts, {discarded:,} discarded events"
 
 
 @app.command()
@@ -130,7 +131,7 @@ def export(
     resume: Annotated[bool, typer.Option(help="Go on with an export that was cut off (<file>.part).")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the log with its receipts to a file of JSON lines, each sealed with a sum over all before it.
+    """Write the log with its receipts and discards to a file of JSON lines, each sealed with a sum over all before it.
 
     The file takes its name when it is complete; until then it is <file>.part.
 
@@ -142,7 +143,7 @@ def export(
         if as_json:
             show_json([report])
         else:
-            typer.echo("{events:,} events and {receipts:,} receipts in {file}, sum {sum}".format_map(report))
+            typer.echo(f"{_HELD} in {{file}}, sum {{sum}}".format_map(report))
 
     run(verb())
 
@@ -153,7 +154,7 @@ def import_(
     check_only: Annotated[bool, typer.Option("--check", help="Only see whether the file is whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write an exported log into an empty database: the same positions, times and receipts.
+    """Write an exported log into an empty database: the same positions, times, receipts and discards.
 
     The whole file is checked before anything is written. An import that was cut off is gone on with by repeating it.
     Keep the services stopped until it is done.
@@ -166,7 +167,7 @@ def import_(
         if as_json:
             show_json([report])
         elif check_only:
-            typer.echo("whole: {events:,} events and {receipts:,} receipts, sum {sum}".format_map(report))
+            typer.echo(f"whole: {_HELD}, sum {{sum}}".format_map(report))
         else:
             typer.echo("{written:,} events written, {there:,} were there; the log ends at {events}".format_map(report))
 
@@ -200,16 +201,19 @@ def fork(
 
 @app.command()
 def operations(
+    about: Annotated[
+        str | None, typer.Option(help="Only this verb, such as `parked retry`, or what was done to this id or file.")
+    ] = None,
     last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List what operators did with this tool, newest first: who, what, why.
 
-    Example: kithlog log operations -n 10
+    Example: kithlog log operations --about "dead discard" -n 10
     """
 
     async def verb() -> None:
-        rows = await log_reading.operations(settings(), last)
+        rows = await log_reading.operations(settings(), about, last)
         if as_json:
             show_json(rows)
         else:

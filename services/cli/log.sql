@@ -93,8 +93,11 @@ SELECT position, epoch FROM log.head;
 INSERT INTO log.operation (actor, verb, subject, why, details) VALUES ($1, $2, $3, $4, $5);
 
 -- name: operations
--- The last $1 operations, newest first.
-SELECT at, actor, verb, subject, why, details FROM log.operation ORDER BY id DESC LIMIT $1;
+-- The last $2 operations, newest first; unless $1 is null, those by that verb, or on what has that name or, of a
+-- tenant, that id.
+SELECT at, actor, verb, subject, why, details FROM log.operation
+WHERE $1::text IS NULL OR verb = $1 OR subject = $1 OR split_part(subject, '/', 2) = $1
+ORDER BY id DESC LIMIT $2;
 
 -- name: raise_epoch
 -- A new timeline begins after the last position. No row: somebody else has begun one.

@@ -36,16 +36,15 @@ async def export(
             raise misunderstood(str(error)) from None
         except OSError as error:
             raise misunderstood(f"can't write {file}: {error.strerror or error}") from None
-        report: dict[str, Any] = {"file": str(file), "events": exported.events, "receipts": exported.receipts}
-        report["sum"] = exported.digest
+        report = _report(file, exported.events, exported.receipts, exported.discarded, exported.digest)
         await record(connection, settings, "log export", str(file), **report)
     return report
 
 
 async def import_(settings: OperatorSettings, file: Path, *, check_only: bool, json: bool) -> dict[str, Any]:
     verified = _verify(file, json)
-    end, receipts = verified.trailer.end, verified.trailer.receipts
-    report: dict[str, Any] = {"file": str(file), "events": end, "receipts": receipts, "sum": verified.digest}
+    end = verified.trailer.end
+    report = _report(file, end, verified.trailer.receipts, verified.trailer.discarded, verified.digest)
     if check_only:
         return report
     async with database(settings) as connection:
@@ -64,6 +63,10 @@ async def import_(settings: OperatorSettings, file: Path, *, check_only: bool, j
         except OSError as error:
             raise misunderstood(f"can't read {file}: {error.strerror or error}") from None
     return report
+
+
+def _report(file: Path, events: int, receipts: int, discarded: int, digest: str) -> dict[str, Any]:
+    return {"file": str(file), "events": events, "receipts": receipts, "discarded": discarded, "sum": digest}
 
 
 def _verify(file: Path, json: bool) -> Verified:

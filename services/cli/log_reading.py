@@ -162,9 +162,9 @@ async def stats(settings: OperatorSettings, tenant: str | None, by: str) -> list
     ]
 
 
-async def operations(settings: OperatorSettings, last: int) -> list[dict[str, Any]]:
+async def operations(settings: OperatorSettings, about: str | None, last: int) -> list[dict[str, Any]]:
     async with database(settings) as connection:
-        rows = await connection.fetch(QUERIES["operations"], last)
+        rows = await connection.fetch(QUERIES["operations"], about, last)
     return [dict(row) | {"at": row["at"].isoformat(), "details": json.loads(row["details"])} for row in rows]
 
 

@@ -13,6 +13,7 @@ from services.cli.settings import OperatorSettings
 from services.cli.showing import as_object
 from services.cli.terminal import (
     WRONG,
+    AlsoWhy,
     AsJson,
     Ended,
     Why,
@@ -101,6 +102,7 @@ def retry(
     streams: Annotated[list[str] | None, typer.Argument(metavar="STREAM...", help="Ids of streams.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are parked.")] = False,
     tenant: Tenant = None,
+    why: AlsoWhy = None,
     as_json: AsJson = False,
 ) -> None:
     """Fold what waits, in order, of each stream by itself. Exit code 1 when one stays parked.
@@ -118,7 +120,7 @@ def retry(
             if streams
             else await _parked(settings(), wanted(tenant).tenant, None)
         )
-        return [await _retry(row) for row in chosen]
+        return [await _retry(row, why) for row in chosen]
 
     _report(run(verb()), as_json)
 
@@ -135,9 +137,36 @@ def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: As
 
     async def verb() -> dict[str, Any]:
         found = await _the_one(settings(), tenant, stream)
-        return await _take_up(settings(), found, verb="parked discard", why=why)
+        return await _take_up(settings(), found, discard=True, why=why)
 
     _report([run(verb())], as_json)
+
+
+@app.command()
+def discarded(tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List the events that folding goes on without: who decided that, when and why.
+
+    Example: kithlog parked discarded --tenant acme
+    """
+
+    async def verb() -> list[dict[str, Any]]:
+        async with database(settings()) as connection:
+            return [dict(row) for row in await connection.fetch(unparking.QUERIES["discarded"], wanted(tenant).tenant)]
+
+    rows = [row | {"discarded_at": row["discarded_at"].isoformat()} for row in run(verb())]
+    if as_json:
+        show_json(rows)
+    elif rows:
+        show_table(
+            ("tenant", "stream_id", "position", "type", "at", "who", "why"),
+            [
+                (row["tenant"], row["stream_id"], row["position"], row["type"], second(row["discarded_at"]),
+                 row["actor"], row["why"])
+                for row in rows
+            ],
+        )  # fmt: skip
+    else:
+        note("nothing was discarded")
 
 
 async def _parked(settings: OperatorSettings, tenant: str | None, stream: UUID | None) -> list[dict[str, Any]]:
@@ -155,10 +184,10 @@ async def _the_one(settings: OperatorSettings, tenant: str | None, stream: str) 
     return found[0]
 
 
-async def _retry(row: dict[str, Any]) -> dict[str, Any]:
+async def _retry(row: dict[str, Any], why: str | None) -> dict[str, Any]:
     """What keeps one stream from being taken up keeps no other."""
     try:
-        return await _take_up(settings(), row, verb="parked retry")
+        return await _take_up(settings(), row, discard=False, why=why)
     except Ended as ended:
         if ended.code != WRONG:
             raise
@@ -167,10 +196,11 @@ async def _retry(row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _take_up(
-    settings: OperatorSettings, row: dict[str, Any], *, verb: str, why: str | None = None
+    settings: OperatorSettings, row: dict[str, Any], *, discard: bool, why: str | None
 ) -> dict[str, Any]:
     """Fold what waits of one stream, and record that it was done."""
     tenant, stream = row["tenant"], row["stream_id"]
+    verb = "parked discard" if discard else "parked retry"
 
     async def recording(connection: Any, unparked: Unparked) -> None:
         await record(connection, settings, verb, f"{tenant}/{stream}", why=why, **_as_object(row, unparked))
@@ -178,7 +208,7 @@ async def _take_up(
     folder = Folder(MODELS, TimingFold(policies_of(settings.policies)))
     try:
         unparked = await unpark(
-            settings.database_url, folder, tenant, UUID(stream), discard=why is not None, recording=recording
+            settings.database_url, folder, tenant, UUID(stream), discard=discard, recording=recording
         )
     except NotParked as error:
         raise wrong(f"{error} any more: somebody else was quicker") from None

@@ -110,7 +110,7 @@ async def _history(tenant: str | None, until: datetime, json: bool) -> AsyncIter
     """What was written down before `until`."""
     async with database(settings()) as connection:
         head: int = (await connection.fetchrow(LOG_QUERIES["head"]))["position"]
-        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
+        discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
         after = 0
         with progress("folding", head, json=json) as advance:
             while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE):
@@ -118,7 +118,7 @@ async def _history(tenant: str | None, until: datetime, json: bool) -> AsyncIter
                     recorded: Recorded[bytes] = Recorded(*row)
                     if recorded.recorded_at >= until:
                         return
-                    if (tenant is None or recorded.tenant == tenant) and recorded.event_id not in discarded:
+                    if tenant in (None, recorded.tenant) and (recorded.tenant, recorded.event_id) not in discarded:
                         yield read_event(recorded)
                 after = rows[-1]["position"]
                 advance(len(rows))

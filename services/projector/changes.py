@@ -17,7 +17,8 @@ TimerId = tuple[str, UUID]
 """Tenant, notification id."""
 StreamId = tuple[str, UUID]
 """Tenant, stream id."""
-
+EventId = tuple[str, UUID]
+"""Tenant, event id."""
 
 OwnerId = tuple[str, str, UUID]
 """Model, tenant, owner."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.projector.changes import Changes, ContactId, OwnerId, Parked, RowId, StreamId
+from services.projector.changes import Changes, ContactId, EventId, OwnerId, Parked, RowId, StreamId
 from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
@@ -84,15 +84,18 @@ class Folder:
         """All that have rows, those of the timers included."""
         return (*self._models, *self._timing.models)
 
-    def plan(self, events: Sequence[Recorded[bytes]], parked: Collection[StreamId]) -> Plan:
+    def plan(
+        self, events: Sequence[Recorded[bytes]], parked: Collection[StreamId], discarded: Collection[EventId] = ()
+    ) -> Plan:
         """Decode the events and say what they need. An unknown event type ends the plan before it.
 
-        Events of parked streams are passed over, and so are those that nothing here folds. `events` follow each other
-        and are not empty.
+        Events that are discarded or of parked streams are passed over, and so are those that nothing here folds.
+        `events` follow each other and are not empty.
         """
         plan = Plan(events[0].position - 1)
         for recorded in events:
-            if (recorded.tenant, recorded.stream_id) not in parked:
+            waits = (recorded.tenant, recorded.stream_id) in parked
+            if not (waits or (discarded and (recorded.tenant, recorded.event_id) in discarded)):
                 try:
                     event = decode(recorded) if self._folds(kind_of(recorded)) else None
                 except UnknownEventType as unknown:

@@ -4,7 +4,8 @@ SELECT position FROM read.checkpoint WHERE name = 'projector';
 
 -- name: events_of_seeker
 -- The events up to position $3 of all streams that the rows of a seeker ($2) are folded from: their own, those of
--- their interviews, leads, relationships and notifications, and those of the contacts that they had to do with.
+-- their interviews, leads, relationships and notifications, and those of the contacts that they had to do with. Without
+-- those that folding goes on without.
 WITH mine AS (
     SELECT g.model, r.key, r.body
     FROM read.generation g
@@ -19,6 +20,7 @@ SELECT e.position, e.epoch, e.tenant, e.category, e.stream_id, e.version, e.even
        e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data
 FROM streams s
 CROSS JOIN LATERAL (SELECT * FROM log.event e WHERE e.tenant = $1 AND e.stream_id = s.id AND e.position <= $3) e
+WHERE NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY e.position;
 
 -- name: forgotten

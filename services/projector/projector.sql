@@ -32,6 +32,10 @@ WHERE c.name = 'projector';
 -- The streams whose events wait.
 SELECT tenant, stream_id FROM read.parked;
 
+-- name: discarded
+-- The events after a position that folding goes on without.
+SELECT tenant, event_id FROM read.discarded WHERE position > $1;
+
 -- name: load
 -- Rows by generation, tenant and key; LATERAL, so that each is found by its index whatever the planner believes.
 SELECT u.ordinal::integer, r.body

@@ -28,12 +28,21 @@ WHERE c.name = 'projector'
 FOR UPDATE OF c;
 
 -- name: parked
--- The streams whose events wait, each from a position on.
-SELECT tenant, stream_id, position FROM read.parked;
+-- The streams whose events wait, each from a position on. Not those parked by an event that a restored log does not hold:
+-- where it grows again, another may stand there, even of the same stream and command, but of a later epoch.
+SELECT p.tenant, p.stream_id, p.position
+FROM read.parked p
+JOIN log.event e ON e.position = p.position AND e.tenant = p.tenant AND e.stream_id = p.stream_id
+LEFT JOIN read.checkpoint c ON c.name = 'projector'
+WHERE e.epoch <= coalesce(c.epoch, e.epoch);
 
 -- name: discarded
--- The events that folding goes on without.
-SELECT event_id FROM read.discarded;
+-- The events that folding goes on without, likewise.
+SELECT d.tenant, d.event_id
+FROM read.discarded d
+JOIN log.event e ON e.position = d.position AND e.tenant = d.tenant AND e.event_id = d.event_id
+LEFT JOIN read.checkpoint c ON c.name = 'projector'
+WHERE e.epoch <= coalesce(c.epoch, e.epoch);
 
 -- name: generations
 -- All generations, the latest of each model first.
@@ -178,17 +187,22 @@ UPDATE read.generation SET status = 'live', note = $2, stale = NULL WHERE id = A
 UPDATE read.checkpoint SET turn = turn + 1, position = $1, epoch = $2, moved_at = clock_timestamp()
 WHERE name = 'projector';
 
--- name: unpark_after
--- Streams parked by events that a restored log does not hold.
-DELETE FROM read.parked WHERE position > $1;
+-- name: unpark_others
+-- Streams go on that are not among some ($1[i], $2[i]).
+DELETE FROM read.parked
+WHERE (tenant, stream_id) NOT IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
 
--- name: forget_discarded_after
--- Events that were discarded and that a restored log does not hold.
-DELETE FROM read.discarded WHERE position > $1;
+-- name: forget_other_discarded
+-- Events are not passed over any more that are not among some ($1[i], $2[i]).
+DELETE FROM read.discarded
+WHERE (tenant, event_id) NOT IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
 
--- name: forget_endings_after
--- Endings brought about by events that a restored log does not hold.
-DELETE FROM read.timer WHERE outcome IS NOT NULL AND (ending -> 'cause' ->> 'position')::bigint > $1;
+-- name: forget_lost_endings
+-- Endings brought about by events that a restored log does not hold: there, an event of up to epoch $1 is none of those.
+DELETE FROM read.timer t
+WHERE t.outcome IS NOT NULL AND t.ending -> 'cause' ->> 'position' IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM log.event e
+                  WHERE e.position = (t.ending -> 'cause' ->> 'position')::bigint AND e.epoch <= $1);
 
 -- name: upsert_timers
 -- Pending timers as they are to be; one that was put off stays so unless anything else about it has changed.

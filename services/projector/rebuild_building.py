@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.projector.changes import Changes, Parked, RowId, StreamId
+from services.projector.changes import Changes, EventId, Parked, RowId, StreamId
 from services.projector.folding import Folder
 from services.projector.loading import Loader
 from services.projector.models import MODELS
@@ -41,23 +41,25 @@ class LeftOut:
 
     waiting: Mapping[StreamId, int]
     """Streams that are parked, each from a position on."""
-    discarded: frozenset[UUID]
-    """Ids of events that folding went on without."""
+    discarded: frozenset[EventId]
+    """Events that folding went on without."""
 
     def __bool__(self) -> bool:
         return bool(self.waiting or self.discarded)
 
     def __contains__(self, e: Recorded[bytes]) -> bool:
-        return e.event_id in self.discarded or e.position >= self.waiting.get((e.tenant, e.stream_id), e.position + 1)
+        return (e.tenant, e.event_id) in self.discarded or e.position >= self.waiting.get(
+            (e.tenant, e.stream_id), e.position + 1
+        )
 
     def to_json(self) -> dict[str, Any]:
         waiting = [[tenant, str(stream), position] for (tenant, stream), position in self.waiting.items()]
-        return {"waiting": waiting, "discarded": [str(id) for id in self.discarded]}
+        return {"waiting": waiting, "discarded": [[tenant, str(id)] for tenant, id in self.discarded]}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> LeftOut:
         waiting = {(tenant, UUID(stream)): position for tenant, stream, position in told["waiting"]}
-        return cls(waiting, frozenset(map(UUID, told["discarded"])))
+        return cls(waiting, frozenset((tenant, UUID(id)) for tenant, id in told["discarded"]))
 
 
 @dataclass(frozen=True, slots=True)

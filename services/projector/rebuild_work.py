@@ -128,7 +128,7 @@ class Work:
         if gone:
             raise Refused(f"stream {gone[0][1]} was retried or discarded meanwhile: begin again")
         discarded = await self._connection.fetch(QUERIES["discarded"])
-        self._left_out = LeftOut(now, frozenset(row["event_id"] for row in discarded))
+        self._left_out = LeftOut(now, frozenset((row[0], row[1]) for row in discarded))
 
     async def prepare(self) -> None:
         """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
@@ -349,9 +349,10 @@ class Work:
             await self._connection.execute(QUERIES["retire"], list(self._models), situation.position, situation.epoch)
             await self._connection.execute(QUERIES["enliven"], list(self._generations.values()), note)
             if situation.forked:
-                await self._connection.execute(QUERIES["unpark_after"], situation.head)
-                await self._connection.execute(QUERIES["forget_discarded_after"], situation.head)
-                await self._connection.execute(QUERIES["forget_endings_after"], situation.head)
+                left_out = self._left_out
+                await self._connection.execute(QUERIES["unpark_others"], *columns(list(left_out.waiting), 2))
+                await self._connection.execute(QUERIES["forget_other_discarded"], *columns(list(left_out.discarded), 2))
+                await self._connection.execute(QUERIES["forget_lost_endings"], situation.epoch)
             await self._connection.execute(QUERIES["turn"], situation.target, situation.head_epoch)
             await self._record()
         self.report.switched = True

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from services.projector.alarm import Alarm
-from services.projector.changes import Changes, Checkpoint, StreamId
+from services.projector.changes import Changes, Checkpoint, EventId, StreamId
 from services.projector.folding import Folder, Plan, Unfoldable, park
 from services.projector.halting import Halted
 from services.projector.loading import Loader
@@ -73,6 +73,7 @@ class Session:
         self._page, self._poll_interval, self._progress, self._observer = page, poll_interval, progress, observer
         self._loader = Loader(store, folder, kept=kept_rows)
         self._parked: set[StreamId] = set()
+        self._discarded: set[EventId] = set()
         self.checkpoint = Checkpoint(0, 0)
         self._ahead = 0
         """The last position that was folded, be it written or on its way."""
@@ -126,7 +127,7 @@ class Session:
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
         if found.fresh:
-            plan = self._folder.plan(found.fresh, self._parked)
+            plan = self._folder.plan(found.fresh, self._parked, self._discarded)
             if plan.unknown or plan.unreadable:
                 look = True  # only what the log itself holds may stop anything
             else:
@@ -162,7 +163,7 @@ class Session:
                     break
                 if events[-1].position < look.head.position:
                     reading = asyncio.create_task(self._log.read(events[-1].position, self._page))
-                plan = self._folder.plan(events, self._parked)
+                plan = self._folder.plan(events, self._parked, self._discarded)
                 await self._fold(plan, "page", len(events))
                 if plan.unknown is not None:
                     await self._land()
@@ -230,7 +231,7 @@ class Session:
         while self._ahead < error.position:
             events = await self._log.read(self._ahead, 1)
             try:
-                await self._fold(self._folder.plan(events, self._parked), "page", 1)
+                await self._fold(self._folder.plan(events, self._parked, self._discarded), "page", 1)
                 await self._land()
             except Unfoldable as unfoldable:
                 [event] = events
@@ -246,6 +247,7 @@ class Session:
         self._loader.forget()
         self.checkpoint, self._ahead = checkpoint, checkpoint.position
         self._parked = await self._store.parked()
+        self._discarded = await self._store.discarded(checkpoint.position)
         self._observer.parked(len(self._parked))
         self._progress.reach(checkpoint.position)
 

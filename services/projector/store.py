@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from services.projector.changes import Changes, Checkpoint, Ending, OwnerId, Parked, RowId, StreamId, TimerId
+from services.projector.changes import Changes, Checkpoint, Ending, EventId, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.folding import rebuilt_as
 from services.projector.halting import Halted
 from services.projector.read_model import ReadModel
@@ -154,6 +154,10 @@ class Store:
 
     async def parked(self) -> set[StreamId]:
         return {(row["tenant"], row["stream_id"]) for row in await self._reading.fetch(QUERIES["parked"])}
+
+    async def discarded(self, after: int) -> set[EventId]:
+        """The events that folding goes on without, and comes to after a position: in an imported log."""
+        return {(row["tenant"], row["event_id"]) for row in await self._reading.fetch(QUERIES["discarded"], after)}
 
     async def load(self, ids: Collection[RowId]) -> dict[RowId, Any]:
         """Those of the rows that exist."""

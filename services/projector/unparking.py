@@ -18,7 +18,7 @@ from services.projector.forgetting import contacts_of, new_contacts_of
 from services.projector.loading import Loader
 from services.projector.models import CONTACTS
 from services.projector.retiming import refuse_others
-from services.projector.session import is_away
+from services.projector.session import check_timeline, is_away
 from services.projector.store import Store
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
@@ -63,10 +63,13 @@ async def unpark(
     """Fold what waits of a stream up to the checkpoint; with `discard`, without the event that can't be folded.
 
     `recording` is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
-    `StillUnwritable`, `Refused`, `Halted`, and what asyncpg raises while PostgreSQL is away.
+    `StillUnwritable`, `Refused`, `Halted` (also where the log was restored to an earlier point: then other events may
+    be where those that waited were), and what asyncpg raises while PostgreSQL is away.
     """
     async with Store.open(database_url, folder.models) as store, store.turn() as (connection, checkpoint):
         refuse_others(await store.reckoned_by(), folder.policies)
+        head = (await store.look()).head
+        check_timeline(checkpoint, head, head)
         start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
         if start is None:
             raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")

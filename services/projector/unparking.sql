@@ -4,11 +4,12 @@ DELETE FROM read.parked WHERE tenant = $1 AND stream_id = $2
 RETURNING position;
 
 -- name: waiting
--- The events of a stream from position $3 on, up to $4.
+-- The events of a stream from position $3 on, up to $4, but for those that folding goes on without.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
-FROM log.event
+FROM log.event e
 WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
+  AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY version;
 
 -- name: discard
@@ -22,6 +23,22 @@ UPDATE read.generation
 SET status = CASE status WHEN 'building' THEN 'scratch' ELSE status END,
     stale = CASE status WHEN 'retired' THEN $1 ELSE stale END
 WHERE status IN ('building', 'retired');
+
+-- name: discarded
+-- The events of a tenant ($1, null: all) that folding goes on without, in the order in which that was decided; by whom
+-- and why, where it was here.
+SELECT d.tenant, d.stream_id, d.position, e.type, d.event_id, d.discarded_at, o.actor, o.why
+FROM read.discarded d
+LEFT JOIN log.event e ON e.position = d.position AND e.tenant = d.tenant AND e.event_id = d.event_id
+LEFT JOIN LATERAL (
+    SELECT o.actor, o.why FROM log.operation o
+    WHERE o.verb = 'parked discard' AND o.subject = d.tenant || '/' || d.stream_id
+      AND (o.details ->> 'discarded')::bigint = d.position
+    ORDER BY o.id DESC
+    LIMIT 1
+) o ON true
+WHERE $1::text IS NULL OR d.tenant = $1
+ORDER BY d.discarded_at, d.position;
 
 -- name: list
 -- Parked streams, the longest parked first, with how many of their events wait and how many timers are held.

@@ -78,14 +78,14 @@ async def rows_of_stream(
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
-        discarded = {row["event_id"] for row in await connection.fetch(REBUILD["discarded"])}
+        discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
     finally:
         connection.terminate()
     if not rows:
         raise Refused(f"tenant {tenant} has no stream {stream_id}")
     ids: set[RowId] = set()
     for row in rows:
-        if row["event_id"] in discarded:
+        if (tenant, row["event_id"]) in discarded:
             continue
         e = read_event(Recorded(*row))
         ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
@@ -105,8 +105,9 @@ class Finding:
 
 
 async def check_log(database_url: str, names: Sequence[str], progress: Progress | None = None) -> list[Finding]:
-    """Whether positions are dense, versions without holes, epochs rising, and receipts true to what was written; and
-    whether the events can be read that folding the models `names` passes over: of the others, folding tells.
+    """Whether positions are dense, versions without holes, epochs rising, and receipts there and true to what was
+    written; and whether the events can be read that folding the models `names` passes over: of the others, folding
+    tells.
 
     Of each check the first hundred findings; each goes through all events, which `progress` hears of. One snapshot,
     which blocks nobody. Raises what asyncpg raises while PostgreSQL is away.

@@ -1,4 +1,4 @@
-"""The whole log, with its receipts, into a file of sealed lines."""
+"""The whole log, with its receipts and with what folding it passes over, into a file of sealed lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from shared.envelope import Recorded
 from shared.log.contents import QUERIES, contents
-from shared.log.lines import Header, KeptReceipt, Line, Seal, Trailer, Truncated, read_lines
+from shared.log.lines import FORMAT, Discarded, Header, KeptReceipt, Line, Seal, Trailer, Truncated, read_lines
 
 _STEP = 1_000
 """Most events between two reports of progress."""
@@ -25,6 +25,7 @@ class CannotResume(Exception):
 class Exported:
     events: int
     receipts: int
+    discarded: int
     digest: str
 
 
@@ -91,8 +92,12 @@ async def _write(connection: Any, file: BinaryIO, place: _Place, advance: Callab
         elif content.position % _STEP == 0 or content.position == upto:
             advance(content.position - told)
             told = content.position
-    file.write(seal.line(Trailer(upto, upto, receipts)))
-    return Exported(upto, receipts, seal.digest.hex())
+    # At the end, so that an export which is gone on with has all that was discarded by then.
+    discarded = [Discarded(*row) for row in await connection.fetch(QUERIES["discarded"], upto)]
+    for discard in discarded:
+        file.write(seal.line(discard))
+    file.write(seal.line(Trailer(upto, upto, receipts, len(discarded))))
+    return Exported(upto, receipts, len(discarded), seal.digest.hex())
 
 
 def _find_place(part: Path) -> _Place:
@@ -117,6 +122,8 @@ def _find_place(part: Path) -> _Place:
             pass  # it is to be gone on with for that very reason
     if header is None:
         raise CannotResume(f"{part} holds nothing yet: delete it and begin anew")
+    if header.format != FORMAT:
+        raise CannotResume(f"{part} was begun by an earlier release: delete it and begin anew")
     if last is None or not isinstance(last.content, Recorded) or last.content.position == 1:
         return _Place(header)
     return _Place(header, last.before, last.offset, last.content.position - 1, receipts)

@@ -1,7 +1,8 @@
-"""Sealed lines into an empty log: the same positions, times, epochs and receipts.
+"""Sealed lines into an empty log: the same positions, times, epochs and receipts, and the same read models.
 
-The file is read to its end before the first line is written. It is written in chunks, each a transaction that leaves
-a log which is the beginning of the file; an import that was cut off goes on from there.
+The file is read to its end before the first line is written. What folding is to pass over is written first, so that it
+is known before the event is there. The log is written in chunks, each a transaction that leaves a log which is the
+beginning of the file; an import that was cut off goes on from there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from shared.envelope import Recorded
 from shared.log.contents import QUERIES, contents
-from shared.log.lines import Header, KeptReceipt, Trailer, read_lines
+from shared.log.lines import Discarded, Header, KeptReceipt, Trailer, read_lines
 
 CHUNK = 5_000
 """Events in one transaction."""
@@ -38,6 +39,8 @@ class Verified:
 
     header: Header
     trailer: Trailer
+    discarded: list[Discarded]
+    """Few: each is an operator's decision."""
     digest: str
 
 
@@ -54,13 +57,16 @@ def verify_file(path: Path, advance: Callable[[int], None]) -> Verified:
     """
     header: Header | None = None
     verified: Verified | None = None
+    discarded: list[Discarded] = []
     with path.open("rb") as file:
         for line in read_lines(file):  # to its end: what follows the last line counts, too
             advance(line.size)
             if isinstance(line.content, Header):
                 header = line.content
+            elif isinstance(line.content, Discarded):
+                discarded.append(line.content)
             elif isinstance(line.content, Trailer) and header is not None:
-                verified = Verified(header, line.content, line.digest.hex())
+                verified = Verified(header, line.content, discarded, line.digest.hex())
     assert verified is not None  # read_lines has raised otherwise
     return verified
 
@@ -76,6 +82,9 @@ async def import_log(connection: Any, path: Path, verified: Verified, *, advance
     if begun:
         await _check_beginning(connection, path, there)
         advance(there)
+    if verified.discarded:
+        rows = map(astuple, verified.discarded)
+        await connection.execute(QUERIES["pass_over"], *map(list, zip(*rows, strict=True)))
     position = there
     for chunk in _chunks(path, there, with_first=not begun):
         await _write(connection, chunk, position, verified.header.epoch)

@@ -2,10 +2,13 @@
 
 | line | members after `sum` |
 |---|---|
-| first | `kithlog`: `log`, `format`: 1, `upto`: its last position, `epoch`: of the log |
+| first | `kithlog`: `log`, `format`: 2, `upto`: its last position, `epoch`: of the log |
 | event | the envelope's fields, then `data`, byte for byte as the log stores it |
 | receipt | `receipt`: the first answer to a command whose last event is the one before it |
-| last | `end`: the last position, `events` and `receipts`: how many lines there were of each |
+| discard | `discarded`: an event that folding goes on without, by an operator's decision; behind the last event |
+| last | `end`: the last position, `events`, `receipts` and `discarded`: how many lines there were of each |
+
+Format 1, which is read as well, has no discards.
 
 `sum` is BLAKE2b (16 bytes, hexadecimal) over the previous line's digest and the line's own bytes after `"sum":"…",`.
 A line that was changed, left out, added or moved is therefore found, and so is a file that was cut off. Nothing is
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, BinaryIO
@@ -26,7 +29,7 @@ from pydantic_core import from_json
 
 from shared.envelope import Recorded
 
-FORMAT = 1
+FORMAT = 2
 _SIZE = 16
 _OPEN, _SHUT = b'{"sum":"', b'",'
 _START = len(_OPEN) + 2 * _SIZE + len(_SHUT)
@@ -49,6 +52,7 @@ class Truncated(Damaged):
 class Header:
     upto: int
     epoch: int
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,25 @@ class KeptReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Discarded:
+    """A row of read.discarded."""
+
+    tenant: str
+    event_id: UUID
+    stream_id: UUID
+    position: int
+    discarded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Trailer:
     end: int
     events: int
     receipts: int
+    discarded: int = 0
 
 
-Content = Header | Recorded[bytes] | KeptReceipt | Trailer
+Content = Header | Recorded[bytes] | KeptReceipt | Discarded | Trailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +132,13 @@ def _body(content: Content) -> bytes:
                 "recorded_at": content.recorded_at.isoformat(),
             }
             return b'"receipt":%b}' % json.dumps(receipt, separators=(",", ":")).encode()
+        case Discarded():
+            return b'"discarded":%b}' % json.dumps(asdict(content), separators=(",", ":"), default=str).encode()
         case Header():
-            return b'"kithlog":"log","format":%d,"upto":%d,"epoch":%d}' % (FORMAT, content.upto, content.epoch)
+            return b'"kithlog":"log","format":%d,"upto":%d,"epoch":%d}' % (content.format, content.upto, content.epoch)
         case Trailer():
-            return b'"end":%d,"events":%d,"receipts":%d}' % (content.end, content.events, content.receipts)
+            end = (content.end, content.events, content.receipts, content.discarded)
+            return b'"end":%d,"events":%d,"receipts":%d,"discarded":%d}' % end
 
 
 def _event_body(e: Recorded[bytes]) -> bytes:
@@ -137,7 +156,7 @@ def _event_body(e: Recorded[bytes]) -> bytes:
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:
     """Every line, checked. Raises `Damaged`, for a file that ends early `Truncated`, in both cases naming the line."""
-    digest, offset, number, position, events, receipts = b"", 0, 0, 0, 0, 0
+    digest, offset, number, position, events, receipts, discarded = b"", 0, 0, 0, 0, 0, 0
     header: Header | None = None
     trailer: Trailer | None = None
     for raw in file:
@@ -163,10 +182,14 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
                 if content.position != position:
                     raise Damaged(number, f"a receipt for position {content.position} after the event at {position}")
                 receipts += 1
+            case Discarded():
+                if position != header.upto or not 1 <= content.position <= position:
+                    raise Damaged(number, f"a discard of position {content.position} after the event at {position}")
+                discarded += 1
             case Trailer():
                 trailer = content
-                if (trailer.end, trailer.events, trailer.receipts) != (position, events, receipts):
-                    raise Damaged(number, f"tells of {trailer}, there were {events} events and {receipts} receipts")
+                if trailer != (there := Trailer(position, events, receipts, discarded)):
+                    raise Damaged(number, f"tells of {trailer}, there was {there}")
                 if trailer.end != header.upto:
                     raise Damaged(number, f"ends at position {trailer.end}, announced were {header.upto}")
         yield Line(number, offset, len(raw), before, digest, content)
@@ -190,11 +213,14 @@ def _content(number: int, raw: bytes) -> Content:
         if "receipt" in fields:
             return _receipt(fields["receipt"])
         if "kithlog" in fields:
-            if fields["format"] != FORMAT:
+            if fields["format"] not in (1, FORMAT):
                 raise Damaged(number, f"format {fields['format']} is not known to this release")
-            return Header(int(fields["upto"]), int(fields["epoch"]))
+            return Header(int(fields["upto"]), int(fields["epoch"]), int(fields["format"]))
         if "end" in fields:
-            return Trailer(int(fields["end"]), int(fields["events"]), int(fields["receipts"]))
+            counts = (int(fields["events"]), int(fields["receipts"]), int(fields.get("discarded", 0)))
+            return Trailer(int(fields["end"]), *counts)
+        if "discarded" in fields:
+            return _discarded(fields["discarded"])
         return _event(fields, raw.partition(_DATA)[2][:-2])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(number, f"can't be read: {type(error).__name__}: {error}") from None
@@ -229,4 +255,14 @@ def _receipt(fields: dict[str, Any]) -> KeptReceipt:
         fields["position"],
         fields["events"],
         datetime.fromisoformat(fields["recorded_at"]),
+    )
+
+
+def _discarded(fields: dict[str, Any]) -> Discarded:
+    return Discarded(
+        fields["tenant"],
+        UUID(fields["event_id"]),
+        UUID(fields["stream_id"]),
+        fields["position"],
+        datetime.fromisoformat(fields["discarded_at"]),
     )

@@ -14,6 +14,14 @@ FROM log.receipt
 WHERE position BETWEEN $1 AND $2
 ORDER BY position, tenant, command_id;
 
+-- name: discarded
+-- The events up to position $1 that folding goes on without, as far as the log holds them.
+SELECT d.tenant, d.event_id, d.stream_id, d.position, d.discarded_at
+FROM read.discarded d
+JOIN log.event e ON e.position = d.position AND e.tenant = d.tenant AND e.event_id = d.event_id
+WHERE d.position <= $1
+ORDER BY d.position;
+
 -- name: head
 -- Where the log ends.
 SELECT position, epoch FROM log.head;
@@ -35,3 +43,12 @@ RETURNING pg_notify('kithlog_log', $1::bigint::text);
 -- Read models that have folded nothing yet are of whatever timeline the log is.
 UPDATE read.checkpoint SET epoch = $1, turn = turn + 1 WHERE position = 0 AND epoch <> $1;
 
+-- name: pass_over
+-- Events that folding is to go on without, before it meets them: written once, and whatever knows of others looks again.
+WITH written AS (
+    INSERT INTO read.discarded (tenant, event_id, stream_id, position, discarded_at)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[])
+    ON CONFLICT (tenant, event_id) DO NOTHING
+    RETURNING 1
+)
+UPDATE read.checkpoint SET turn = turn + 1 WHERE EXISTS (SELECT 1 FROM written);

@@ -72,7 +72,7 @@ def appends(events: int, *, seed: int) -> Iterator[Append]:
             expected.setdefault(on.stream, versions.get(key, 0))
             versions[key] = versions.get(key, 0) + 1
             pending.append(Pending(on.stream, on.event.type, on.event.schema_version, encode(on.event)))
-        yield Append(wish.tenant, id, pending, expected, wish.at, id, id, "bench")
+        yield Append(wish.tenant, id, pending, expected, wish.at, id, id, "bench", id.bytes)
         written += len(found)
         if written >= events:
             return

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterable, Sequence
 
 import pytest
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from services.cli import dead, dead_letters
 from shared.broker import topology
-from tests.cli.terminal import Terminal
-from tests.cli.test_replay import on_channel
+from tests.cli.terminal import Terminal, end
+from tests.cli.test_replay import on_channel, wait_for
 
 COMMAND = {"command": "interview.plan", "tenant": "acme", "id": "1", "command_id": "2", "data": {}}
 BODIES = (json.dumps(COMMAND).encode(), b"\xff not json", json.dumps(COMMAND | {"tenant": "umbrella"}).encode())
@@ -21,10 +23,16 @@ BODIES = (json.dumps(COMMAND).encode(), b"\xff not json", json.dumps(COMMAND | {
 def desk(database_url: str, amqp_url: str) -> Terminal:
     """Three dead letters, the second of which is no JSON."""
     terminal = Terminal(database_url, amqp_url)
+    die(terminal, BODIES)
+    return terminal
 
-    async def die(channel: AbstractChannel) -> None:
+
+def die(terminal: Terminal, bodies: Sequence[bytes]) -> None:
+    """Put more into the dead-letter queue, in order."""
+
+    async def publish(channel: AbstractChannel) -> None:
         await topology.declare(channel)
-        for body in BODIES:
+        for body in bodies:
             message = Message(
                 body,
                 message_id="m",
@@ -34,8 +42,20 @@ def desk(database_url: str, amqp_url: str) -> Terminal:
             )
             await channel.default_exchange.publish(message, topology.DEAD_COMMANDS)
 
-    on_channel(terminal, die)
-    return terminal
+    on_channel(terminal, publish)
+
+
+def numbered(numbers: Iterable[int]) -> list[bytes]:
+    return [json.dumps(COMMAND | {"tenant": f"tenant{number:03}"}).encode() for number in numbers]
+
+
+def waiting(terminal: Terminal, queue: str) -> int:
+    """How many messages a queue holds."""
+
+    async def count(channel: AbstractChannel) -> int:
+        return (await channel.declare_queue(queue, passive=True)).declaration_result.message_count or 0
+
+    return on_channel(terminal, count)
 
 
 def commands(terminal: Terminal) -> Sequence[AbstractIncomingMessage]:
@@ -69,10 +89,50 @@ def test_looking_loses_nothing(desk: Terminal) -> None:
     assert "malformed" in desk.run("dead", "list").out
 
 
+def test_what_is_not_listed_is_counted(desk: Terminal) -> None:
+    """Given more dead letters than are to be listed, the first are, in order, and it is said how many lie behind."""
+    listed = desk.json("dead", "list", "-n", "2")
+    assert (listed.code, [row["tenant"] for row in listed.objects]) == (1, ["acme", None])
+    assert "1 more" in listed.err
+    whole = desk.json("dead", "list", "-n", "3")
+    assert ([row["tenant"] for row in whole.objects], whole.err) == (["acme", None, "umbrella"], "")
+
+
+def test_looking_leaves_the_order_as_it_is(desk: Terminal) -> None:
+    """Given many dead letters, however many of them are looked at, and one of them discarded, the rest keep their
+    order."""
+    die(desk, numbered(range(60)))
+    order = [row["id"] for row in desk.json("dead", "list").objects]
+    assert [row["tenant"] for row in desk.json("dead", "list").objects][3:] == [f"tenant{n:03}" for n in range(60)]
+    desk.run("dead", "list", "-n", "2")
+    desk.run("dead", "show", order[30])
+    assert desk.run("dead", "discard", order.pop(20), "--why", "sent by a test").code == 0
+    assert [row["id"] for row in desk.json("dead", "list").objects] == order
+
+
+def test_more_than_can_be_held_at_once(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more dead letters than can be held at once, what can't be looked at is counted, or said where an id is
+    looked for; but all are retried, in order."""
+    monkeypatch.setattr(dead_letters, "MOST", 5)
+    monkeypatch.setattr(dead, "MOST", 5)
+    bodies = [*BODIES, *numbered(range(20))]
+    die(desk, bodies[len(BODIES) :])
+    listed = desk.json("dead", "list", "-n", "5")
+    assert len(listed.objects) == 5
+    assert "18 more" in listed.err
+    assert "the first 5, further ones" in desk.run("dead", "show", "unknown").err
+    sent = desk.json("dead", "retry", "--all")
+    assert (sent.code, len(sent.objects), sent.err) == (0, len(bodies), "")
+    assert [message.body for message in commands(desk)] == bodies
+
+
 def test_a_retry_sends_the_command_as_it_was(desk: Terminal) -> None:
     """Given dead letters, when one is retried and then all, then each is in the commands' queue once, and recorded."""
     one = next(row["id"] for row in desk.json("dead", "list").objects if row["tenant"] == "acme")
-    assert desk.run("dead", "retry", one).code == 0
+    assert desk.run("dead", "retry", one, "--why", "the service is mended").code == 0
+    told = desk.json("log", "operations", "--about", one).object
+    assert (told["actor"], told["verb"], told["why"]) == ("ines@desk", "dead retry", "the service is mended")
+    assert told["details"]["command"] == "interview.plan"
     [sent] = commands(desk)
     assert (sent.body, sent.message_id, sent.correlation_id, sent.headers) == (BODIES[0], "m", "c", {})
     assert len(desk.json("dead", "list").objects) == 2
@@ -80,6 +140,60 @@ def test_a_retry_sends_the_command_as_it_was(desk: Terminal) -> None:
     assert {message.body for message in commands(desk)} == set(BODIES[1:])
     assert desk.run("dead", "list").code == 0
     assert desk.query("SELECT verb, count(*) FROM log.operation GROUP BY 1") == [("dead retry", 3)]
+
+
+def test_what_fails_again_is_sent_again_once(desk: Terminal) -> None:
+    """Given commands that come back at once, when all are retried, then each is sent once, in order, and all are there
+    for the next time; with an id that there is not, none is sent."""
+
+    async def throw_back(channel: AbstractChannel) -> None:
+        await channel.queue_delete(topology.COMMANDS)
+        await channel.declare_queue(
+            topology.COMMANDS,
+            durable=True,
+            arguments={
+                "x-message-ttl": 0,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": topology.DEAD_COMMANDS,
+            },
+        )
+
+    die(desk, numbered(range(9)))
+    on_channel(desk, throw_back)
+    before = [row["tenant"] for row in desk.json("dead", "list").objects]
+    sent = desk.json("dead", "retry", "--all")
+    assert (sent.code, [row["tenant"] for row in sent.objects]) == (0, before)
+    wait_for(lambda: waiting(desk, topology.DEAD_COMMANDS) == len(before))
+    again = desk.json("dead", "list").objects
+    assert [row["tenant"] for row in again] == before
+    assert {row["reason"] for row in again} == {"expired"}
+    ids = [row["id"] for row in again]
+    refused = desk.json("dead", "retry", ids[-1], "unknown", ids[0])
+    assert (refused.code, refused.objects) == (1, [])
+    assert "no dead letter unknown" in refused.err
+    assert [row["id"] for row in desk.json("dead", "retry", ids[-1], ids[0]).objects] == [ids[0], ids[-1]]
+
+
+def test_a_retry_that_is_killed_has_lost_none(desk: Terminal) -> None:
+    """Given many dead letters, when retrying all is killed half-way and begun again, then each command is in the queue
+    in the old order, and only one that was on its way may be there twice."""
+    bodies = [*BODIES, *numbered(range(200))]
+    die(desk, bodies[len(BODIES) :])
+    assert desk.run("dead", "list").code == 1
+    process = desk.process("dead", "retry", "--all", "--json")
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(20)]
+    end(process, signal.SIGKILL)
+    assert all(told)
+    wait_for(lambda: waiting(desk, topology.DEAD_COMMANDS) + waiting(desk, topology.COMMANDS) >= len(bodies))
+    assert waiting(desk, topology.COMMANDS) < len(bodies)
+    # What the killed one was holding comes back when the broker has noticed.
+    wait_for(lambda: desk.run("dead", "retry", "--all").code == 0 and desk.run("dead", "list").code == 0)
+    sent = [message.body for message in commands(desk)]
+    assert list(dict.fromkeys(sent)) == bodies
+    assert len(sent) <= len(bodies) + 1
+    [(recorded,)] = desk.query("SELECT count(*) FROM log.operation WHERE verb = 'dead retry'")
+    assert len(bodies) <= recorded <= len(sent)
 
 
 def test_a_discarded_command_is_gone_and_recorded(desk: Terminal) -> None:

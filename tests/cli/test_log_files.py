@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
 
@@ -16,14 +18,19 @@ from deploy.launcher.infrastructure import Infrastructure
 from services.projector.mailbox import Mailbox
 from shared.database.pool import connect, open_pool
 from shared.log import Log, contents, importing
-from shared.log.lines import Seal, Truncated, read_lines
+from shared.log.lines import Discarded, Seal, Truncated, read_lines
 from tests.chaos.proxy import Proxy
 from tests.cli.terminal import Said, Terminal, history
+from tests.cli.test_parked import spoilt_log
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector
 from tests.projector.histories import appends
 
 ALL = "SELECT * FROM log.event ORDER BY position"
 RECEIPTS = "SELECT * FROM log.receipt ORDER BY position, tenant, command_id"
+DISCARDED = "SELECT * FROM read.discarded ORDER BY position"
+ROWS = """SELECT g.model, r.tenant, r.key, r.owner, r.state, r.sort, r.body, r.search::text
+FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live' ORDER BY 1, 2, 3"""
+TIMERS = "SELECT tenant, id, subject_id, due_at, outcome, ending, guards, body FROM read.timer ORDER BY tenant, id"
 
 
 @pytest.fixture
@@ -99,6 +106,111 @@ def test_a_file_that_is_not_whole_is_refused(full: Terminal, elsewhere: Terminal
         assert f"line {line}:" in said.err
         assert "nothing was written" in said.err
     assert elsewhere.log() == []
+
+
+def test_what_was_discarded_is_passed_over_elsewhere(terminal: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a log with an event that was discarded, when it is exported and imported, then folding it, be it by a
+    projector that runs already, gives the same read models and timers, and nothing is parked."""
+    stream, position = spoilt_log(terminal)
+    file, older = tmp_path / "log.jsonl", tmp_path / "older.jsonl"
+    terminal.json("log", "export", str(older))
+    assert terminal.run("parked", "discard", stream, "--why", "a test client wrote it").code == 0
+    assert terminal.run("rebuild").code == 0
+    out = terminal.json("log", "export", str(file)).object
+    assert out["discarded"] == 1
+    upto = tmp_path / "upto.jsonl"
+    assert terminal.json("log", "export", "--upto", str(position - 1), str(upto)).object["discarded"] == 0
+
+    part = tmp_path / "resumed.jsonl.part"
+    part.write_bytes(older.read_bytes()[:-500])
+    assert terminal.run("log", "export", "--resume", str(tmp_path / "resumed.jsonl")).code == 0
+    assert (tmp_path / "resumed.jsonl").read_bytes() == file.read_bytes()
+
+    async def import_under_way() -> None:
+        url = elsewhere.database_url
+        async with (
+            await open_pool(url) as pool,
+            Log.open(pool, url) as log,
+            projector(url, log, Mailbox(), poll_interval=0.0).session() as session,
+        ):
+            await session.run_once()
+            done = await asyncio.to_thread(elsewhere.json, "log", "import", str(file))
+            assert done.object["discarded"] == 1
+            # One look to notice, another to fold.
+            await session.run_once()
+            await session.run_once()
+
+    asyncio.run(import_under_way())
+    for sql in (ALL, RECEIPTS, DISCARDED, ROWS, TIMERS):
+        found = elsewhere.query(sql)
+        assert found
+        assert found == terminal.query(sql)
+    assert elsewhere.run("parked", "list").code == 0
+    assert elsewhere.run("verify").code == 0
+    assert elsewhere.json("log", "import", str(file)).object["written"] == 0
+
+
+def test_a_tampered_discard_is_refused(terminal: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a file whose discard was changed, left out, doubled or moved, when it is imported, then it is refused, and
+    nothing was written, be it sealed anew where it can't be right."""
+    stream, position = spoilt_log(terminal)
+    assert terminal.run("parked", "discard", stream, "--why", "a test client wrote it").code == 0
+    file = tmp_path / "log.jsonl"
+    terminal.json("log", "export", str(file))
+    whole = file.read_bytes().splitlines(keepends=True)
+    discard = whole[-2]
+    assert b'"discarded":{' in discard
+    changed = discard.replace(stream.encode(), str(UUID(int=7)).encode())
+    for lines in (
+        [*whole[:-2], changed, whole[-1]],
+        [*whole[:-2], whole[-1]],
+        [*whole[:-1], discard, whole[-1]],
+        [*whole[:5], discard, *whole[5:-2], whole[-1]],
+    ):
+        assert lines != whole
+        file.write_bytes(b"".join(lines))
+        assert "nothing was written" in refused(elsewhere, file)
+
+    contents = [line.content for line in read_lines(io.BytesIO(b"".join(whole)))]
+    [*before, kept, last] = contents
+    assert isinstance(kept, Discarded)
+    for wrong in (
+        [*before[:5], kept, *before[5:], last],
+        [*before, last],
+        [*before, kept, kept, last],
+        [*before, replace(kept, position=position + 1_000), last],
+    ):
+        seal = Seal()
+        file.write_bytes(b"".join(map(seal.line, wrong)))
+        assert "nothing was written" in refused(elsewhere, file)
+
+
+def refused(elsewhere: Terminal, file: Path) -> str:
+    """What is said of a file that is not imported."""
+    said = elsewhere.run("log", "import", str(file))
+    assert said.code == 1
+    assert elsewhere.log() == []
+    assert elsewhere.query(DISCARDED) == []
+    return said.err
+
+
+def test_a_file_of_the_first_format_can_be_read(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
+    """Given a file as it was written before there were discards, when it is imported, then it is as good as another;
+    but half of one is not gone on with."""
+    file, old = tmp_path / "log.jsonl", tmp_path / "old.jsonl"
+    full.json("log", "export", str(file))
+    digest, lines = b"", []
+    for raw in file.read_bytes().splitlines():
+        body = raw.partition(b'",')[2].replace(b'"format":2', b'"format":1').replace(b',"discarded":0}', b"}")
+        digest = blake2b(digest + body, digest_size=16).digest()
+        lines.append(b'{"sum":"%b",%b\n' % (digest.hex().encode(), body))
+    old.write_bytes(b"".join(lines))
+    assert b"discarded" not in old.read_bytes()
+    assert elsewhere.json("log", "import", str(old)).object["discarded"] == 0
+    assert elsewhere.query(ALL) == full.query(ALL)
+    (tmp_path / "half.jsonl.part").write_bytes(b"".join(lines[:-3]))
+    said = full.run("log", "export", "--resume", str(tmp_path / "half.jsonl"))
+    assert (said.code, "an earlier release" in said.err) == (1, True)
 
 
 def test_a_log_that_is_not_empty_is_left_alone(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:

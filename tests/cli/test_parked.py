@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +89,7 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     """Given a release that can fold it, when the stream is retried, then all is as if it never had been parked."""
     terminal, event = parked
     [row] = terminal.json("parked", "list").objects
-    done = terminal.json("parked", "retry", row["stream_id"]).object
+    done = terminal.json("parked", "retry", row["stream_id"], "--why", "release 7 can fold it").object
     assert (done["folded"], done["error"]) == (row["waiting"], None)
     assert terminal.json("parked", "list").objects == []
     streams = terminal.query(
@@ -99,9 +98,10 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
         str(event.stream_id),
     )
     assert streams == [(1,)]
-    [(verb, subject, details)] = terminal.query("SELECT verb, subject, details FROM log.operation")
-    assert (verb, subject) == ("parked retry", f"acme/{event.stream_id}")
-    assert json.loads(details)["folded"] == row["waiting"]
+    told = terminal.json("log", "operations").object
+    assert (told["verb"], told["subject"]) == ("parked retry", f"acme/{event.stream_id}")
+    assert (told["actor"], told["why"]) == ("ines@desk", "release 7 can fold it")
+    assert told["details"]["folded"] == row["waiting"]
 
 
 def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,16 +164,20 @@ async def test_a_running_projector_notices(database_url: str) -> None:
             assert await store.load(own) == {id: expected[id] for id in own}
 
 
-def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Terminal) -> None:
-    """Given an event that no release can read, when retried it stays; when discarded, those behind it are folded."""
-    happenings = history(5, 1)
-    wanted = appends(happenings)
+def spoilt_log(terminal: Terminal) -> tuple[str, int]:
+    """A folded log with an event that no release can read; answers its stream, which is parked, and its position."""
+    wanted = appends(history(5, 1))
     spoilt = next(n for n, each in enumerate(wanted) if each.events[0].type == "interview.request_sent")
     [event] = wanted[spoilt].events
     wanted[spoilt] = replace(wanted[spoilt], events=[replace(event, data=b'{"no": "request"}')])
     terminal.append(wanted)
     asyncio.run(_fold(terminal))
-    stream = str(event.stream.id)
+    return str(event.stream.id), spoilt + 1
+
+
+def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Terminal) -> None:
+    """Given an event that no release can read, when retried it stays; when discarded, those behind it are folded."""
+    stream, position = spoilt_log(terminal)
     before = terminal.query("SELECT count(*), min(position) FROM read.checkpoint")
     stays = terminal.json("parked", "retry", "--all")
     assert stays.code == 1
@@ -181,17 +185,45 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert "codec" in stays.objects[0]["error"]
     assert terminal.run("parked", "discard", stream).code == 2
     gone = terminal.json("parked", "discard", stream, "--why", "a test client wrote it").object
-    assert gone["discarded"] == spoilt + 1
+    assert gone["discarded"] == position
     assert gone["folded"] > 0
     assert terminal.json("parked", "list").code == 0
     assert terminal.query("SELECT count(*), min(position) FROM read.checkpoint") == before
-    verbs = terminal.query("SELECT verb, why FROM log.operation ORDER BY id")
-    assert verbs == [("parked retry", None), ("parked discard", "a test client wrote it")]
+    told = terminal.json("log", "operations", "--about", stream).objects
+    assert [(each["verb"], each["why"]) for each in told] == [
+        ("parked discard", "a test client wrote it"),
+        ("parked retry", None),
+    ]
+    assert terminal.json("log", "operations", "--about", "parked discard").objects == told[:1]
+    assert terminal.json("log", "operations", "--about", str(UUID(int=1))).objects == []
+    over = terminal.json("parked", "discarded", "--tenant", TENANT).object
+    assert (over["stream_id"], over["position"], over["type"]) == (stream, position, "interview.request_sent")
+    assert (over["actor"], over["why"]) == ("ines@desk", "a test client wrote it")
+    assert "a test client wrote it" in terminal.run("parked", "discarded").out
+    assert terminal.json("parked", "discarded", "--tenant", "umbrella").objects == []
     assert terminal.run("verify").code == 0
     assert terminal.run("verify", "contact").code == 0
     assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
     assert terminal.run("rebuild").code == 0
     assert terminal.run("verify").code == 0
+    [(seeker,)] = terminal.query("SELECT stream_id::text FROM log.event WHERE type = 'seeker.registered'")
+    [row, *_] = terminal.json("asof", "seeker", "pipeline", seeker, "--tenant", TENANT).objects
+    assert row
+
+
+def test_what_is_discarded_does_not_wait(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a parked stream of an imported log, one of whose later events was discarded where it came from, when it is
+    retried, then that event is passed over."""
+    terminal, event = parked
+    [row] = terminal.json("parked", "list").objects
+    later = [e for e in terminal.log() if e.stream_id == event.stream_id and e.position > event.position]
+    terminal.query(
+        "INSERT INTO read.discarded SELECT tenant, event_id, stream_id, position FROM log.event WHERE position = $1",
+        later[-1].position,
+    )
+    shown = terminal.json("parked", "show", row["stream_id"]).object["events"]
+    assert [e["position"] for e in shown] == [event.position, *(e.position for e in later[:-1])]
+    assert terminal.json("parked", "retry", row["stream_id"]).object["folded"] == len(later)
 
 
 def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
@@ -205,3 +237,4 @@ def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
     assert terminal.run("parked", "retry", "--all", unknown).code == 2
     assert terminal.run("parked", "show", "seven").code == 2
     assert terminal.run("parked", "list").code == 0
+    assert "nothing was discarded" in terminal.run("parked", "discarded").err

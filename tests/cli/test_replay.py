@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -288,10 +288,10 @@ def test_a_broker_that_is_not_there(desk: Terminal) -> None:
     assert desk.query("SELECT * FROM log.replay") == []
 
 
-def wait_for(found: Callable[[], list[Any]]) -> list[Any]:
+def wait_for(found: Callable[[], T]) -> T:
     """What a query finds, once it finds something; gives up after a minute."""
 
-    async def poll() -> list[Any]:
+    async def poll() -> T:
         async with asyncio.timeout(60):
             while not (rows := await asyncio.to_thread(found)):  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)

@@ -61,7 +61,7 @@ def appends(happenings: Sequence[Happening], *, after: int = 0) -> list[Append]:
         versions[key] = version + 1
         id = UUID(int=number << 64)
         event = Pending(each.stream, each.event.type, each.event.schema_version, encode(each.event))
-        made.append(Append(each.tenant, id, [event], {each.stream: version}, each.at, id, id, actor="tester"))
+        made.append(Append(each.tenant, id, [event], {each.stream: version}, each.at, id, id, "tester", id.bytes))
     return made
 
 

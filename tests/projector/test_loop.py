@@ -475,6 +475,34 @@ async def test_what_can_not_be_written_parks_its_stream_alone(
     await assert_equals_a_cold_fold(connection, without, folder(Unstorable()))
 
 
+@pytest.mark.parametrize("by_messages", [False, True])
+async def test_what_was_discarded_is_passed_over(
+    log: Log, database_url: str, connection: Connection, by_messages: bool
+) -> None:
+    """Given two events that can't be written, one of which was discarded before it was ever met, then the other alone
+    parks its stream, though the reason is found event by event."""
+    odds = [on("contact", UUID(int=id), contact.Added(name="Odd", source="event")) for id in (81, 82)]
+    mailbox = Mailbox()
+    fold = folder(Unstorable())
+    async with projector(database_url, log, mailbox, folder=fold, page=15, poll_interval=0.0).session() as session:
+        await session.run_once()
+        events = await write(log, [*HISTORY[:10], *odds, *HISTORY[10:]])
+        await connection.execute(
+            "INSERT INTO read.discarded VALUES ('acme', $1, $2, 11)", events[10].event_id, UUID(int=81)
+        )
+        await connection.execute("UPDATE read.checkpoint SET turn = turn + 1")
+        if by_messages:
+            for event in events:
+                mailbox.put(letter(event))
+        for _ in range(2 + len(events) // 15):
+            await session.run_once()
+    found = await state(connection)
+    assert [(id, position) for _, id, position, *_ in found["parked"]] == [(UUID(int=82), 12)]
+    await connection.execute("DELETE FROM read.parked")
+    without = [event for event in events if event.position not in (11, 12)]
+    await assert_equals_a_cold_fold(connection, without, fold)
+
+
 async def test_what_can_not_be_reckoned_parks_its_stream_alone(
     log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
@@ -22,8 +23,8 @@ from services.projector.verify import compare
 from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
-from tests.projector.conftest import folder, projector, until_blocked
-from tests.projector.histories import TENANT
+from tests.projector.conftest import folder, projector, until_blocked, write
+from tests.projector.histories import TENANT, history
 from tests.rebuild.conftest import POLICIES, System
 
 
@@ -193,7 +194,8 @@ async def restore(system: System, position: int) -> None:
     """The log is what it was at a position, and forked."""
     owner = await asyncpg.connect(system.url)
     await owner.execute(
-        f"ALTER TABLE log.event DISABLE TRIGGER ALL; DELETE FROM log.event WHERE position > {position};"
+        "ALTER TABLE log.event DISABLE TRIGGER ALL; ALTER TABLE log.receipt DISABLE TRIGGER ALL;"
+        f"DELETE FROM log.event WHERE position > {position}; DELETE FROM log.receipt WHERE position > {position};"
         f"UPDATE log.head SET position = {position}, epoch = 2"
     )
     await owner.close()
@@ -270,6 +272,77 @@ async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(
     await restore(folded, position - 1)
     assert (await rebuild(folded.url, POLICIES, NAMES)).forked
     assert await folded.connection.fetch("SELECT FROM read.discarded") == []
+
+
+async def test_what_only_the_lost_time_had_parked_or_discarded_goes_on(folded: System) -> None:
+    """Given an event discarded, a stream parked and a timer ended by events that a restored log does not hold, when the
+    same commands come again and their events stand at the same positions, nothing of a parked stream is taken up before
+    the rebuild; after it, nothing is left out any more."""
+    kept = (await folded.log.head()).position
+    await take_up(folded, await park(folded), discard=True)
+    parked = await folded.connection.fetchval(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " SELECT tenant, stream_id, category, position, 'pipeline', 'planted' FROM log.event"
+        " WHERE position > $1 AND category = 'interview' ORDER BY position LIMIT 1 RETURNING stream_id",
+        kept,
+    )
+    ended = "INSERT INTO read.timer VALUES ($1, $2, $2, $2, '{}', now(), 'withdrawn', $3, 'null')"
+    await folded.connection.execute(ended, TENANT, parked, f'{{"cause": {{"position": {kept + 1}}}}}')
+    lost = await folded.log.read(kept, 1000)
+    await restore(folded, kept)
+    await folded.happen(2)
+    again = await folded.log.read(kept, 1000)
+    assert [(e.position, e.event_id, e.epoch + 1) for e in lost] == [(e.position, e.event_id, e.epoch) for e in again]
+
+    for discard in (False, True):
+        with pytest.raises(Halted, match="kithlog rebuild"):
+            await take_up(folded, parked, discard=discard)
+    assert len((await folded.state())["parked"]) == 1
+    assert (await rebuild(folded.url, POLICIES, NAMES)).switched
+    assert (await folded.state())["parked"] == []
+    assert await folded.connection.fetch("SELECT FROM read.discarded") == []
+    assert await folded.connection.fetch("SELECT FROM read.timer WHERE outcome IS NOT NULL") == []
+    await folded.fold()
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert (report.unexplained, report.position) == (0, len(again) + kept)
+
+
+async def test_what_a_restored_log_still_holds_stays_parked_and_discarded(folded: System) -> None:
+    """Given an event discarded and a stream parked before the point that the log is restored to, a rebuild leaves both
+    out, as before."""
+    await take_up(folded, await park(folded), discard=True)
+    await folded.happen(3)
+    parked = await folded.connection.fetchval(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " SELECT tenant, stream_id, category, position, 'pipeline', 'planted' FROM log.event"
+        " WHERE position > (SELECT position FROM read.checkpoint) AND category = 'interview' ORDER BY position LIMIT 1"
+        " RETURNING stream_id"
+    )
+    await folded.fold()
+    kept = (await folded.log.head()).position
+    await folded.happen(4)
+    await folded.fold()
+    await restore(folded, kept)
+    await folded.happen(5)
+    assert (await rebuild(folded.url, POLICIES, NAMES)).switched
+    assert [row[1] for row in (await folded.state())["parked"]] == [parked]
+    assert len(await folded.connection.fetch("SELECT FROM read.discarded")) == 1
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert (report.unexplained, report.position) == (0, (await folded.log.head()).position)
+
+
+async def test_an_event_is_discarded_of_one_tenant_alone(folded: System) -> None:
+    """Given two tenants whose commands came with the same keys, when an event of one is discarded, then that of the
+    other, which has the same id, is in its read models still."""
+    before = (await folded.log.head()).position
+    await take_up(folded, await park(folded), discard=True)
+    await write(folded.log, [replace(each, tenant="umbrella") for each in history(2, 3)], after=before)
+    twins = await folded.connection.fetch(
+        "SELECT e.tenant FROM read.discarded d JOIN log.event e USING (event_id) ORDER BY e.position"
+    )
+    assert [row["tenant"] for row in twins] == [TENANT, "umbrella"]
+    await folded.fold()
+    assert (await compare(folded.url, POLICIES, NAMES)).unexplained == 0
 
 
 async def test_parked_streams_stay_as_they_are(folded: System) -> None:

@@ -138,6 +138,20 @@ async def test_a_log_that_was_tampered_with_is_found_out(folded: System, databas
     assert [failure.stream_id for failure in report.failures] == [broken]
 
 
+async def test_a_receipt_that_was_deleted_is_missed(folded: System) -> None:
+    """Given the receipts of two commands deleted by somebody with the owner's rights, those two are told of, in a log
+    that also holds what was fired, of which there never was a receipt."""
+    assert await folded.connection.fetchval("SELECT count(*) FROM log.event WHERE category = 'notification'") > 0
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute("ALTER TABLE log.receipt DISABLE TRIGGER ALL")
+    rows = await owner.fetch("DELETE FROM log.receipt WHERE position IN (3, 9) RETURNING command_id, position")
+    await owner.close()
+    findings = await check_log(folded.url, NAMES)
+    assert {(one.check, one.subject) for one in findings} == {("receipts", f"command {row[0]}") for row in rows}
+    for one in findings:
+        assert "has no receipt, and the log holds 1 events of it up to" in one.detail
+
+
 async def test_nothing_is_healed_where_a_stream_can_not_be_folded(folded: System) -> None:
     """Given an event whose payload was broken after it was folded, and a row that was changed by hand, when that is to
     be healed, it is refused naming the stream, and the good rows of that stream stay as they are."""
