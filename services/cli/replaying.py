@@ -135,12 +135,19 @@ async def check_queue(amqp_url: str, queue: str) -> None:
     """Raises `Ended` for a queue that is not there, or is no consumer's, and for a broker that is away."""
     if queue in _NOT_CONSUMERS:
         raise misunderstood(f"{queue} is Kithlog's own queue: a replay is for a consumer's")
+    if not await _exists(amqp_url, queue):
+        raise misunderstood(f"there is no queue {queue!r}: its consumer has to declare it first")
+
+
+async def _exists(amqp_url: str, queue: str) -> bool:
+    """Raises `Ended` for a broker that is away."""
     async with broker(amqp_url, "replay") as connection:
         try:
             async with connection.channel() as channel:
                 await channel.declare_queue(queue, passive=True)
         except ChannelNotFoundEntity:
-            raise misunderstood(f"there is no queue {queue!r}: its consumer has to declare it first") from None
+            return False
+    return True
 
 
 async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: Callable[[int], None]) -> str:
@@ -151,18 +158,24 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
     if not await connection.fetchval(QUERIES["take"], str(id)):
         raise wrong(f"replay {id} is being sent by another process")
     row = await connection.fetchrow(QUERIES["one"], id)
+    gone = wrong(f"queue {row['queue']} is gone: once its consumer has declared it, `kithlog replay resume {id}`")
     advance(row["sent"])
     try:
         with truly_cancelled():
             async with broker(settings.amqp_url, "replay") as opened:
                 return await _pump(connection, opened, row, advance)
     except Returned:
-        again = f"once its consumer has declared it, `kithlog replay resume {id}`"
-        raise wrong(f"queue {row['queue']} is gone: {again}") from None
+        raise gone from None
     except Refused as error:
         raise wrong(f"{error}: make room, then `kithlog replay resume {id}`") from None
     except UNREACHABLE as error:
         if isinstance(error, OSError | PublishFailed) or type(error).__module__.startswith("aio"):
+            there = True
+            with suppress(Ended):
+                # RabbitMQ 3.10 may end the connection of who publishes to a quorum queue while that is deleted.
+                there = await _exists(settings.amqp_url, row["queue"])
+            if not there:
+                raise gone from None
             raise Ended(
                 UNAVAILABLE_CODE, f"RabbitMQ went away ({error}): go on with `kithlog replay resume {id}`"
             ) from None
