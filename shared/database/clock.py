@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
-from time import monotonic
 
 import asyncpg
 import structlog
@@ -16,11 +16,18 @@ EVERY = 30.0
 DRIFT = 0.0005
 """Seconds by which two monotonic clocks may drift apart in a second; real ones keep to a tenth of that."""
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 logger = structlog.get_logger(__name__)
 
 
+def monotonic() -> float:
+    """Seconds that never go back. Where the system has such a clock, one that goes on while the machine is suspended:
+    with one that stops, commands would be dated by the hour of going to sleep until the next measurement."""
+    return time.clock_gettime(_CLOCK)
+
+
 class DatabaseClock:
-    """Time as `log.now()` tells it: measured now and then, carried on by this process's monotonic clock.
+    """Time as `log.now()` tells it: measured now and then, carried on by this machine's monotonic clock.
 
     So a machine whose wall clock is wrong, or jumps, dates nothing wrongly, and all replicas share one time.
     """
