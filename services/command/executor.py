@@ -67,6 +67,8 @@ class Executor:
                 except WrongVersion:  # somebody else was quicker: decide again on what they wrote
                     fresh = True
                     continue
+                except KeyReused as reused:
+                    return await self._first_answer(envelope, reused)
                 if not appended.repeated:
                     self._streams.keep(envelope.tenant, states)
                 return appended
@@ -180,7 +182,7 @@ class Executor:
             fingerprint=fingerprint(envelope),
         )
 
-    async def _first_answer(self, envelope: CommandEnvelope, refusal: Refusal | WrongVersion) -> Appended:
+    async def _first_answer(self, envelope: CommandEnvelope, refusal: Refusal | WrongVersion | KeyReused) -> Appended:
         """The answer that a refused command got the first time it came, if it did; else the refusal stands."""
         key = (envelope.tenant, envelope.command_id)
         receipt = (await self._log.receipts([key])).get(key)
@@ -192,20 +194,29 @@ class Executor:
         return answer
 
     async def _answer_of(self, envelope: CommandEnvelope, receipt: Receipt) -> Appended | KeyReused:
-        if receipt.fingerprint != fingerprint(envelope):
+        if not is_of(envelope, receipt):
             return KeyReused(envelope.command_id)
         [answer] = await self._log.first_answers([(envelope.command_id, receipt)])
         return answer
 
 
 def fingerprint(envelope: CommandEnvelope) -> bytes:
-    """What makes two commands the same: name, stream, body and the time given; 16 bytes."""
-    parts: Iterable[str] = (
-        envelope.command,
-        str(envelope.id),
-        envelope.data.model_dump_json(),
-        envelope.occurred_at.isoformat() if envelope.occurred_at else "",
-    )
+    """What makes two commands the same: name, stream, body and the time given; 16 bytes.
+
+    Fields that have their defaults don't count, so that a command is the same before and after a release that adds an
+    optional one, and whether it is sent without it or as null, which mean the same.
+    """
+    return _digest(envelope, envelope.data.model_dump_json(exclude_defaults=True))
+
+
+def is_of(envelope: CommandEnvelope, receipt: Receipt) -> bool:
+    """Whether a receipt with the command's id is of this command; in the first receipts defaults counted."""
+    return receipt.fingerprint in (fingerprint(envelope), _digest(envelope, envelope.data.model_dump_json()))
+
+
+def _digest(envelope: CommandEnvelope, body: str) -> bytes:
+    occurred_at = envelope.occurred_at.isoformat() if envelope.occurred_at else ""
+    parts = (envelope.command, str(envelope.id), body, occurred_at)
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
 
 
