@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.database import database, record
+from services.cli.database import QUERIES, database, record
 from services.cli.dead_letters import DeadLetter, dead_letters, send_again, settle
 from services.cli.terminal import WRONG, AsJson, Why, note, run, settings, show_json, show_table, wrong
 
@@ -61,7 +61,8 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help="All of them, in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice.
+    """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice; one
+    that was refused is judged anew.
 
     Example: kithlog dead retry 3f2a91c04be7
     """
@@ -72,6 +73,8 @@ def retry(
         async with database(settings()) as connection, dead_letters(settings().amqp_url) as (channel, letters):
             wanted = letters if ids is None else [each for id in dict.fromkeys(ids) for each in _those(letters, id)]
             for letter in wanted:
+                if letter.key is not None:
+                    await connection.execute(QUERIES["lift_refusal"], *letter.key)
                 await send_again(channel, letter)
                 await record(connection, settings(), "dead retry", letter.id, **letter.to_dict())
                 await settle(channel, letter)

@@ -3,7 +3,8 @@
 They are executed in the order in which they were queued, and acknowledged once they are durable. A sender that names
 `reply_to` gets the answer there, with its own `correlation_id`: what HTTP would answer, or the problem document.
 Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
-headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again.
+headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again, be
+it an acceptance or a refusal: the executor has kept it before it is told.
 """
 
 from __future__ import annotations

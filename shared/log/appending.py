@@ -79,6 +79,10 @@ class KeyReused(Exception):
         self.command_id = command_id
 
 
+class RefusedBefore(Exception):
+    """A command is among those whose refusal was kept. Nothing was written."""
+
+
 class LogUnavailable(Exception):
     """PostgreSQL did not answer in time. Whether the append was written is not known; repeating it is safe."""
 
@@ -94,6 +98,16 @@ class Receipt:
     position: int
     events: int
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRefusal:
+    """The first answer to a command that was refused; `fingerprint` identifies its content, `refusal` is JSON."""
+
+    tenant: str
+    command_id: UUID
+    fingerprint: bytes
+    refusal: str
 
 
 @dataclass(frozen=True, slots=True)

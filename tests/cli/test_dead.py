@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 from aio_pika import DeliveryMode, Message
@@ -80,6 +81,24 @@ def test_a_retry_sends_the_command_as_it_was(desk: Terminal) -> None:
     assert {message.body for message in commands(desk)} == set(BODIES[1:])
     assert desk.run("dead", "list").code == 0
     assert desk.query("SELECT verb, count(*) FROM log.operation GROUP BY 1") == [("dead retry", 3)]
+
+
+def test_a_retry_lifts_the_refusal(desk: Terminal) -> None:
+    """Given dead letters of commands that were refused, when one is retried, then its refusal alone is lifted: kept, it
+    would be the answer to the retried command, too."""
+    ids = str(UUID(int=1)), str(UUID(int=2))
+
+    async def die(channel: AbstractChannel) -> None:
+        for id in ids:
+            body = json.dumps(COMMAND | {"command_id": id}).encode()
+            await channel.default_exchange.publish(Message(body), topology.DEAD_COMMANDS)
+
+    on_channel(desk, die)
+    for id in ids:
+        desk.query(f"SELECT FROM log.refuse('{{acme}}', '{{{id}}}', ARRAY['x'::bytea], ARRAY['{{}}'::json])")
+    [one] = [row["id"] for row in desk.json("dead", "list").objects if row["command_id"] == ids[0]]
+    assert desk.run("dead", "retry", one).code == 0
+    assert desk.query("SELECT command_id::text FROM log.refusal") == [(ids[1],)]
 
 
 def test_a_discarded_command_is_gone_and_recorded(desk: Terminal) -> None:
