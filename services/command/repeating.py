@@ -17,6 +17,7 @@ from shared.log.appending import Receipt
 class RepetitionLog(Protocol):
     """What the log keeps of commands besides their events."""
 
+    async def confirm(self) -> None: ...
     async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]: ...
     async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]: ...
     async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]: ...
@@ -51,6 +52,8 @@ class FirstAnswers:
             asked = [(envelopes[index].command_id, receipt) for index, receipt in repeated]
             answers = await self._log.first_answers(asked)
             outcomes |= {index: answer for (index, _), answer in zip(repeated, answers, strict=True)}
+        if outcomes:
+            await self._log.confirm()
         return outcomes
 
     async def instead(self, envelope: CommandEnvelope, refusal: Exception) -> Appended:

@@ -105,6 +105,14 @@ class Log:
         """The receipts of those (tenant, command id) that were answered before. Raises `LogUnavailable`."""
         return await self._patiently(lambda: find_receipts(self._pool, commands))
 
+    async def confirm(self) -> None:
+        """Returns when all that could be read before is as durable as what is appended, on stand-bys, too.
+
+        After a crash PostgreSQL shows what it had committed by itself and no synchronous stand-by has yet: a fail-over
+        would lose it. Raises `LogUnavailable`, and what asyncpg raises where nothing can be written.
+        """
+        await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
+
     async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
         """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
         keys = [tenant for tenant, _ in commands], [id for _, id in commands]

@@ -15,6 +15,10 @@ SELECT tenant, command_id, fingerprint, refusal FROM log.find_refusals($1, $2);
 -- Keep refusals, each unless there is one already; returns those that stand. See log.refuse in the migrations.
 SELECT tenant, command_id, fingerprint, refusal FROM log.refuse($1, $2, $3, $4);
 
+-- name: confirm
+-- Take the head's lock for a moment: that is written to the WAL, so the commit waits for what commits wait for.
+SELECT FROM log.head FOR UPDATE;
+
 -- name: written
 -- Where the events of some ranges of positions were written: ($1[i], $2[i]], in order.
 SELECT position, category, stream_id, version, type, event_id FROM log.read_ranges($1, $2);
