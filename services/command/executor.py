@@ -101,6 +101,10 @@ class Executor:
                 )
         return [outcomes[index] for index in by_index]
 
+    async def confirm(self) -> None:
+        """Returns when commands can be executed. Raises `LogUnavailable`, and what asyncpg raises."""
+        await self._log.confirm()
+
     async def _execute_new(self, chosen: Mapping[int, CommandEnvelope]) -> dict[int, Appended | Exception]:
         """Execute commands of which none came before, as far as is known."""
         states, appends, refused = await self._decide_all(chosen, fresh=False)
