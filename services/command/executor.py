@@ -7,22 +7,20 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.command.repeating import FirstAnswers, RepetitionLog, accepted, fingerprint
-from services.command.states import States, Streams
+from services.command.states import States, StreamLog, Streams
 from services.command.turns import Turns
 from shared import codec
 from shared.clock import Clock
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
-from shared.envelope import Recorded
 from shared.log import Append, Appended, KeyReused, Outcome, Pending, RefusedBefore, WrongVersion
 
 
-class EventLog(RepetitionLog, Protocol):
+class EventLog(StreamLog, RepetitionLog, Protocol):
     """What the loop needs of the log."""
 
     async def append(self, append: Append) -> Appended: ...
     async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]: ...
-    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]: ...
 
 
 class Executor:
@@ -30,14 +28,15 @@ class Executor:
 
     Folded states are kept for the streams used last. A kept state may be stale when another replica wrote: an accepted
     command is judged by the log on the versions it was decided on, and a refused one is decided again on what the log
-    holds now, so staleness costs a round trip and never an answer.
+    holds now, so staleness costs a round trip and never an answer. That rests on versions that always stand for the
+    same events: when the log was restored to an earlier point, what was kept of it is forgotten.
     """
 
     def __init__(
         self, log: EventLog, deciders: Mapping[str, Decider[Any]], clock: Clock, *, keep: int = 50_000
     ) -> None:
         self._log, self._deciders, self._clock = log, deciders, clock
-        self._streams = Streams(log.read_streams, deciders, keep=keep)
+        self._streams = Streams(log, deciders, keep=keep)
         self._turns = Turns()
         self._first_answers = FirstAnswers(log)
 
@@ -197,6 +196,7 @@ class Executor:
             correlation_id=envelope.correlation_id or envelope.command_id,
             causation_id=envelope.causation_id or envelope.command_id,
             fingerprint=fingerprint(envelope),
+            era=states.era,
         )
 
 

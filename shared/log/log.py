@@ -51,6 +51,11 @@ class Log:
         async with group.running():
             yield cls(pool, group, patience=patience)
 
+    @property
+    def era(self) -> int:
+        """Rises when the log was restored to an earlier point while it was open."""
+        return self._group.era
+
     async def append(self, append: Append) -> Appended:
         """Write one command's events, together with what others append at the same moment.
 
