@@ -89,8 +89,9 @@ class Intake:
         hold: float = HOLD,
         concluded: Concluded = lambda command, outcome: None,
     ) -> None:
-        """`body_limit`: bytes of the longest command that is accepted. `concluded` hears of every command's end, with
-        its name, or `unknown` where the message is no command.
+        """`body_limit`: bytes of the longest command that is accepted. `hold`: seconds for which commands wait for
+        PostgreSQL outside their queue. `concluded` hears of every command's end, with its name, or `unknown` where the
+        message is no command.
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
@@ -106,6 +107,8 @@ class Intake:
         pause = 0.05
         while not stop.is_set():
             await self._until_back(stop)
+            if stop.is_set():
+                return
             began = monotonic()
             try:
                 with truly_cancelled():
