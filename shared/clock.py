@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Protocol
 
 DRIFT = 0.0005
 """Seconds by which two monotonic clocks may drift apart in a second; real ones keep to a tenth of that."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Seconds that never go back. Where the system has such a clock, one that goes on while the machine is suspended:
+    with one that stops, what is carried on by it would be dated by the hour of going to sleep until it is read again.
+    """
+    return time.clock_gettime(_CLOCK)
 
 
 class Clock(Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.database import database, record
+from services.cli.database import QUERIES, database, record
 from services.cli.dead_letters import MOST, DeadLetter, DeadLetters, dead_letters
 from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, show_table, wrong
 
@@ -72,7 +72,8 @@ def retry(
     why: AlsoWhy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice.
+    """Send commands again, as they were. One that was executed meanwhile is answered as before, not executed twice; one
+    that was refused is judged anew.
 
     Each is told once it is on its way. Whatever ends this early, the others stay: repeat it for those.
 
@@ -85,6 +86,8 @@ def retry(
         async with database(settings()) as connection, dead_letters(settings().amqp_url) as letters:
 
             async def send(letter: DeadLetter) -> None:
+                if letter.key is not None:
+                    await connection.execute(QUERIES["lift_refusal"], *letter.key)
                 await letters.send_again(letter)
                 await record(connection, settings(), "dead retry", letter.id, why=why, **letter.to_dict())
                 await letters.settle(letter)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -64,6 +65,15 @@ class DeadLetter:
             "bytes": len(self.message.body),
         }
         return found | {"headers": dict(self.message.headers or {}), "body": content} if whole else found
+
+    @property
+    def key(self) -> tuple[str, UUID] | None:
+        """Tenant and command id, of what is a command."""
+        named = self.to_dict()
+        try:
+            return str(named["tenant"]), UUID(str(named["command_id"]))
+        except ValueError:
+            return None
 
     def _content(self) -> Any:
         try:

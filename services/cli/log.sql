@@ -108,3 +108,7 @@ RETURNING position, epoch;
 -- Where readers of the log stand, beside its end.
 SELECT h.position AS head, h.epoch, c.position AS folded, c.epoch AS folded_epoch
 FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
+
+-- name: lift_refusal
+-- Forget that command $2 of tenant $1 was refused: the next time it comes it is judged anew.
+DELETE FROM log.refusal WHERE tenant = $1 AND command_id = $2;

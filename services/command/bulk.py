@@ -4,7 +4,9 @@ Lines are executed in order, a chunk in one transaction; a line that is refused 
 after it. Outcomes stream back while lines still come. They are never waited for: a caller that sends everything before
 it reads would otherwise wait for the server, and the server for it; what it has not read lies in a temporary file.
 
-When PostgreSQL does not answer, the rest is reported as not executed. Sending the same file again is always safe.
+When PostgreSQL does not answer, the rest is reported as not executed. Sending the same file again is always safe: each
+line gets its first answer, what was refused is refused again. A line that is to be judged anew has to be changed, or to
+get another command id.
 """
 
 from __future__ import annotations

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.command.states import States, Streams
+from services.command.repeating import FirstAnswers, RepetitionLog, accepted, fingerprint
+from services.command.states import States, StreamLog, Streams
 from services.command.turns import Turns
 from shared import codec
 from shared.clock import Clock
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
-from shared.envelope import Recorded
-from shared.log import Append, Appended, KeyReused, Outcome, Pending, WrongVersion
-from shared.log.appending import Receipt
+from shared.log import Append, Appended, KeyReused, Outcome, Pending, RefusedBefore, WrongVersion
 
 
-class EventLog(Protocol):
+class EventLog(StreamLog, RepetitionLog, Protocol):
     """What the loop needs of the log."""
 
     async def append(self, append: Append) -> Appended: ...
     async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]: ...
-    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]: ...
-    async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]: ...
-    async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]: ...
 
 
 class Executor:
@@ -33,18 +28,22 @@ class Executor:
 
     Folded states are kept for the streams used last. A kept state may be stale when another replica wrote: an accepted
     command is judged by the log on the versions it was decided on, and a refused one is decided again on what the log
-    holds now, so staleness costs a round trip and never an answer.
+    holds now, so staleness costs a round trip and never an answer. That rests on versions that always stand for the
+    same events: when the log was restored to an earlier point, what was kept of it is forgotten.
     """
 
     def __init__(
         self, log: EventLog, deciders: Mapping[str, Decider[Any]], clock: Clock, *, keep: int = 50_000
     ) -> None:
         self._log, self._deciders, self._clock = log, deciders, clock
-        self._streams = Streams(log.read_streams, deciders, keep=keep)
+        self._streams = Streams(log, deciders, keep=keep)
         self._turns = Turns()
+        self._first_answers = FirstAnswers(log)
 
     async def execute(self, envelope: CommandEnvelope) -> Appended:
         """Judge one command and append its events; a repeated command gets its first answer.
+
+        A refusal is not kept: the caller has it, and may send the command again with the same id.
 
         Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`,
         `LogUnavailable`.
@@ -61,12 +60,18 @@ class Executor:
                     if not fresh:
                         fresh = True
                         continue
-                    return await self._first_answer(envelope, refusal)
+                    return await self._first_answers.instead(envelope, refusal)
                 try:
                     appended = await self._log.append(append)
                 except WrongVersion:  # somebody else was quicker: decide again on what they wrote
                     fresh = True
                     continue
+                except KeyReused as reused:
+                    return await self._first_answers.instead(envelope, reused)
+                except RefusedBefore:
+                    if before := await self._first_answers.of({0: envelope}):
+                        return accepted(before[0])
+                    continue  # the refusal was lifted meanwhile
                 if not appended.repeated:
                     self._streams.keep(envelope.tenant, states)
                 return appended
@@ -74,33 +79,47 @@ class Executor:
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
         """Judge commands in their order and append them together; one outcome for each, in order.
 
+        For senders that are not there any more when a command comes again: what is refused is kept before it is
+        answered, and a repeated command gets its first answer, be it that it was accepted or refused.
+
         Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
         """
-        known = await self._log.receipts([(each.tenant, each.command_id) for each in envelopes])
+        by_index = dict(enumerate(envelopes))
+        outcomes = await self._first_answers.of(by_index)
         new: dict[tuple[str, UUID], int] = {}
-        for index, envelope in enumerate(envelopes):
-            if (key := (envelope.tenant, envelope.command_id)) not in known:
-                new.setdefault(key, index)
+        for index, envelope in by_index.items():
+            if index not in outcomes:
+                new.setdefault((envelope.tenant, envelope.command_id), index)
         chosen = {index: envelopes[index] for index in new.values()}
+        outcomes |= await self._first_answers.keep(chosen, await self._execute_new(chosen))
+        for index, envelope in by_index.items():
+            if index not in outcomes:  # a repetition within the batch
+                again = {index: envelope}
+                outcomes |= await self._first_answers.of(again) or await self._first_answers.keep(
+                    again, {index: await self._outcome(envelope)}
+                )
+        return [outcomes[index] for index in by_index]
+
+    async def confirm(self) -> None:
+        """Returns when commands can be executed. Raises `LogUnavailable`, and what asyncpg raises."""
+        await self._log.confirm()
+
+    async def _execute_new(self, chosen: Mapping[int, CommandEnvelope]) -> dict[int, Appended | Exception]:
+        """Execute commands of which none came before, as far as is known."""
         states, appends, refused = await self._decide_all(chosen, fresh=False)
         if refused:  # on states that were kept, so perhaps on old ones
             states, appends, refused = await self._decide_all(chosen, fresh=True)
-            # Or because of what their own first copies have written meanwhile.
-            known |= await self._log.receipts([(envelopes[at].tenant, envelopes[at].command_id) for at in refused])
-        written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
-        if any(isinstance(outcome, WrongVersion) for outcome in written.values()):
+        try:
+            written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
+        except RefusedBefore:
+            return await self._one_by_one(chosen, {})
+        if not all(isinstance(outcome, Appended) for outcome in written.values()):
             # Another writer came between: what was decided after it, refusals too, may rest on what never was.
-            return await self._one_by_one(envelopes, written)
+            return await self._one_by_one(chosen, written)
         if all(isinstance(outcome, Appended) and not outcome.repeated for outcome in written.values()):
             for tenant, each in states.items():
                 self._streams.keep(tenant, each)
-        outcomes: dict[int, Appended | Exception] = {**refused, **written}
-        for index, envelope in enumerate(envelopes):
-            if receipt := known.get((envelope.tenant, envelope.command_id)):
-                outcomes[index] = await self._answer_of(envelope, receipt)
-            elif index not in chosen:
-                outcomes[index] = await self._outcome(envelope)
-        return [outcomes[index] for index in range(len(envelopes))]
+        return {**refused, **written}
 
     async def _decide_all(
         self, chosen: Mapping[int, CommandEnvelope], *, fresh: bool
@@ -131,13 +150,12 @@ class Executor:
             states[tenant].add(loaded)
 
     async def _one_by_one(
-        self, envelopes: Sequence[CommandEnvelope], written: Mapping[int, Outcome]
-    ) -> list[Appended | Exception]:
-        outcomes: list[Appended | Exception] = []
-        for index, envelope in enumerate(envelopes):
+        self, chosen: Mapping[int, CommandEnvelope], written: Mapping[int, Outcome]
+    ) -> dict[int, Appended | Exception]:
+        outcomes: dict[int, Appended | Exception] = {}
+        for index, envelope in chosen.items():
             outcome = written.get(index)
-            settled = outcome if isinstance(outcome, Appended | KeyReused) else await self._outcome(envelope)
-            outcomes.append(settled)
+            outcomes[index] = outcome if isinstance(outcome, Appended) else await self._outcome(envelope)
         return outcomes
 
     async def _outcome(self, envelope: CommandEnvelope) -> Appended | Exception:
@@ -178,35 +196,8 @@ class Executor:
             correlation_id=envelope.correlation_id or envelope.command_id,
             causation_id=envelope.causation_id or envelope.command_id,
             fingerprint=fingerprint(envelope),
+            era=states.era,
         )
 
-    async def _first_answer(self, envelope: CommandEnvelope, refusal: Refusal | WrongVersion) -> Appended:
-        """The answer that a refused command got the first time it came, if it did; else the refusal stands."""
-        key = (envelope.tenant, envelope.command_id)
-        receipt = (await self._log.receipts([key])).get(key)
-        if receipt is None:
-            raise refusal
-        answer = await self._answer_of(envelope, receipt)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
-    async def _answer_of(self, envelope: CommandEnvelope, receipt: Receipt) -> Appended | KeyReused:
-        if receipt.fingerprint != fingerprint(envelope):
-            return KeyReused(envelope.command_id)
-        [answer] = await self._log.first_answers([(envelope.command_id, receipt)])
-        return answer
-
-
-def fingerprint(envelope: CommandEnvelope) -> bytes:
-    """What makes two commands the same: name, stream, body and the time given; 16 bytes."""
-    parts: Iterable[str] = (
-        envelope.command,
-        str(envelope.id),
-        envelope.data.model_dump_json(),
-        envelope.occurred_at.isoformat() if envelope.occurred_at else "",
-    )
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
-
-
-__all__ = ["EventLog", "Executor", "Stream", "fingerprint"]
+__all__ = ["EventLog", "Executor", "Stream"]

@@ -3,7 +3,8 @@
 They are executed in the order in which they were queued, and acknowledged once they are durable. A sender that names
 `reply_to` gets the answer there, with its own `correlation_id`: what HTTP would answer, or the problem document.
 Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
-headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again.
+headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again, be
+it an acceptance or a refusal: the executor has kept it before it is told.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
+HOLD = 20 * 60.0
+"""Seconds for which commands that were delivered wait for PostgreSQL: RabbitMQ closes the channel of who holds one for
+half an hour, again and again. Going back counts as a delivery (before RabbitMQ 4.3 any way of going back does), so they
+don't go back sooner than they have to, and are not asked for again before they can be executed: an outage counts once,
+however long it is and however often the connection is lost."""
 
 AWAY = (LogUnavailable, *PASSING)
 """To be waited for, never the command's fault."""
@@ -49,8 +55,16 @@ AWAY = (LogUnavailable, *PASSING)
 Concluded = Callable[[str, Appended | Exception], None]
 
 
+class HeldTooLong(Exception):
+    """PostgreSQL is away for longer than commands may wait for it outside their queue."""
+
+
 class Executor(Protocol):
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]: ...
+
+    async def confirm(self) -> None:
+        """Returns when commands can be executed. Raises what is in `AWAY` while they can't."""
+        ...
 
 
 class Intake:
@@ -62,14 +76,17 @@ class Intake:
         executor: Executor,
         *,
         body_limit: int = 256 * 1024,
+        hold: float = HOLD,
         concluded: Concluded = lambda command, outcome: None,
     ) -> None:
-        """`body_limit`: bytes of the longest command that is accepted. `concluded` hears of every command's end, with
-        its name, or `unknown` where the message is no command.
+        """`body_limit`: bytes of the longest command that is accepted. `hold`: seconds for which commands wait for
+        PostgreSQL outside their queue. `concluded` hears of every command's end, with its name, or `unknown` where the
+        message is no command.
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
-        self._concluded = concluded
+        self._hold, self._concluded = hold, concluded
         self._settled_any = False
+        self._away_since: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Execute what comes until `stop` is set; what is being executed then is finished, the rest stays queued.
@@ -79,17 +96,36 @@ class Intake:
         """
         pause = 0.05
         while not stop.is_set():
+            await self._until_back(stop)
+            if stop.is_set():
+                return
             began = monotonic()
             try:
                 with truly_cancelled():
                     await self._run_until_cut_off(stop)
             except ChannelPreconditionFailed:
                 raise
+            except HeldTooLong:
+                logger.warning("commands go back to their queue until postgresql answers")
             except UNREACHABLE as error:
                 # Unacknowledged commands come again, in order; what was executed gets its first answer then.
                 pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
                 logger.warning("intake begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
+
+    async def _until_back(self, stop: asyncio.Event) -> None:
+        """Wait, taking no commands, while PostgreSQL is known to be away."""
+        pause = 0.05
+        while self._away_since is not None and not stop.is_set():
+            try:
+                await self._executor.confirm()
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                await first_of(stop.wait(), timeout=pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self._away_since = None
 
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
         waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
@@ -175,7 +211,10 @@ class Intake:
     async def _execute(
         self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event
     ) -> list[Appended | Exception] | None:
-        """One outcome for each, in order; waits while PostgreSQL is away. None when told to stop meanwhile."""
+        """One outcome for each, in order; waits while PostgreSQL is away. None when told to stop meanwhile.
+
+        Raises `HeldTooLong`.
+        """
         pause = 0.05
         while envelopes:
             try:
@@ -186,7 +225,11 @@ class Intake:
                 outcomes = [error]
             away = next((each for each in outcomes if isinstance(each, Exception) and is_away(each)), None)
             if away is None:
+                self._away_since = None
                 return outcomes
+            self._away_since = self._away_since or monotonic()
+            if monotonic() - self._away_since > self._hold:
+                raise HeldTooLong
             logger.warning("commands wait", error=repr(away), commands=len(envelopes), pause=pause)
             await first_of(stop.wait(), timeout=pause)
             if stop.is_set():

@@ -46,7 +46,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "idempotency_key": {
         "in": "header",
         "name": "Idempotency-Key",
-        "description": "Repeating a command with the same key gives the first answer again. A UUID is kept as it is.",
+        "description": "Repeating an accepted command with the same key gives the first answer again; one that was "
+        "refused is judged anew. A UUID is kept as it is.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     },
     "if_match": {

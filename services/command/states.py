@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from shared import codec
 from shared.domain.kernel import Decider, On, Refusal, Stream
 from shared.envelope import Recorded
 
-Read = Callable[[Sequence[str], Sequence[UUID]], Awaitable[list[Recorded[bytes]]]]
+
+class StreamLog(Protocol):
+    """What loading needs of the log."""
+
+    @property
+    def era(self) -> int: ...
+    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +29,13 @@ class Folded:
 
 
 class States:
-    """Some streams of one tenant as one command, or one batch, sees them. Moved along by what is decided."""
+    """Some streams of one tenant as one command, or one batch, sees them. Moved along by what is decided.
 
-    def __init__(self, deciders: Mapping[str, Decider[Any]], folded: dict[Stream, Folded]) -> None:
-        self._deciders, self._folded = deciders, folded
+    `era` is the log's when the first of them was read.
+    """
+
+    def __init__(self, deciders: Mapping[str, Decider[Any]], folded: dict[Stream, Folded], era: int) -> None:
+        self._deciders, self._folded, self.era = deciders, folded, era
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._folded
@@ -52,14 +61,16 @@ class States:
 
 
 class Streams:
-    """Loads and folds streams, keeping the states used last."""
+    """Loads and folds streams, keeping the states used last, as long as the log is the one that they are of."""
 
-    def __init__(self, read: Read, deciders: Mapping[str, Decider[Any]], *, keep: int) -> None:
-        self._read, self._deciders, self._limit = read, deciders, keep
+    def __init__(self, log: StreamLog, deciders: Mapping[str, Decider[Any]], *, keep: int) -> None:
+        self._log, self._deciders, self._limit = log, deciders, keep
         self._kept: OrderedDict[tuple[str, UUID], Folded] = OrderedDict()
+        self._era = log.era
 
     async def load(self, tenant: str, streams: Sequence[Stream], *, fresh: bool) -> States:
         """The states of `streams`; with `fresh`, none of them from memory. Raises `Refusal` `id_in_use`."""
+        era = self._forget_what_was()
         found: dict[Stream, Folded] = {}
         if not fresh:
             for stream in streams:
@@ -69,14 +80,15 @@ class Streams:
                     found[stream] = folded
         if missing := {(tenant, stream) for stream in streams if stream not in found}:
             found |= (await self._load_fresh(missing)).get(tenant, {})
-        return States(self._deciders, found)
+        return States(self._deciders, found, era)
 
     async def load_own(self, tenant: str, stream: Stream, *, creates: bool, fresh: bool) -> States:
         """The state of a command's own stream, as `load`; where the command `creates` it and memory knows of none, it
         is taken to be without events, which spares a round trip: the log says so when it is not.
         """
+        era = self._forget_what_was()
         if creates and not fresh and (tenant, stream.id) not in self._kept:
-            return States(self._deciders, {stream: Folded(stream.category, 0, None)})
+            return States(self._deciders, {stream: Folded(stream.category, 0, None)}, era)
         return await self.load(tenant, [stream], fresh=fresh)
 
     async def load_many(self, wanted: Iterable[tuple[str, Stream]], *, fresh: bool) -> dict[str, States]:
@@ -84,6 +96,7 @@ class Streams:
 
         A stream of another category is left as without events.
         """
+        era = self._forget_what_was()
         found: dict[str, dict[Stream, Folded]] = defaultdict(dict)
         missing: set[tuple[str, Stream]] = set()
         for tenant, stream in wanted:
@@ -95,10 +108,12 @@ class Streams:
         if missing:
             for tenant, loaded in (await self._load_fresh(missing, strict=False)).items():
                 found[tenant] |= loaded
-        return {tenant: States(self._deciders, folded) for tenant, folded in found.items()}
+        return {tenant: States(self._deciders, folded, era) for tenant, folded in found.items()}
 
     def keep(self, tenant: str, states: States) -> None:
         """Remember states that the log has confirmed."""
+        if states.era != self._forget_what_was():
+            return
         for stream, folded in states.items():
             if folded.version:
                 self._kept[tenant, stream.id] = folded
@@ -106,11 +121,18 @@ class Streams:
         while len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
+    def _forget_what_was(self) -> int:
+        """Answers the log's era, of which all is that is kept."""
+        if self._era != self._log.era:
+            self._kept.clear()
+            self._era = self._log.era
+        return self._era
+
     async def _load_fresh(
         self, wanted: set[tuple[str, Stream]], *, strict: bool = True
     ) -> dict[str, dict[Stream, Folded]]:
         keys = sorted(wanted, key=lambda each: (each[0], each[1].id))
-        events = await self._read([tenant for tenant, _ in keys], [stream.id for _, stream in keys])
+        events = await self._log.read_streams([tenant for tenant, _ in keys], [stream.id for _, stream in keys])
         history: dict[tuple[str, UUID], list[Recorded[bytes]]] = defaultdict(list)
         for event in events:
             history[event.tenant, event.stream_id].append(event)

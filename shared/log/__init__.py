@@ -1,13 +1,15 @@
-"""The log on PostgreSQL: append, read, receipts."""
+"""The log on PostgreSQL: append, read, receipts, refusals."""
 
 from shared.log.appending import (
     Append,
     Appended,
     Head,
+    KeptRefusal,
     KeyReused,
     LogUnavailable,
     Outcome,
     Pending,
+    RefusedBefore,
     Written,
     WrongVersion,
 )
@@ -17,11 +19,13 @@ __all__ = [
     "Append",
     "Appended",
     "Head",
+    "KeptRefusal",
     "KeyReused",
     "Log",
     "LogUnavailable",
     "Outcome",
     "Pending",
+    "RefusedBefore",
     "Written",
     "WrongVersion",
 ]

@@ -26,7 +26,8 @@ class Append:
 
     `expected` gives the version each concerned stream must have (0: no events yet), and must name every stream that
     `events` writes to. `fingerprint` identifies the command's content; without one no receipt is kept, and only the
-    expected versions forbid a second append.
+    expected versions forbid a second append. `era` is the log's when what it was decided on was read, if that is of
+    importance: in another, a version may stand for other events.
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Append:
     causation_id: UUID
     actor: str = "unknown"
     fingerprint: bytes | None = None
+    era: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class KeyReused(Exception):
         self.command_id = command_id
 
 
+class RefusedBefore(Exception):
+    """A command is among those whose refusal was kept. Nothing was written."""
+
+
 class LogUnavailable(Exception):
     """PostgreSQL did not answer in time. Whether the append was written is not known; repeating it is safe."""
 
@@ -94,6 +100,16 @@ class Receipt:
     position: int
     events: int
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRefusal:
+    """The first answer to a command that was refused; `fingerprint` identifies its content, `refusal` is JSON."""
+
+    tenant: str
+    command_id: UUID
+    fingerprint: bytes
+    refusal: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from time import monotonic
 from typing import Protocol
@@ -18,8 +19,8 @@ import asyncpg
 import structlog
 
 from shared.database.pool import UNAVAILABLE, connect
-from shared.log.appending import Append, LogUnavailable, Outcome
-from shared.log.writing import write
+from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome
+from shared.log.writing import QUERIES, write
 
 logger = structlog.get_logger(__name__)
 
@@ -49,6 +50,10 @@ class GroupCommit:
         self._bell = asyncio.Event()
         self._closing = False
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._known: Head | None = None
+        self.era = 0
+        """Rises when the log is found to have been restored to an earlier point: what was read of it before may not be
+        in it any more. Nobody restores a database under a living session, so that it is looked for in new ones."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,6 +124,7 @@ class GroupCommit:
         if self._observer is not None:
             events = sum(waiting.events for waiting in batch)
             self._observer.appended(commands=len(outcomes), events=events, seconds=monotonic() - started)
+        self._know(max((outcome.position for outcome in outcomes if isinstance(outcome, Appended)), default=0))
 
     async def _persist(self, batch: list[_Waiting]) -> list[Outcome]:
         """Write, again and again while PostgreSQL is away: receipts and versions make repeating it safe."""
@@ -130,6 +136,9 @@ class GroupCommit:
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connect(self._url, command_timeout=self._patience)
+                    await self._look_for_restore(self._connection)
+                if any(append.era not in (None, self.era) for append in appends):
+                    raise LogUnavailable("the log was restored to an earlier point after this was decided")
                 return await write(self._connection, appends, groups)
             except UNAVAILABLE as error:
                 await self._forget_connection()
@@ -138,6 +147,19 @@ class GroupCommit:
                 logger.warning("append waits for postgresql", error=repr(error), commands=len(appends))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
+
+    async def _look_for_restore(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        row = await connection.fetchrow(QUERIES["head"])
+        assert row is not None
+        head, before = Head(*row), self._known
+        if before is not None and (head.epoch != before.epoch or head.position < before.position):
+            self.era += 1
+            logger.warning("the log was restored to an earlier point", before=before, now=head)
+        self._known = head
+
+    def _know(self, position: int) -> None:
+        if self._known is not None and position > self._known.position:
+            self._known = replace(self._known, position=position)
 
     async def _forget_connection(self) -> None:
         if self._connection is not None:

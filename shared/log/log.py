@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import astuple
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import asyncpg
 
 from shared.database.pool import persist
 from shared.envelope import Recorded
-from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome, Receipt
+from shared.log.appending import Append, Appended, Head, KeptRefusal, LogUnavailable, Outcome, Receipt
 from shared.log.group_commit import GroupCommit, Observer
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
 
@@ -50,10 +51,15 @@ class Log:
         async with group.running():
             yield cls(pool, group, patience=patience)
 
+    @property
+    def era(self) -> int:
+        """Rises when the log was restored to an earlier point while it was open."""
+        return self._group.era
+
     async def append(self, append: Append) -> Appended:
         """Write one command's events, together with what others append at the same moment.
 
-        Raises `WrongVersion`, `KeyReused`, `LogUnavailable`.
+        Raises `WrongVersion`, `KeyReused`, `RefusedBefore`, `LogUnavailable`.
         """
         [outcome] = await self._group.submit([append])
         if isinstance(outcome, Exception):
@@ -61,14 +67,15 @@ class Log:
         return outcome
 
     async def append_all(self, appends: Sequence[Append]) -> list[Outcome]:
-        """Write many in their order, each judged on its own. Raises `LogUnavailable`."""
+        """Write many in their order, each judged on its own. Raises `RefusedBefore`, `LogUnavailable`."""
         submitted = await asyncio.gather(*(self._group.submit([append]) for append in appends))
         return [outcome for [outcome] in submitted]
 
     async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
         """Write many in their order, each decided on what those before it would write, in one transaction.
 
-        One that rests on another which is not written is refused with `WrongVersion`, too. Raises `LogUnavailable`.
+        One that rests on another which is not written is refused with `WrongVersion`, too. Raises `LogUnavailable`, and
+        `RefusedBefore` when that is true of one of them: then none is written.
         """
         return await self._group.submit(appends) if appends else []
 
@@ -102,6 +109,29 @@ class Log:
     async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]:
         """The receipts of those (tenant, command id) that were answered before. Raises `LogUnavailable`."""
         return await self._patiently(lambda: find_receipts(self._pool, commands))
+
+    async def confirm(self) -> None:
+        """Returns when all that could be read before is as durable as what is appended, on stand-bys, too.
+
+        After a crash PostgreSQL shows what it had committed by itself and no synchronous stand-by has yet: a fail-over
+        would lose it. Raises `LogUnavailable`, and what asyncpg raises where nothing can be written.
+        """
+        await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
+
+    async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
+        """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
+        keys = [tenant for tenant, _ in commands], [id for _, id in commands]
+        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["refusals"], *keys))
+        return [KeptRefusal(*row) for row in rows]
+
+    async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]:
+        """Keep refusals, durably; the first of each command stands, and is answered.
+
+        None is for a command that has a receipt: it was accepted. Raises `LogUnavailable`.
+        """
+        columns = [list(column) for column in zip(*map(astuple, refusals), strict=True)]
+        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["refuse"], *columns))
+        return [KeptRefusal(*row) for row in rows]
 
     async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]:
         """The first answers to repeated commands, by command id and receipt. Raises `LogUnavailable`."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from shared.database.queries import load_queries
 from shared.domain.identity import event_id
 from shared.domain.kernel import Stream
-from shared.log.appending import Append, Appended, Outcome, Receipt, Written
+from shared.log.appending import Append, Appended, Outcome, Receipt, RefusedBefore, Written
 from shared.log.judging import Key, Verdicts, judge
 
 QUERIES = load_queries("shared.log", "queries.sql")
@@ -24,7 +26,8 @@ async def write(connection: Any, appends: Sequence[Append], groups: Sequence[int
 
     `groups` says which appends were decided together; see `judge`.
 
-    `connection` is asyncpg's: outside a transaction the statement is one of its own, durable on return.
+    `connection` is asyncpg's: outside a transaction the statement is one of its own, durable on return. Raises
+    `RefusedBefore` for the batch as a whole, and what asyncpg raises.
     """
     versions: dict[Key, int] = {}
     receipts: dict[Key, Receipt] = {}
@@ -33,7 +36,10 @@ async def write(connection: Any, appends: Sequence[Append], groups: Sequence[int
         if not verdicts.accepted:
             return await _outcomes(connection, appends, verdicts, {})
         arguments, written = _arguments(appends, verdicts)
-        row = await connection.fetchrow(QUERIES["append"], *arguments)
+        try:
+            row = await connection.fetchrow(QUERIES["append"], *arguments)
+        except asyncpg.ExclusionViolationError as error:
+            raise RefusedBefore from error
         if row["moved"] is None and row["known"] is None:
             done = {
                 index: Appended(

@@ -39,6 +39,11 @@ class Scripted:
             raise self.script.pop(0)
         return [Appended(each.command_id, 1, (), NOON) for each in envelopes]
 
+    async def confirm(self) -> None:
+        """Whoever is asked after the script was played can execute commands."""
+        if self.script:
+            raise self.script.pop(0)
+
 
 def registration(number: int = 1, **changes: Any) -> dict[str, Any]:
     """A command message that registers a seeker of its own."""

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from structlog.testing import capture_logs
 
 from deploy.launcher.infrastructure import Infrastructure
+from services.command import intake
 from services.command.executor import Executor
 from services.command.intake import SUSPECT, Intake
 from shared.broker import topology
@@ -35,6 +37,7 @@ from tests.broker.senders import (
     send_many,
 )
 from tests.broker.test_relay_outages import Settle
+from tests.chaos.proxy import Proxy
 
 
 async def test_while_the_database_is_away_commands_wait_in_place(
@@ -70,6 +73,71 @@ async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_
     async with running(Intake(amqp_url, Scripted())):
         _, answer = await sender.answer()
     assert answer["position"] == 1
+
+
+class Away(Scripted):
+    """Out of reach until it is said to be back."""
+
+    asked, tried, back = 0, 0, False
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        self.tried += 1
+        await self.confirm()
+        return await super().execute_all(envelopes)
+
+    async def confirm(self) -> None:
+        self.asked += 1
+        if not self.back:
+            raise LogUnavailable("gone")
+
+    async def is_asked(self, often: int) -> bool:
+        return self.asked >= often
+
+
+async def test_connections_lost_while_the_database_is_away_dead_letter_nothing(
+    amqp_url: str, sender: Sender, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a database that is away, when the connection to the broker is lost more often than a command may be
+    delivered, then the database's return finds all commands in their place, and they are executed."""
+    monkeypatch.setattr(intake, "LONGEST_PAUSE", 0.05)
+    away = Away()
+    for number in range(1, 31):
+        await sender.send(registration(number))
+    async with Proxy(amqp_url) as proxy, running(Intake(proxy.url, away)):
+        for _ in range(int(topology.TOPOLOGY.queue(COMMANDS).arguments["x-delivery-limit"]) + 2):
+            await reached(partial(away.is_asked, away.asked + 2))
+            proxy.cut()
+        away.back = True
+        await sender.answer(30)
+
+    assert {answer["position"] for answer in map(json.loads, bodies(sender))} == {1}
+    assert await is_empty(channel, COMMANDS)
+    assert await is_empty(channel, DEAD_COMMANDS)
+
+
+async def test_a_database_that_is_away_for_long_finds_the_commands_in_their_queue(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a database that is away for longer than commands may be held, then they go back before the broker takes
+    them, and stay there until it answers."""
+    away = Away()
+    async with running(Intake(amqp_url, away, hold=0.1)):
+        await sender.send(registration())
+
+        async def went_back() -> bool:
+            return away.asked > 0 and not await is_empty(channel, COMMANDS)
+
+        await reached(went_back)
+        tried = away.tried
+        await reached(partial(away.is_asked, away.asked + 3))
+        assert away.tried == tried
+        away.back = True
+        _, answer = await sender.answer()
+    assert answer["position"] == 1
+
+
+def bodies(sender: Sender) -> list[bytes]:
+    return [message.body for message in sender.answers.messages]
 
 
 async def test_an_unforeseen_error_strikes_one_command(amqp_url: str, sender: Sender, channel: AbstractChannel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 import pytest
 from aio_pika import DeliveryMode, Message
@@ -194,6 +195,24 @@ def test_a_retry_that_is_killed_has_lost_none(desk: Terminal) -> None:
     assert len(sent) <= len(bodies) + 1
     [(recorded,)] = desk.query("SELECT count(*) FROM log.operation WHERE verb = 'dead retry'")
     assert len(bodies) <= recorded <= len(sent)
+
+
+def test_a_retry_lifts_the_refusal(desk: Terminal) -> None:
+    """Given dead letters of commands that were refused, when one is retried, then its refusal alone is lifted: kept, it
+    would be the answer to the retried command, too."""
+    ids = str(UUID(int=1)), str(UUID(int=2))
+
+    async def die(channel: AbstractChannel) -> None:
+        for id in ids:
+            body = json.dumps(COMMAND | {"command_id": id}).encode()
+            await channel.default_exchange.publish(Message(body), topology.DEAD_COMMANDS)
+
+    on_channel(desk, die)
+    for id in ids:
+        desk.query(f"SELECT FROM log.refuse('{{acme}}', '{{{id}}}', ARRAY['x'::bytea], ARRAY['{{}}'::json])")
+    [one] = [row["id"] for row in desk.json("dead", "list").objects if row["command_id"] == ids[0]]
+    assert desk.run("dead", "retry", one).code == 0
+    assert desk.query("SELECT command_id::text FROM log.refusal") == [(ids[1],)]
 
 
 def test_a_discarded_command_is_gone_and_recorded(desk: Terminal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -76,6 +77,24 @@ async def test_a_frozen_database_does_not_set_the_clock_wrong(monkeypatch: pytes
     ahead, takes = 0.5, 0.004  # somebody has set the database's clock
     await clock.measure()
     assert abs(clock.now() - (NOON + timedelta(seconds=36.504))) < timedelta(milliseconds=3)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock here goes on while the machine sleeps")
+async def test_the_clock_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a clock that was read, when the machine is suspended for eight hours, then time has gone on by as much as
+    it wakes up: what a clock that stands still meanwhile said would date commands hours early until the next reading.
+    """
+    ticking = {time.CLOCK_MONOTONIC: 100.0, time.CLOCK_BOOTTIME: 100.0}
+    monkeypatch.setattr(time, "clock_gettime", ticking.__getitem__)
+    monkeypatch.setattr(time, "monotonic", lambda: ticking[time.CLOCK_MONOTONIC])
+
+    async def answer() -> datetime:
+        return NOON
+
+    clock = DatabaseClock(Database(answer))  # type: ignore[arg-type]
+    await clock.measure()
+    ticking[time.CLOCK_BOOTTIME] += 8 * 3600
+    assert clock.now() == NOON + timedelta(hours=8)
 
 
 async def test_the_clock_goes_on_while_postgresql_is_away() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from shared.database.pool import connect, open_pool
 from shared.domain.kernel import Stream
-from shared.log import Append, Appended, Head, KeyReused, Log, Pending, WrongVersion
+from shared.log import Append, Appended, Head, KeptRefusal, KeyReused, Log, Pending, WrongVersion
 from shared.log.writing import QUERIES
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -243,6 +243,7 @@ async def test_history_is_append_only(log: Log, database_url: str, table: str, s
     [
         ("read_streams", (["acme"], [A.id], [0])),
         ("receipts", (["acme"], [UUID(int=1)])),
+        ("refusals", (["acme"], [UUID(int=2)])),
         ("written", ([0], [1])),
     ],
 )
@@ -252,6 +253,7 @@ async def test_a_lookup_stays_one_when_the_log_grows(
     """Given a log so short that scanning it is cheapest, when a session looks up often enough to keep its plan, then
     the plan is one for long logs, too: plans made at a service's first start used to scan all that came after."""
     await log.append(append(1, {A: 0}))
+    await log.refuse([KeptRefusal("acme", UUID(int=2), b"p", "{}")])
     owner = await asyncpg.connect(database_url)
     await owner.execute("ANALYZE")
     await owner.close()

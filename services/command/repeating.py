@@ -1,0 +1,123 @@
+"""What a command is answered that comes again: what it was answered the first time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from services.command.refusals import from_json, to_json
+from shared.command_envelope import CommandEnvelope
+from shared.domain.kernel import Refusal
+from shared.log import Appended, KeptRefusal, KeyReused, WrongVersion
+from shared.log.appending import Receipt
+
+
+class RepetitionLog(Protocol):
+    """What the log keeps of commands besides their events."""
+
+    async def confirm(self) -> None: ...
+    async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]: ...
+    async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]: ...
+    async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]: ...
+    async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]: ...
+
+
+Envelopes = Mapping[int, CommandEnvelope]
+Outcomes = dict[int, Appended | Exception]
+
+
+class FirstAnswers:
+    """Receipts of commands that were accepted, and refusals of those that came over AMQP or in an import.
+
+    Where there are both, the receipt counts: nothing hides that a command was accepted. All raise `LogUnavailable`.
+    """
+
+    def __init__(self, log: RepetitionLog) -> None:
+        self._log = log
+
+    async def of(self, envelopes: Envelopes) -> Outcomes:
+        """By index, what those that came before are to be answered."""
+        keys = [(each.tenant, each.command_id) for each in envelopes.values()]
+        receipts, refusals = await self._log.receipts(keys), await self._log.refusals(keys)
+        outcomes = _refused(envelopes, refusals)
+        repeated: list[tuple[int, Receipt]] = []
+        for index, envelope in envelopes.items():
+            if receipt := receipts.get((envelope.tenant, envelope.command_id)):
+                outcomes[index] = KeyReused(envelope.command_id)
+                if is_of(envelope, receipt):
+                    repeated.append((index, receipt))
+        if repeated:
+            asked = [(envelopes[index].command_id, receipt) for index, receipt in repeated]
+            answers = await self._log.first_answers(asked)
+            outcomes |= {index: answer for (index, _), answer in zip(repeated, answers, strict=True)}
+        if outcomes:
+            await self._log.confirm()
+        return outcomes
+
+    async def instead(self, envelope: CommandEnvelope, refusal: Exception) -> Appended:
+        """The answer that a refused command got the first time it came, if it did; else the refusal stands."""
+        return accepted((await self.of({0: envelope})).get(0, refusal))
+
+    async def keep(self, envelopes: Envelopes, outcomes: Mapping[int, Appended | Exception]) -> Outcomes:
+        """The outcomes once their refusals are durable: before that, nobody may hear of them."""
+        refused: dict[int, CommandEnvelope] = {}
+        kept: list[KeptRefusal] = []
+        for index, outcome in outcomes.items():
+            if isinstance(outcome, Refusal | WrongVersion):
+                each = refused[index] = envelopes[index]
+                kept.append(KeptRefusal(each.tenant, each.command_id, refused_as(each), to_json(outcome)))
+        if not refused:
+            return dict(outcomes)
+        told = _refused(refused, await self._log.refuse(kept))
+        # Their first copies were accepted meanwhile, which may be the reason why these are refused.
+        overtaken = {index: each for index, each in refused.items() if index not in told}
+        return {**outcomes, **told, **(await self.of(overtaken) if overtaken else {})}
+
+
+def accepted(outcome: Appended | Exception) -> Appended:
+    """Raises what is none."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _refused(envelopes: Envelopes, kept: Sequence[KeptRefusal]) -> Outcomes:
+    if not kept:
+        return {}
+    known = {(each.tenant, each.command_id, each.fingerprint): each.refusal for each in kept}
+    outcomes: Outcomes = {}
+    for index, each in envelopes.items():
+        for identity in (refused_as(each), fingerprint(each)):
+            if refusal := known.get((each.tenant, each.command_id, identity)):
+                outcomes[index] = from_json(refusal, each.stream)
+                break
+    return outcomes
+
+
+def fingerprint(envelope: CommandEnvelope) -> bytes:
+    """What makes two commands the same: name, stream, body and the time given; 16 bytes.
+
+    Fields that have their defaults don't count, so that a command is the same before and after a release that adds an
+    optional one, and whether it is sent without it or as null, which mean the same.
+    """
+    return _digest(envelope, envelope.data.model_dump_json(exclude_defaults=True))
+
+
+def is_of(envelope: CommandEnvelope, receipt: Receipt) -> bool:
+    """Whether a receipt with the command's id is of this command; in the first receipts defaults counted."""
+    return receipt.fingerprint in (fingerprint(envelope), _digest(envelope, envelope.data.model_dump_json()))
+
+
+def refused_as(envelope: CommandEnvelope) -> bytes:
+    """What is refused to a command that names the version it expects is not refused to it with another version."""
+    if envelope.expected_version is None:
+        return fingerprint(envelope)
+    return fingerprint(envelope) + envelope.expected_version.to_bytes(4)
+
+
+def _digest(envelope: CommandEnvelope, body: str) -> bytes:
+    occurred_at = envelope.occurred_at.isoformat() if envelope.occurred_at else ""
+    parts = (envelope.command, str(envelope.id), body, occurred_at)
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()

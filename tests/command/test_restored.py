@@ -1,0 +1,84 @@
+"""A log that is restored to an earlier point under a running service: versions then stand for other events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.command.executor import Executor
+from shared.command_envelope import CommandEnvelope
+from shared.domain.catalogue import DECIDERS
+from shared.domain.kernel import Refusal
+from shared.log import Appended, Log, LogUnavailable
+from tests.command.client import SEEKER
+from tests.command.conftest import FixedClock
+from tests.command.test_executor import envelope, opened, register, verdict
+
+
+@pytest.fixture
+async def logs(database_url: str) -> AsyncIterator[list[Log]]:
+    async with opened(database_url, 2) as logs:
+        yield logs
+
+
+async def restore(database_url: str, *, position: int, fork: bool) -> None:
+    """What a restore leaves: a log that ends earlier, sessions that have ended; and, where it was forked, an epoch."""
+    owner = await asyncpg.connect(database_url, server_settings={"session_replication_role": "replica"})
+    await owner.execute("DELETE FROM log.event WHERE position > $1", position)
+    await owner.execute("DELETE FROM log.receipt WHERE position > $1", position)
+    await owner.execute("UPDATE log.head SET position = $1, epoch = epoch + $2", position, int(fork))
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await owner.close()
+
+
+async def outcome(executor: Executor, command: CommandEnvelope, *, alone: bool) -> Appended | Exception:
+    if not alone:
+        return (await executor.execute_all([command]))[0]
+    try:
+        return await executor.execute(command)
+    except Refusal as refusal:
+        return refusal
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a batch"])
+@pytest.mark.parametrize(("fork", "since"), [(True, 9), (False, 0)], ids=["forked", "ends earlier"])
+async def test_what_was_kept_in_memory_of_a_lost_timeline_decides_nothing(
+    database_url: str, logs: list[Log], alone: bool, fork: bool, since: int
+) -> None:
+    """Given a seeker whose version 2 a service remembers as a verdict, when a restore takes that away and another
+    service makes it the seeker's leaving, then nothing is accepted on what is remembered: the first command is told to
+    come again, and then refused on what the log holds."""
+    here, there = (Executor(log, DECIDERS, FixedClock()) for log in logs)
+    await here.execute(register())
+    await here.execute(verdict(2))
+    await here.execute(register(3, UUID(int=3)))
+
+    await restore(database_url, position=1, fork=fork)
+    await there.execute(envelope("seeker.leave", SEEKER, {}, number=4))
+    for number in range(since):
+        await there.execute(register(100 + number, UUID(int=100 + number)))
+
+    with pytest.raises(LogUnavailable, match="restored"):
+        await outcome(here, verdict(5), alone=alone)
+    refused = await outcome(here, verdict(5), alone=alone)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "out_of_order"
+    history = await logs[0].read_stream("acme", SEEKER)
+    assert [event.type for event in history] == ["seeker.registered", "seeker.left"]
+    assert isinstance(await outcome(here, register(6, UUID(int=6)), alone=alone), Appended)
+
+
+async def test_a_session_that_ends_is_no_restore(database_url: str, logs: list[Log]) -> None:
+    """Given a database that was restarted and lost nothing, then commands go on without a word."""
+    here, there = (Executor(log, DECIDERS, FixedClock()) for log in logs)
+    await here.execute(register())
+    await there.execute(verdict(2))
+    await restore(database_url, position=2, fork=False)
+    assert (await here.execute(verdict(3))).events[0].version == 3
+    assert logs[0].era == 0
