@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 class Response:
     status: int
     document: dict[str, Any]
+    final: bool = True
+    """Whether a refusal stands: a queue may bring a command again, to be judged anew."""
 
     @property
     def accepted(self) -> bool:
