@@ -23,6 +23,7 @@ from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.ports import LOOPBACK, pick
 from deploy.launcher.postgres import LocalPostgres
 from deploy.launcher.rabbitmq import LocalRabbitMQ
+from shared.broker.connection import UNREACHABLE
 from shared.broker.topology import COMMANDS
 from tests.chaos.cluster import Cluster
 from tests.chaos.proxy import Proxy
@@ -155,7 +156,7 @@ class Stage:
         return self.commands[0]
 
     async def consumers(self) -> Counter[str]:
-        """How many each queue has, those included that wait for their turn."""
+        """How many each queue has, those included that wait for their turn. Raises `LaunchFailure`."""
         url = self.cluster.url(0) if self.cluster else self.amqp_url
         node = next(node for node in self.cluster.nodes if node.running) if self.cluster else self.rabbitmq
         vhost = unquote(urlsplit(url).path.removeprefix("/"))
@@ -163,11 +164,14 @@ class Stage:
         listed = await asyncio.to_thread(node.ctl, *asked)
         return Counter(each["queue_name"] for each in json.loads(listed))
 
-    async def waiting_commands(self) -> int:
-        """Messages in the queue of commands that were not handed to a service yet."""
-        async with await aio_pika.connect(self.cluster.url(0) if self.cluster else self.amqp_url, timeout=10) as broker:
-            queue = await (await broker.channel()).declare_queue(COMMANDS, passive=True)
-            return queue.declaration_result.message_count or 0
+    async def waiting_commands(self) -> int | None:
+        """Messages in the queue of commands that no service was handed yet; None when the broker does not say."""
+        url = self.cluster.url(0) if self.cluster else self.amqp_url
+        with suppress(*UNREACHABLE):
+            async with await aio_pika.connect(url, timeout=10) as broker:
+                queue = await (await broker.channel()).declare_queue(COMMANDS, passive=True)
+                return queue.declaration_result.message_count
+        return None
 
     async def from_messages(self) -> float:
         """How many events the projectors folded as messages brought them, since each was started."""

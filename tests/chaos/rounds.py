@@ -125,7 +125,10 @@ class Run:
         return [*([] if moved else ["deaf: no message brings events to a projector"]), *await self._not_listening()]
 
     async def _not_listening(self) -> list[str]:
-        listening = await self._stage.consumers()
+        try:
+            listening = await self._stage.consumers()
+        except LaunchFailure as failure:
+            return [f"deaf: the broker does not say who listens: {failure}"]
         wanted = {PROJECTOR: len(self._stage.projectors), COMMANDS: len(self._stage.commands)}
         return [
             f"deaf: {listening[queue]} services listen to {queue}, {number} should"
