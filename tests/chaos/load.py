@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
 from time import monotonic
@@ -82,7 +83,7 @@ class Load:
             else:  # an attempt before it may still be under way
                 self._journal.unknown(wish)
             return False
-        self._journal.accepted(wish, first.document)
+        self._journal.accepted(wish, first.document, first.via)
         if wish.again:
             again, _ = await self._answer(wish)
             if again is not None:
@@ -123,7 +124,7 @@ class Load:
             return "not sent"
         except LeftOpen:
             return "open"
-        return response if response.status in _IS_AN_ANSWER else "open"
+        return replace(response, via=type(way).__name__) if response.status in _IS_AN_ANSWER else "open"
 
 
 async def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,8 @@ class Seen:
     """All that the clients of a run were told."""
 
     accepted: dict[Command, Answer] = field(default_factory=dict)
+    via: Counter[str] = field(default_factory=Counter)
+    """How many of them each way brought."""
     undated: set[Command] = field(default_factory=set)
     """Accepted commands that did not say when it happened: the service did."""
     refused: dict[Command, str] = field(default_factory=dict)
@@ -80,9 +83,9 @@ class Journal:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def accepted(self, wish: Wish, answer: dict[str, Any]) -> None:
+    def accepted(self, wish: Wish, answer: dict[str, Any], via: str) -> None:
         arms = {str(id): at.isoformat() for id, at in wish.arms.items()}
-        self._write("accepted", wish, answer=answer, undated=wish.at is None, arms=arms, **_ended(wish))
+        self._write("accepted", wish, answer=answer, via=via, undated=wish.at is None, arms=arms, **_ended(wish))
 
     def refused(self, wish: Wish, code: str) -> None:
         self._write("refused", wish, code=code)
@@ -123,6 +126,7 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
         match entry["kind"]:
             case "accepted":
                 answer = seen.accepted[command] = Answer.of(entry["answer"])
+                seen.via[entry["via"]] += 1
                 if entry["undated"]:
                     seen.undated.add(command)
                 seen.due |= {UUID(id): datetime.fromisoformat(at) for id, at in entry["arms"].items()}

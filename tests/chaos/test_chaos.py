@@ -39,7 +39,9 @@ async def test_nothing_is_lost_whatever_dies(
     outcomes = await run(infra, database_url, amqp_url, tmp_path, seed, rounds, rate=30.0, seconds=2.0, tell=print)
     assert [outcome.violations for outcome in outcomes] == [()] * rounds, "\n".join(map(str, outcomes))
     assert outcomes[-1].commands > 100, "there was load"
-    accepted = {event.type for answer in read(tmp_path / "journal").accepted.values() for event in answer.events}
+    seen = read(tmp_path / "journal")
+    assert set(seen.via) == {"Http", "Queue", "Imports"}
+    accepted = {event.type for answer in seen.accepted.values() for event in answer.events}
     assert [each for each in MUST_COME if not each & accepted] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
@@ -43,11 +44,12 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
     other = UUID(int=0xF2)
     accepted = wish(arms={other: NOON}, ends=(REMINDER,))
     assert told(
-        lambda journal: journal.accepted(accepted, ANSWER),
+        lambda journal: journal.accepted(accepted, ANSWER, "Queue"),
         lambda journal: journal.repeated(accepted, ANSWER),
         lambda journal: journal.refused_again(accepted, "out_of_order"),
     ) == Seen(
         accepted={("acme", THANK): KNOWN},
+        via=Counter(Queue=1),
         undated={("acme", THANK)},
         repeated=[(("acme", THANK), KNOWN), (("acme", THANK), "out_of_order")],
         due={other: NOON},
@@ -71,7 +73,7 @@ def test_what_may_have_been_executed_may_have_ended_something() -> None:
 def test_the_first_of_several_counts() -> None:
     """Given two accepted commands that end the same reminder, then it is needless from the first on."""
     seen = told(
-        lambda journal: journal.accepted(wish(ends=(REMINDER,)), ANSWER),
-        lambda journal: journal.accepted(wish(ends=(REMINDER,)), {**ANSWER, "position": 9}),
+        lambda journal: journal.accepted(wish(ends=(REMINDER,)), ANSWER, "Http"),
+        lambda journal: journal.accepted(wish(ends=(REMINDER,)), {**ANSWER, "position": 9}, "Http"),
     )
     assert seen.needless == {REMINDER: 7}
