@@ -34,13 +34,16 @@ class Outcome:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """All rounds of all seeds in two lines: totals, and how soon lag was normal again. Raises ValueError for none."""
+    """All rounds of all seeds in two lines: totals, and how soon lag was normal again. Raises ValueError for none.
+
+    A round is judged from its run's beginning, so a violation is found again in each that follows: it counts once.
+    """
     last = {outcome.seed: outcome for outcome in outcomes}.values()
     soon = sorted(inf if outcome.recovered is None else outcome.recovered for outcome in outcomes)
     return (
         f"{len(outcomes)} rounds, {len(last)} seeds, {sum(len(each.faults) for each in outcomes)} faults, "
         f"{sum(each.commands for each in last)} commands, {sum(each.events for each in last)} events, "
-        f"{sum(len(each.violations) for each in outcomes)} violations\n"
+        f"{len({(each.seed, violation) for each in outcomes for violation in each.violations})} violations\n"
         f"lag normal after {median(soon):.1f} s (median), {soon[ceil(0.9 * len(soon)) - 1]:.1f} s (p90), "
         f"{soon[-1]:.1f} s (max); after more than {SLOW:g} s in {sum(each > SLOW for each in soon)} rounds"
     )

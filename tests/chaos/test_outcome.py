@@ -12,11 +12,11 @@ def outcome(seed: int, number: int, recovered: float | None, *violations: str) -
 
 def test_rounds_are_summed_up() -> None:
     """Given eleven rounds of two seeds, one of them slow to recover, when they are summed up, then there are totals
-    over all seeds, and median, ninth tenth and maximum of the recoveries."""
+    over all seeds, in which what is found again counts once, and median, ninth tenth and maximum of the recoveries."""
     rounds = [outcome(1, number, float(number)) for number in range(1, 10)]
-    rounds += [outcome(2, 1, 12.5, "lost: a command"), outcome(2, 2, 10.0)]
+    rounds += [outcome(2, 1, 12.5, "lost: a command"), outcome(2, 2, 10.0, "lost: a command", "late: a reminder")]
     assert summary(rounds) == (
-        "11 rounds, 2 seeds, 22 faults, 1100 commands, 1650 events, 1 violations\n"
+        "11 rounds, 2 seeds, 22 faults, 1100 commands, 1650 events, 2 violations\n"
         "lag normal after 6.0 s (median), 10.0 s (p90), 12.5 s (max); after more than 10 s in 1 rounds"
     )
 
