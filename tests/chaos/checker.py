@@ -94,7 +94,7 @@ def never_asked(seen: Seen, held: Held) -> Iterator[str]:
 def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
     """Whether it is what a policy writes by itself: how one notification's stream begins."""
     first = written[0]
-    begins = len(written) == 1 and first.version == 1 and first.command_id == first.stream_id
+    begins = len(written) == 1 and first.command_id == first.stream_id
     return begins and first.type in _ENDS and first.actor.startswith("policy:")
 
 

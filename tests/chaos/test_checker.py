@@ -144,7 +144,23 @@ def write_for_another_tenant(world: World) -> None:
 
 
 def answer_a_notification_unasked(world: World) -> None:
-    world.append(event(8, FIRED, 2, "notification.acknowledged", command_id=FIRED, actor="policy:thank_you"))
+    world.append(event(8, FIRED, 2, "notification.acknowledged", command_id=UUID(int=0xC8), actor="policy:thank_you"))
+
+
+def begin_a_notification_with_an_answer(world: World) -> None:
+    id = UUID(int=0xF9)
+    world.append(event(8, id, 1, "notification.acknowledged", command_id=id, actor="policy:thank_you"))
+
+
+def fire_by_another_command(world: World) -> None:
+    world.append(replace(notification(8, UUID(int=0xF9), "due"), command_id=UUID(int=0xC8)))
+
+
+def withdraw_what_had_fired(world: World) -> None:
+    """A client's wish, which nobody sent."""
+    id = UUID(int=0xF9)
+    world.append(notification(8, id, "due"))
+    world.append(replace(notification(9, id, "withdrawn"), version=2, command_id=UUID(int=0xC9)))
 
 
 def fire_in_the_name_of_a_client(world: World) -> None:
@@ -262,6 +278,9 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (write_what_nobody_sent, "unasked"),
     (write_for_another_tenant, "unasked"),
     (answer_a_notification_unasked, "unasked"),
+    (begin_a_notification_with_an_answer, "unasked"),
+    (fire_by_another_command, "unasked"),
+    (withdraw_what_had_fired, "unasked"),
     (fire_in_the_name_of_a_client, "unasked"),
     (write_beside_a_notification, "unasked"),
     (leave_a_position_out, "positions"),
