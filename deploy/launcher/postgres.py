@@ -117,9 +117,13 @@ class LocalPostgres:
         # Set after the copy was taken: the copy must not wait for a stand-by of its own one day.
         fetch_value(self.url_of("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'")
         fetch_value(self.url_of("postgres"), "SELECT pg_reload_conf()")
+        self.wait_until_followed()
+        return other
+
+    def wait_until_followed(self) -> None:
+        """Returns when a stand-by has all that was committed, and commits wait for it."""
         if self._server:
             self._server.wait_until(self._is_followed, _START_TIMEOUT)
-        return other
 
     def promote(self) -> None:
         """Makes a stand-by a server that accepts writes; returns when it does."""

@@ -16,15 +16,25 @@ from pathlib import Path
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
 from tests.chaos.cluster import Cluster, cluster
-from tests.chaos.faults import FAULTS, FROZEN_QUORUM_LEADER, PROMOTION, QUORUM_LEADER
-from tests.chaos.rounds import Outcome, run
+from tests.chaos.faults import (
+    CUT_OFF_STAND_BY,
+    FAULTS,
+    FROZEN_QUORUM_LEADER,
+    LONG_FREEZE,
+    LONG_HALF_OPEN,
+    PROMOTION,
+    QUORUM_LEADER,
+)
+from tests.chaos.outcome import Outcome, summary
+from tests.chaos.rounds import run
 
+IN_LONG_SILENCE = [[LONG_FREEZE], [LONG_HALF_OPEN]]
 ON_A_CLUSTER = [
     [QUORUM_LEADER],
     [FROZEN_QUORUM_LEADER, "kill relay leader", QUORUM_LEADER],
     [QUORUM_LEADER, "kill projector", QUORUM_LEADER],
 ]
-WITH_A_STAND_BY = [["cut connections"], [PROMOTION], ["kill postgres", "kill relay leader"]]
+WITH_A_STAND_BY = [["cut connections"], [CUT_OFF_STAND_BY, PROMOTION], ["kill postgres", "kill relay leader"]]
 """The last of all: it takes the primary with it."""
 
 
@@ -47,7 +57,7 @@ def one_seed(
     amqp_url = nodes.url(0) if nodes else infra.rabbitmq.create_vhost(name)
     logs = Path(tempfile.mkdtemp(prefix=f"kithlog-chaos-{seed}-"))
     asyncio.run(migrate(database_url))
-    stand_by = infra.postgres.stand_by(infra.run) if faults and [PROMOTION] in faults else None
+    stand_by = infra.postgres.stand_by(infra.run) if faults is WITH_A_STAND_BY else None
     outcomes = asyncio.run(
         run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
             faults=faults, stand_by=stand_by, cluster=nodes, tell=tell)
@@ -72,7 +82,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10, help="rounds for each seed")
     parser.add_argument("--rate", type=float, default=200.0, help="commands a second")
     parser.add_argument("--seconds", type=float, default=8.0, help="seconds of a round besides its faults")
-    parser.add_argument("--fault", action="append", default=[], choices=list(FAULTS), help="a round of it alone")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        choices=[*FAULTS, LONG_FREEZE, LONG_HALF_OPEN],
+        help="a round of it alone",
+    )
+    parser.add_argument(
+        "--without-silence", action="store_true", help="leave out what is silent for longer than any heartbeat"
+    )
     parser.add_argument("--without-cluster", action="store_true", help="leave out the broker of three nodes")
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
@@ -83,20 +102,15 @@ def main() -> int:
         for seed in range(chosen.seed, chosen.seed + chosen.seeds):
             outcomes += one_seed(infra, seed, chosen, [[each] for each in chosen.fault] or None)
         further = count(chosen.seed + chosen.seeds)
+        if not chosen.without_silence:
+            outcomes += one_seed(infra, next(further), chosen, IN_LONG_SILENCE)
         if not chosen.without_cluster:
             with cluster(infra.run, "chaos") as nodes:
                 outcomes += one_seed(infra, next(further), chosen, ON_A_CLUSTER, nodes)
         if not chosen.without_promotion:
             outcomes += one_seed(infra, next(further), chosen, WITH_A_STAND_BY)
-    last = {outcome.seed: outcome for outcome in outcomes}.values()
-    violations = sum(len(outcome.violations) for outcome in outcomes)
-    slowest = max(float("inf") if outcome.recovered is None else outcome.recovered for outcome in outcomes)
-    print(
-        f"{len(outcomes)} rounds, {len(last)} seeds, {sum(len(each.faults) for each in outcomes)} faults, "
-        f"{sum(each.commands for each in last)} commands, {sum(each.events for each in last)} events, "
-        f"lag normal after {slowest:.1f} s at the longest, {violations} violations"
-    )
-    return 1 if violations else 0
+    print(summary(outcomes))
+    return 1 if any(outcome.violations for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

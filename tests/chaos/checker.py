@@ -14,13 +14,12 @@ from functools import cached_property
 from uuid import UUID
 
 from shared.envelope import Recorded
-from tests.chaos.seen import Seen, SeenEvent
+from tests.chaos.seen import Command, Seen, SeenEvent
 from tests.chaos.witness import Delivery
 
+_ENDS = ("notification.due", "notification.withdrawn")
 ABOUT = timedelta(minutes=10)
 """Longer than a command may be on its way, shorter than any clock is set wrong by."""
-KIND, STAGE = "thank_you", "due"
-"""The reminder whose moment clients know: two hours after the conversation they recorded."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +29,27 @@ class Held:
     events: Sequence[Recorded[bytes]]
     """The whole log, by position."""
     head: int
-    receipts: Mapping[UUID, int] = field(default_factory=dict)
-    """Command id → position of its last event, as its receipt says."""
+    receipts: Mapping[Command, int] = field(default_factory=dict)
+    """→ position of the command's last event, as its receipt says."""
     overdue: Collection[UUID] = ()
     """Timers that should have fired by now."""
 
     @cached_property
-    def by_command(self) -> Mapping[UUID, tuple[SeenEvent, ...]]:
-        found: dict[UUID, list[SeenEvent]] = defaultdict(list)
+    def by_command(self) -> Mapping[Command, Sequence[Recorded[bytes]]]:
+        found: dict[Command, list[Recorded[bytes]]] = defaultdict(list)
         for each in self.events:
-            stream = f"{each.category}/{each.stream_id}"
-            found[each.command_id].append(SeenEvent(each.position, each.event_id, each.type, stream, each.version))
-        return {command: tuple(events) for command, events in found.items()}
+            found[each.tenant, each.command_id].append(each)
+        return found
 
     @cached_property
-    def notifications(self) -> Mapping[UUID, Sequence[Recorded[bytes]]]:
-        """Those that end the timer of the reminder that is watched, by interview."""
+    def ends(self) -> Mapping[UUID, Sequence[Recorded[bytes]]]:
+        """What each notification's timer ended as: it fired, or was withdrawn, be it with an earlier stage."""
         found: dict[UUID, list[Recorded[bytes]]] = defaultdict(list)
         for each in self.events:
-            if each.type in ("notification.due", "notification.withdrawn"):
-                data = json.loads(each.data)
-                if (data["kind"], data["stage"]) == (KIND, STAGE):
-                    found[UUID(data["subject_id"])].append(each)
+            if each.type in _ENDS and each.version == 1:
+                others = json.loads(each.data).get("others", ())
+                for id in (each.stream_id, *(UUID(other["id"]) for other in others)):
+                    found[id].append(each)
         return found
 
 
@@ -71,27 +69,33 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
 
 def acknowledged_once(seen: Seen, held: Held) -> Iterator[str]:
     """Every acknowledged command is in the log exactly once, as it was answered."""
-    for command_id, answer in seen.accepted.items():
-        found = held.by_command.get(command_id, ())
+    for command, answer in seen.accepted.items():
+        found = tuple(map(_as_seen, held.by_command.get(command, ())))
         if found == answer.events:
             continue
         if not found:
-            yield f"lost: command {command_id} was acknowledged at {answer.position} and is not in the log"
+            yield f"lost: command {_name(command)} was acknowledged at {answer.position} and is not in the log"
         elif len(found) > len(answer.events):
-            yield f"twice: command {command_id} wrote {_positions(found)}, its answer names {_positions(answer.events)}"
+            asked, wrote = _positions(answer.events), _positions(found)
+            yield f"twice: command {_name(command)} wrote {wrote}, its answer names {asked}"
         else:
-            yield f"altered: command {command_id} was answered {answer.events}, the log holds {found}"
+            yield f"altered: command {_name(command)} was answered {answer.events}, the log holds {found}"
 
 
 def never_asked(seen: Seen, held: Held) -> Iterator[str]:
-    """Nothing is in the log that was refused, or that nobody sent."""
-    own = {each.command_id for each in held.events if each.category == "notification"}
-    for command_id, found in held.by_command.items():
-        if command_id in seen.refused:
-            refusal = seen.refused[command_id]
-            yield f"refused: command {command_id} was refused ({refusal}) and wrote {_positions(found)}"
-        elif command_id not in seen.accepted and command_id not in seen.unknown and command_id not in own:
-            yield f"unasked: nobody sent command {command_id}, which wrote {_positions(found)}"
+    """Nothing is in the log that was refused, or that nobody sent, but for what ends a timer."""
+    for command, found in held.by_command.items():
+        if command in seen.refused:
+            yield f"refused: command {_name(command)} ({seen.refused[command]}) wrote {_positions(found)}"
+        elif command not in seen.accepted and command not in seen.unknown and not _ends_a_timer(found):
+            yield f"unasked: nobody sent command {_name(command)}, which wrote {_positions(found)}"
+
+
+def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
+    """Whether it is what a policy writes by itself: how one notification's stream begins."""
+    first = written[0]
+    begins = len(written) == 1 and first.command_id == first.stream_id
+    return begins and first.type in _ENDS and first.actor.startswith("policy:")
 
 
 def dense(held: Held) -> Iterator[str]:
@@ -136,33 +140,36 @@ def received(held: Held, deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 def same_answers(seen: Seen, held: Held) -> Iterator[str]:
     """A command that is sent again gets its first answer, and there is a receipt that says the same."""
-    for command_id, again in seen.repeated:
-        first = seen.accepted.get(command_id)
-        if first is not None and again != first:
-            yield f"answers: command {command_id} was answered {first}, and then {again}"
-    for command_id, answer in seen.accepted.items():
-        receipt = held.receipts.get(command_id)
+    for command, again in seen.repeated:
+        first = seen.accepted.get(command)
+        if isinstance(again, str):
+            yield f"answers: command {_name(command)} was accepted, and then refused ({again})"
+        elif first is not None and again != first:
+            yield f"answers: command {_name(command)} was answered {first}, and then {again}"
+    for command, answer in seen.accepted.items():
+        receipt = held.receipts.get(command)
         if receipt != answer.position:
-            yield f"receipts: command {command_id} was answered position {answer.position}, its receipt says {receipt}"
+            yield f"receipts: command {_name(command)} was answered {answer.position}, its receipt says {receipt}"
 
 
 def timers(seen: Seen, held: Held) -> Iterator[str]:
-    """The reminder that clients know of fired once, or was withdrawn for its reason; not early, not after its end."""
-    for interview, due_at in seen.due.items():
-        ends = held.notifications.get(interview, ())
+    """Each reminder that clients know of fired once, or was withdrawn for its reason; not early, and not after a
+    command had been answered that made it needless."""
+    for id, due_at in seen.due.items():
+        ends = held.ends.get(id, ())
         fired = [each for each in ends if each.type == "notification.due"]
-        thanked = seen.thanked.get(interview)
-        if len(fired) > 1:
-            yield f"twice: the reminder of {interview} fired at {[each.position for each in fired]}"
-        if not ends:
-            yield f"unfired: the reminder of {interview}, due at {due_at}, neither fired nor was it withdrawn"
-        elif not fired and interview not in seen.thanked:
-            yield f"withdrawn: the reminder of {interview} was withdrawn and nobody had said thanks"
+        needless = seen.needless.get(id)
+        if len(ends) > 1:
+            yield f"twice: reminder {id} ended at {_positions(ends)}"
+        if not ends and id not in seen.put_off:
+            yield f"unfired: reminder {id}, due at {due_at}, neither fired nor was it withdrawn"
+        elif ends and not fired and needless is None and id not in seen.perhaps:
+            yield f"withdrawn: reminder {id} was withdrawn at {_positions(ends)}, and nobody had made it needless"
         for each in fired:
             if each.recorded_at < due_at:
-                yield f"early: the reminder of {interview}, due at {due_at}, fired at {each.recorded_at}"
-            if thanked is not None and each.position > thanked:
-                yield f"late: the reminder of {interview} fired at {each.position}, after the thanks at {thanked}"
+                yield f"early: reminder {id}, due at {due_at}, fired at {each.recorded_at}"
+            if needless is not None and each.position > needless:
+                yield f"late: reminder {id} fired at {each.position}, needless since {needless}"
 
 
 def dues(held: Held) -> Iterator[str]:
@@ -183,9 +190,18 @@ def dues(held: Held) -> Iterator[str]:
 def dates(seen: Seen, held: Held) -> Iterator[str]:
     """What clients left undated is dated about when it was written down, however wrong its service's own clock was."""
     for each in held.events:
-        if each.command_id in seen.undated and abs(each.recorded_at - each.occurred_at) > ABOUT:
+        if (each.tenant, each.command_id) in seen.undated and abs(each.recorded_at - each.occurred_at) > ABOUT:
             yield f"dated: {each.position} is said to be of {each.occurred_at}, written at {each.recorded_at}"
 
 
-def _positions(events: Sequence[SeenEvent]) -> str:
+def _as_seen(event: Recorded[bytes]) -> SeenEvent:
+    stream = f"{event.category}/{event.stream_id}"
+    return SeenEvent(event.position, event.event_id, event.type, stream, event.version)
+
+
+def _name(command: Command) -> str:
+    return "/".join(map(str, command))
+
+
+def _positions(events: Sequence[SeenEvent] | Sequence[Recorded[bytes]]) -> str:
     return ", ".join(str(each.position) for each in events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -13,16 +13,17 @@ from services.projector.folding import Folder, Plan
 from services.projector.models import MODELS
 from services.projector.rows import Rows
 from services.projector.timing_fold import TimingFold
+from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies
-from shared.timing.timers import Timer
+from shared.timing.timers import TIMER, Timer
 
 PAGE = 500
 _ROWS = """
     SELECT g.model, r.tenant, r.key, r.body
     FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live'
 """
-_TIMERS = "SELECT tenant, id, due_at FROM read.timer"
+_TIMERS = "SELECT tenant, id, due_at, ending, body FROM read.timer"
 _PARKED = "SELECT tenant, stream_id, error FROM read.parked"
 
 
@@ -76,20 +77,28 @@ class ColdFold:
             (model, tenant, key): self._models[model].decode(body)
             for model, tenant, key, body in await connection.fetch(_ROWS)
         }
-        expected = {id: row for id, row in self.rows.items() if row is not None}
-        timers = {(tenant, id): due_at for tenant, id, due_at in await connection.fetch(_TIMERS)}
+        found = await connection.fetch(_TIMERS)
+        due_at = {(timer["tenant"], timer["id"]): timer["due_at"] for timer in found}
         parked = await connection.fetch(_PARKED)
         return [
-            *_differences("row", rows, expected),
-            *_differences("timer", dict.fromkeys(timers), dict.fromkeys(self.timers)),
+            *_differences("row", rows, {id: row for id, row in self.rows.items() if row is not None}),
+            *_differences("timer", {(timer["tenant"], timer["id"]): _end_of(timer) for timer in found}, self.timers),
             # One that was put off (quiet hours, a full day) is due later than its rule says, never earlier.
-            *(f"timer {id} is due at {due}, before {self.timers[id].due_at}" for id, due in timers.items()
+            *(f"timer {id} is due at {due}, before {self.timers[id].due_at}" for id, due in due_at.items()
               if id in self.timers and due < self.timers[id].due_at),
             *(f"parked: stream {id} of {tenant}: {error}" for tenant, id, error in parked),
         ]  # fmt: skip
 
 
-def _differences(what: str, found: dict[Any, Any], expected: dict[Any, Any]) -> Iterator[str]:
+def _end_of(timer: asyncpg.Record) -> Timer | Ending:
+    """What a fold would give for this row."""
+    if timer["ending"] is None:
+        return TIMER.validate_json(timer["body"])
+    ending = Withdrawn.model_validate_json(timer["ending"])
+    return Ending(ending, timer["due_at"])
+
+
+def _differences(what: str, found: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Iterator[str]:
     for id in expected.keys() - found.keys():
         yield f"{what} {id} is missing"
     for id in found.keys() - expected.keys():

@@ -6,15 +6,17 @@ A fault is a coroutine over the stage and a seeded generator, so that a run can 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from random import Random
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from deploy.launcher.child import Child
+from deploy.launcher.sql import fetch_value
 from shared.broker.topology import PROJECTOR
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.proxy import Proxy
+from tests.chaos.seen import Answer, Command, read
 from tests.chaos.services import HOURS_OFF
 
 Fault = Callable[[Stage, Random], Awaitable[None]]
@@ -184,8 +186,62 @@ FAULTS: dict[str, Fault] = {
 
 PROMOTION = "promote the stand-by"
 """Happens once in the life of a primary and needs a stand-by: not in the deck."""
+CUT_OFF_STAND_BY = "cut off the stand-by"
+"""Needs one, too."""
 QUORUM_LEADER, FROZEN_QUORUM_LEADER = "kill quorum leader", "freeze quorum leader"
 """Need a broker of several nodes: not in the deck either."""
+LONG_FREEZE, LONG_HALF_OPEN = "freeze rabbitmq for long", "half-open connections for long"
+"""Longer than a round should take."""
+LONG = (45.0, 55.0)
+"""Seconds: longer than it takes either side to give up a peer that says nothing, 33 at most."""
+
+
+async def freeze_rabbitmq_for_long(stage: Stage, rng: Random) -> None:
+    """All have taken the broker for gone when it goes on, and it all of them."""
+    await _freeze(stage.rabbitmq, rng.uniform(*LONG))
+
+
+async def half_open_connections_for_long(stage: Stage, rng: Random) -> None:
+    """Between the broker and some or all who are connected to it."""
+    ways = rng.sample(stage.ways_to_the_broker, rng.randint(1, len(stage.ways_to_the_broker)))
+    for way in ways:
+        way.silence()
+    await asyncio.sleep(rng.uniform(*LONG))
+    for way in ways:
+        way.heal()
+
+
+async def cut_off_the_stand_by(stage: Stage, rng: Random) -> None:
+    """Commits wait for a stand-by that hears of nothing any more: meanwhile no command may be answered with success
+    that it does not have. Then it is brought back."""
+    stand_by = stage.stand_by
+    assert stand_by is not None
+    database = stand_by.url_of(urlsplit(stage.database_url).path.removeprefix("/"))
+    primary = await asyncio.to_thread(fetch_value, database, "SHOW primary_conninfo")
+    await asyncio.to_thread(_follow, database, "")
+    # Longer than services and clients wait for one attempt, so that commands are asked again.
+    await asyncio.sleep(rng.uniform(25.0, 35.0))
+    answered = read(stage.logs / "journal").accepted
+    head = await asyncio.to_thread(fetch_value, database, "SELECT position FROM log.head")
+    assert isinstance(head, int)
+    stage.found += unsafe(answered, head)
+    await asyncio.to_thread(_follow, database, str(primary))
+    await asyncio.to_thread(stage.postgres.wait_until_followed)
+
+
+def unsafe(answered: Mapping[Command, Answer], head: int) -> list[str]:
+    """Commands that were answered with success and lie beyond what a stand-by has."""
+    return [
+        f"unsafe: command {tenant}/{id} was answered {answer.position}, the stand-by was cut off at {head}"
+        for (tenant, id), answer in answered.items()
+        if answer.position > head
+    ]
+
+
+def _follow(database_url: str, primary: str) -> None:
+    quoted = primary.replace("'", "''")
+    fetch_value(database_url, f"ALTER SYSTEM SET primary_conninfo = '{quoted}'")
+    fetch_value(database_url, "SELECT pg_reload_conf()")
 
 
 async def promote_the_stand_by(stage: Stage, rng: Random) -> None:
@@ -221,6 +277,9 @@ async def freeze_quorum_leader(stage: Stage, rng: Random) -> None:
 
 
 SPECIAL: dict[str, Fault] = {
+    LONG_FREEZE: freeze_rabbitmq_for_long,
+    LONG_HALF_OPEN: half_open_connections_for_long,
+    CUT_OFF_STAND_BY: cut_off_the_stand_by,
     PROMOTION: promote_the_stand_by,
     QUORUM_LEADER: kill_quorum_leader,
     FROZEN_QUORUM_LEADER: freeze_quorum_leader,

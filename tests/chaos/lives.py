@@ -1,45 +1,54 @@
-"""What one client of the load asks for: a seeker who meets a contact, from registration to the thank-you.
+"""What one client of the load asks for: a seeker who meets a contact, and the reminders that follow from it.
 
-The conversations are said to have ended nearly two hours ago, so that the reminder to say thank you falls due within
-seconds. Some of what is asked must be refused.
+All that is remindable is said to have happened so long ago, or to be ahead so far, that its reminder falls due within
+seconds; something that makes the reminder needless comes about then, before or after it. Some of what is asked must be
+refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-THANK_YOU_AFTER = timedelta(hours=2)
+from shared.domain.identity import event_id, notification_id, relationship_id
+
+TENANTS = ("acme", "birch")
+THANK_YOU_AFTER, OVERDUE_AFTER, ASKED_AFTER = timedelta(hours=2), timedelta(hours=24), timedelta(hours=1)
+PREPARED_BEFORE = timedelta(days=3)
 SOONEST, LATEST = 1.0, 6.0
-"""Seconds from a conversation's being recorded until its reminder falls due."""
+"""Seconds from a reminder's being armed until it falls due."""
 _ZONES = (
     "Pacific/Auckland", "Australia/Brisbane", "Asia/Tokyo", "Asia/Kolkata", "Asia/Dubai", "Europe/Lisbon",
     "America/Sao_Paulo", "America/Bogota", "America/Phoenix", "Pacific/Honolulu",
 )  # fmt: skip
+AFTERNOON, NIGHT = 14.5, 2.5
 
 
-def waking_zone(now: datetime) -> str:
+def zone_where_it_is(hour: float, now: datetime) -> str:
     """Reminders keep out of the night; where it is afternoon they fall due when they do."""
 
-    def hours_from_afternoon(zone: str) -> float:
+    def hours_from_it(zone: str) -> float:
         local = now.astimezone(ZoneInfo(zone))
-        return abs(local.hour + local.minute / 60 - 14.5)
+        apart = abs(local.hour + local.minute / 60 - hour)
+        return min(apart, 24 - apart)
 
-    return min(_ZONES, key=hours_from_afternoon)
+    return min(_ZONES, key=hours_from_it)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """One command, and how it is to be sent."""
 
+    tenant: str
     category: str
     stream_id: UUID
     verb: str
+    """As paths have it: `send-request`."""
     command_id: UUID
     body: dict[str, Any]
     at: datetime | None = None
@@ -48,61 +57,210 @@ class Wish:
     again: bool = False
     """To be sent a second time once it was answered."""
     to_all: bool = False
-    """To be sent to all services at the same time."""
+    """To be sent every way at the same time."""
     pause: float = 0.0
     """Seconds to wait before."""
-    due_at: datetime | None = None
-    """Once accepted: when the thank-you of this stream falls due."""
+    arms: Mapping[UUID, datetime] = field(default_factory=dict)
+    """Once accepted: notification → when it falls due."""
+    ends: tuple[UUID, ...] = ()
+    """Once accepted: the notifications that must not fire any more."""
+    puts_off: bool = False
+    """What it ends is only put off, until after any run."""
 
     @property
     def path(self) -> str:
         return f"{self.category}s/{self.stream_id}/{self.verb}"
 
+    @property
+    def message(self) -> dict[str, Any]:
+        """As it travels over AMQP and in imports."""
+        occurred = {} if self.at is None else {"occurred_at": self.at.isoformat()}
+        return {
+            "command": f"{self.category}.{self.verb.replace('-', '_')}",
+            "tenant": self.tenant,
+            "id": str(self.stream_id),
+            "command_id": str(self.command_id),
+            "data": self.body,
+            **occurred,
+        }
 
-@dataclass(frozen=True, slots=True)
+
+Wishes = Generator[Wish, None, None]
+
+
 class Life:
     """The wishes of one seeker. Sent whether each was accepted; an honest client goes on only if it was."""
 
-    rng: Random
-    now: datetime
+    def __init__(self, rng: Random, clock: Callable[[], datetime]) -> None:
+        self._rng, self._clock = rng, clock
+        self._tenant = rng.choice(TENANTS)
+        self._seeker, self._contact, self._interview = self._id(), self._id(), self._id()
+        self._tie = relationship_id(self._seeker, self._contact)
+        self._zone = zone_where_it_is(AFTERNOON, clock())
 
-    def wishes(self) -> Generator[Wish, None, None]:
+    def wishes(self) -> Wishes:
         """In the order in which they have to be accepted; the caller ends it with the first that is refused."""
-        rng, now = self.rng, self.now
-        seeker, contact, interview = self._id(), self._id(), self._id()
-        zone = waking_zone(now)
-        register = {"name": "Nadia Ferrant", "time_zone": zone}
-        plan = {"seeker_id": str(seeker), "contact_ids": [str(contact)], "purpose": "field", "about": "Marketing"}
+        yield from self._agreement()
+        stories = (self._conversation, self._late_thanks, self._appointment, self._outcome)
+        yield from self._rng.choices(stories, (4, 3, 2, 2))[0]()
+
+    def _agreement(self) -> Wishes:
+        """The two are known, and the contact has said yes."""
+        register = {"name": "Nadia Ferrant", "time_zone": self._zone}
+        plan = {"seeker_id": str(self._seeker), "contact_ids": [str(self._contact)], "purpose": "field"}
         request = {"channel": "email", "minutes": 20, "intent": "I want to learn about your field."}
-        yield self._wish("seeker", seeker, "register", register)
-        yield self._wish("contact", contact, "add", {"name": "Ivo Brandt", "source": "alumni_network"})
-        if rng.random() < 0.15:
-            yield self._wish("seeker", seeker, "register", register, must_be_refused=True)
-        yield self._wish("interview", interview, "plan", plan, now - timedelta(hours=9))
-        yield self._wish("interview", interview, "send-request", request, now - timedelta(hours=8))
-        if rng.random() < 0.15:
-            yield self._wish("interview", interview, "hold", {"minutes": 20}, must_be_refused=True)
-        yield self._wish("interview", interview, "accept", {}, now - timedelta(hours=7))
-        due_at = now + timedelta(seconds=rng.uniform(SOONEST, LATEST))
-        ended = due_at - THANK_YOU_AFTER
-        yield self._wish("interview", interview, "hold", {"minutes": 20, "format": "email"}, ended, due_at=due_at)
-        if rng.random() < 0.6:
-            # From long before the reminder to about when it falls due, where either may be first.
-            pause = rng.uniform(0, LATEST) if rng.random() < 0.7 else 0.0
-            yield self._wish("interview", interview, "thank", {"how": "email"}, now, pause=pause)
+        yield self._seekers("register", register)
+        yield self._contacts("add", {"name": "Ivo Brandt", "source": "alumni_network"})
+        if self._rng.random() < 0.15:
+            yield self._seekers("register", register, must_be_refused=True)
+        yield self._interviews("plan", {**plan, "about": "Marketing"}, self._ago(hours=33))
+        yield self._interviews("send-request", request, self._ago(hours=32))
+        if self._rng.random() < 0.15:
+            yield self._interviews("hold", {"minutes": 20}, must_be_refused=True)
+        yield self._interviews("accept", {}, self._ago(hours=31))
+
+    def _conversation(self) -> Wishes:
+        """Held two hours ago: the thank-you falls due. Thanked, the two keep in touch."""
+        held = yield from self._held(THANK_YOU_AFTER, "due")
+        [due] = held.arms
+        chance = self._rng.random()
+        if chance < 0.3:
+            return
+        if chance < 0.6:
+            yield self._silence(due, "thank_you", about_contact=True)
+            return
+        yield self._interviews("thank", {"how": "email"}, self._clock(), pause=self._about_then(), ends=(due,))
+        if self._rng.random() < 0.7:
+            yield from self._kept_in_touch()
+
+    def _late_thanks(self) -> Wishes:
+        """Held a day ago: the first reminder falls due at once, the second in a moment, unless the first is answered.
+
+        An answer that comes before it has fired is refused.
+        """
+        held = yield from self._held(OVERDUE_AFTER, "overdue")
+        [overdue] = held.arms
+        first = notification_id("thank_you", self._interview, event_id(held.command_id, 0), "due")
+        pause = self._about_then()
+        if self._rng.random() < 0.5:
+            how = self._rng.choice(("acted_on", "dismissed"))
+            yield self._answers(first, "acknowledge", {"how": how}, pause=pause, ends=(overdue,))
+            return
+        # So that the second would come before the snooze is over.
+        until = max(held.arms[overdue], self._clock() + timedelta(seconds=pause)) + timedelta(seconds=LATEST / 2)
+        snooze = self._answers(first, "snooze", {"until": until.isoformat()}, pause=pause)
+        again = notification_id("thank_you", self._interview, event_id(snooze.command_id, 0), "due")
+        yield replace(snooze, arms={again: until}, ends=(overdue,))
+        if self._rng.random() < 0.6:
+            yield self._interviews("thank", {"how": "email"}, pause=self._about_then(), ends=(overdue, again))
+
+    def _appointment(self) -> Wishes:
+        """Three days ahead: the preparation falls due."""
+        due = self._soon()
+        prepared = yield from self._scheduled(
+            due.astimezone(ZoneInfo(self._zone)) + PREPARED_BEFORE, "preparation", due
+        )
+        chance = self._rng.random()
+        if chance < 0.3:
+            yield self._interviews("prepare", {}, pause=self._about_then(), ends=(prepared,))
+        elif chance < 0.6:
+            yield self._interviews("cancel", {"by": "seeker"}, pause=self._about_then(), ends=(prepared,))
+        elif chance < 0.8:
+            yield self._silence(prepared, "preparation", about_contact=False)
+
+    def _outcome(self) -> Wishes:
+        """It should be over for an hour: the question how it went falls due. It is answered by holding it."""
+        due = self._soon()
+        asked = yield from self._scheduled(due - ASKED_AFTER - timedelta(minutes=20), "how_did_it_go", due)
+        chance = self._rng.random()
+        if chance < 0.6:
+            yield from self._held(THANK_YOU_AFTER, "due", pause=self._about_then(), ends=(asked,))
+        elif chance < 0.8:
+            yield self._silence(asked, "how_did_it_go", about_contact=False)
+
+    def _kept_in_touch(self) -> Wishes:
+        """The next word is put off by some seconds only, and then not wanted any more."""
+        pair = {"seeker_id": str(self._seeker), "contact_id": str(self._contact)}
+        due = self._soon()
+        snooze = self._wish("relationship", self._tie, "snooze", {**pair, "until": due.isoformat()})
+        word = notification_id("keep_in_touch", self._tie, event_id(snooze.command_id, 0), "due")
+        yield replace(snooze, arms={word: due})
+        chance = self._rng.random()
+        if chance < 0.5:
+            verb = self._rng.choice(("pause", "end"))
+            yield self._wish("relationship", self._tie, verb, pair, pause=self._about_then(), ends=(word,))
+        elif chance < 0.8:
+            yield self._silence(word, "keep_in_touch", about_contact=True)
+
+    def _held(self, due_after: timedelta, stage: str, **how: Any) -> Generator[Wish, None, Wish]:
+        """The conversation took place, so long ago that a stage of the thank-you falls due."""
+        due = self._soon()
+        held = self._interviews("hold", {"minutes": 20, "format": "email"}, due - due_after, **how)
+        reminder = notification_id("thank_you", self._interview, event_id(held.command_id, 0), stage)
+        held = replace(held, arms={reminder: due})
+        yield held
+        return held
+
+    def _scheduled(self, starts_at: datetime, policy: str, due: datetime) -> Generator[Wish, None, UUID]:
+        """It will, or should, take place then, so that a policy's first reminder falls due; its notification."""
+        appointment = {"starts_at": starts_at.isoformat(), "minutes": 20, "time_zone": self._zone, "format": "phone"}
+        schedule = self._interviews("schedule", appointment, self._ago(hours=30))
+        reminder = notification_id(policy, self._interview, event_id(schedule.command_id, 0), "due")
+        yield replace(schedule, arms={reminder: due})
+        return reminder
+
+    def _silence(self, reminder: UUID, policy: str, *, about_contact: bool) -> Wish:
+        """What makes a reminder needless or puts it off, whatever it is of; or only one that reaches the contact."""
+        ways = ["mute", "leave", "move", *(["ask", "forget"] * 2 if about_contact else [])]
+        how: dict[str, Any] = {"pause": self._about_then(), "ends": (reminder,)}
+        match self._rng.choice(ways):
+            case "mute":
+                return self._seekers("change-preferences", {"muted": [policy]}, **how)
+            case "leave":
+                return self._seekers("leave", {}, **how)
+            case "move":  # to where it is night
+                zone = zone_where_it_is(NIGHT, self._clock())
+                return self._seekers("relocate", {"time_zone": zone}, puts_off=True, **how)
+            case "ask":
+                return self._contacts("ask-not-to-be-contacted", {}, **how)
+            case _:
+                return self._contacts("forget", {}, **how)
+
+    def _seekers(self, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any) -> Wish:
+        return self._wish("seeker", self._seeker, verb, body, at, **how)
+
+    def _contacts(self, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any) -> Wish:
+        return self._wish("contact", self._contact, verb, body, at, **how)
+
+    def _interviews(self, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any) -> Wish:
+        return self._wish("interview", self._interview, verb, body, at, **how)
+
+    def _answers(self, notification: UUID, verb: str, body: dict[str, Any], **how: Any) -> Wish:
+        # Of those that are sent at the same time some may come before it has fired, and be refused, and others after.
+        return self._wish("notification", notification, verb, body, to_all=False, **how)
 
     def _wish(
         self, category: str, id: UUID, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any
     ) -> Wish:
-        chance = self.rng.random()
+        chance = self._rng.random()
         how.setdefault("again", chance < 0.1)
         how.setdefault("to_all", 0.1 <= chance < 0.15)
-        return Wish(category, id, verb, self._id(), body, at, **how)
+        return Wish(self._tenant, category, id, verb, self._id(), body, at, **how)
 
     def _id(self) -> UUID:
-        return UUID(int=self.rng.getrandbits(128), version=4)
+        return UUID(int=self._rng.getrandbits(128), version=4)
+
+    def _ago(self, *, hours: float) -> datetime:
+        return self._clock() - timedelta(hours=hours)
+
+    def _soon(self) -> datetime:
+        return self._clock() + timedelta(seconds=self._rng.uniform(SOONEST, LATEST))
+
+    def _about_then(self) -> float:
+        """Seconds: from long before a reminder to about when it falls due, where either may be first."""
+        return self._rng.uniform(0, LATEST) if self._rng.random() < 0.7 else 0.0
 
 
-def life(seed: str, now: datetime | None = None) -> Life:
+def life(seed: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Life:
     """The same wishes for the same seed, but for their times."""
-    return Life(Random(seed), now or datetime.now(UTC))
+    return Life(Random(seed), clock)

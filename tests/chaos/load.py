@@ -1,7 +1,7 @@
 """``python -m tests.chaos.load``: clients at a steady rate, as a process of its own; ended in order by SIGTERM.
 
 A client behaves as the documentation asks: it repeats a command under its ``Idempotency-Key`` until it is told how it
-ended, at whichever service answers. What it was told goes into the journal.
+ended, by whichever way it is answered. What it was told goes into the journal.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-from itertools import count
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count, cycle
 from pathlib import Path
 from time import monotonic
-from typing import Any
-from urllib.parse import urlencode
 
-from tests.chaos.asking import LeftOpen, NotSent, Response, Service
+from tests.chaos.asking import LeftOpen, NotSent, Response
 from tests.chaos.lives import Wish, life
-from tests.chaos.seen import Answer, Journal
+from tests.chaos.seen import Journal
+from tests.chaos.ways import Http, Imports, Queue, Way
 
-TENANT = "acme"
 PATIENCE, MOST_PATIENCE = 4.0, 30.0
 """Seconds that a client waits for an answer before it asks again: at first, and after many doublings. Without them,
 clients of a service that is too busy to answer in time would keep it busy with what they no longer wait for."""
@@ -27,17 +27,15 @@ PAUSE = 0.2
 """Seconds between attempts."""
 LAST_WORD = 30.0
 """Seconds that clients go on asking for what is not answered yet when all is to end."""
-NO_ANSWER: dict[str, Any] = {"position": 0, "events": []}
-"""What stands in the journal for a refusal where a repetition of an answer was due."""
 _IS_AN_ANSWER = {200, 201, 400, 404, 409, 412, 422}
 
 
 class Load:
-    def __init__(self, urls: list[str], journal: Journal, *, seed: str, rate: float) -> None:
-        """`rate`: commands a second, at most; `urls`: the command services."""
+    def __init__(self, ways: Sequence[Way], journal: Journal, *, seed: str, rate: float) -> None:
+        """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times."""
         self._journal, self._seed, self._every = journal, seed, 1 / rate
-        self._services = [Service(url) for url in urls]
-        self._numbers, self._turns, self._next_turn = count(), count(), 0.0
+        self._ways = ways
+        self._numbers, self._turns, self._next_turn = count(), cycle(ways), 0.0
         self._stop, self._give_up = asyncio.Event(), asyncio.Event()
 
     async def run(self, clients: int) -> None:
@@ -48,8 +46,8 @@ class Load:
         await self._stop.wait()
         loop.call_later(LAST_WORD, self._give_up.set)
         await asyncio.gather(*tasks)
-        for service in self._services:
-            service.close()
+        for way in set(self._ways):
+            await way.close()
 
     async def _client(self) -> None:
         while not self._stop.is_set():
@@ -75,85 +73,74 @@ class Load:
 
     async def _ask(self, wish: Wish) -> bool:
         """Whether it was accepted."""
-        is_thanks = wish.verb == "thank"
-        if is_thanks:
-            self._journal.thanked(wish.stream_id, None)
         first, sure = await self._answer(wish)
         if first is None:
-            self._journal.unknown(wish.command_id)
+            self._journal.unknown(wish)
             return False
         if not first.accepted:
             if sure:
-                self._journal.refused(wish.command_id, first.document["code"])
+                self._journal.refused(wish, first.document["code"])
             else:  # an attempt before it may still be under way
-                self._journal.unknown(wish.command_id)
+                self._journal.unknown(wish)
             return False
-        document = first.document
-        self._journal.accepted(wish.command_id, document, undated=wish.at is None)
-        if is_thanks:
-            self._journal.thanked(wish.stream_id, Answer.of(document).position)
-        if wish.due_at is not None:
-            self._journal.due(wish.stream_id, wish.due_at)
+        self._journal.accepted(wish, first.document, first.via)
         if wish.again:
             again, _ = await self._answer(wish)
             if again is not None:
-                self._journal.repeated(
-                    wish.command_id, again.document if again.accepted else {**document, "events": []}
-                )
+                self._repeated(wish, again)
         return True
 
     async def _answer(self, wish: Wish) -> tuple[Response | None, bool]:
-        """The first clear answer, and whether no attempt before it was left open; None once it is time to give up."""
+        """The first clear answer, and whether it stands and no attempt before it was left open; None once it is time
+        to give up."""
         sure, patience = True, PATIENCE
         while not self._give_up.is_set():
-            services = self._services if wish.to_all else [self._services[next(self._turns) % len(self._services)]]
-            found = await asyncio.gather(*(self._attempt(service, wish, patience) for service in services))
+            ways = dict.fromkeys(self._ways) if wish.to_all else [next(self._turns)]
+            found = await asyncio.gather(*(self._attempt(way, wish, patience) for way in ways))
             answers = [each for each in found if isinstance(each, Response)]
             if answers:
                 answers.sort(key=lambda answer: not answer.accepted)
-                self._compare(wish, answers)
-                return answers[0], sure and len(answers) == len(found)
+                if answers[0].accepted:
+                    for each in answers[1:]:  # sent at once, so repetitions of one another
+                        self._repeated(wish, each)
+                return answers[0], sure and len(answers) == len(found) and all(each.final for each in answers)
             sure = sure and all(each == "not sent" for each in found)
             if "open" in found:
                 patience = min(2 * patience, MOST_PATIENCE)
             await asyncio.sleep(PAUSE)
         return None, False
 
-    def _compare(self, wish: Wish, answers: list[Response]) -> None:
-        """Answers to what was sent to several at once are repetitions of one another."""
-        if len(answers) > 1 and answers[0].accepted:
-            for each in answers[1:]:
-                self._journal.repeated(
-                    wish.command_id, each.document if each.accepted else {"position": 0, "events": []}
-                )
+    def _repeated(self, wish: Wish, again: Response) -> None:
+        if again.accepted:
+            self._journal.repeated(wish, again.document)
+        else:
+            self._journal.refused_again(wish, again.document["code"])
 
-    async def _attempt(self, service: Service, wish: Wish, patience: float) -> Response | str:
+    async def _attempt(self, way: Way, wish: Wish, patience: float) -> Response | str:
         """A clear answer; else whether the command may have arrived (`not sent`, `open`)."""
-        query = "" if wish.at is None else f"?{urlencode({'occurred_at': wish.at.isoformat()})}"
         try:
-            response = await service.post(
-                f"/v1/tenants/{TENANT}/{wish.path}{query}",
-                wish.body,
-                {"Idempotency-Key": str(wish.command_id)},
-                patience,
-            )
+            response = await way.ask(wish, patience)
         except NotSent:
             return "not sent"
         except LeftOpen:
             return "open"
-        return response if response.status in _IS_AN_ANSWER else "open"
+        return replace(response, via=type(way).__name__) if response.status in _IS_AN_ANSWER else "open"
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.load", description=__doc__)
+    parser.add_argument("amqp_url")
     parser.add_argument("urls", nargs="+")
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--seed", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--clients", type=int, default=64)
     chosen = parser.parse_args()
+    http = [Http(url) for url in chosen.urls]
+    queue = Queue(chosen.amqp_url)
+    ways: list[Way] = [*http, queue, *http, Imports(chosen.urls), *http, queue]
     with chosen.journal.open("a") as file:
-        await Load(chosen.urls, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
+        await Load(ways, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import os
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import aio_pika
 import httpx
 
 from deploy.launcher.child import Child
@@ -20,6 +23,8 @@ from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.ports import LOOPBACK, pick
 from deploy.launcher.postgres import LocalPostgres
 from deploy.launcher.rabbitmq import LocalRabbitMQ
+from shared.broker.connection import UNREACHABLE
+from shared.broker.topology import COMMANDS
 from tests.chaos.cluster import Cluster
 from tests.chaos.proxy import Proxy
 
@@ -105,9 +110,9 @@ class ServiceProcess:
             return None
 
     async def metric(self, name: str) -> float | None:
-        """The value of a metric without labels; None when the service does not answer."""
+        """The value of a metric, named with its labels; None when the service does not answer or does not have it."""
         answer = await self.ask("/metrics")
-        found = answer and re.search(rf"^(?:kithlog_)?{name} (\S+)$", answer.text, re.MULTILINE)
+        found = answer and re.search(rf"^kithlog_{re.escape(name)} (\S+)$", answer.text, re.MULTILINE)
         return float(found.group(1)) if found else None
 
 
@@ -119,16 +124,21 @@ class Stage:
     rabbitmq: LocalRabbitMQ
     database_url: str
     """The way to the database itself, past all proxies."""
+    amqp_url: str
+    """Likewise, to the virtual host; not while there is a cluster in its place."""
     commands: list[ServiceProcess]
     projectors: list[ServiceProcess]
     witness: list[str]
     """The command line of the consumer."""
-    witness_broker: Proxy
+    clients_broker: Proxy
+    """The way of the consumer, and of the load's messages."""
     logs: Path
     stand_by: LocalPostgres | None = None
     cluster: Cluster | None = None
     """The nodes that stand in `rabbitmq`'s place."""
     consumer: Child | None = None
+    found: list[str] = field(default_factory=list)
+    """What faults saw that must not be."""
 
     @property
     def services(self) -> list[ServiceProcess]:
@@ -136,7 +146,7 @@ class Stage:
 
     @property
     def ways_to_the_broker(self) -> list[Proxy]:
-        return [*(service.broker for service in self.services), self.witness_broker]
+        return [*(service.broker for service in self.services), self.clients_broker]
 
     async def leader(self) -> ServiceProcess:
         """The command service that publishes; the first if none says so."""
@@ -145,12 +155,35 @@ class Stage:
                 return service
         return self.commands[0]
 
+    async def consumers(self) -> Counter[str]:
+        """How many each queue has, those included that wait for their turn. Raises `LaunchFailure`."""
+        url = self.cluster.url(0) if self.cluster else self.amqp_url
+        node = next(node for node in self.cluster.nodes if node.running) if self.cluster else self.rabbitmq
+        vhost = unquote(urlsplit(url).path.removeprefix("/"))
+        asked = ("list_consumers", "-p", vhost, "queue_name", "--formatter", "json", "--silent")
+        listed = await asyncio.to_thread(node.ctl, *asked)
+        return Counter(each["queue_name"] for each in json.loads(listed))
+
+    async def waiting_commands(self) -> int | None:
+        """Messages in the queue of commands that no service was handed yet; None when the broker does not say."""
+        url = self.cluster.url(0) if self.cluster else self.amqp_url
+        with suppress(*UNREACHABLE):
+            async with await aio_pika.connect(url, timeout=10) as broker:
+                queue = await (await broker.channel()).declare_queue(COMMANDS, passive=True)
+                return queue.declaration_result.message_count
+        return None
+
+    async def from_messages(self) -> float:
+        """How many events the projectors folded as messages brought them, since each was started."""
+        asked = [each.metric('folded_events_total{source="message"}') for each in self.projectors]
+        return sum(value or 0.0 for value in await asyncio.gather(*asked))
+
     def start_witness(self) -> None:
         self.consumer = Child("witness", self.witness, env=os.environ, log=self.logs / "witness.log", cwd=ROOT)
 
     def start_load(self, *arguments: str) -> Child:
         urls = [service.url for service in self.commands]
-        command = [sys.executable, "-m", "tests.chaos.load", *urls, *arguments]
+        command = [sys.executable, "-m", "tests.chaos.load", self.clients_broker.url, *urls, *arguments]
         return Child("load", command, env=os.environ, log=self.logs / "load.log", cwd=ROOT)
 
     async def ready(self) -> None:
@@ -203,7 +236,15 @@ async def stage(
         witness = [sys.executable, "-m", "tests.chaos.witness", way.url]
         witness += [*(service.url for service in made["projector"]), "--record", str(record)]
         set_up = Stage(
-            infra.postgres, infra.rabbitmq, database_url, made["command"], made["projector"], witness, way, logs
+            infra.postgres,
+            infra.rabbitmq,
+            database_url,
+            amqp_url,
+            made["command"],
+            made["projector"],
+            witness,
+            way,
+            logs,
         )
         try:
             await set_up.ready()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -13,14 +12,18 @@ from time import monotonic
 
 import asyncpg
 
+from deploy.launcher.child import Child
+from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.postgres import LocalPostgres
+from shared.broker.topology import COMMANDS, PROJECTOR
 from shared.envelope import Recorded
 from tests.chaos import witness
 from tests.chaos.checker import Held, check
 from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
+from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Stage, grown_beyond, size, stage
 from tests.chaos.seen import read
 
@@ -30,34 +33,13 @@ SMALL_LAG = 2.0
 """Lag is normal when relay and projector are behind by no more than what the load writes in so many seconds."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _COLUMNS = ", ".join(Recorded.__dataclass_fields__)
+_RECEIPTS = "SELECT tenant, command_id, position FROM log.receipt"
 _PLACES = """
     SELECT h.position AS head, coalesce((SELECT min(position) FROM log.relay_cursor), 0) AS relay,
            coalesce((SELECT min(position) FROM read.checkpoint), 0) AS projector,
            (SELECT count(*) FROM read.timer WHERE due_at <= log.now()) AS overdue
     FROM log.head h
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one round came to."""
-
-    seed: int
-    number: int
-    faults: tuple[str, ...]
-    commands: int
-    events: int
-    """Both since the run began."""
-    recovered: float | None
-    """Seconds from the last fault's end until all was ready and the lag normal, under load; None: it never was."""
-    violations: tuple[str, ...] = field(default=())
-
-    def __str__(self) -> str:
-        back = "never" if self.recovered is None else f"{self.recovered:.1f} s"
-        return (
-            f"seed {self.seed} round {self.number}: {self.commands} commands, {self.events} events, "
-            f"lag normal after {back}, {len(self.violations)} violations; faults: {', '.join(self.faults)}"
-        )
 
 
 class Run:
@@ -83,23 +65,29 @@ class Run:
                 await asyncio.sleep(gap)
                 await fault(name)(self._stage, rng)
             recovered = await self._lag_is_normal()
+            deaf = await self._deaf()
             await asyncio.sleep(gap)
         finally:
             await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
-        violations = [f"{load.name} ended with {load.exit_code}"] if load.exit_code else []
+        violations = [*self._stage.found, *self._ended(load), *deaf]
+        self._stage.found.clear()
         if recovered is None:
             violations.append("the services did not recover")
-        violations += [
-            f"{service.name} ended by itself with {service.running.exit_code}"
-            for service in self._stage.services
-            if not service.running.running
-        ]
-        violations += [death for service in self._stage.services for death in service.deaths()]
         violations += await self._rest() or await self._judge()
         seen = read(self._journal)
         return Outcome(
             self._seed, number, tuple(faults), seen.commands, len(self._events), recovered, tuple(violations)
         )
+
+    def _ended(self, load: Child) -> list[str]:
+        """Processes and loops that ended though nobody had asked them to, or badly."""
+        services = self._stage.services
+        return [
+            *([f"{load.name} ended with {load.exit_code}"] if load.exit_code else []),
+            *(f"{each.name} ended by itself with {each.running.exit_code}" for each in services
+              if not each.running.running),
+            *(death for each in services for death in each.deaths()),
+        ]  # fmt: skip
 
     async def _places(self) -> asyncpg.Record:
         connection = await asyncpg.connect(self._stage.database_url, timeout=10)
@@ -115,7 +103,7 @@ class Run:
         began = monotonic()
         try:
             await self._stage.ready()
-        except TimeoutError:
+        except (TimeoutError, LaunchFailure):
             return None
         while (waited := monotonic() - began) < REST_WITHIN:
             at = await self._places()
@@ -124,19 +112,45 @@ class Run:
             await asyncio.sleep(0.1)
         return None
 
+    async def _deaf(self) -> list[str]:
+        """Until messages bring events to a projector and all listen to the broker that should, under load: who does
+        not. Lag does not tell: a projector that hears nothing looks at the log by itself."""
+        began, before = monotonic(), await self._stage.from_messages()
+        moved = False
+        while monotonic() - began < REST_WITHIN:
+            moved = moved or await self._stage.from_messages() > before
+            if moved and not await self._not_listening():
+                return []
+            await asyncio.sleep(0.2)
+        return [*([] if moved else ["deaf: no message brings events to a projector"]), *await self._not_listening()]
+
+    async def _not_listening(self) -> list[str]:
+        try:
+            listening = await self._stage.consumers()
+        except LaunchFailure as failure:
+            return [f"deaf: the broker does not say who listens: {failure}"]
+        wanted = {PROJECTOR: len(self._stage.projectors), COMMANDS: len(self._stage.commands)}
+        return [
+            f"deaf: {listening[queue]} services listen to {queue}, {number} should"
+            for queue, number in wanted.items()
+            if listening[queue] != number
+        ]
+
     async def _rest(self) -> list[str]:
         """Until nothing is on its way any more: what could not come to rest."""
         began = monotonic()
-        latest = max(read(self._journal).due.values(), default=_NEVER)
+        seen = read(self._journal)
+        latest = max((at for id, at in seen.due.items() if id not in seen.put_off), default=_NEVER)
         while monotonic() - began < REST_WITHIN:
             promised = latest >= datetime.now(UTC)  # asked first: what is due by then is overdue below
             at = await self._places()
             heard = max((each.position for each in witness.read(self._record)), default=0)
             behind = at["head"] - min(at["relay"], at["projector"], heard)
-            if behind == 0 and at["overdue"] == 0 and not promised:
+            waiting = await self._stage.waiting_commands()
+            if behind == 0 and at["overdue"] == 0 and waiting == 0 and not promised:
                 return []
             await asyncio.sleep(0.2)
-        return [f"no rest within {REST_WITHIN:.0f} s: {dict(at)}, the consumer is at {heard}"]
+        return [f"no rest within {REST_WITHIN:.0f} s: {dict(at)}, the consumer is at {heard}, {waiting} commands wait"]
 
     async def _judge(self) -> list[str]:
         connection = await asyncpg.connect(self._stage.database_url)
@@ -148,7 +162,7 @@ class Run:
                 held = Held(
                     self._events,
                     await connection.fetchval("SELECT position FROM log.head"),
-                    {row[0]: row[1] for row in await connection.fetch("SELECT command_id, position FROM log.receipt")},
+                    {(tenant, id): position for tenant, id, position in await connection.fetch(_RECEIPTS)},
                     [row[0] for row in await connection.fetch("SELECT id FROM read.timer WHERE due_at <= log.now()")],
                 )
                 self._cold.go_on(self._events)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
+
+from tests.chaos.lives import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +44,33 @@ class Answer:
         )
 
 
+Command = tuple[str, UUID]
+"""Tenant and command id: two tenants may use the same id."""
+
+
 @dataclass(slots=True)
 class Seen:
     """All that the clients of a run were told."""
 
-    accepted: dict[UUID, Answer] = field(default_factory=dict)
-    undated: set[UUID] = field(default_factory=set)
+    accepted: dict[Command, Answer] = field(default_factory=dict)
+    via: Counter[str] = field(default_factory=Counter)
+    """How many of them each way brought."""
+    undated: set[Command] = field(default_factory=set)
     """Accepted commands that did not say when it happened: the service did."""
-    refused: dict[UUID, str] = field(default_factory=dict)
-    """Command id → code, of those whose every attempt was refused."""
-    unknown: set[UUID] = field(default_factory=set)
+    refused: dict[Command, str] = field(default_factory=dict)
+    """→ code, of those whose every attempt was refused."""
+    unknown: set[Command] = field(default_factory=set)
     """Sent, and never answered so that it is clear whether they were executed."""
-    repeated: list[tuple[UUID, Answer]] = field(default_factory=list)
-    """What accepted commands were answered when they were sent once more."""
+    repeated: list[tuple[Command, Answer | str]] = field(default_factory=list)
+    """What accepted commands were answered when they were sent once more; the code, where that was a refusal."""
     due: dict[UUID, datetime] = field(default_factory=dict)
-    """Interview → when its thank-you falls due; of conversations that were acknowledged as held."""
-    thanked: dict[UUID, int | None] = field(default_factory=dict)
-    """Interview → position of the acknowledged thanks; None: sent, and it is not known whether it was executed."""
+    """Notification → when it falls due, by commands that were accepted."""
+    needless: dict[UUID, int] = field(default_factory=dict)
+    """Notification → position of the first accepted command that made it needless or put it off."""
+    perhaps: set[UUID] = field(default_factory=set)
+    """Notifications that commands were to make needless of which it is unknown whether they were executed."""
+    put_off: set[UUID] = field(default_factory=set)
+    """Those of both whose time comes after the run."""
 
     @property
     def commands(self) -> int:
@@ -70,27 +83,31 @@ class Journal:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def accepted(self, command_id: UUID, answer: dict[str, Any], *, undated: bool) -> None:
-        self._write("accepted", command_id, answer=answer, undated=undated)
+    def accepted(self, wish: Wish, answer: dict[str, Any], via: str) -> None:
+        arms = {str(id): at.isoformat() for id, at in wish.arms.items()}
+        self._write("accepted", wish, answer=answer, via=via, undated=wish.at is None, arms=arms, **_ended(wish))
 
-    def refused(self, command_id: UUID, code: str) -> None:
-        self._write("refused", command_id, code=code)
+    def refused(self, wish: Wish, code: str) -> None:
+        self._write("refused", wish, code=code)
 
-    def unknown(self, command_id: UUID) -> None:
-        self._write("unknown", command_id)
+    def unknown(self, wish: Wish) -> None:
+        self._write("unknown", wish, **_ended(wish))
 
-    def repeated(self, command_id: UUID, answer: dict[str, Any]) -> None:
-        self._write("repeated", command_id, answer=answer)
+    def repeated(self, wish: Wish, answer: dict[str, Any]) -> None:
+        self._write("repeated", wish, answer=answer)
 
-    def due(self, interview_id: UUID, at: datetime) -> None:
-        self._write("due", interview_id, at=at.isoformat())
+    def refused_again(self, wish: Wish, code: str) -> None:
+        """It had been accepted before."""
+        self._write("refused again", wish, code=code)
 
-    def thanked(self, interview_id: UUID, position: int | None) -> None:
-        self._write("thanked", interview_id, position=position)
-
-    def _write(self, kind: str, id: UUID, **more: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, "id": str(id), **more}) + "\n")
+    def _write(self, kind: str, wish: Wish, **more: Any) -> None:
+        entry = {"kind": kind, "tenant": wish.tenant, "id": str(wish.command_id), **more}
+        self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
+
+
+def _ended(wish: Wish) -> dict[str, Any]:
+    return {"ends": [str(id) for id in wish.ends], "puts_off": wish.puts_off}
 
 
 def read(journal: Path) -> Seen:
@@ -102,22 +119,28 @@ def read(journal: Path) -> Seen:
 def fold(entries: Iterable[dict[str, Any]]) -> Seen:
     seen = Seen()
     for entry in entries:
-        id = UUID(entry["id"])
+        command = (entry["tenant"], UUID(entry["id"]))
+        ends = [UUID(id) for id in entry.get("ends", ())]
+        if entry.get("puts_off"):
+            seen.put_off.update(ends)
         match entry["kind"]:
             case "accepted":
-                seen.accepted[id] = Answer.of(entry["answer"])
+                answer = seen.accepted[command] = Answer.of(entry["answer"])
+                seen.via[entry["via"]] += 1
                 if entry["undated"]:
-                    seen.undated.add(id)
+                    seen.undated.add(command)
+                seen.due |= {UUID(id): datetime.fromisoformat(at) for id, at in entry["arms"].items()}
+                for id in ends:
+                    seen.needless.setdefault(id, answer.position)
             case "refused":
-                seen.refused[id] = entry["code"]
+                seen.refused[command] = entry["code"]
             case "unknown":
-                seen.unknown.add(id)
+                seen.unknown.add(command)
+                seen.perhaps.update(ends)
             case "repeated":
-                seen.repeated.append((id, Answer.of(entry["answer"])))
-            case "due":
-                seen.due[id] = datetime.fromisoformat(entry["at"])
-            case "thanked":
-                seen.thanked[id] = entry["position"]
+                seen.repeated.append((command, Answer.of(entry["answer"])))
+            case "refused again":
+                seen.repeated.append((command, entry["code"]))
             case kind:
                 raise ValueError(f"a journal has no entries {kind!r}")
     return seen

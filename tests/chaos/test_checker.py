@@ -12,12 +12,15 @@ import pytest
 
 from shared.envelope import Recorded
 from tests.chaos.checker import Held, check
-from tests.chaos.seen import Answer, Seen, SeenEvent
+from tests.chaos.seen import Answer, Command, Seen, SeenEvent
 from tests.chaos.witness import Delivery
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
+TENANT, OTHER_TENANT = "acme", "birch"
 REMINDED, THANKED = UUID(int=0x1), UUID(int=0x2)
 """Two conversations: one whose reminder fired, one that was thanked for in time."""
+FIRED, WITHDRAWN, WITH_IT = UUID(int=0xF1), UUID(int=0xF2), UUID(int=0xF3)
+"""Their reminders, and a later one that ended with the second."""
 REFUSED = UUID(int=0xBAD)
 
 
@@ -34,13 +37,12 @@ def event(
     return replace(recorded, **more)  # type: ignore[arg-type]
 
 
-def notification(position: int, interview: UUID, outcome: str, version: int = 1) -> Recorded[bytes]:
-    data = {
-        "kind": "thank_you", "stage": "due", "subject_id": str(interview), "dedupe_key": f"thank_you/{interview}",
-        "due_at": (NOON + timedelta(seconds=5)).isoformat(),
-    }  # fmt: skip
-    stream = UUID(int=interview.int + 0xF0)
-    return event(position, stream, version, f"notification.{outcome}", json.dumps(data).encode())
+def notification(position: int, id: UUID, outcome: str, others: tuple[UUID, ...] = ()) -> Recorded[bytes]:
+    """How a reminder ends: as the first event of its stream, written by its policy."""
+    due_at = (NOON + timedelta(seconds=5)).isoformat()
+    data = {"dedupe_key": str(id), "due_at": due_at, "others": [{"id": str(other)} for other in others]}
+    body = json.dumps(data).encode()
+    return event(position, id, 1, f"notification.{outcome}", body, command_id=id, actor="policy:thank_you")
 
 
 @dataclass
@@ -54,13 +56,15 @@ class World:
             event(3, REMINDED, 2, "interview.held"),
             event(4, THANKED, 2, "interview.held"),
             event(5, THANKED, 3, "interview.thanked"),
-            notification(6, THANKED, "withdrawn"),
-            notification(7, REMINDED, "due"),
+            notification(6, WITHDRAWN, "withdrawn", others=(WITH_IT,)),
+            notification(7, FIRED, "due"),
         ]
     )
     seen: Seen = field(default_factory=Seen)
     deliveries: list[Delivery] = field(default_factory=list)
-    receipts: dict[UUID, int] = field(default_factory=dict)
+    receipts: dict[Command, int] = field(default_factory=dict)
+    head: int | None = None
+    """None: the last event's position, as it must be."""
     overdue: list[UUID] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,11 +73,20 @@ class World:
             if each.category == "interview":
                 stream = f"interview/{each.stream_id}"
                 known = SeenEvent(each.position, each.event_id, each.type, stream, each.version)
-                self.seen.accepted[each.command_id] = Answer(each.position, (known,))
-                self.receipts[each.command_id] = each.position
-        self.seen.refused[REFUSED] = "already_exists"
-        self.seen.due = dict.fromkeys((REMINDED, THANKED), NOON + timedelta(seconds=5))
-        self.seen.thanked[THANKED] = 5
+                self.seen.accepted[TENANT, each.command_id] = Answer(each.position, (known,))
+                self.receipts[TENANT, each.command_id] = each.position
+        self.seen.refused[TENANT, REFUSED] = "already_exists"
+        self.seen.due = dict.fromkeys((FIRED, WITHDRAWN, WITH_IT), NOON + timedelta(seconds=5))
+        self.seen.needless = dict.fromkeys((WITHDRAWN, WITH_IT), 5)
+
+    @property
+    def first(self) -> Command:
+        return TENANT, self.events[0].command_id
+
+    def append(self, further: Recorded[bytes]) -> None:
+        """Written and delivered as it should be; nothing but the event itself is wrong."""
+        self.events.append(further)
+        self.deliveries.append(Delivery("broker", 1, further.position, further.event_id))
 
     def renumber(self) -> None:
         """Close the gaps that taking something out has left, so that nothing but that is wrong."""
@@ -81,7 +94,8 @@ class World:
         self.deliveries = [Delivery("broker", 1, each.position, each.event_id) for each in self.events]
 
     def judge(self) -> list[str]:
-        held = Held(self.events, len(self.events), self.receipts, self.overdue)
+        head = len(self.events) if self.head is None else self.head
+        held = Held(self.events, head, self.receipts, self.overdue)
         return check(self.seen, held, self.deliveries)
 
 
@@ -108,31 +122,64 @@ def lose_a_command(world: World) -> None:
 
 
 def write_a_command_twice(world: World) -> None:
-    again = replace(world.events[0], position=8, version=3, stream_id=REMINDED, event_id=UUID(int=0xE008))
-    world.events.append(again)
-    world.deliveries.append(Delivery("broker", 1, 8, again.event_id))
+    world.append(replace(world.events[0], position=8, version=3, stream_id=REMINDED, event_id=UUID(int=0xE008)))
 
 
 def answer_with_another_position(world: World) -> None:
-    command = world.events[0].command_id
-    world.seen.accepted[command] = replace(world.seen.accepted[command], events=())
-    world.seen.accepted[command] = Answer(1, (SeenEvent(9, UUID(int=9), "x", "x", 1),))
+    world.seen.accepted[world.first] = Answer(1, (SeenEvent(9, UUID(int=9), "x", "x", 1),))
 
 
 def write_what_was_refused(world: World) -> None:
-    bad = event(8, UUID(int=0x3), 1, "interview.planned", command_id=REFUSED)
-    world.events.append(bad)
-    world.deliveries.append(Delivery("broker", 1, 8, bad.event_id))
+    world.append(event(8, UUID(int=0x3), 1, "interview.planned", command_id=REFUSED))
 
 
 def write_what_nobody_sent(world: World) -> None:
-    bad = event(8, UUID(int=0x3), 1, "interview.planned")
-    world.events.append(bad)
-    world.deliveries.append(Delivery("broker", 1, 8, bad.event_id))
+    world.append(event(8, UUID(int=0x3), 1, "interview.planned"))
+
+
+def write_for_another_tenant(world: World) -> None:
+    """Under the id of a command that was accepted."""
+    id = world.events[0].command_id
+    world.append(event(8, UUID(int=0x3), 1, "interview.planned", tenant=OTHER_TENANT, command_id=id))
+
+
+def answer_a_notification_unasked(world: World) -> None:
+    world.append(event(8, FIRED, 2, "notification.acknowledged", command_id=UUID(int=0xC8), actor="policy:thank_you"))
+
+
+def begin_a_notification_with_an_answer(world: World) -> None:
+    id = UUID(int=0xF9)
+    world.append(event(8, id, 1, "notification.acknowledged", command_id=id, actor="policy:thank_you"))
+
+
+def fire_by_another_command(world: World) -> None:
+    world.append(replace(notification(8, UUID(int=0xF9), "due"), command_id=UUID(int=0xC8)))
+
+
+def withdraw_what_had_fired(world: World) -> None:
+    """A client's wish, which nobody sent."""
+    id = UUID(int=0xF9)
+    world.append(notification(8, id, "due"))
+    world.append(replace(notification(9, id, "withdrawn"), version=2, command_id=UUID(int=0xC9)))
+
+
+def fire_in_the_name_of_a_client(world: World) -> None:
+    world.append(replace(notification(8, UUID(int=0xF9), "due"), actor="seeker:x"))
+
+
+def write_beside_a_notification(world: World) -> None:
+    """One command that fires, and plans an interview on top."""
+    id = UUID(int=0xF9)
+    world.append(notification(8, id, "due"))
+    world.append(event(9, UUID(int=0x3), 1, "interview.planned", command_id=id, actor="policy:thank_you"))
 
 
 def leave_a_position_out(world: World) -> None:
     world.events[6] = replace(world.events[6], position=8)
+
+
+def set_the_head_too_high(world: World) -> None:
+    world.head = 8
 
 
 def leave_a_version_out(world: World) -> None:
@@ -164,17 +211,33 @@ def deliver_another_event(world: World) -> None:
 
 
 def answer_differently_the_second_time(world: World) -> None:
-    world.seen.repeated.append((world.events[0].command_id, Answer(2, ())))
+    world.seen.repeated.append((world.first, Answer(2, ())))
+
+
+def refuse_the_second_time(world: World) -> None:
+    world.seen.repeated.append((world.first, "out_of_order"))
 
 
 def lose_a_receipt(world: World) -> None:
-    del world.receipts[world.events[0].command_id]
+    del world.receipts[world.first]
+
+
+def give_a_receipt_to_another_tenant(world: World) -> None:
+    world.receipts[OTHER_TENANT, world.first[1]] = world.receipts.pop(world.first)
 
 
 def fire_twice(world: World) -> None:
-    again = notification(8, REMINDED, "due", version=2)
-    world.events.append(again)
-    world.deliveries.append(Delivery("broker", 1, 8, again.event_id))
+    """Another stream, and the same thing to be told."""
+    world.append(replace(notification(8, FIRED, "due"), stream_id=UUID(int=0xF9), command_id=UUID(int=0xF9)))
+
+
+def fire_twice_on_one_stream(world: World) -> None:
+    world.append(replace(notification(8, FIRED, "due"), event_id=UUID(int=0xE008)))
+
+
+def fire_what_had_ended_with_another(world: World) -> None:
+    world.seen.needless.clear()
+    world.append(notification(8, WITH_IT, "due"))
 
 
 def never_fire(world: World) -> None:
@@ -182,7 +245,7 @@ def never_fire(world: World) -> None:
 
 
 def leave_one_overdue(world: World) -> None:
-    world.overdue.append(UUID(int=0xF1))
+    world.overdue.append(FIRED)
 
 
 def fire_early(world: World) -> None:
@@ -190,15 +253,20 @@ def fire_early(world: World) -> None:
 
 
 def withdraw_for_no_reason(world: World) -> None:
-    world.events[6] = notification(7, REMINDED, "withdrawn")
+    world.events[6] = notification(7, FIRED, "withdrawn")
 
 
 def fire_after_the_thanks(world: World) -> None:
-    world.events[5] = notification(6, THANKED, "due")
+    world.events[5] = notification(6, WITHDRAWN, "due", others=(WITH_IT,))
+
+
+def fire_what_was_put_off(world: World) -> None:
+    world.seen.needless[FIRED] = 6
+    world.seen.put_off.add(FIRED)
 
 
 def date_by_a_wrong_clock(world: World) -> None:
-    world.seen.undated.add(world.events[0].command_id)
+    world.seen.undated.add(world.first)
     world.events[0] = replace(world.events[0], occurred_at=NOON - timedelta(hours=3))
 
 
@@ -208,7 +276,15 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (answer_with_another_position, "altered"),
     (write_what_was_refused, "refused"),
     (write_what_nobody_sent, "unasked"),
+    (write_for_another_tenant, "unasked"),
+    (answer_a_notification_unasked, "unasked"),
+    (begin_a_notification_with_an_answer, "unasked"),
+    (fire_by_another_command, "unasked"),
+    (withdraw_what_had_fired, "unasked"),
+    (fire_in_the_name_of_a_client, "unasked"),
+    (write_beside_a_notification, "unasked"),
     (leave_a_position_out, "positions"),
+    (set_the_head_too_high, "positions"),
     (leave_a_version_out, "versions"),
     (use_an_event_id_twice, "event ids"),
     (miss_the_last_delivery, "missed"),
@@ -217,15 +293,31 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (swap_two_deliveries, "order"),
     (deliver_another_event, "delivered"),
     (answer_differently_the_second_time, "answers"),
+    (refuse_the_second_time, "answers"),
     (lose_a_receipt, "receipts"),
+    (give_a_receipt_to_another_tenant, "receipts"),
     (fire_twice, "twice"),
+    (fire_twice_on_one_stream, "twice"),
+    (fire_what_had_ended_with_another, "twice"),
     (never_fire, "unfired"),
     (leave_one_overdue, "unfired"),
     (fire_early, "early"),
     (withdraw_for_no_reason, "withdrawn"),
     (fire_after_the_thanks, "late"),
+    (fire_what_was_put_off, "late"),
     (date_by_a_wrong_clock, "dated"),
 ]
+
+
+def test_what_is_not_known_to_be_wrong_is_let_pass() -> None:
+    """Given a reminder that was put off and has not ended, and one that was withdrawn when an attempt to make it
+    needless got no answer, when that is judged, then nothing is found."""
+    world = World()
+    world.seen.due[UUID(int=0xF9)] = NOON
+    world.seen.put_off.add(UUID(int=0xF9))
+    del world.seen.needless[WITHDRAWN]
+    world.seen.perhaps.add(WITHDRAWN)
+    assert world.judge() == []
 
 
 @pytest.mark.parametrize(("plant", "kind"), PLANTED, ids=lambda each: getattr(each, "__name__", None))

@@ -1,0 +1,194 @@
+"""What a round finds beside the checker: who did not come back, who listens no more, what does not come to rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from deploy.launcher.child import Child
+from tests.chaos import rounds
+from tests.chaos.faults import unsafe
+from tests.chaos.processes import ServiceProcess, Stage
+from tests.chaos.rounds import Run
+from tests.chaos.seen import Answer
+
+SEED, LIMIT = 1, 0.3
+"""Seconds for which what does not come is waited for here."""
+AT_REST = {"head": 0, "relay": 0, "projector": 0, "overdue": 0}
+
+
+class StubStage:
+    """Two services of each kind that are up and hear everything, until a test says otherwise."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.found: list[str] = []
+        self.commands = [self._service("command", number) for number in (1, 2)]
+        self.projectors = [self._service("projector", number) for number in (1, 2)]
+        self.services = [*self.commands, *self.projectors]
+        self.listening = Counter({"kithlog.projector": 2, "kithlog.commands": 2})
+        self.brought: Iterator[float] = iter(map(float, range(1_000_000)))
+        self.waiting = 0
+        self.places: dict[str, int] = dict(AT_REST)
+        self.load_exits_with = 0
+        self.is_ready = True
+
+    def _service(self, kind: str, number: int) -> ServiceProcess:
+        service = ServiceProcess(kind, number, cast(Any, None), cast(Any, None), self.logs, {})
+        service.log.touch()
+        service.child = self.child(service.name, "import time; time.sleep(600)")
+        return service
+
+    def child(self, name: str, program: str) -> Child:
+        return Child(name, [sys.executable, "-c", program], env=os.environ, log=self.logs / "children.log")
+
+    def start_load(self, *arguments: str) -> Child:
+        with (self.logs / "journal").open("a") as journal:
+            entry = {"kind": "refused", "tenant": "acme", "id": str(UUID(int=1)), "code": "already_exists"}
+            journal.write(json.dumps(entry) + "\n")
+        load = self.child("load", f"import sys; sys.exit({self.load_exits_with})")
+        load.wait()
+        return load
+
+    async def ready(self) -> None:
+        if not self.is_ready:
+            raise TimeoutError
+
+    async def consumers(self) -> Counter[str]:
+        return self.listening
+
+    async def from_messages(self) -> float:
+        return next(self.brought)
+
+    async def waiting_commands(self) -> int:
+        return self.waiting
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage]:
+    """For rounds that ask this stage, and not a database, how far everything is; the checker finds nothing."""
+    stage = StubStage(tmp_path)
+
+    async def places(run: Run) -> dict[str, int]:
+        return stage.places
+
+    async def nothing(run: Run) -> list[str]:
+        return []
+
+    monkeypatch.setattr(rounds, "REST_WITHIN", LIMIT)
+    monkeypatch.setattr(Run, "_places", places)
+    monkeypatch.setattr(Run, "_judge", nothing)
+    yield stage
+    for service in stage.services:
+        service.running.kill()
+
+
+async def violations(stage: StubStage) -> tuple[str, ...]:
+    """Of a round without faults."""
+    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0)
+    return (await run.round(1, [])).violations
+
+
+async def test_a_sound_round_has_no_violation(stage: StubStage) -> None:
+    """Given services that are up, hear messages and come to rest, when a round is judged, then nothing is found."""
+    assert await violations(stage) == ()
+
+
+def never_get_ready(stage: StubStage) -> None:
+    stage.is_ready = False
+
+
+def stay_far_behind(stage: StubStage) -> None:
+    stage.places["head"] = 1_000
+
+
+def stay_behind(stage: StubStage) -> None:
+    stage.places["head"] = 1
+
+
+def leave_a_timer_overdue(stage: StubStage) -> None:
+    stage.places["overdue"] = 1
+
+
+def leave_a_command_in_its_queue(stage: StubStage) -> None:
+    stage.waiting = 1
+
+
+def end_a_service(stage: StubStage) -> None:
+    stage.commands[1].running.kill()
+    stage.commands[1].child = ended = stage.child("command 2", "import sys; sys.exit(3)")
+    ended.wait()
+
+
+def let_a_loop_die(stage: StubStage) -> None:
+    entry = {"event": "loop died", "loop": "doorbell", "exception": [{"exc_type": "KeyError"}]}
+    stage.projectors[0].log.write_text(json.dumps(entry) + "\n")
+
+
+def end_the_load_badly(stage: StubStage) -> None:
+    stage.load_exits_with = 2
+
+
+def bring_no_messages(stage: StubStage) -> None:
+    stage.brought = repeat(5.0)
+
+
+def lose_a_doorbell(stage: StubStage) -> None:
+    """The other projector is brought messages as before."""
+    stage.listening["kithlog.projector"] = 1
+
+
+def lose_all_intakes(stage: StubStage) -> None:
+    del stage.listening["kithlog.commands"]
+
+
+def find_something_in_a_fault(stage: StubStage) -> None:
+    stage.found.append("unsafe: a command")
+
+
+PLANTED: list[tuple[Callable[[StubStage], None], str]] = [
+    (never_get_ready, "the services did not recover"),
+    (stay_far_behind, "the services did not recover"),
+    (stay_behind, "no rest within"),
+    (leave_a_timer_overdue, "no rest within"),
+    (leave_a_command_in_its_queue, "no rest within"),
+    (end_a_service, "command 2 ended by itself with 3"),
+    (let_a_loop_die, "died: projector 1's loop doorbell: KeyError"),
+    (end_the_load_badly, "load ended with 2"),
+    (bring_no_messages, "deaf: no message brings events to a projector"),
+    (lose_a_doorbell, "deaf: 1 services listen to kithlog.projector, 2 should"),
+    (lose_all_intakes, "deaf: 0 services listen to kithlog.commands, 2 should"),
+    (find_something_in_a_fault, "unsafe: a command"),
+]
+
+
+@pytest.mark.parametrize(("plant", "found"), PLANTED, ids=lambda each: getattr(each, "__name__", None))
+async def test_a_planted_violation_is_found(stage: StubStage, plant: Callable[[StubStage], None], found: str) -> None:
+    """Given a sound round but for one thing, when it is judged, then that is named."""
+    plant(stage)
+    assert any(each.startswith(found) for each in await violations(stage))
+
+
+def test_what_was_answered_must_be_on_the_stand_by() -> None:
+    """Given a stand-by that was cut off at a position, when a command was answered with the next, then that one is
+    named, and not the one before."""
+    first, second = ("acme", UUID(int=1)), ("acme", UUID(int=2))
+    [found] = unsafe({first: Answer(7, ()), second: Answer(8, ())}, 7)
+    assert found.startswith(f"unsafe: command acme/{second[1]} was answered 8")
+
+
+async def test_what_a_fault_found_is_told_once(stage: StubStage) -> None:
+    """Given a fault that saw what must not be, when the next round is judged, then that is not its own."""
+    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0)
+    find_something_in_a_fault(stage)
+    assert (await run.round(1, [])).violations == ("unsafe: a command",)
+    assert (await run.round(2, [])).violations == ()

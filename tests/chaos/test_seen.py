@@ -1,0 +1,79 @@
+"""What clients were told, through the journal and back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+from tests.chaos.lives import Wish
+from tests.chaos.seen import Answer, Journal, Seen, SeenEvent, fold
+
+REMINDER, NOON = UUID(int=0xF1), datetime(2026, 11, 17, 12, tzinfo=UTC)
+THANK = UUID(int=0xC1)
+EVENT = {
+    "position": 7,
+    "event_id": str(UUID(int=7)),
+    "type": "interview.thanked",
+    "stream": "interview/x",
+    "version": 3,
+}
+ANSWER: dict[str, Any] = {"position": 7, "events": [EVENT]}
+KNOWN = Answer(7, (SeenEvent(7, UUID(int=7), "interview.thanked", "interview/x", 3),))
+
+
+def wish(**more: Any) -> Wish:
+    return Wish("acme", "interview", UUID(int=1), "thank", THANK, {}, **more)
+
+
+def told(*write: Callable[[Journal], None]) -> Seen:
+    """What a reader knows of a journal in which that was written."""
+    file = StringIO()
+    for each in write:
+        each(Journal(file))
+    return fold(json.loads(line) for line in file.getvalue().splitlines())
+
+
+def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
+    """Given a command that arms one reminder and ends another, when it was accepted and asked again, then all of that
+    is known: answer, time, position, and what came the second time."""
+    other = UUID(int=0xF2)
+    accepted = wish(arms={other: NOON}, ends=(REMINDER,))
+    assert told(
+        lambda journal: journal.accepted(accepted, ANSWER, "Queue"),
+        lambda journal: journal.repeated(accepted, ANSWER),
+        lambda journal: journal.refused_again(accepted, "out_of_order"),
+    ) == Seen(
+        accepted={("acme", THANK): KNOWN},
+        via=Counter(Queue=1),
+        undated={("acme", THANK)},
+        repeated=[(("acme", THANK), KNOWN), (("acme", THANK), "out_of_order")],
+        due={other: NOON},
+        needless={REMINDER: 7},
+    )
+
+
+def test_what_was_refused_ends_nothing() -> None:
+    """Given a command that would have ended a reminder, when it was refused, then the reminder is as wanted as before:
+    it must fire."""
+    seen = told(lambda journal: journal.refused(wish(ends=(REMINDER,)), "out_of_order"))
+    assert seen == Seen(refused={("acme", THANK): "out_of_order"})
+
+
+def test_what_may_have_been_executed_may_have_ended_something() -> None:
+    """Given a command that puts a reminder off, when it got no answer, then it is unknown whether it did."""
+    seen = told(lambda journal: journal.unknown(wish(ends=(REMINDER,), puts_off=True)))
+    assert seen == Seen(unknown={("acme", THANK)}, perhaps={REMINDER}, put_off={REMINDER})
+
+
+def test_the_first_of_several_counts() -> None:
+    """Given two accepted commands that end the same reminder, then it is needless from the first on."""
+    seen = told(
+        lambda journal: journal.accepted(wish(ends=(REMINDER,)), ANSWER, "Http"),
+        lambda journal: journal.accepted(wish(ends=(REMINDER,)), {**ANSWER, "position": 9}, "Http"),
+    )
+    assert seen.needless == {REMINDER: 7}
