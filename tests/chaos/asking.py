@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 class Response:
     status: int
     document: dict[str, Any]
-    final: bool = True
-    """Whether a refusal stands: a queue may bring a command again, to be judged anew."""
     via: str = ""
     """The way that brought it."""
 

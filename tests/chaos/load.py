@@ -91,8 +91,7 @@ class Load:
         return True
 
     async def _answer(self, wish: Wish) -> tuple[Response | None, bool]:
-        """The first clear answer, and whether it stands and no attempt before it was left open; None once it is time
-        to give up."""
+        """The first clear answer, and whether no attempt before it was left open; None once it is time to give up."""
         sure, patience = True, PATIENCE
         while not self._give_up.is_set():
             ways = dict.fromkeys(self._ways) if wish.to_all else [next(self._turns)]
@@ -103,7 +102,7 @@ class Load:
                 if answers[0].accepted:
                     for each in answers[1:]:  # sent at once, so repetitions of one another
                         self._repeated(wish, each)
-                return answers[0], sure and len(answers) == len(found) and all(each.final for each in answers)
+                return answers[0], sure and len(answers) == len(found)
             sure = sure and all(each == "not sent" for each in found)
             if "open" in found:
                 patience = min(2 * patience, MOST_PATIENCE)

@@ -107,7 +107,7 @@ class Queue:
             return
         document = json.loads(message.body)
         status = document["status"] if "problem" in (message.content_type or "") else 200
-        waiting.set_result(Response(status, document, final=status == 200))
+        waiting.set_result(Response(status, document))
 
     async def close(self) -> None:
         if self._connection is not None:
