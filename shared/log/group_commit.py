@@ -1,7 +1,9 @@
 """Group commit: what is appended at the same moment becomes one transaction.
 
-A transaction costs a round trip, the head's lock and a flush to disk, whether it holds one event or a thousand. One
-writer at a time takes all that waits; while it commits, the next batch gathers.
+A transaction costs a round trip, the head's lock and a flush to disk, whether it holds one event or a thousand. A
+writer takes what waits; while it commits, the next batch gathers. Where many wait, a second writer prepares its batch
+meanwhile, and has it on its way before the callers of the first hear: so PostgreSQL and this process work at the same
+time. One batch at a time is written, in the order in which they were taken.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ import structlog
 
 from shared.database.pool import UNAVAILABLE, connect
 from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome
-from shared.log.writing import QUERIES, write
+from shared.log.writing import QUERIES, Attempt, prepare, write
 
+WRITERS = 2
+_MUCH = 32
+"""Callers whose waiting is worth a batch of its own while another one is being written."""
 logger = structlog.get_logger(__name__)
 
 
@@ -47,6 +52,10 @@ class GroupCommit:
     def __init__(self, database_url: str, *, batch: int, patience: float, observer: Observer | None) -> None:
         self._url, self._batch, self._patience, self._observer = database_url, batch, patience, observer
         self._queue: deque[_Waiting] = deque()
+        self._taken = 0
+        """Callers in batches that are being prepared or written."""
+        self._turn = asyncio.Lock()
+        """To write; given in the order in which it is asked for."""
         self._bell = asyncio.Event()
         self._closing = False
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -57,13 +66,15 @@ class GroupCommit:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        writer = asyncio.create_task(self._write_until_closed(), name="group commit")
+        writers = [asyncio.create_task(self._write_until_closed(), name="group commit") for _ in range(WRITERS)]
         try:
             yield
         finally:
             self._closing = True
             self._bell.set()
-            await writer
+            await asyncio.gather(*writers)
+            if self._connection is not None:
+                await self._connection.close(timeout=5)
 
     async def submit(self, appends: Sequence[Append]) -> list[Outcome]:
         """Wait until the appends are durable or refused, in one transaction. Raises `LogUnavailable`.
@@ -79,59 +90,75 @@ class GroupCommit:
             raise LogUnavailable("the log is being closed")
         done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(appends, done, monotonic()))
-        self._bell.set()
+        if self._is_due():
+            self._bell.set()
         return await done
 
     async def _write_until_closed(self) -> None:
         while True:
-            await self._bell.wait()
-            self._bell.clear()
-            while self._queue:
+            while self._is_due():
                 await self._write_batch(self._take())
-            if self._closing:
-                if self._connection is not None:
-                    await self._connection.close(timeout=5)
+            if self._closing:  # what waits is the other writer's, which is at work
                 return
+            self._bell.clear()
+            await self._bell.wait()
+
+    def _is_due(self) -> bool:
+        """Whether a further batch is to be taken."""
+        return len(self._queue) >= (_MUCH if self._taken else 1)
 
     def _take(self) -> list[_Waiting]:
+        """At most half of all who wait, where they are many: the others are for the other writer."""
+        most = max(_MUCH, (len(self._queue) + self._taken + 1) // 2)
         batch: list[_Waiting] = []
         events = 0
-        while self._queue and (not batch or events + self._queue[0].events <= self._batch):
+        while self._queue and len(batch) < most and (not batch or events + self._queue[0].events <= self._batch):
             waiting = self._queue.popleft()
             events += waiting.events
             batch.append(waiting)
+        self._taken += len(batch)
         return batch
 
     async def _write_batch(self, batch: list[_Waiting]) -> None:
         started = monotonic()
-        try:
-            outcomes = await self._persist(batch)
-        except LogUnavailable as error:
-            _fail(batch, error)
-            return
-        except Exception as error:
-            if len(batch) == 1:
-                _fail(batch, error)
-            else:  # something PostgreSQL can't take: it must hurt only the command that brought it
-                for waiting in batch:
-                    await self._write_batch([waiting])
-            return
-        left = iter(outcomes)
-        for waiting in batch:
-            own = list(islice(left, len(waiting.appends)))
-            if not waiting.done.done():
-                waiting.done.set_result(own)
-        if self._observer is not None:
+        prepared = _prepare(batch)
+        async with self._turn:
+            results = await self._written(batch, prepared)
+        self._taken -= len(batch)
+        await asyncio.sleep(0)  # the batch behind goes on its way before the callers of this one are told
+        outcomes: list[Outcome] = []
+        for waiting, result in zip(batch, results, strict=True):
+            outcomes += () if isinstance(result, Exception) else result
+            if waiting.done.done():
+                continue
+            if isinstance(result, Exception):
+                waiting.done.set_exception(result)
+            else:
+                waiting.done.set_result(result)
+        if self._observer is not None and outcomes:
             events = sum(waiting.events for waiting in batch)
             self._observer.appended(commands=len(outcomes), events=events, seconds=monotonic() - started)
-        self._know(max((outcome.position for outcome in outcomes if isinstance(outcome, Appended)), default=0))
 
-    async def _persist(self, batch: list[_Waiting]) -> list[Outcome]:
+    async def _written(self, batch: list[_Waiting], prepared: Attempt | None = None) -> list[list[Outcome] | Exception]:
+        """For each of the callers, the outcomes of their appends, or what they are to be told instead."""
+        try:
+            outcomes = await self._persist(batch, prepared)
+        except LogUnavailable as error:
+            return [error] * len(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            # Something PostgreSQL can't take: it must hurt only the command that brought it.
+            return [result for waiting in batch for result in await self._written([waiting])]
+        self._know(max((outcome.position for outcome in outcomes if isinstance(outcome, Appended)), default=0))
+        left = iter(outcomes)
+        return [list(islice(left, len(waiting.appends))) for waiting in batch]
+
+    async def _persist(self, batch: list[_Waiting], prepared: Attempt | None) -> list[Outcome]:
         """Write, again and again while PostgreSQL is away: receipts and versions make repeating it safe."""
         pause = 0.02
         deadline = batch[0].since + self._patience
-        appends = [append for waiting in batch for append in waiting.appends]
-        groups = [group for group, waiting in enumerate(batch) for _ in waiting.appends]
+        appends, groups = _appends(batch)
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
@@ -139,7 +166,7 @@ class GroupCommit:
                     await self._look_for_restore(self._connection)
                 if any(append.era not in (None, self.era) for append in appends):
                     raise LogUnavailable("the log was restored to an earlier point after this was decided")
-                return await write(self._connection, appends, groups)
+                return await write(self._connection, appends, groups, prepared)
             except UNAVAILABLE as error:
                 await self._forget_connection()
                 if monotonic() + pause > deadline:
@@ -168,7 +195,14 @@ class GroupCommit:
             self._connection = None
 
 
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.done.done():
-            waiting.done.set_exception(error)
+def _appends(batch: list[_Waiting]) -> tuple[list[Append], list[int]]:
+    """All appends of a batch, and for each the number of the caller who submitted it."""
+    appends = [append for waiting in batch for append in waiting.appends]
+    return appends, [group for group, waiting in enumerate(batch) for _ in waiting.appends]
+
+
+def _prepare(batch: list[_Waiting]) -> Attempt | None:
+    """None for what can't be: whose fault that is, writing finds out."""
+    with suppress(Exception):
+        return prepare(*_appends(batch))
+    return None

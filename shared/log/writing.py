@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -21,21 +21,37 @@ _Place = tuple[int, Stream, int, str, UUID]
 """Where an event goes: place in the batch (from 1), stream, version, type, event id."""
 
 
-async def write(connection: Any, appends: Sequence[Append], groups: Sequence[int] | None = None) -> list[Outcome]:
+class Attempt(NamedTuple):
+    """A batch as it is to be written, as far as is known."""
+
+    verdicts: Verdicts
+    arguments: list[list[Any]]
+    written: dict[int, tuple[int, list[_Place]]]
+    """See `_arguments`."""
+
+
+def prepare(appends: Sequence[Append], groups: Sequence[int] | None = None) -> Attempt:
+    """What can be done towards `write` without the database."""
+    return _attempt(appends, {}, {}, groups)
+
+
+async def write(
+    connection: Any, appends: Sequence[Append], groups: Sequence[int] | None = None, first: Attempt | None = None
+) -> list[Outcome]:
     """Write what may be written of a batch, in one statement; answers one outcome for each append, in order.
 
-    `groups` says which appends were decided together; see `judge`.
+    `groups` says which appends were decided together; see `judge`. `first` is what was prepared of them.
 
     `connection` is asyncpg's: outside a transaction the statement is one of its own, durable on return. Raises
     `RefusedBefore` for the batch as a whole, and what asyncpg raises.
     """
     versions: dict[Key, int] = {}
     receipts: dict[Key, Receipt] = {}
+    attempt = first or prepare(appends, groups)
     while True:
-        verdicts = judge(appends, versions, receipts, groups)
+        verdicts, arguments, written = attempt
         if not verdicts.accepted:
             return await _outcomes(connection, appends, verdicts, {})
-        arguments, written = _arguments(appends, verdicts)
         try:
             row = await connection.fetchrow(QUERIES["append"], *arguments)
         except asyncpg.ExclusionViolationError as error:
@@ -58,6 +74,17 @@ async def write(connection: Any, appends: Sequence[Append], groups: Sequence[int
             versions[checks[ordinal - 1]] = actual
         if row["known"] is not None:
             receipts |= await find_receipts(connection, ((a.tenant, a.command_id) for a in appends))
+        attempt = _attempt(appends, versions, receipts, groups)
+
+
+def _attempt(
+    appends: Sequence[Append],
+    versions: Mapping[Key, int],
+    receipts: Mapping[Key, Receipt],
+    groups: Sequence[int] | None,
+) -> Attempt:
+    verdicts = judge(appends, versions, receipts, groups)
+    return Attempt(verdicts, *_arguments(appends, verdicts))
 
 
 def _arguments(

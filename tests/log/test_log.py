@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -215,6 +216,51 @@ async def test_an_append_outlives_the_loss_of_its_connection(log: Log, database_
     await admin.close()
     assert not (await log.append(append(2, {A: 1}))).repeated
     assert (await log.append(append(2, {A: 1}))).repeated
+
+
+class Batches:
+    """Hears how many commands each batch held."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def appended(self, *, commands: int, events: int, seconds: float) -> None:
+        self.sizes.append(commands)
+
+
+@pytest.mark.parametrize(("callers", "sizes"), [(20, [20]), (48, [32, 16]), (200, [100, 100])])
+async def test_where_many_wait_two_batches_are_under_way(database_url: str, callers: int, sizes: list[int]) -> None:
+    """Given callers who append at the same moment, then few make one batch; of many, half are left for a second batch,
+    and those of one stream are still written in the order in which they came."""
+    heard = Batches()
+    async with opened(database_url, observer=heard) as log:
+        outcomes = await log.append_all([append(n + 1, {A: n}) for n in range(callers)])
+    assert [outcome.position for outcome in outcomes if isinstance(outcome, Appended)] == [*range(1, callers + 1)]
+    assert heard.sizes == sizes
+
+
+async def test_the_second_batch_waits_for_the_first_ones_trouble(database_url: str) -> None:
+    """Given two batches under way, of which the first holds what PostgreSQL can't take and loses its connection, then
+    every other append is written once, in the order in which they came, and the bad one alone is told."""
+    wanted = [append(n + 1, {A: n}) for n in range(200)]
+    async with opened(database_url) as log:
+        await log.append(append(1000, {B: 0}))  # has a connection that can be lost
+        appending = asyncio.gather(
+            log.append_all(wanted[:49]),
+            log.append(replace(append(1001, {B: 1}), actor="nul\0")),
+            log.append_all(wanted[49:]),
+            return_exceptions=True,
+        )
+        admin = await asyncpg.connect(database_url)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await admin.close()
+        before, bad, after = await appending
+        assert isinstance(bad, asyncpg.PostgresError | asyncpg.DataError)
+        assert [outcome.events[0].version for outcome in (*before, *after)] == [*range(1, 201)]  # type: ignore[misc]
+        assert [e.command_id for e in await log.read_stream("acme", A.id)] == [each.command_id for each in wanted]
 
 
 async def test_what_was_submitted_is_written_before_the_log_closes(database_url: str) -> None:
