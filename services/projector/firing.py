@@ -215,7 +215,7 @@ class FiringSession:
     async def _claim(self, connection: Connection, now: datetime, place: tuple[datetime, UUID]) -> Batch:
         transaction = connection.transaction()
         await transaction.start()
-        rows = await connection.fetch(QUERIES["claim"], now, *place, self._batch)
+        rows = await connection.fetch(QUERIES["claim"], now, *place, self._batch, self._policies.fingerprint)
         claimed = [Claimed(*row) for row in rows]
         last = (claimed[-1].due_at, claimed[-1].id) if len(claimed) == self._batch else None
         recipients: dict[str | None, Recipient | None] = {None: None}

@@ -21,7 +21,8 @@ SELECT log.now();
 -- pass, those of parked streams until somebody has looked. With each come the checkpoint as of which it is known, what
 -- is known of the recipient (the seeker whom it is about), and the event that armed it or, with an outcome, brought it
 -- about. LATERAL, so that each is found by its index whatever the planner believes. All are judged at one moment, this
--- one: of many that are due the last are claimed long after the first.
+-- one: of many that are due the last are claimed long after the first. None are claimed by whose policies ($5, a digest)
+-- they were not reckoned.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
        t.guards, t.body,
@@ -35,7 +36,7 @@ FROM (
     LIMIT $4
     FOR UPDATE SKIP LOCKED
 ) t
-JOIN read.checkpoint c ON c.name = 'projector'
+JOIN read.checkpoint c ON c.name = 'projector' AND coalesce(c.policies, '') IN ('', $5)
 CROSS JOIN clock
 CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
            AS of_timer (subject text, armed_by json)

@@ -24,14 +24,14 @@ from services.projector.mailbox import Delivery, Mailbox
 from services.projector.observing import LoopObserver, Source
 from services.projector.progress import Progress
 from services.projector.sorting import sort
-from services.projector.store import CheckpointMoved, Store
+from services.projector.store import CheckpointMoved, Look, Store
 from shared.database.pool import PASSING
 from shared.envelope import Recorded
 from shared.log import Head
 from shared.timing.policies import Policies
 
 DROP_INTERVAL = 10.0
-"""Seconds between attempts to drop unfinished generations: each may hold up readers for half a second."""
+"""Seconds between attempts to drop unfinished generations: each may hold up readers for a tenth of one."""
 logger = structlog.get_logger(__name__)
 
 
@@ -112,7 +112,7 @@ class Session:
                     await self._fold_all(deliveries)
                     break
                 except CheckpointMoved:
-                    await self._start_from((await self._store.look()).checkpoint)
+                    await self._start_from((await self._look()).checkpoint)
                     await self._check()
                 except Unfoldable as error:
                     await self._isolate(error)
@@ -136,15 +136,21 @@ class Session:
         if look or monotonic() >= self.next_look:
             await self._catch_up(idle=not deliveries)
 
+    async def _look(self) -> Look:
+        """Whoever has ended a turn may have reckoned the timers by other policies: a turn is taken over only where they
+        are these. Raises `Halted`."""
+        look = await self._store.look()
+        check_policies(look.policies, self._folder.policies)
+        return look
+
     async def _check(self) -> None:
         """Raises `Halted` where this is not to fold: another timeline, or timers that follow other policies."""
-        look = await self._store.look()
+        look = await self._look()
         check_timeline(look.checkpoint, look.head, self._furthest)
-        check_policies(look.policies, self._folder.policies)
 
     async def _catch_up(self, *, idle: bool) -> None:
         """Read the log to its end. While `idle`, leave that to another projector which is seen to do it."""
-        look = await self._store.look()
+        look = await self._look()
         self.next_look = monotonic() + self._poll_interval
         if look.marked and monotonic() >= self._next_drop and not await self._store.drop_marked():
             self._next_drop = monotonic() + DROP_INTERVAL
@@ -153,7 +159,6 @@ class Session:
             if idle and look.head.epoch == look.checkpoint.epoch:
                 return
         check_timeline(look.checkpoint, look.head, self._furthest)
-        check_policies(look.policies, self._folder.policies)
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
             while self._ahead < look.head.position and not self.stopping:
@@ -227,7 +232,7 @@ class Session:
     async def _isolate(self, error: Unfoldable) -> None:
         """Fold one by one what could not be folded together, and park the stream whose event is the reason."""
         logger.error("page can't be folded, trying event by event", exc_info=error.cause)
-        await self._start_from((await self._store.look()).checkpoint)
+        await self._start_from((await self._look()).checkpoint)
         while self._ahead < error.position:
             events = await self._log.read(self._ahead, 1)
             try:

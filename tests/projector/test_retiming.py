@@ -12,13 +12,14 @@ import pytest
 from services.projector.firing import Firing
 from services.projector.folding import Folder
 from services.projector.halting import Halted
+from services.projector.mailbox import Mailbox
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.codec import decode
 from shared.domain import interview, notification, seeker
 from shared.log import Log
 from shared.timing.policies import Policies, default_policies, policies_with
-from tests.projector.conftest import projector, write
+from tests.projector.conftest import letter, projector, write
 from tests.projector.histories import appends, on
 
 if TYPE_CHECKING:
@@ -82,23 +83,37 @@ async def test_one_that_was_started_before_leaves_the_folding_to_the_newer(
     """Given two projectors, the later one started with other policies, then the earlier one folds nothing more, says
     why, and does not make its own policies hold again."""
     await write(log, [REGISTERED])
-    earlier = projector(database_url, log)
+    mailbox = Mailbox()
+    earlier = projector(database_url, log, mailbox)
     async with earlier.session() as session:
         await session.run_once()
         await start(database_url, log, SOONER)
         await log.append(appends([REGISTERED, HELD])[1])
-        session.next_look = 0.0
-        assert await session.run_once() >= 0  # sees that another one is at work, and leaves it to that
-        session.next_look = 0.0
+        mailbox.put(letter((await log.read(1, 10))[0]))
         with pytest.raises(Halted, match="policies") as halted:
             await session.run_once()
         assert halted.value.reason == "policies"
+        session.next_look = 0.0
+        with pytest.raises(Halted, match="policies"):
+            await session.run_once()
     with pytest.raises(Halted, match="policies"):
         async with earlier.session() as session:
             pass
     assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
     await start(database_url, log, SOONER)
     assert list(await due(connection)) == ["due", "overdue", "coach"]
+
+
+async def test_nothing_is_fired_by_other_policies(log: Log, database_url: str, connection: Connection) -> None:
+    """Given timers reckoned by the policies of a projector that was started later, when firing with others goes on,
+    then it leaves them alone, also those of a stage that is unknown to it."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, SOONER)
+    await connection.execute("UPDATE read.timer SET due_at = log.now() - interval '1 second'")
+    for policies, fired in ((default_policies(), False), (SOONER, True)):
+        async with Firing(database_url, policies).session() as session:
+            await session.run_once()
+        assert bool(await log.read(2, 100)) == fired
 
 
 async def test_policies_that_go_back_bring_timers_back(log: Log, database_url: str, connection: Connection) -> None:
