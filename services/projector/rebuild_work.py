@@ -116,9 +116,15 @@ class Work:
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
         situation = Situation(*row)
-        if SUBJECT in self._models:
+        if SUBJECT in self._models and not self._raises(SUBJECT):
             refuse_others(situation.policies, self._policies)
         return situation
+
+    def _raises(self, name: str) -> bool:
+        """Whether a model is built in a higher version than is live. With such timers comes a release that may reckon
+        them by other policies, too, and its projector does not start before."""
+        live = self._live.get(name)
+        return self.report.mode == "rebuild" and live is not None and bool(live["version"] < self._models[name].version)
 
     async def _know_left_out(self, built: int) -> None:
         """Read after the position that is to be built to: then all that was parked up to there is known; and what is
@@ -132,10 +138,10 @@ class Work:
 
     async def prepare(self) -> None:
         """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
-        situation = await self._look()
-        mode, self.report.forked = self.report.mode, situation.forked
         rows = await self._connection.fetch(QUERIES["generations"])
         self._live = {row["model"]: row for row in rows if row["status"] == "live"}
+        situation = await self._look()
+        mode, self.report.forked = self.report.mode, situation.forked
         useless: list[int] = []
         for row in rows:
             mine = row["status"] == "building" and mode == "rebuild" and row["model"] in self._models

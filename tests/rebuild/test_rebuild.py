@@ -10,14 +10,16 @@ import asyncpg
 import pytest
 
 from services.projector import rebuild_work
+from services.projector.folding import Folder
 from services.projector.halting import Halted
-from services.projector.models import PIPELINE
+from services.projector.models import MODELS, PIPELINE
 from services.projector.rebuild import rebuild, roll_back
 from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_work import NAMES, working
 from services.projector.rebuild_worker import build_in_process
+from services.projector.timing_fold import TimingFold
 from services.projector.unparking import Unparked, unpark
 from services.projector.verify import compare
 from shared.codec import UnknownEventType
@@ -136,6 +138,20 @@ async def test_by_other_timing_policies_nothing_is_reckoned(folded: System) -> N
     assert (await rebuild(folded.url, others, ["pipeline"])).switched
     await folded.connection.execute("UPDATE read.checkpoint SET policies = ''")
     assert (await rebuild(folded.url, others, NAMES, accept="so")).switched
+
+
+async def test_a_release_may_bring_other_policies_and_other_facts(folded: System) -> None:
+    """Given a release that reckons timers by other policies and keeps facts of a higher version, whose projector can't
+    start before they are rebuilt, then they can be: the timers are those of the new policies, and it starts."""
+    await folded.connection.execute("UPDATE read.generation SET version = 1 WHERE model = 'timing_subject'")
+    others = policies_with("[acme.thank_you]\nenabled = false")
+    assert (await rebuild(folded.url, others, ["timing"])).switched
+    of_thanks = "SELECT count(*) FROM read.timer WHERE body ->> 'policy' = 'thank_you'"
+    assert await folded.connection.fetchval(of_thanks) == 0
+    newer = projector(folded.url, folded.log, folder=Folder(MODELS, TimingFold(others)))
+    async with newer.session() as session:
+        assert await session.run_once() == 0
+    assert await folded.connection.fetchval("SELECT policies FROM read.checkpoint") == others.fingerprint
 
 
 async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
