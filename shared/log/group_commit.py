@@ -120,10 +120,11 @@ class GroupCommit:
         return batch
 
     async def _write_batch(self, batch: list[_Waiting]) -> None:
-        started = monotonic()
         prepared = _prepare(batch)
         async with self._turn:
+            started = monotonic()
             results = await self._written(batch, prepared)
+            seconds = monotonic() - started
         self._taken -= len(batch)
         await asyncio.sleep(0)  # the batch behind goes on its way before the callers of this one are told
         outcomes: list[Outcome] = []
@@ -135,9 +136,16 @@ class GroupCommit:
                 waiting.done.set_exception(result)
             else:
                 waiting.done.set_result(result)
-        if self._observer is not None and outcomes:
-            events = sum(waiting.events for waiting in batch)
-            self._observer.appended(commands=len(outcomes), events=events, seconds=monotonic() - started)
+        if outcomes:
+            self._tell(commands=len(outcomes), events=sum(waiting.events for waiting in batch), seconds=seconds)
+
+    def _tell(self, *, commands: int, events: int, seconds: float) -> None:
+        try:
+            if self._observer is not None:
+                self._observer.appended(commands=commands, events=events, seconds=seconds)
+        except Exception as error:
+            # A writer that dies of it would leave all callers waiting.
+            logger.error("the observer of appends failed", exc_info=error)
 
     async def _written(self, batch: list[_Waiting], prepared: Attempt | None = None) -> list[list[Outcome] | Exception]:
         """For each of the callers, the outcomes of their appends, or what they are to be told instead."""
@@ -162,8 +170,7 @@ class GroupCommit:
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._url, command_timeout=self._patience)
-                    await self._look_for_restore(self._connection)
+                    self._connection = await self._connect()
                 if any(append.era not in (None, self.era) for append in appends):
                     raise LogUnavailable("the log was restored to an earlier point after this was decided")
                 return await write(self._connection, appends, groups, prepared)
@@ -175,8 +182,17 @@ class GroupCommit:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 
-    async def _look_for_restore(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        row = await connection.fetchrow(QUERIES["head"])
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """A session that has looked whether the log was restored. Raises what asyncpg raises."""
+        connection = await connect(self._url, command_timeout=self._patience)
+        try:
+            self._look_for_restore(await connection.fetchrow(QUERIES["head"]))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def _look_for_restore(self, row: asyncpg.Record | None) -> None:
         assert row is not None
         head, before = Head(*row), self._known
         if before is not None and (head.epoch != before.epoch or head.position < before.position):

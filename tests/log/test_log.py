@@ -239,6 +239,19 @@ async def test_where_many_wait_two_batches_are_under_way(database_url: str, call
     assert heard.sizes == sizes
 
 
+class Broken:
+    """An observer that fails."""
+
+    def appended(self, *, commands: int, events: int, seconds: float) -> None:
+        raise ValueError("broken")
+
+
+async def test_an_observer_that_fails_keeps_nobody_waiting(database_url: str) -> None:
+    async with opened(database_url, observer=Broken()) as log:
+        for n in range(4):
+            assert (await log.append(append(n + 1, {A: n}))).position == n + 1
+
+
 async def test_the_second_batch_waits_for_the_first_ones_trouble(database_url: str) -> None:
     """Given two batches under way, of which the first holds what PostgreSQL can't take and loses its connection, then
     every other append is written once, in the order in which they came, and the bad one alone is told."""
