@@ -46,8 +46,9 @@ LONGEST_PAUSE = 2.0
 HOLD = 20 * 60.0
 """Seconds for which commands that were delivered wait for PostgreSQL: RabbitMQ closes the channel of who holds one for
 half an hour, again and again. Going back counts as a delivery (before RabbitMQ 4.3 any way of going back does), so they
-don't go back sooner than they have to, and are not asked for again before they can be executed: an outage counts once,
-however long it is and however often the connection is lost."""
+don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
+however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
+each stretch counts.)"""
 
 AWAY = (LogUnavailable, *PASSING)
 """To be waited for, never the command's fault."""

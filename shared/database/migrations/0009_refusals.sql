@@ -57,7 +57,8 @@ BEGIN
 END
 $$;
 
--- No receipt for what was refused: what was frozen between asking for refusals and appending can't slip through.
+-- No receipt for what was refused: what was frozen between asking for refusals and appending can't slip through. A
+-- command that names a version can: it is refused to that version alone, which no receipt tells.
 CREATE FUNCTION log.check_not_refused() RETURNS trigger
     LANGUAGE plpgsql
     SET plan_cache_mode = force_generic_plan
