@@ -26,7 +26,7 @@ from services.cli.settings import OperatorSettings
 from services.cli.terminal import UNAVAILABLE_CODE, Ended, misunderstood, wrong
 from services.cli.wanted import Wanted
 from shared.broker import cloudevents, topology
-from shared.broker.connection import UNREACHABLE, truly_cancelled
+from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.outgoing import Outgoing, PublishFailed, Refused, Returned
 from shared.broker.publisher import open_publisher
 from shared.database.queries import load_queries
@@ -161,7 +161,7 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
     gone = wrong(f"queue {row['queue']} is gone: once its consumer has declared it, `kithlog replay resume {id}`")
     advance(row["sent"])
     try:
-        with truly_cancelled():
+        with told_as_lost():
             async with broker(settings.amqp_url, "replay") as opened:
                 return await _pump(connection, opened, row, advance)
     except Returned:

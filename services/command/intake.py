@@ -25,7 +25,7 @@ from services.command.answers import answer_of
 from services.command.messages import as_message_problem, parse_message
 from services.command.waits import first_of
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE, truly_cancelled
+from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
@@ -102,7 +102,7 @@ class Intake:
                 return
             began = monotonic()
             try:
-                with truly_cancelled():
+                with told_as_lost():
                     await self._run_until_cut_off(stop)
             except ChannelPreconditionFailed:
                 raise

@@ -24,7 +24,7 @@ from aio_pika.abc import AbstractConnection
 
 from services.command.waits import first_of
 from shared.broker import cloudevents, topology
-from shared.broker.connection import UNREACHABLE, connect, lost, truly_cancelled
+from shared.broker.connection import UNREACHABLE, connect, lost, told_as_lost
 from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
 from shared.broker.publisher import open_publisher
 from shared.database.pool import UNAVAILABLE
@@ -201,7 +201,7 @@ class Relay:
         while not stop.is_set():
             began = monotonic()
             try:
-                with truly_cancelled():
+                with told_as_lost():
                     await self._lead_or_stand_by(stop)
             except BEGIN_AGAIN as error:
                 pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)

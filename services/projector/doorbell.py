@@ -18,7 +18,7 @@ from aio_pika.exceptions import ChannelPreconditionFailed
 
 from services.projector.mailbox import Mailbox, Place
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE, truly_cancelled
+from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.operations.health import OK, Check, Finding
 
@@ -55,7 +55,7 @@ class Message:
 
     async def acknowledge(self) -> None:
         # What is not acknowledged because its connection is gone comes again, and is known then.
-        with suppress(*UNREACHABLE):
+        with suppress(*UNREACHABLE), told_as_lost():
             await self._message.ack(multiple=True)
 
 
@@ -75,7 +75,7 @@ class Doorbell:
         while not stop.is_set():
             began = monotonic()
             try:
-                with truly_cancelled():
+                with told_as_lost():
                     await self._consume(stop)
             except ChannelPreconditionFailed:
                 raise

@@ -58,11 +58,12 @@ def lost(connection: AbstractConnection) -> asyncio.Event:
 
 
 @contextmanager
-def truly_cancelled() -> Iterator[None]:
-    """Turns a cancellation that nobody asked for into `ConnectionLost`.
+def told_as_lost() -> Iterator[None]:
+    """Turns what the client library ends waiting with when a connection is lost, where it does not say so, into
+    `ConnectionLost`.
 
-    The client library ends what waits on a connection that went silent with `CancelledError`, which would pass
-    through every `except Exception` and end the task without a word.
+    That is `CancelledError`, which would pass through every `except Exception` and end the task without a word, and
+    `Exception` itself, of no class of its own.
     """
     try:
         yield
@@ -71,3 +72,7 @@ def truly_cancelled() -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise ConnectionLost("the connection to RabbitMQ went silent") from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ConnectionLost("the connection to RabbitMQ was lost") from error

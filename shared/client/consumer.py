@@ -85,7 +85,7 @@ class Consumer(Generic[T]):
         while not stop.is_set():
             began = monotonic()
             try:
-                with _truly_cancelled():
+                with _told_as_lost():
                     async with _session(self._wiring.url, stop) as self._session:
                         await self._consume(self._session)
             except (Forked, ChannelPreconditionFailed):
@@ -251,9 +251,11 @@ class _Queued:
 
 
 @contextmanager
-def _truly_cancelled() -> Iterator[None]:
-    """Turns a cancellation that nobody asked for into `Stopped`: the client library ends so whatever waits on a
-    connection that went silent, and it would pass through every `except Exception`.
+def _told_as_lost() -> Iterator[None]:
+    """Names what the client library ends waiting with when a connection is lost, where it does not say so.
+
+    A cancellation that nobody asked for, which would pass through every `except Exception`, becomes `Stopped`;
+    `Exception` itself, of no class of its own, `ConnectionError`.
     """
     try:
         yield
@@ -262,3 +264,7 @@ def _truly_cancelled() -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise Stopped from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ConnectionError(f"the connection was lost: {error!r}") from error

@@ -16,7 +16,9 @@ from services.command.relay import Relay
 from services.projector.doorbell import Doorbell, Message
 from services.projector.mailbox import Delivery, Mailbox, Place
 from shared.broker import topology
+from shared.broker.connection import told_as_lost
 from shared.broker.consuming import consuming
+from shared.broker.outgoing import ConnectionLost
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for something gives up."""
@@ -118,3 +120,22 @@ async def test_messages_outlive_their_channel(amqp_url: str) -> None:
     assert [delivery.body for delivery in deliveries] == [b"1", b"2"]
     assert deliveries[0].channel == deliveries[1].channel
     await deliveries[-1].acknowledge()
+
+
+@pytest.mark.parametrize("error", [Exception(), asyncio.CancelledError(), ConnectionResetError()])
+async def test_what_can_not_be_acknowledged_ends_no_loop(error: BaseException) -> None:
+    """Given a connection that is lost while the projector acknowledges, which the client library tells by an exception
+    of no class, among others, then acknowledging raises nothing: the message comes again."""
+
+    class Lost:
+        async def ack(self, *, multiple: bool) -> None:
+            raise error
+
+    await Message(Lost(), Place()).acknowledge()  # type: ignore[arg-type]
+
+
+async def test_a_loss_without_a_name_gets_one() -> None:
+    with pytest.raises(ConnectionLost), told_as_lost():
+        raise Exception
+    with pytest.raises(ValueError, match="ours"), told_as_lost():
+        raise ValueError("ours")

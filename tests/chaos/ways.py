@@ -13,7 +13,7 @@ import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from shared.broker.connection import UNREACHABLE, connect, lost, truly_cancelled
+from shared.broker.connection import UNREACHABLE, connect, lost, told_as_lost
 from shared.broker.topology import COMMANDS
 from tests.chaos.asking import LeftOpen, NotSent, Response, Service
 from tests.chaos.lives import Wish
@@ -73,7 +73,7 @@ class Queue:
             )
             try:
                 async with asyncio.timeout(patience):
-                    with truly_cancelled():
+                    with told_as_lost():
                         await channel.default_exchange.publish(command, COMMANDS, mandatory=True)
                     return await answer
             except UNREACHABLE as error:
@@ -88,7 +88,7 @@ class Queue:
         async with self._connecting:
             if self._channel is None or self._channel.is_closed or self._lost.is_set():
                 try:
-                    with truly_cancelled():
+                    with told_as_lost():
                         await self.close()
                         self._connection = await connect(self._url, "clients")
                         self._lost = lost(self._connection)

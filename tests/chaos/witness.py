@@ -23,7 +23,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
-from shared.broker.connection import UNREACHABLE, connect, lost, truly_cancelled
+from shared.broker.connection import UNREACHABLE, connect, lost, told_as_lost
 from shared.broker.topology import EVENTS
 
 QUEUE = "chaos.witness"
@@ -77,7 +77,7 @@ class Witness:
 
     async def run(self) -> None:
         while True:
-            with suppress(*UNREACHABLE, httpx.TransportError, TimeoutError), truly_cancelled():
+            with suppress(*UNREACHABLE, httpx.TransportError, TimeoutError), told_as_lost():
                 await self._consume()
             await asyncio.sleep(PAUSE)
 
