@@ -208,7 +208,7 @@ class LocalRabbitMQ:
         return done.stdout
 
     def _administer(self, method: str, path: str, body: object) -> None:
-        httpx.request(method, self.management_url + path, json=body, timeout=30.0, trust_env=False).raise_for_status()
+        httpx.request(method, self.management_url + path, json=body, timeout=120.0, trust_env=False).raise_for_status()
 
     def _write_configuration(self) -> None:
         configuration = _CONFIGURATION.format(

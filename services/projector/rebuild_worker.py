@@ -27,6 +27,8 @@ from shared.operations.garbage import spare_collections
 from shared.timing.policies import Policies, default_policies
 
 _LONGEST_LINE = 2**28
+_GRACE = 5.0
+"""Seconds for which a process that is not wanted any more may end by itself."""
 
 
 class PartFailed(Exception):
@@ -76,6 +78,10 @@ async def build_in_process(
         said_last = (await errors).decode(errors="replace")[-2000:].strip() or "it said nothing"
         raise PartFailed(f"a building process ended early, with exit code {await process.wait()}: {said_last}")
     finally:
+        # It ends when its input does. Killing one that has ended just now would take its exit code from the loop.
+        process.stdin.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE)
         if process.returncode is None:
             process.kill()
         await process.wait()
