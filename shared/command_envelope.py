@@ -32,7 +32,7 @@ class CommandEnvelope(BaseModel):
     data: Any
     """The command's body; its fields depend on `command`."""
     occurred_at: Instant | None = None
-    """When it happened outside; now, unless told."""
+    """When it happened outside; now, unless told, and if it is said to be a little ahead of now: clocks differ."""
     actor: Actor = "unknown"
     expected_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     """Refuse unless the stream has this version (0: does not exist yet)."""

@@ -13,6 +13,7 @@ from shared import codec
 from shared.clock import Clock
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
+from shared.domain.occurrence import occurrence
 from shared.log import Append, Appended, KeyReused, Outcome, Pending, RefusedBefore, WrongVersion
 
 
@@ -143,7 +144,8 @@ class Executor:
         wanted = set()
         for each in envelopes:
             own, also = states[each.tenant], self._deciders[each.stream.category].also
-            context = Context(each.tenant, each.stream, each.occurred_at or self._clock.now(), self._clock.now())
+            now = self._clock.now()
+            context = Context(each.tenant, each.stream, occurrence(each.occurred_at, now), now)
             others = also(each.data, own.state(each.stream), context)
             wanted |= {(each.tenant, other) for other in others if other not in own}
         for tenant, loaded in (await self._streams.load_many(wanted, fresh=False)).items():
@@ -172,7 +174,7 @@ class Executor:
         if envelope.expected_version is not None and states.version(stream) != envelope.expected_version:
             raise WrongVersion(stream, envelope.expected_version, states.version(stream))
         now = self._clock.now()
-        context = Context(envelope.tenant, stream, envelope.occurred_at or now, now, envelope.actor)
+        context = Context(envelope.tenant, stream, occurrence(envelope.occurred_at, now), now, envelope.actor)
         others = list(decider.also(command, state, context))
         if missing := [other for other in others if other not in states]:
             states.add(await self._streams.load(envelope.tenant, missing, fresh=fresh))
@@ -191,7 +193,7 @@ class Executor:
                 Pending(on.stream, on.event.type, on.event.schema_version, codec.encode(on.event)) for on in decided
             ],
             expected=expected,
-            occurred_at=context.at,
+            occurred_at=None if context.at == now else context.at,  # the log's clock is exact, and one for all
             actor=envelope.actor,
             correlation_id=envelope.correlation_id or envelope.command_id,
             causation_id=envelope.causation_id or envelope.command_id,

@@ -40,7 +40,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "occurred_at": {
         "in": "query",
         "name": "occurred_at",
-        "description": "When it happened, with its offset from UTC; now, unless given.",
+        "description": "When it happened, with its offset from UTC; now, unless given, and if it is up to five minutes "
+        "ahead: clocks differ.",
         "schema": {"type": "string", "format": "date-time"},
     },
     "idempotency_key": {

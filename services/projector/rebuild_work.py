@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -40,7 +40,7 @@ from services.projector.store import QUERIES as STORE
 from services.projector.store import columns, timer_row
 from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
-from shared.database.pool import connect
+from shared.database.pool import UNAVAILABLE, connect
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ _TIMERS = 2_000
 """Timers written by one statement."""
 NEAR = 500
 """Events that may be left to fold while the checkpoint is held."""
+_GRACE = 5.0
+"""Seconds for which the server may take its time to end a turn."""
 Recording = Callable[["Connection", Report], Awaitable[None]]
 """Writes down, in the transaction that changes what is live, who did it."""
 Progress = Callable[[str, int, int], object]
@@ -83,8 +85,13 @@ async def working(database_url: str, policies: Policies, mode: Mode, names: Sequ
     try:
         if not await connection.fetchval(QUERIES["take_turn"]):
             raise Busy("another rebuild, rollback or verification is at work on this database: wait for it to end")
-        await connection.execute(QUERIES["await_parts"])
-        yield Work(database_url, connection, policies, mode, models)
+        try:
+            await connection.execute(QUERIES["await_parts"])
+            yield Work(database_url, connection, policies, mode, models)
+        finally:
+            # By itself the server ends it only once it has noticed that nobody is there any more.
+            with suppress(*UNAVAILABLE):
+                await connection.execute(QUERIES["end_turn"], timeout=_GRACE)
     finally:
         connection.terminate()
 

@@ -116,7 +116,7 @@ class Context:
     tenant: str
     stream: Stream
     at: datetime
-    """When it happened outside (`occurred_at`), as the caller says; the same as `now` unless told."""
+    """When it happened outside; see `occurrence`."""
     now: datetime
     """When it is written down."""
     actor: str = "unknown"

@@ -24,6 +24,7 @@ class Pending:
 class Append:
     """The events of one command, with what must hold for them to be written.
 
+    `occurred_at` is when they happened; None: when they are recorded.
     `expected` gives the version each concerned stream must have (0: no events yet), and must name every stream that
     `events` writes to. `fingerprint` identifies the command's content; without one no receipt is kept, and only the
     expected versions forbid a second append. `era` is the log's when what it was decided on was read, if that is of
@@ -34,7 +35,7 @@ class Append:
     command_id: UUID
     events: Sequence[Pending]
     expected: Mapping[Stream, int]
-    occurred_at: datetime
+    occurred_at: datetime | None
     correlation_id: UUID
     causation_id: UUID
     actor: str = "unknown"

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from services.command.executor import Executor
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import open_pool
 from shared.domain.catalogue import COMMANDS, DECIDERS
+from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
 from shared.log import Append, Appended, KeyReused, Log, LogUnavailable, Outcome, WrongVersion
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER
@@ -97,6 +99,37 @@ async def test_replicas_that_meet_on_a_stream_both_get_through(replicas: Replica
         *(replicas.executors[number % 2].execute(verdict(number)) for number in range(10, 50))
     )
     assert sorted(answer.events[0].version for answer in answers) == list(range(2, 42))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=4)])
+async def test_what_follows_undated_is_never_the_earlier(database_url: str, ahead: timedelta) -> None:
+    """Given a thank-you that its sender's clock dates, right or ahead, when the next word is snoozed at once, undated,
+    by a service whose clock is slow, then the snooze happened later: timing goes by when things happened."""
+    async with opened(database_url, 1) as [log]:
+
+        class SlowClock:
+            def now(self) -> datetime:
+                return datetime.now(UTC) - timedelta(seconds=1)
+
+        executor = Executor(log, DECIDERS, SlowClock())
+        lived = [
+            register(),
+            envelope("contact.add", ANA, ADD, number=2),
+            envelope("interview.plan", INTERVIEW, PLAN, number=3),
+            envelope("interview.send_request", INTERVIEW, REQUEST, number=4),
+            envelope("interview.accept", INTERVIEW, {}, number=5),
+            envelope("interview.hold", INTERVIEW, {"minutes": 20, "format": "email"}, number=6),
+        ]
+        for each in lived:
+            await executor.execute(each)
+        thank = envelope("interview.thank", INTERVIEW, {"how": "email"}, number=7)
+        await executor.execute(thank.model_copy(update={"occurred_at": datetime.now(UTC) + ahead}))
+        pair = {"seeker_id": str(SEEKER), "contact_id": str(ANA), "until": "2199-01-01T09:00:00Z"}
+        snooze = envelope("relationship.snooze", relationship_id(SEEKER, ANA), pair, number=8)
+        await executor.execute(snooze.model_copy(update={"occurred_at": None}))
+        thanked, snoozed = (await log.read(0, 100))[-2:]
+        assert (thanked.type, snoozed.type) == ("interview.thanked", "relationship.snoozed")
+        assert thanked.occurred_at <= thanked.recorded_at <= snoozed.occurred_at == snoozed.recorded_at
 
 
 async def test_two_copies_that_race_get_one_answer(replicas: Replicas) -> None:

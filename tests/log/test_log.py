@@ -86,6 +86,12 @@ async def test_an_append_is_read_back_with_its_whole_envelope(log: Log) -> None:
     assert await log.head() == Head(2, 1)
 
 
+async def test_what_is_undated_happens_when_it_is_recorded(log: Log) -> None:
+    """Given events without a time, then they happened when they were recorded, by the same clock."""
+    answer = await log.append(replace(append(1, {A: 0}), occurred_at=None))
+    assert [event.occurred_at for event in await log.read(0, 10)] == [answer.recorded_at]
+
+
 async def test_positions_are_dense_whatever_is_refused(log: Log) -> None:
     """Given many callers of whom half expect a wrong version, then no gaps, and refusals wrote nothing."""
     streams = [Stream("interview", UUID(int=100 + n)) for n in range(50)]

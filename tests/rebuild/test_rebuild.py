@@ -98,6 +98,15 @@ async def test_there_is_one_turn(folded: System) -> None:
             await roll_back(folded.url, POLICIES, ["pipeline"])
 
 
+async def test_a_turn_is_over_when_its_verb_is(folded: System) -> None:
+    """Given a verification that has ended, then the next verb is not told that somebody is at work."""
+    for _ in range(5):
+        async with working(folded.url, POLICIES, "verify", ["pipeline"]):
+            pass
+        assert await folded.connection.fetchval(QUERIES["take_turn"])
+        await folded.connection.execute(QUERIES["end_turn"])
+
+
 async def test_it_waits_for_what_a_killed_one_has_left(folded: System) -> None:
     """Given a process of a killed rebuild that is writing still, then the next begins when that has ended."""
     left, observer = await asyncpg.connect(folded.url), await asyncpg.connect(folded.url)

@@ -166,6 +166,7 @@ async def live_on(system: System, reader: Reader, wanted: Iterator[Append], stop
             assert found.position >= outcome.position
             assert found.body is not None, f"{event.type} at {outcome.position} can't be read back"
             if event.stream.category == "interview":
+                assert append.occurred_at is not None
                 assert PIPELINE.decode(found.body).moved_at >= append.occurred_at
     return written
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Command, Context, On, Stream
+from shared.domain.occurrence import occurrence
 
 
 class World:
@@ -29,9 +30,10 @@ class World:
         As in the service, only streams that `also` names may be read or written beside the command's own.
         """
         decider, state = DECIDERS[stream.category], self.states.get(stream)
-        alone = Context(self.tenant, stream, at, now or at)
+        now = now or at
+        alone = Context(self.tenant, stream, occurrence(at, now), now)
         others = {other: self.states.get(other) for other in decider.also(command, state, alone)}
-        context = Context(self.tenant, stream, at, now or at, others=others)
+        context = Context(self.tenant, stream, alone.at, now, others=others)
         events = [
             each if isinstance(each, On) else On(stream, each) for each in decider.decide(command, state, context)
         ]
