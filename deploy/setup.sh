@@ -4,11 +4,16 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 
+[ "$(uname)" = Linux ] || { echo "kithlog: this is $(uname); what starts here needs Linux (a virtual machine will do)" >&2; exit 1; }
 command -v "$python" >/dev/null || { echo "kithlog: $python is not installed; Python 3.11 or later is needed" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "kithlog: $("$python" --version) is too old; Python 3.11 or later is needed (make PYTHON=/path/to/python3.x)" >&2
     exit 1
 }
+
+# One at a time: two that make the environment at once would clear it away under each other. Held until this shell ends.
+exec 9<.
+"$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "kithlog: making a virtual environment in .venv …" >&2

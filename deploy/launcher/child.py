@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.report import tail
 
+_DYING = 30.0
+"""Seconds after which a killed process is left alone that does not end."""
 _TETHER = Path(__file__).with_name("tether.py")
 
 # The death signal is tied to the *thread* that started the child, and a test may well start a broker from a
@@ -131,7 +134,9 @@ class Child:
         if self.running:
             # Stopped first, so that it cannot start another process while its family is being counted.
             os.kill(self.pid, signal.SIGSTOP)
-            self._signal_family(signal.SIGKILL)
+            with _watched(descendants(self.pid)) as family:
+                self._signal_family(signal.SIGKILL)
+                _await_end(family)
         self._process.wait()
 
     def pause(self) -> None:
@@ -149,6 +154,32 @@ class Child:
         for pid in [*descendants(self.pid), self.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def _watched(pids: Sequence[int]) -> Iterator[list[int]]:
+    """A descriptor for each of these processes that lives, which tells of its end whatever becomes of its number."""
+    with contextlib.ExitStack() as open_ones:
+        found = []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                found.append(os.pidfd_open(pid))
+                open_ones.callback(os.close, found[-1])
+        yield found
+
+
+def _await_end(family: Sequence[int]) -> None:
+    """Until all of them have ended. One whose parent is dead keeps what it holds, such as shared memory, for as long
+    as it takes to die, be it that the disk has to answer first; what is started anew meanwhile finds that in use."""
+    deadline = time.monotonic() + _DYING
+    living = select.poll()
+    for each in family:
+        living.register(each, select.POLLIN)
+    left = len(family)
+    while left and (rest := deadline - time.monotonic()) > 0:
+        for ended, _ in living.poll(rest * 1000):
+            living.unregister(ended)
+            left -= 1
 
 
 def descendants(pid: int) -> list[int]:

@@ -47,24 +47,27 @@ def docker_services(env: Mapping[str, str], run: RunFolder, preferred_ports: boo
         f"amqp://kithlog:{passwords['KITHLOG_RABBITMQ_PASSWORD']}@{LOOPBACK}:{ports['KITHLOG_RABBITMQ_PORT']}/%2F"
     )
     say("starting PostgreSQL and RabbitMQ in containers (their images are fetched once) …")
-    # In the foreground: should the launcher be killed, Compose is told to end, and stops the containers.
-    up = Child(
-        "docker compose up",
-        [*command, "up", "--no-color", "postgres", "rabbitmq"],
-        env=clean,
-        log=log,
-        death_signal=signal.SIGTERM,
-    )
-    try:
-        up.wait_until(lambda: _answer(database_url, amqp_url), _UP_TIMEOUT)
-        yield database_url, amqp_url
-    finally:
-        up.stop(signal.SIGTERM, timeout=40.0)
+
+    def remove() -> None:
         down = Child("docker compose down", [*command, "down", "--volumes"], env=clean, log=log)
         try:
             down.succeed(_DOWN_TIMEOUT)
         except LaunchFailure as failure:
             say(f"the containers of project {project} may still be there: {failure}")
+
+    with contextlib.ExitStack() as ends:
+        ends.callback(remove)  # first: an interruption may come while Compose is being started
+        # In the foreground: should the launcher be killed, Compose is told to end, and stops the containers.
+        up = Child(
+            "docker compose up",
+            [*command, "up", "--no-color", "postgres", "rabbitmq"],
+            env=clean,
+            log=log,
+            death_signal=signal.SIGTERM,
+        )
+        ends.callback(up.stop, signal.SIGTERM, timeout=40.0)
+        up.wait_until(lambda: _answer(database_url, amqp_url), _UP_TIMEOUT)
+        yield database_url, amqp_url
 
 
 def _answer(database_url: str, amqp_url: str) -> bool:

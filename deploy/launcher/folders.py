@@ -32,7 +32,8 @@ def reachable(folder: Path) -> bool:
 def cache_folder(env: Mapping[str, str]) -> Path:
     """Where downloads are kept: ``KITHLOG_CACHE``, else the user's cache, for root the machine's.
 
-    Servers that root starts run as an ordinary user, who must be able to enter it.
+    Servers that root starts run as an ordinary user, who must be able to enter it; and no path with a space in it will
+    do, since RabbitMQ's scripts do not quote theirs.
     """
     if given := env.get("KITHLOG_CACHE"):
         candidates = [Path(given)]
@@ -42,13 +43,15 @@ def cache_folder(env: Mapping[str, str]) -> Path:
         home = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME") or "~").expanduser() / ".cache")
         candidates = [home / "kithlog", Path(tempfile.gettempdir(), f"kithlog-cache-{os.geteuid()}")]
     for folder in candidates:
+        if any(letter.isspace() for letter in str(folder.absolute())):
+            continue
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.stat().st_uid == os.geteuid() and (not server_user() or reachable(folder)):
                 return folder.resolve()
     tried = ", ".join(map(str, candidates))
     raise LaunchFailure(
-        f"no folder for downloads: {tried} cannot be created, or the servers' user cannot enter it; "
+        f"no folder for downloads: {tried} cannot be created, has a space in it, or the servers' user cannot enter it; "
         "name another with KITHLOG_CACHE"
     )
 

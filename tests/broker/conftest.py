@@ -37,7 +37,7 @@ async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChann
 @pytest.fixture
 async def log(database_url: str) -> AsyncIterator[Log]:
     pool = await open_pool(database_url)
-    async with Log.open(pool, database_url) as log:
+    async with Log.open(pool, database_url, patience=60) as log:  # servers are killed beside it, on slow machines too
         yield log
     await pool.close()
 

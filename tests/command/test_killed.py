@@ -109,7 +109,8 @@ async def test_what_was_answered_is_written_once(
         await calling
         await started.wait()
     first = dict(callers.positions)
-    assert COMMANDS // 10 <= len(first) < COMMANDS
+    assert len(first) >= COMMANDS // 10
+    assert len(first) < COMMANDS or how == signal.SIGTERM, "it was killed too late to show anything"
     written = {row["command_id"]: row["position"] for row in await database.fetch("SELECT * FROM log.event")}
     assert all(written[UUID(int=number)] == position for number, position in first.items())
 

@@ -52,6 +52,7 @@ def test_kill_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
     child, family = start_family(tmp_path / "log")
     ends = end_of(family)
     child.kill()
+    assert select.select(ends, [], [], 0)[0] == ends, "it returned before they were gone"
     assert all_end(ends)
     assert child.exit_code == 128 + signal.SIGKILL
 

@@ -78,6 +78,17 @@ def test_a_cache_that_cannot_be_made_is_a_failure_that_names_it(open_folder: Pat
         cache_folder({"KITHLOG_CACHE": str(open_folder / "file" / "cache")})
 
 
+def test_a_cache_with_a_space_in_its_path_is_not_taken(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a home with a space, then another folder is taken, since RabbitMQ's scripts do not quote their paths; where
+    the setting says so, that is a failure which names it."""
+    monkeypatch.setattr(folders, "server_user", lambda: None)
+    home = open_folder / "Ana Silva"
+    home.mkdir()
+    assert " " not in str(cache_folder({"HOME": str(home)}))
+    with pytest.raises(LaunchFailure, match=r"Ana Silva.* a space"):
+        cache_folder({"KITHLOG_CACHE": str(home)})
+
+
 def test_for_an_ordinary_user_the_cache_is_the_users(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "server_user", lambda: None)
     assert cache_folder({"HOME": str(open_folder)}) == open_folder / ".cache" / "kithlog"

@@ -39,6 +39,13 @@ def test_without_a_password_nothing_starts(missing: str) -> None:
     assert missing in refused.stderr
 
 
+def test_no_image_is_built_twice() -> None:
+    """Given services of one image, then one of them builds it: two exports of a name at a time fail."""
+    built = [service["image"] for service in services().values() if "build" in service]
+    assert built == ["kithlog"]
+    assert {services()[name]["image"] for name in ("command", "projector")} == set(built)
+
+
 def test_every_port_is_bound_to_loopback() -> None:
     ports = [port for service in services().values() for port in service["ports"]]
     assert len(ports) == 4

@@ -70,10 +70,17 @@ class Deaf:
 
 
 async def waiting(connection: AbstractConnection) -> int:
-    """Messages in the projector's queue, ready or given to a consumer and not acknowledged."""
+    """Messages in the projector's queue that no consumer holds."""
     async with connection.channel() as channel:
         queue = await channel.declare_queue(topology.PROJECTOR, passive=True)
         return queue.declaration_result.message_count or 0
+
+
+async def nobody_consumes(broker: AbstractConnection) -> bool:
+    """The broker has noticed that the consumer is gone; what it had not acknowledged waits again."""
+    async with broker.channel() as channel:
+        queue = await channel.declare_queue(topology.PROJECTOR, passive=True)
+        return queue.declaration_result.consumer_count == 0
 
 
 async def test_messages_arrive_in_order_and_are_acknowledged(
@@ -89,6 +96,7 @@ async def test_messages_arrive_in_order_and_are_acknowledged(
         await publish(broker, events)
         await until(lambda: folded(connection, len(events)))
     await assert_equals_a_cold_fold(connection, events, folder())
+    await until(lambda: nobody_consumes(broker))
     assert await waiting(broker) == 0
 
 

@@ -25,7 +25,7 @@ from shared.broker import cloudevents
 from shared.codec import encode
 from shared.database.pool import UNAVAILABLE
 from shared.domain import contact, seeker
-from shared.domain.kernel import Event
+from shared.domain.kernel import EVENTS, Event
 from shared.envelope import Recorded
 from shared.log import Append, Log, Pending
 from shared.timing.policies import default_policies
@@ -350,7 +350,13 @@ async def dream(log: Log, number: int) -> None:
     await log.append(Append("acme", id, [pending], {stream: 0}, START, id, id))
 
 
-async def test_an_unknown_event_type_stops_it_loudly(log: Log, database_url: str, connection: Connection) -> None:
+class Dreamt(Event):
+    """What a later release may know."""
+
+
+async def test_an_unknown_event_type_stops_it_loudly(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given an event of an unknown type, then all before it is folded, it and nothing after is skipped, and readiness,
     metrics and log say so with the position; once a release that knows it runs, it goes on by itself."""
     await write(log, HISTORY[:10])
@@ -363,6 +369,8 @@ async def test_an_unknown_event_type_stops_it_loudly(log: Log, database_url: str
         assert finding.state == "failing"
         assert "position 11 holds contact.dreamt" in finding.detail
         assert (await state(connection))["position"] == 10
+        monkeypatch.setitem(EVENTS, "contact.dreamt", Dreamt)
+        await until(lambda: folded(connection, 11))
 
 
 async def test_a_log_of_another_timeline_stops_it_loudly(log: Log, database_url: str, connection: Connection) -> None:

@@ -13,14 +13,13 @@ from uuid import UUID
 import asyncpg
 from aio_pika.abc import AbstractConnection
 
-from shared.broker import topology
 from shared.domain import interview, seeker
 from shared.log import Log
 from tests.chaos.processes import ServiceProcess
 from tests.chaos.proxy import Proxy
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, state, until, until_blocked, write
 from tests.projector.histories import Happening, on
-from tests.projector.test_doorbell import HISTORY, broker, folded, publish, waiting
+from tests.projector.test_doorbell import HISTORY, broker, folded, nobody_consumes, publish, waiting
 from tests.projector.test_firing import ANA, MUCH_LATER, At, at, told
 
 if TYPE_CHECKING:
@@ -112,13 +111,6 @@ async def test_killed_between_commit_and_acknowledgement(
 
 async def has_acknowledged(way: SeesAcknowledgements, number: int) -> bool:
     return way.acknowledged >= number
-
-
-async def nobody_consumes(broker: AbstractConnection) -> bool:
-    """The broker has noticed that the consumer is gone; what it had not acknowledged waits again."""
-    async with broker.channel() as channel:
-        queue = await channel.declare_queue(topology.PROJECTOR, passive=True)
-        return queue.declaration_result.consumer_count == 0
 
 
 async def test_two_projectors_race_for_what_is_due(
