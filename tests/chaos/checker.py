@@ -33,6 +33,8 @@ class Held:
     """→ position of the command's last event, as its receipt says."""
     overdue: Collection[UUID] = ()
     """Timers that should have fired by now."""
+    dead_letters: int = 0
+    """Commands that the broker has put aside."""
 
     @cached_property
     def by_command(self) -> Mapping[Command, Sequence[Recorded[bytes]]]:
@@ -58,6 +60,7 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
     return [
         *acknowledged_once(seen, held),
         *never_asked(seen, held),
+        *judged(seen, held),
         *dense(held),
         *received(held, deliveries),
         *same_answers(seen, held),
@@ -89,6 +92,14 @@ def never_asked(seen: Seen, held: Held) -> Iterator[str]:
             yield f"refused: command {_name(command)} ({seen.refused[command]}) wrote {_positions(found)}"
         elif command not in seen.accepted and command not in seen.unknown and not _ends_a_timer(found):
             yield f"unasked: nobody sent command {_name(command)}, which wrote {_positions(found)}"
+
+
+def judged(seen: Seen, held: Held) -> Iterator[str]:
+    """What must be refused was refused, and nothing was given up that is as clients should send it."""
+    for command in seen.wrongly:
+        yield f"judged: command {_name(command)} was accepted and must have been refused"
+    if held.dead_letters:
+        yield f"dead: {held.dead_letters} commands were put aside as dead letters"
 
 
 def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
@@ -163,7 +174,7 @@ def timers(seen: Seen, held: Held) -> Iterator[str]:
             yield f"twice: reminder {id} ended at {_positions(ends)}"
         if not ends and id not in seen.put_off:
             yield f"unfired: reminder {id}, due at {due_at}, neither fired nor was it withdrawn"
-        elif ends and not fired and needless is None and id not in seen.perhaps:
+        elif ends and not fired and id not in seen.perhaps and (needless is None or ends[0].position < needless):
             yield f"withdrawn: reminder {id} was withdrawn at {_positions(ends)}, and nobody had made it needless"
         for each in fired:
             if each.recorded_at < due_at:

@@ -24,7 +24,6 @@ from deploy.launcher.ports import LOOPBACK, pick
 from deploy.launcher.postgres import LocalPostgres
 from deploy.launcher.rabbitmq import LocalRabbitMQ
 from shared.broker.connection import UNREACHABLE
-from shared.broker.topology import COMMANDS
 from tests.chaos.cluster import Cluster
 from tests.chaos.proxy import Proxy
 
@@ -164,13 +163,13 @@ class Stage:
         listed = await asyncio.to_thread(node.ctl, *asked)
         return Counter(each["queue_name"] for each in json.loads(listed))
 
-    async def waiting_commands(self) -> int | None:
-        """Messages in the queue of commands that no service was handed yet; None when the broker does not say."""
+    async def waiting(self, queue: str) -> int | None:
+        """Messages in a queue that no service was handed yet; None when the broker does not say."""
         url = self.cluster.url(0) if self.cluster else self.amqp_url
         with suppress(*UNREACHABLE):
             async with await aio_pika.connect(url, timeout=10) as broker:
-                queue = await (await broker.channel()).declare_queue(COMMANDS, passive=True)
-                return queue.declaration_result.message_count
+                found = await (await broker.channel()).declare_queue(queue, passive=True)
+                return found.declaration_result.message_count
         return None
 
     async def from_messages(self) -> float:

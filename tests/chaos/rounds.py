@@ -16,7 +16,7 @@ from deploy.launcher.child import Child
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.postgres import LocalPostgres
-from shared.broker.topology import COMMANDS, PROJECTOR
+from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
 from shared.envelope import Recorded
 from tests.chaos import witness
 from tests.chaos.checker import Held, check
@@ -52,6 +52,7 @@ class Run:
         self._journal, self._record = set_up.logs / "journal", set_up.logs / "witness.record"
         self._events: list[Recorded[bytes]] = []
         self._cold = ColdFold()
+        self._dead = 0
 
     async def round(self, number: int, faults: list[str]) -> Outcome:
         rng = Random(f"{self._seed}/{number}")
@@ -146,8 +147,9 @@ class Run:
             at = await self._places()
             heard = max((each.position for each in witness.read(self._record)), default=0)
             behind = at["head"] - min(at["relay"], at["projector"], heard)
-            waiting = await self._stage.waiting_commands()
-            if behind == 0 and at["overdue"] == 0 and waiting == 0 and not promised:
+            waiting, dead = await self._stage.waiting(COMMANDS), await self._stage.waiting(DEAD_COMMANDS)
+            self._dead = dead or 0
+            if behind == 0 and at["overdue"] == 0 and waiting == 0 and dead is not None and not promised:
                 return []
             await asyncio.sleep(0.2)
         return [f"no rest within {REST_WITHIN:.0f} s: {dict(at)}, the consumer is at {heard}, {waiting} commands wait"]
@@ -164,6 +166,7 @@ class Run:
                     await connection.fetchval("SELECT position FROM log.head"),
                     {(tenant, id): position for tenant, id, position in await connection.fetch(_RECEIPTS)},
                     [row[0] for row in await connection.fetch("SELECT id FROM read.timer WHERE due_at <= log.now()")],
+                    self._dead,
                 )
                 self._cold.go_on(self._events)
                 differences = await self._cold.differences(connection)

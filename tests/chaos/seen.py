@@ -57,6 +57,8 @@ class Seen:
     """How many of them each way brought."""
     undated: set[Command] = field(default_factory=set)
     """Accepted commands that did not say when it happened: the service did."""
+    wrongly: set[Command] = field(default_factory=set)
+    """Accepted commands that must be refused."""
     refused: dict[Command, str] = field(default_factory=dict)
     """→ code, of those whose every attempt was refused."""
     unknown: set[Command] = field(default_factory=set)
@@ -85,7 +87,8 @@ class Journal:
 
     def accepted(self, wish: Wish, answer: dict[str, Any], via: str) -> None:
         arms = {str(id): at.isoformat() for id, at in wish.arms.items()}
-        self._write("accepted", wish, answer=answer, via=via, undated=wish.at is None, arms=arms, **_ended(wish))
+        known = {"answer": answer, "via": via, "undated": wish.at is None, "wrongly": wish.must_be_refused}
+        self._write("accepted", wish, arms=arms, **known, **_ended(wish))
 
     def refused(self, wish: Wish, code: str) -> None:
         self._write("refused", wish, code=code)
@@ -129,6 +132,8 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
                 seen.via[entry["via"]] += 1
                 if entry["undated"]:
                     seen.undated.add(command)
+                if entry["wrongly"]:
+                    seen.wrongly.add(command)
                 seen.due |= {UUID(id): datetime.fromisoformat(at) for id, at in entry["arms"].items()}
                 for id in ends:
                     seen.needless.setdefault(id, answer.position)

@@ -66,6 +66,7 @@ class World:
     head: int | None = None
     """None: the last event's position, as it must be."""
     overdue: list[UUID] = field(default_factory=list)
+    dead_letters: int = 0
 
     def __post_init__(self) -> None:
         for each in self.events:
@@ -95,7 +96,7 @@ class World:
 
     def judge(self) -> list[str]:
         head = len(self.events) if self.head is None else self.head
-        held = Held(self.events, head, self.receipts, self.overdue)
+        held = Held(self.events, head, self.receipts, self.overdue, self.dead_letters)
         return check(self.seen, held, self.deliveries)
 
 
@@ -172,6 +173,14 @@ def write_beside_a_notification(world: World) -> None:
     id = UUID(int=0xF9)
     world.append(notification(8, id, "due"))
     world.append(event(9, UUID(int=0x3), 1, "interview.planned", command_id=id, actor="policy:thank_you"))
+
+
+def accept_what_must_be_refused(world: World) -> None:
+    world.seen.wrongly.add(world.first)
+
+
+def put_a_command_aside(world: World) -> None:
+    world.dead_letters = 1
 
 
 def leave_a_position_out(world: World) -> None:
@@ -256,6 +265,11 @@ def withdraw_for_no_reason(world: World) -> None:
     world.events[6] = notification(7, FIRED, "withdrawn")
 
 
+def withdraw_before_the_thanks(world: World) -> None:
+    """Which come later, so that what was lost looks like what was made needless."""
+    world.seen.needless = dict.fromkeys((WITHDRAWN, WITH_IT), 7)
+
+
 def fire_after_the_thanks(world: World) -> None:
     world.events[5] = notification(6, WITHDRAWN, "due", others=(WITH_IT,))
 
@@ -283,6 +297,8 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (withdraw_what_had_fired, "unasked"),
     (fire_in_the_name_of_a_client, "unasked"),
     (write_beside_a_notification, "unasked"),
+    (accept_what_must_be_refused, "judged"),
+    (put_a_command_aside, "dead"),
     (leave_a_position_out, "positions"),
     (set_the_head_too_high, "positions"),
     (leave_a_version_out, "versions"),
@@ -303,6 +319,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (leave_one_overdue, "unfired"),
     (fire_early, "early"),
     (withdraw_for_no_reason, "withdrawn"),
+    (withdraw_before_the_thanks, "withdrawn"),
     (fire_after_the_thanks, "late"),
     (fire_what_was_put_off, "late"),
     (date_by_a_wrong_clock, "dated"),

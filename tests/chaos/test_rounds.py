@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from deploy.launcher.child import Child
+from shared.broker.topology import COMMANDS
 from tests.chaos import rounds
 from tests.chaos.faults import unsafe
 from tests.chaos.processes import ServiceProcess, Stage
@@ -37,7 +38,7 @@ class StubStage:
         self.services = [*self.commands, *self.projectors]
         self.listening = Counter({"kithlog.projector": 2, "kithlog.commands": 2})
         self.brought: Iterator[float] = iter(map(float, range(1_000_000)))
-        self.waiting = 0
+        self.commands_left = 0
         self.places: dict[str, int] = dict(AT_REST)
         self.load_exits_with = 0
         self.is_ready = True
@@ -69,8 +70,8 @@ class StubStage:
     async def from_messages(self) -> float:
         return next(self.brought)
 
-    async def waiting_commands(self) -> int:
-        return self.waiting
+    async def waiting(self, queue: str) -> int:
+        return self.commands_left if queue == COMMANDS else 0
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def leave_a_timer_overdue(stage: StubStage) -> None:
 
 
 def leave_a_command_in_its_queue(stage: StubStage) -> None:
-    stage.waiting = 1
+    stage.commands_left = 1
 
 
 def end_a_service(stage: StubStage) -> None:

@@ -57,6 +57,12 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
     )
 
 
+def test_what_must_be_refused_is_known_where_it_was_accepted() -> None:
+    """Given a wish that contradicts what was accepted before, when it is accepted, then that is known."""
+    seen = told(lambda journal: journal.accepted(wish(must_be_refused=True), ANSWER, "Http"))
+    assert seen.wrongly == {("acme", THANK)}
+
+
 def test_what_was_refused_ends_nothing() -> None:
     """Given a command that would have ended a reminder, when it was refused, then the reminder is as wanted as before:
     it must fire."""
