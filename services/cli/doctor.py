@@ -21,7 +21,7 @@ _STYLES = {"away": "bold red", "wrong": "bold red", "look": "yellow", "unknown":
 @app.callback(invoke_without_command=True)
 def doctor(
     watch: Annotated[
-        float, typer.Option(min=0, max=600, help="Seconds to see whether what is behind the log moves.")
+        float, typer.Option(min=0.5, max=600, help="Seconds to see whether what is behind the log moves.")
     ] = 2.0,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -53,7 +53,10 @@ class Cursor:
             cursor = cls(datetime.fromisoformat(sort), key)
             if not isinstance(key, str) or "\0" in key or str(cursor) != text:
                 raise ValueError
-        except (ValueError, TypeError) as error:
+            key.encode()
+            if cursor.sort.tzinfo is not None:  # else an end of time
+                cursor.sort.astimezone(UTC)
+        except (ValueError, TypeError, OverflowError) as error:
             raise MalformedCursor(f"{text!r} is not a cursor") from error
         return cursor
 

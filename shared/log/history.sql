@@ -10,7 +10,7 @@ LEFT JOIN LATERAL (
            sum(octet_length(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
     FROM (
         SELECT * FROM log.event
-        WHERE position > $1 AND position <= $1 + $3
+        WHERE position > $1 AND position <= least($1, 9223372036854775807 - $3) + $3
           AND ($5::text IS NULL OR tenant = $5)
           AND ($6::text[] IS NULL OR type = ANY ($6) OR category = ANY ($7))
         ORDER BY position LIMIT $2

@@ -47,7 +47,7 @@ def desk(database_url: str, amqp_url: str, infra: Infrastructure) -> Terminal:
 
 def wrongs(terminal: Terminal, **env: str) -> dict[str, str]:
     """What is wrong, with the remedies."""
-    said = terminal.json("doctor", "--watch", "0", **env)
+    said = terminal.json("doctor", "--watch", "0.5", **env)
     found = {row["what"]: row["remedy"] for row in said.objects if row["state"] in ("wrong", "away")}
     assert (said.code != 0) == bool(found)
     assert all(found.values())
@@ -64,7 +64,7 @@ async def test_nothing_is_wrong_where_all_runs(desk: Terminal) -> None:
     ):
         while found := await asyncio.to_thread(wrongs, desk):
             assert set(found) == {"leader"}  # it is about to take the lead
-    said = await asyncio.to_thread(desk.run, "doctor", "--watch", "0")
+    said = await asyncio.to_thread(desk.run, "doctor", "--watch", "0.5")
     assert "what to do" in said.out
 
 
@@ -97,7 +97,7 @@ async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:
     names = ["pipeline", "timing"]
 
     async def unfinished() -> list[dict[str, Any]]:
-        said = await asyncio.to_thread(desk.json, "doctor", "--watch", "0")
+        said = await asyncio.to_thread(desk.json, "doctor", "--watch", "0.5")
         return [row for row in said.objects if row["what"] == "unfinished read models"]
 
     async with opened(desk.database_url) as system:
@@ -136,7 +136,7 @@ def test_a_user_without_the_services_role_is_told_all_the_same(desk: Terminal) -
     try:
         parts = urlsplit(desk.database_url)
         url = parts._replace(netloc=f"{stranger}:secret@{parts.netloc.rpartition('@')[2]}").geturl()
-        said = desk.json("doctor", "--watch", "0", KITHLOG_DATABASE_URL=url)
+        said = desk.json("doctor", "--watch", "0.5", KITHLOG_DATABASE_URL=url)
     finally:
         asyncio.run(owner(f"DROP ROLE {stranger}"))
     assert said.code == 1
@@ -214,7 +214,7 @@ def test_faults_of_the_broker_are_found(desk: Terminal) -> None:
     found = wrongs(desk)
     assert {f"queue {topology.COMMANDS}", f"queue {topology.DEAD_COMMANDS}"} < set(found)
     assert f"binding {topology.EVENTS} → {topology.PROJECTOR}" in found
-    without = desk.json("doctor", "--watch", "0", KITHLOG_MANAGEMENT_URL="http://127.0.0.1:1").objects
+    without = desk.json("doctor", "--watch", "0.5", KITHLOG_MANAGEMENT_URL="http://127.0.0.1:1").objects
     assert [row["state"] for row in without if row["what"] == "management"] == ["look"]
 
 

@@ -179,7 +179,7 @@ async def test_a_reader_who_waits_in_vain_is_told_how_far_it_was_looked(
     assert response.headers["kithlog-position"] == "2"
 
 
-@pytest.mark.parametrize("query", [{"after": 3}, {"after": 1, "epoch": 2}], ids=str)
+@pytest.mark.parametrize("query", [{"after": 3}, {"after": 2**63 - 1}, {"after": 1, "epoch": 2}], ids=str)
 async def test_a_reader_of_another_timeline_is_told(
     client: httpx.AsyncClient, append: Write, query: dict[str, Any]
 ) -> None:

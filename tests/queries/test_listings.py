@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -216,10 +218,25 @@ async def test_what_can_not_be_asked_is_named(query: dict[str, str], field: str)
     assert (response.status_code, response.json()["field"]) == (422, field)
 
 
-async def test_a_cursor_that_no_page_gave_is_refused(library: Library) -> None:
-    """Given letters that are no cursor, then the problem says so."""
+def made_up(sort: str, key: str) -> str:
+    """A cursor as pages give them, of a place that no page can give."""
+    return base64.urlsafe_b64encode(json.dumps([sort, key], separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "abcd",
+        made_up("2026-01-01T00:00:00+00:00", "\ud800"),
+        made_up("2026-01-01T00:00:00+00:00", "\0"),
+        made_up("0001-01-01T00:00:00+14:00", "x"),
+        made_up("9999-12-31T23:59:59-01:00", "x"),
+    ],
+)
+async def test_a_cursor_that_no_page_gave_is_refused(library: Library, after: str) -> None:
+    """Given letters that are no cursor, or one of a place that can't be, then the problem says so."""
     await library.fold(happened(*PEOPLE))
-    problem = await library.get(f"{MINE}/pipeline", 400, after="abcd")
+    problem = await library.get(f"{MINE}/pipeline", 400, after=after)
     assert (problem["code"], problem["field"]) == ("malformed_cursor", "query.after")
 
 

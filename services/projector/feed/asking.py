@@ -12,6 +12,8 @@ from shared.log.history import Wanted
 from shared.operations.problems import Fault, ProblemError, invalid
 
 Several = Annotated[str, Field(pattern=r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$", max_length=4000)]
+LAST = 2**63 - 1
+"""The last position that PostgreSQL can count to."""
 
 
 class Ask(BaseModel):
@@ -19,7 +21,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    after: Annotated[int, Field(ge=0, le=LAST)] = 0
     """Position after which to begin: `Kithlog-Position` of the answer before. 0: at the first event."""
     epoch: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """Timeline that `after` is of; refused (409 `forked`) when the log has another by now."""

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from services.projector.feed.asking import Ask
+from services.projector.feed.asking import LAST, Ask
 from services.projector.feed.feed import Feed
 from shared.broker.cloudevents import encode
 from shared.log.history import HistoryPage
@@ -117,6 +117,7 @@ def _position(last_event_id: str | None, otherwise: int) -> int:
     """Raises `ProblemError` (400)."""
     if last_event_id is None:
         return otherwise
-    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 19):
+    digits = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 19
+    if not digits or int(last_event_id) > LAST:
         raise malformed_header("Last-Event-ID", "is not a position", "give the `id` of the last event, unchanged")
     return int(last_event_id)
