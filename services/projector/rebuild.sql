@@ -133,18 +133,18 @@ WHERE generation = $1 AND ($2 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $
   AND ($3::text[] IS NULL OR (tenant, key) IN (SELECT * FROM unnest($3, $4::text[])));
 
 -- name: subjects
--- A page of a generation's timing subjects after a place, each with its recipient of another generation; see
--- differing_rows for $5.
-SELECT s.tenant, s.key, s.body, r.body AS recipient
+-- A page of a generation's timing subjects after a place, those of one recipient together, each with its recipient of
+-- another generation; see differing_rows for $7.
+SELECT s.tenant, s.owner, s.sort, s.key, s.body, r.body AS recipient
 FROM (
-    SELECT s.tenant, s.key, s.owner, s.body FROM read.row s
-    WHERE s.generation = $1 AND (s.tenant, s.key) > ($3, $4)
-      AND ($5 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $5)
-    ORDER BY s.tenant, s.key
-    LIMIT $6
+    SELECT s.tenant, s.owner, s.sort, s.key, s.body FROM read.row s
+    WHERE s.generation = $1 AND s.owner IS NOT NULL AND (s.tenant, s.owner, s.sort, s.key) > ($3, $4, $5, $6)
+      AND ($7 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $7)
+    ORDER BY s.tenant, s.owner, s.sort, s.key
+    LIMIT $8
 ) s
 LEFT JOIN read.row r ON r.generation = $2 AND r.tenant = s.tenant AND r.key = s.owner::text
-ORDER BY s.tenant, s.key;
+ORDER BY s.tenant, s.owner, s.sort, s.key;
 
 -- name: some_subjects
 -- The same for some subjects by tenant and key.

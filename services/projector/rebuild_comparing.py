@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,8 +15,9 @@ from pydantic import ValidationError
 from services.projector.changes import RowId, TimerId
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_selection import Selection
-from services.projector.rebuild_staging import QUERIES
+from services.projector.rebuild_staging import QUERIES, UNSORTED
 from shared.timing.policies import Policies
+from shared.timing.recipient import Recipient
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER, Timer, timers
 
 if TYPE_CHECKING:
@@ -122,14 +124,14 @@ async def differing_timers(
         async for found in timers_of(connection, facts, [id[1:] for id in selection.ids if id[0] == "timing_subject"]):
             yield found
         return
-    place = ("", "")
+    place: tuple[Any, ...] = ("", UUID(int=0), UNSORTED, "")
     while True:
         rows = await connection.fetch(
             QUERIES["subjects"], facts.subjects, facts.recipients, *place, selection.below, _PAGE
         )
         if not rows:
             break
-        place = (rows[-1]["tenant"], rows[-1]["key"])
+        place = (rows[-1]["tenant"], rows[-1]["owner"], rows[-1]["sort"], rows[-1]["key"])
         for found in await _compared(connection, facts, rows):
             yield found
     if selection.whole:
@@ -163,7 +165,7 @@ async def timers_of(
 async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -> list[TimerDifference]:
     afresh: dict[TimerId, Timer] = {}
     for row in rows:
-        recipient = None if row["recipient"] is None else RECIPIENT.validate_json(row["recipient"])
+        recipient = None if row["recipient"] is None else _recipient(row["recipient"])
         subject = SUBJECT.validate_json(row["body"])
         if subject.armings:
             afresh |= {(row["tenant"], id): timer for id, timer in timers(subject, recipient, facts.policies).items()}
@@ -189,6 +191,12 @@ async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -
         found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred))
     found += (TimerDifference(id, timer.subject_id, None, timer, (None, timer.due_at)) for id, timer in afresh.items())
     return await _explained(connection, facts.position, found)
+
+
+@lru_cache(maxsize=64)
+def _recipient(body: str) -> Recipient:
+    """Subjects come recipient by recipient."""
+    return RECIPIENT.validate_json(body)
 
 
 async def _explained(connection: Connection, position: int, found: list[TimerDifference]) -> list[TimerDifference]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("services.projector", "rebuild.sql")
 _COLUMNS = ("generation", "tenant", "key", "owner", "state", "sort", "body")
-_UNSORTED = datetime.min.replace(tzinfo=UTC)  # which PostgreSQL takes as -infinity
+UNSORTED = datetime.min.replace(tzinfo=UTC)  # which PostgreSQL takes as -infinity
 
 
 class Superseded(Exception):
@@ -117,9 +117,9 @@ class Staging(Store):
             *filed, sort, body, words, language = self.filed_row(id, row)
             once = id[0] in self._once and id not in self._again
             if words is None and (once or id in self._absent):
-                copied[id[0]].append((*filed, sort or _UNSORTED, body))
+                copied[id[0]].append((*filed, sort or UNSORTED, body))
             else:
-                upserted.append((*filed, sort or _UNSORTED, body, words, language))
+                upserted.append((*filed, sort or UNSORTED, body, words, language))
         for name, records in copied.items():
             if records:
                 await self._writing.copy_records_to_table(

@@ -301,23 +301,38 @@ class Work:
     # --- comparing -----------------------------------------------------------------------------------------------
 
     async def compare(self, builder: Builder) -> Situation:
-        """Compare a snapshot of one position; answers of which moment it was."""
-        snapshot = await connect(self._url, server_settings={"work_mem": "64MB", "jit": "off"})
+        """Compare a snapshot of one position; answers of which moment it was.
+
+        Rows are compared by PostgreSQL and timers by this process, so side by side.
+        """
+        snapshots: list[Connection] = []
         try:
+            for _ in range(2):
+                snapshots.append(await connect(self._url, server_settings={"work_mem": "64MB", "jit": "off"}))
+            of_rows, of_timers = snapshots
             async with self._meeting(builder) as situation:
-                await snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                await snapshot.execute("SELECT FROM read.checkpoint")  # takes the snapshot
+                await of_rows.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                shared: str = await of_rows.fetchval("SELECT pg_export_snapshot()")
+            await of_timers.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await of_timers.execute(f"SET TRANSACTION SNAPSHOT '{shared}'")
             self.report.position = situation.target
-            for name, told in self.report.models.items():
-                await self._compare_rows(snapshot, name, told)
-                self.progress("comparing", 1, len(self._models))
-            if SUBJECT in self._models:
-                await self._compare_timers(snapshot, situation)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._compare_all_rows(of_rows))
+                if SUBJECT in self._models:
+                    group.create_task(self._compare_timers(of_timers, situation))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         finally:
-            snapshot.terminate()
+            for each in snapshots:
+                each.terminate()
         self.report.failures = list(builder.failures.values())
         builder.touched = set()
         return situation
+
+    async def _compare_all_rows(self, snapshot: Connection) -> None:
+        for name in self._models:
+            await self._compare_rows(snapshot, name, self.report.models[name])
+            self.progress("comparing", 1, len(self._models))
 
     async def _compare_rows(self, snapshot: Connection, name: str, told: Told) -> None:
         selection = self.selection
