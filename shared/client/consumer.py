@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, PublishError
 
 from shared.client.connecting import connect
 from shared.client.failures import Forked
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 AWAY = (OSError, AMQPError, RuntimeError)
 """What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
+UNDECLARED = (PublishError, ChannelInvalidStateError)
+"""What publishing raises when the queue is not there, or the channel: another session declares and opens them anew."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between attempts while something is away."""
 
@@ -93,7 +95,7 @@ class Consumer(Generic[T]):
             except Stopped:
                 pass
             except AWAY as error:
-                logger.warning("RabbitMQ is away: %r", error)
+                logger.warning("RabbitMQ is away, or what was declared there: %r", error)
             finally:
                 self._session = None
             pause = FIRST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
@@ -129,12 +131,12 @@ class Consumer(Generic[T]):
             await messages[-1].ack(multiple=True)
 
     async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`."""
+        """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""
         pause = FIRST_PAUSE
         while True:
             try:
                 return await work(*arguments)
-            except (Forked, Stopped):
+            except (Forked, Stopped, *UNDECLARED):
                 raise
             except Exception as error:
                 if session.lost.is_set():

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
-from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Rules, Wiring
+from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Park, Rules, Wiring
 from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
@@ -311,6 +311,39 @@ async def test_a_queue_that_was_deleted_is_declared_again(
         history.events.append(held(3))
         await publish(channel, held(3))
         await taken.until(lambda positions: positions == [2, 1, 3])
+
+
+@pytest.mark.parametrize("deleted", ["statistics.parked", "statistics.retry.50"])
+@pytest.mark.usefixtures("exchange")
+async def test_a_queue_beside_it_that_was_deleted_is_declared_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, deleted: str
+) -> None:
+    """Given that somebody deletes the queue of what is parked, or of what comes again, when an event fails that must
+    go there, then the queue is there again, that event goes there, and what is behind it is handled.
+    """
+    tries = 0
+
+    def fail(event: CloudEvent) -> None:
+        nonlocal tries
+        tries += event.position == 2
+        if event.position == 2 and deleted == "statistics.parked":
+            raise Park("bad")
+        if event.position == 2 and tries <= 2:
+            raise LookupError
+
+    taken.fails = fail
+    history = MemoryHistory([held(1)])
+    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+    async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [1])
+        await channel.queue_delete(deleted)
+        history.events += [held(2), held(3)]
+        await publish(channel, held(2), held(3))
+        if deleted == "statistics.parked":
+            await taken.until(lambda positions: positions == [1, 3])
+            assert (await next_of(channel, deleted)).headers["reason"] == "bad"
+        else:
+            await taken.until(lambda positions: set(positions) == {1, 2, 3})
 
 
 @pytest.mark.usefixtures("exchange")
