@@ -12,8 +12,9 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, PublishError
+from aiormq.abc import DeliveredMessage
 
 from shared.client.connecting import connect
 from shared.client.failures import Forked
@@ -111,8 +112,10 @@ class Consumer(Generic[T]):
         await self._insist(session, self._worker.recover)
         if not waiting:
             await self._insist(session, self._worker.audit)
-        queue = await channel.get_queue(self._queues.name, ensure=False)
-        await queue.consume(session.put)
+        # A layer below aio-pika's own messages: it drops, before any callback, those of which it can't make one (of an
+        # unknown delivery mode, say), and whoever acknowledges many at once would acknowledge them unseen.
+        deliveries = await channel.get_underlay_channel()
+        await deliveries.basic_consume(self._queues.name, session.put)
         looked = monotonic()
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
@@ -126,9 +129,11 @@ class Consumer(Generic[T]):
             messages = await session.take(self._wiring.prefetch, to_wait)
             if not messages:
                 continue
-            incoming = [Incoming(each.body, each.headers) for each in messages]
+            incoming = [Incoming(each.body, each.header.properties.headers or {}) for each in messages]
             await self._insist(session, self._worker.work, incoming)
-            await messages[-1].ack(multiple=True)
+            last = messages[-1].delivery_tag
+            assert last is not None
+            await deliveries.basic_ack(last, multiple=True)
 
     async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""
@@ -178,7 +183,7 @@ class _Session:
         self.lost = asyncio.Event()
         # `connection.closed()` answers only to an end that was asked for on this side.
         connection.close_callbacks.add(lambda *_: self.lost.set())
-        self._waiting: deque[AbstractIncomingMessage] = deque()
+        self._waiting: deque[DeliveredMessage] = deque()
         self._filled = asyncio.Event()
         self._ends = [asyncio.create_task(each.wait()) for each in (self.lost, stop)]
 
@@ -186,12 +191,12 @@ class _Session:
     def over(self) -> bool:
         return self.lost.is_set() or self._stop.is_set()
 
-    async def put(self, message: AbstractIncomingMessage) -> None:
+    async def put(self, message: DeliveredMessage) -> None:
         # Nothing is awaited here, so that messages keep their order.
         self._waiting.append(message)
         self._filled.set()
 
-    async def take(self, most: int, seconds: float) -> list[AbstractIncomingMessage]:
+    async def take(self, most: int, seconds: float) -> list[DeliveredMessage]:
         """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
         filled = asyncio.create_task(self._filled.wait())
         try:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
@@ -135,6 +137,31 @@ async def test_what_can_not_be_handled_is_parked_and_the_rest_goes_on(
     ]
     assert [each.body for each in parked] == [each.body for each in bad]
     assert consumer.counts.duplicates == 1
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_the_client_library_can_not_read_is_brought_to_an_end(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given messages of which aio-pika can't make its own, and which it drops, when others come after them, then none
+    was acknowledged unseen: not a replay, which no gap tells of, nor what is no event.
+    """
+    strange = [Incoming(b"not JSON"), replace(held(1), headers={REPLAY: "after the fix"})]
+
+    class Choosy(IncomingMessage):
+        def __init__(self, message: DeliveredMessage, no_ack: bool = False) -> None:
+            if message.body in [each.body for each in strange]:
+                raise ValueError("3 is not a valid DeliveryMode")
+            super().__init__(message, no_ack)
+
+    async with consuming(a_consumer(amqp_url, taken, held(1))):
+        await taken.until(lambda positions: positions == [1])
+        with monkeypatch.context() as patch:
+            patch.setattr("aio_pika.queue.IncomingMessage", Choosy)
+            await publish(channel, *strange, held(2), to="statistics")
+            await taken.until(lambda positions: positions[-1] == 2)
+        parked = await next_of(channel, "statistics.parked")
+    assert (taken.positions, parked.headers["reason"]) == ([1, 1, 2], "not_json")
 
 
 @pytest.mark.usefixtures("exchange")
