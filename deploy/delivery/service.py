@@ -41,6 +41,8 @@ async def run(
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(FileStore(settings.state / "mark.json")))
         ledger = stack.enter_context(closing(Ledger(settings.state / "mails.db")))
+        if (mark := await store.load()) is not None:
+            ledger.forget_abandoned(mark.epoch, mark.top)  # where the mark was set back to after a restore
         platform = await stack.enter_async_context(Platform(services.command_url, services.projector_url))
         history = await stack.enter_async_context(HttpHistory(services.projector_url))
         clock = clock or LogClock(history)

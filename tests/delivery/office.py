@@ -27,7 +27,12 @@ SEEKER, THEO, TALK, COACH = (f"00000000-0000-4000-8000-00000000000{n}" for n in 
 
 
 def a_due(
-    position: int = 1, kind: str = "thank_you", stage: str = "due", role: str = "seeker", **data: Any
+    position: int = 1,
+    kind: str = "thank_you",
+    stage: str = "due",
+    role: str = "seeker",
+    epoch: int = 1,
+    **data: Any,
 ) -> Incoming:
     fields = {
         "kind": kind,
@@ -42,7 +47,7 @@ def a_due(
         "cancellation_key": "thank_you:talk:1",
         "expires_at": (NOON + timedelta(days=1)).isoformat(),
     }
-    return an_event("notification.due", {**fields, **data}, position=position)
+    return an_event("notification.due", {**fields, **data}, position=position, epoch=epoch)
 
 
 def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1") -> Incoming:
