@@ -16,8 +16,11 @@ import pytest
 from deploy.delivery.desk import DELAYS, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import Mailbox, text_of
+from deploy.delivery.post import Post
+from deploy.delivery.service import run
+from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
-from shared.client import Unavailable
+from shared.client import Consumer, Unavailable, Wiring
 from shared.timing.policies import default_policies
 from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal
 
@@ -413,6 +416,23 @@ async def test_a_mail_that_can_not_be_made_holds_up_no_other(
     office.clock.instant += DELAYS[0]
     await office.work()
     assert len(office.mailbox.mails) == 2
+
+
+async def test_services_for_different_tenants_share_no_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two on one broker, then neither takes what is the other's."""
+    queues: list[str] = []
+
+    class Noting(Consumer[None]):
+        def __init__(self, wiring: Wiring, *others: Any) -> None:
+            queues.append(wiring.queue)
+            super().__init__(wiring, *others)
+
+    monkeypatch.setattr("deploy.delivery.service.Consumer", Noting)
+    stop = asyncio.Event()
+    stop.set()
+    for tenant in ("acme", "demo", "*"):
+        await run(Services(), DeliverySettings(state=tmp_path, tenant=tenant), Post("127.0.0.1", 1), stop)
+    assert queues == ["kithlog.delivery.acme", "kithlog.delivery.demo", "kithlog.delivery"]
 
 
 def test_every_policy_and_stage_has_words() -> None:
