@@ -131,6 +131,14 @@ class Ledger:
         ).fetchone()
         return None if at is None else datetime.fromtimestamp(at, UTC)
 
+    def has_needless(self, keys: Sequence[str]) -> bool:
+        """Whether one of them was withdrawn after it had fallen due."""
+        places = ", ".join("?" * len(keys))
+        [found] = self._file.execute(
+            f"SELECT EXISTS (SELECT 1 FROM notification n WHERE key IN ({places}) AND {_WITHDRAWN})", keys
+        ).fetchone()
+        return bool(found)
+
     def intend(self, keys: Sequence[str], mail: str) -> None:
         self._set(keys, "state = 'intended', mail = ?", (mail,))
 
