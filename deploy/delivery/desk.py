@@ -30,6 +30,10 @@ NOT_KNOWN = "it is not known whether the mail server has taken it"
 TOO_LATE = "its time had passed before it could be sent"
 
 
+class Overtaken(Exception):
+    """While the mail was made, something in it became needless."""
+
+
 class Desk:
     def __init__(self, settings: DeliverySettings, platform: Platform, post: Post, ledger: Ledger) -> None:
         self._settings, self._platform, self._post, self._ledger = settings, platform, post, ledger
@@ -98,7 +102,9 @@ class Desk:
         mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
         try:
             message = await self._composer.compose([each.notification for each in entries], mail)
-            await self._post.send(message, lambda: self._ledger.intend(keys, mail))
+            await self._post.send(message, lambda: self._intend(keys, mail))
+        except Overtaken:
+            logger.info("made anew, since something in it was withdrawn: %s", ", ".join(keys))
         except ServerAway as error:
             raise Unavailable(str(error)) from error
         except Unavailable:
@@ -119,6 +125,12 @@ class Desk:
         else:
             self._ledger.sent(keys)
             logger.info("sent in one mail: %s", ", ".join(keys))
+
+    def _intend(self, keys: Sequence[str], mail: str) -> None:
+        """Raises `Overtaken`. Nothing is awaited between this last look and the data."""
+        if self._ledger.has_needless(keys):
+            raise Overtaken
+        self._ledger.intend(keys, mail)
 
     def _postpone(
         self, entries: Sequence[Entry], state: State, now: datetime, why: str, *, apart: bool = False

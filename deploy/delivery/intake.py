@@ -41,4 +41,4 @@ class Intake:
         """What has the same key and is still undelivered is needless from now on."""
         told = event.read(Withdrawn)
         if told.reason in UNDELIVERED_IS_NEEDLESS:
-            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.position)
+            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)

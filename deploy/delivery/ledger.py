@@ -18,6 +18,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS notification (
     key text PRIMARY KEY,
     content text NOT NULL,
+    epoch integer NOT NULL,
     position integer NOT NULL,
     cancellation_key text NOT NULL,
     mail text NOT NULL,
@@ -32,13 +33,23 @@ CREATE INDEX IF NOT EXISTS notification_open ON notification (ready_at) WHERE st
 CREATE INDEX IF NOT EXISTS notification_of_mail ON notification (mail) WHERE state IN ('waiting', 'intended');
 CREATE INDEX IF NOT EXISTS notification_untold ON notification (position)
     WHERE state IN ('sent', 'failed') AND reported = 0;
-CREATE TABLE IF NOT EXISTS withdrawn (key text PRIMARY KEY, position integer NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS withdrawal (
+    key text NOT NULL,
+    epoch integer NOT NULL,
+    position integer NOT NULL,
+    PRIMARY KEY (key, epoch, position)
+) STRICT;
 """
-_ENTRY = """
-SELECT content, mail, state, attempts, why, permanent,
-       EXISTS (SELECT 1 FROM withdrawn w WHERE w.key = n.cancellation_key AND w.position > n.position)
-FROM notification n
-"""
+_WITHDRAWN = "EXISTS (SELECT 1 FROM withdrawal w WHERE w.key = n.cancellation_key AND w.position > n.position)"
+_ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN} FROM notification n"
+_ABANDONED = "epoch < :epoch AND position > :position"
+_FORGET = (
+    f"DELETE FROM withdrawal WHERE {_ABANDONED}",
+    f"DELETE FROM notification WHERE state IN ('waiting', 'withdrawn') AND {_ABANDONED}",
+    "UPDATE notification SET position = :position, content = json_set(content, '$.position', :position)"
+    f" WHERE {_ABANDONED}",
+    f"UPDATE notification AS n SET state = 'waiting' WHERE state = 'withdrawn' AND NOT {_WITHDRAWN}",
+)
 _NEXT_MAIL = f"""{_ENTRY}
 WHERE state IN ('waiting', 'intended') AND mail = (
     SELECT mail FROM notification WHERE state IN ('waiting', 'intended') AND ready_at <= ?
@@ -76,13 +87,17 @@ class Ledger:
         self._file.close()
 
     def add(self, notification: Notification, *, mail: str, ready_at: datetime) -> None:
-        """Nothing, if it is there already, whatever became of it."""
+        """If it is there already, whatever became of it, then it is to be reported, at most: to a later timeline of the
+        log, which has not heard of it.
+        """
         self._file.execute(
-            "INSERT INTO notification (key, content, position, cancellation_key, mail, ready_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO notification (key, content, epoch, position, cancellation_key, mail, ready_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET epoch = excluded.epoch, reported = 0 WHERE excluded.epoch > epoch",
             (
                 notification.key,
                 notification.model_dump_json(),
+                notification.epoch,
                 notification.position,
                 f"{notification.tenant}/{notification.due.cancellation_key}",
                 mail,
@@ -90,13 +105,20 @@ class Ledger:
             ),
         )
 
-    def withdraw(self, key: str, position: int) -> None:
+    def withdraw(self, key: str, epoch: int, position: int) -> None:
         """What shows this cancellation key and is before that position of the log is needless."""
-        self._file.execute(
-            "INSERT INTO withdrawn VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET position = max(position, excluded.position)",
-            (key, position),
-        )
+        self._file.execute("INSERT INTO withdrawal VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, epoch, position))
+
+    def forget_abandoned(self, epoch: int, position: int) -> None:
+        """The log is in that epoch, and of earlier ones what is beyond that position was undone by a restore.
+
+        What was withdrawn there, was not; what waits from there falls due again, or no more; what was sent, or may have
+        been, stays so.
+        """
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
+            for statement in _FORGET:
+                self._file.execute(statement, {"epoch": epoch, "position": position})
 
     def next_mail(self, now: datetime) -> list[Entry]:
         """All that goes, or may have gone, in the one mail whose turn it is."""
@@ -108,6 +130,14 @@ class Ledger:
             "SELECT min(ready_at) FROM notification WHERE state IN ('waiting', 'intended')"
         ).fetchone()
         return None if at is None else datetime.fromtimestamp(at, UTC)
+
+    def has_needless(self, keys: Sequence[str]) -> bool:
+        """Whether one of them was withdrawn after it had fallen due."""
+        places = ", ".join("?" * len(keys))
+        [found] = self._file.execute(
+            f"SELECT EXISTS (SELECT 1 FROM notification n WHERE key IN ({places}) AND {_WITHDRAWN})", keys
+        ).fetchone()
+        return bool(found)
 
     def intend(self, keys: Sequence[str], mail: str) -> None:
         self._set(keys, "state = 'intended', mail = ?", (mail,))

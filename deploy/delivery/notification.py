@@ -46,6 +46,7 @@ class Notification(BaseModel):
 
     tenant: str
     id: UUID
+    epoch: int
     position: int
     recorded_at: AwareDatetime
     due: Due
@@ -55,7 +56,12 @@ class Notification(BaseModel):
         """Raises `Park`."""
         due = event.read(Due)
         return cls(
-            tenant=event.tenant, id=event.subject, position=event.position, recorded_at=event.recorded_at, due=due
+            tenant=event.tenant,
+            id=event.subject,
+            epoch=event.epoch,
+            position=event.position,
+            recorded_at=event.recorded_at,
+            due=due,
         )
 
     @property

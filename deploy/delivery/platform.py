@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,6 +14,8 @@ from shared.client import Unavailable
 
 _AWAY = {401, 403, 429}
 """Statuses that say nothing of what was asked for: as with 5xx, the service can't be used now."""
+_ELSEWHERE = {"unknown_path", "unknown_command", "method_not_allowed"}
+"""Codes of problems that say nothing of it either: what was reached is another service, or another release of it."""
 _REPORTS = UUID("7f2c4b0a-7a6e-5d0e-8f57-3f3f0d8a4e11")
 
 
@@ -42,20 +45,20 @@ class Platform:
 
     async def seeker(self, tenant: str, seeker: UUID, position: int) -> dict[str, Any]:
         """As of a position of the log, or later; empty when there is none."""
-        return await self._ask(f"/v1/tenants/{tenant}/seekers/{seeker}", min_position=position)
+        return await self._ask(tenant, "seeker", seeker, min_position=position)
 
     async def contact_names(self, tenant: str, contacts: Sequence[UUID]) -> list[str]:
         """Of those who were not forgotten."""
-        found = [await self._ask(f"/v1/tenants/{tenant}/contacts/{contact}") for contact in contacts]
+        found = [await self._ask(tenant, "contact", contact) for contact in contacts]
         return [each["name"] for each in found if each.get("name")]
 
     async def interview(self, tenant: str, interview: UUID) -> dict[str, Any]:
-        return await self._ask(f"/v1/tenants/{tenant}/interviews/{interview}")
+        return await self._ask(tenant, "interview", interview)
 
     async def noted(self, tenant: str, seeker: UUID, interview: UUID) -> list[dict[str, Any]]:
         """What the seeker noted in that conversation, among the last things they noted, latest first."""
         path = f"/v1/tenants/{tenant}/seekers/{seeker}/notebook"
-        items: list[dict[str, Any]] = (await self._get(path, kind="notes", limit=100)).get("items", [])
+        items: list[dict[str, Any]] = await self._get(path, "items", "unknown_seeker", kind="notes", limit=100) or []
         return [each for each in items if each["interview_id"] == str(interview)]
 
     async def report(self, tenant: str, notification: UUID, verb: str, body: dict[str, Any]) -> bool:
@@ -68,29 +71,47 @@ class Platform:
             )
         except httpx.HTTPError as error:
             raise Unavailable(f"the command service is away: {error!r}") from error
-        if _is_away(answer):
-            raise Unavailable(f"the command service answers {answer.status_code}")
+        _document(answer, "position")
         return answer.is_success
 
-    async def _ask(self, path: str, **query: Any) -> dict[str, Any]:
-        item: dict[str, Any] = (await self._get(path, **query)).get("item", {})
+    async def _ask(self, tenant: str, kind: str, id: UUID, **query: Any) -> dict[str, Any]:
+        item: dict[str, Any] = (
+            await self._get(f"/v1/tenants/{tenant}/{kind}s/{id}", "item", f"unknown_{kind}", **query) or {}
+        )
         return item
 
-    async def _get(self, path: str, **query: Any) -> dict[str, Any]:
+    async def _get(self, path: str, member: str, absent: str, **query: Any) -> Any:
+        """That member of the answer; None when the service says, by the code `absent`, that there is nothing."""
         try:
             answer = await self._queries.get(path, params=query)
         except httpx.HTTPError as error:
             raise Unavailable(f"the query service is away: {error!r}") from error
-        if answer.status_code == 404:
-            return {}
-        told = f"{path} answers {answer.status_code}: {answer.text:.200}"
-        if _is_away(answer):
-            raise Unavailable(told)
-        if not answer.is_success:
-            raise NotAnswered(told)
-        found: dict[str, Any] = answer.json()
-        return found
+        document = _document(answer, member)
+        if answer.is_success:
+            return document[member]
+        if document["code"] == absent:
+            return None
+        raise NotAnswered(_told(answer))
 
 
-def _is_away(answer: httpx.Response) -> bool:
-    return answer.status_code >= 500 or answer.status_code in _AWAY
+def _document(answer: httpx.Response, member: str) -> dict[str, Any]:
+    """What the service says: a document with that member, or a problem with its `code`.
+
+    Raises `Unavailable` for everything else. What stands before a service, or in its place, may answer with any status,
+    and knows nothing of what was asked for.
+    """
+    type, sign = ("application/json", member) if answer.is_success else ("application/problem+json", "code")
+    if _content_type(answer) == type and answer.status_code < 500 and answer.status_code not in _AWAY:
+        with suppress(ValueError):
+            document = answer.json()
+            if isinstance(document, dict) and sign in document and document.get("code") not in _ELSEWHERE:
+                return document
+    raise Unavailable(_told(answer))
+
+
+def _content_type(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", "")).partition(";")[0].strip()
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.url} answers {answer.status_code}: {answer.text:.200}"

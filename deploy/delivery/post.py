@@ -13,12 +13,16 @@ import aiosmtplib
 IMPLICIT_TLS = 465
 PATIENCE = 30.0
 """Seconds to wait for the mail server."""
+PATIENCE_WITH_DATA = 600.0
+"""Seconds to wait once the data go out (RFC 5321, 4.5.3.2.6): who gives up earlier can't know what became of them."""
+AUTHENTICATE_FIRST = 530
+"""A server may say so to any command: that is no word about the recipient."""
 FIRST_REFUSAL = 400
 """Of the codes that a server answers with; below is what says neither yes nor no, or can't be read."""
 
 
 class ServerAway(Exception):
-    """No mail server, or it went away before the mail's data: the mail was not taken."""
+    """No mail server, or none that deals with us, or it went away before the mail's data: the mail was not taken."""
 
 
 class Refused(Exception):
@@ -66,10 +70,14 @@ class Post:
         try:
             await client.connect()
             await client.mail(parseaddr(mail["From"])[1])
+        except (aiosmtplib.SMTPException, OSError, UnicodeError) as error:
+            # Nothing was said of the recipient yet: what is refused here is refused to every mail.
+            raise ServerAway(f"the mail server is away, or takes no mail from us: {error!r}") from error
+        try:
             await client.rcpt(parseaddr(mail["To"])[1])
-        except aiosmtplib.SMTPAuthenticationError as error:
-            raise ServerAway(f"the mail server refuses user or password: {error}") from error
-        except aiosmtplib.SMTPResponseException as error:
+        except aiosmtplib.SMTPRecipientRefused as error:
+            if error.code == AUTHENTICATE_FIRST:
+                raise ServerAway(f"the mail server takes no mail from us: {error!r}") from error
             raise _refused(error) from error
         except UnicodeError as error:
             raise Refused(f"the mail server takes no such address: {error}", permanent=True) from error
@@ -78,7 +86,7 @@ class Post:
 
     async def _hand_over(self, client: aiosmtplib.SMTP, content: bytes) -> None:
         try:
-            await client.data(content)
+            await client.data(content, timeout=PATIENCE_WITH_DATA)
         except aiosmtplib.SMTPResponseException as error:
             if error.code < FIRST_REFUSAL:
                 raise Unsure(f"the mail server did not say yes or no to the mail: {error!r}") from error

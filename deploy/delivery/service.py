@@ -15,7 +15,10 @@ from deploy.delivery.post import Post
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client import Consumer, FileStore, HttpHistory, Patterns, Rules, Wiring
 
-QUEUE = "kithlog.delivery"
+
+def queue_of(tenant: str) -> str:
+    """One for each set of notifications: two processes on one queue would take each other's."""
+    return "kithlog.delivery" if tenant == "*" else f"kithlog.delivery.{tenant}"
 
 
 def rules(tenant: str) -> Rules:
@@ -24,13 +27,7 @@ def rules(tenant: str) -> Rules:
 
 
 async def run(
-    services: Services,
-    settings: DeliverySettings,
-    post: Post,
-    stop: asyncio.Event,
-    *,
-    queue: str = QUEUE,
-    clock: Clock | None = None,
+    services: Services, settings: DeliverySettings, post: Post, stop: asyncio.Event, *, clock: Clock | None = None
 ) -> None:
     """Deliver until `stop` is set; it is set, too, when one half fails, so that the other ends in order.
 
@@ -41,12 +38,15 @@ async def run(
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(FileStore(settings.state / "mark.json")))
         ledger = stack.enter_context(closing(Ledger(settings.state / "mails.db")))
+        if (mark := await store.load()) is not None:
+            ledger.forget_abandoned(mark.epoch, mark.top)  # where the mark was set back to after a restore
         platform = await stack.enter_async_context(Platform(services.command_url, services.projector_url))
         history = await stack.enter_async_context(HttpHistory(services.projector_url))
         clock = clock or LogClock(history)
         desk = Desk(settings, platform, post, ledger)
         intake = Intake(ledger, clock, timedelta(seconds=settings.gather), desk.ring)
-        consumer = Consumer(Wiring(services.amqp_url, queue), rules(settings.tenant), intake.handlers(), store, history)
+        wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
+        consumer = Consumer(wiring, rules(settings.tenant), intake.handlers(), store, history)
         halves = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(desk.run(stop, clock))]
         for half in halves:
             half.add_done_callback(lambda _: stop.set())

@@ -48,4 +48,6 @@ class DeliverySettings(BaseSettings):
         ge=0,
         description="Seconds that what is not urgent waits for more of its group; 0: each goes in a mail of its own.",
     )
-    tenant: str = Field("*", description="Only this tenant's notifications; `*`: those of all.")
+    tenant: str = Field(
+        "*", description="Only this tenant's notifications, on queues with its name; `*`: those of all."
+    )

@@ -12,7 +12,7 @@ import aio_pika
 
 from deploy.delivery.mailbox import Mailbox
 from deploy.delivery.post import Post
-from deploy.delivery.service import rules, run
+from deploy.delivery.service import queue_of, rules, run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client.queues import Queues
 
@@ -20,18 +20,18 @@ from shared.client.queues import Queues
 @asynccontextmanager
 async def mailing(tenant: str) -> AsyncIterator[Mailbox]:
     """Delivers the tenant's notifications for as long as the story is told, on queues that go with it."""
-    services, stop, queue = Services(), asyncio.Event(), f"kithlog.delivery.{tenant}"
+    services, stop = Services(), asyncio.Event()
     with TemporaryDirectory(prefix="kithlog-demo-") as folder:
         settings = DeliverySettings(state=Path(folder), tenant=tenant, gather=0)
         async with Mailbox().open() as mailbox:
             post = Post("127.0.0.1", mailbox.port)
-            delivering = asyncio.create_task(run(services, settings, post, stop, queue=queue))
+            delivering = asyncio.create_task(run(services, settings, post, stop))
             try:
                 yield mailbox
             finally:
                 stop.set()
                 await delivering
-                await _remove(services.amqp_url, queue)
+                await _remove(services.amqp_url, queue_of(tenant))
 
 
 async def _remove(amqp_url: str, queue: str) -> None:

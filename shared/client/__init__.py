@@ -28,6 +28,7 @@ failing then holds up all behind it until it is parked.
 | is a duplicate | acknowledged, not handled |
 | matches none of the patterns, by a binding of an earlier release | acknowledged, not handled |
 | makes the handler raise, or hang beyond `handler_timeout` | put aside for each of `delays`, then parked: `failed` |
+| makes the handler write what can't be committed | the same |
 | makes the handler raise `Park` | parked at once, with that reason |
 | makes the handler raise `Unavailable` | waits with all behind it, no attempt is counted |
 | ends the process, again and again | parked: `no_answer` |

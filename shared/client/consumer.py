@@ -12,8 +12,9 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, PublishError
+from aiormq.abc import DeliveredMessage
 
 from shared.client.connecting import connect
 from shared.client.failures import Forked
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 AWAY = (OSError, AMQPError, RuntimeError)
 """What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
+UNDECLARED = (PublishError, ChannelInvalidStateError)
+"""What publishing raises when the queue is not there, or the channel: another session declares and opens them anew."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between attempts while something is away."""
 
@@ -93,7 +96,7 @@ class Consumer(Generic[T]):
             except Stopped:
                 pass
             except AWAY as error:
-                logger.warning("RabbitMQ is away: %r", error)
+                logger.warning("RabbitMQ is away, or what was declared there: %r", error)
             finally:
                 self._session = None
             pause = FIRST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
@@ -109,8 +112,10 @@ class Consumer(Generic[T]):
         await self._insist(session, self._worker.recover)
         if not waiting:
             await self._insist(session, self._worker.audit)
-        queue = await channel.get_queue(self._queues.name, ensure=False)
-        await queue.consume(session.put)
+        # A layer below aio-pika's own messages: it drops, before any callback, those of which it can't make one (of an
+        # unknown delivery mode, say), and whoever acknowledges many at once would acknowledge them unseen.
+        deliveries = await channel.get_underlay_channel()
+        await deliveries.basic_consume(self._queues.name, session.put)
         looked = monotonic()
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
@@ -124,17 +129,19 @@ class Consumer(Generic[T]):
             messages = await session.take(self._wiring.prefetch, to_wait)
             if not messages:
                 continue
-            incoming = [Incoming(each.body, each.headers) for each in messages]
+            incoming = [Incoming(each.body, each.header.properties.headers or {}) for each in messages]
             await self._insist(session, self._worker.work, incoming)
-            await messages[-1].ack(multiple=True)
+            last = messages[-1].delivery_tag
+            assert last is not None
+            await deliveries.basic_ack(last, multiple=True)
 
     async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`."""
+        """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""
         pause = FIRST_PAUSE
         while True:
             try:
                 return await work(*arguments)
-            except (Forked, Stopped):
+            except (Forked, Stopped, *UNDECLARED):
                 raise
             except Exception as error:
                 if session.lost.is_set():
@@ -176,7 +183,7 @@ class _Session:
         self.lost = asyncio.Event()
         # `connection.closed()` answers only to an end that was asked for on this side.
         connection.close_callbacks.add(lambda *_: self.lost.set())
-        self._waiting: deque[AbstractIncomingMessage] = deque()
+        self._waiting: deque[DeliveredMessage] = deque()
         self._filled = asyncio.Event()
         self._ends = [asyncio.create_task(each.wait()) for each in (self.lost, stop)]
 
@@ -184,12 +191,12 @@ class _Session:
     def over(self) -> bool:
         return self.lost.is_set() or self._stop.is_set()
 
-    async def put(self, message: AbstractIncomingMessage) -> None:
+    async def put(self, message: DeliveredMessage) -> None:
         # Nothing is awaited here, so that messages keep their order.
         self._waiting.append(message)
         self._filled.set()
 
-    async def take(self, most: int, seconds: float) -> list[AbstractIncomingMessage]:
+    async def take(self, most: int, seconds: float) -> list[DeliveredMessage]:
         """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
         filled = asyncio.create_task(self._filled.wait())
         try:

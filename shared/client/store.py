@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.client.failures import Stale
+from shared.client.failures import HandlerFailed, Stale
 from shared.client.mark import Mark
 
 T = TypeVar("T")
@@ -41,7 +41,10 @@ class PositionStore(Protocol[T_co]):
     async def load(self) -> Mark | None: ...
 
     def unit(self) -> AbstractAsyncContextManager[Unit[T_co]]:
-        """Commits at its end, and undoes everything when left by an exception."""
+        """Commits at its end, and undoes everything when left by an exception.
+
+        Raises `HandlerFailed` when it can't be committed for what a handler has written, which no waiting mends.
+        """
         ...
 
 
@@ -114,6 +117,11 @@ class FileStore:
         self._mark = mark
 
 
+OF_A_HANDLER = ("25P02", "22", "23", "P0")
+"""SQLSTATEs, or their classes, that a handler brings about although it returned: it went on after an error that had
+aborted the transaction, or broke a rule that is not checked before the commit (a constraint, or a trigger's)."""
+
+
 class PostgresStore:
     """A row of a table in the handler's own database. Handlers get the connection, in its transaction.
 
@@ -135,15 +143,20 @@ class PostgresStore:
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit[Any]]:
-        async with self._pool.acquire() as connection, connection.transaction():
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
 
-            async def keep(mark: Mark) -> None:
-                statement = self._INSERT if mark.saves == 1 else self._UPDATE
-                done = await connection.execute(statement, self._consumer, mark.saves, json.dumps(mark.to_json()))
-                if not done.endswith(" 1"):
-                    raise Stale
+                async def keep(mark: Mark) -> None:
+                    statement = self._INSERT if mark.saves == 1 else self._UPDATE
+                    done = await connection.execute(statement, self._consumer, mark.saves, json.dumps(mark.to_json()))
+                    if not done.endswith(" 1"):
+                        raise Stale
 
-            yield _Unit(connection, keep)
+                yield _Unit(connection, keep)
+        except Exception as error:
+            if str(getattr(error, "sqlstate", "")).startswith(OF_A_HANDLER):
+                raise HandlerFailed(error) from error
+            raise
 
 
 def _check(kept: Mark | None, mark: Mark) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -265,9 +265,10 @@ class Worker(Generic[T]):
             return True
         if mark.has(event.position):
             return True
-        page = await self._history.page(event.position - 1, 1)
-        if page.events and parse(page.events[0]).id == event.id:
-            return True
+        with suppress(Forked):  # the log, in its later timeline, is not as long as that: so it is not in it
+            page = await self._history.page(event.position - 1, 1)
+            if page.events and parse(page.events[0]).id == event.id:
+                return True
         await self._park(task.message, task.attempts, "abandoned", f"epoch {event.epoch} of the log ended before it")
         return False
 

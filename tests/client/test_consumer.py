@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
-from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Rules, Wiring
+from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Park, Rules, Wiring
 from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
@@ -135,6 +137,31 @@ async def test_what_can_not_be_handled_is_parked_and_the_rest_goes_on(
     ]
     assert [each.body for each in parked] == [each.body for each in bad]
     assert consumer.counts.duplicates == 1
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_the_client_library_can_not_read_is_brought_to_an_end(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given messages of which aio-pika can't make its own, and which it drops, when others come after them, then none
+    was acknowledged unseen: not a replay, which no gap tells of, nor what is no event.
+    """
+    strange = [Incoming(b"not JSON"), replace(held(1), headers={REPLAY: "after the fix"})]
+
+    class Choosy(IncomingMessage):
+        def __init__(self, message: DeliveredMessage, no_ack: bool = False) -> None:
+            if message.body in [each.body for each in strange]:
+                raise ValueError("3 is not a valid DeliveryMode")
+            super().__init__(message, no_ack)
+
+    async with consuming(a_consumer(amqp_url, taken, held(1))):
+        await taken.until(lambda positions: positions == [1])
+        with monkeypatch.context() as patch:
+            patch.setattr("aio_pika.queue.IncomingMessage", Choosy)
+            await publish(channel, *strange, held(2), to="statistics")
+            await taken.until(lambda positions: positions[-1] == 2)
+        parked = await next_of(channel, "statistics.parked")
+    assert (taken.positions, parked.headers["reason"]) == ([1, 1, 2], "not_json")
 
 
 @pytest.mark.usefixtures("exchange")
@@ -311,6 +338,39 @@ async def test_a_queue_that_was_deleted_is_declared_again(
         history.events.append(held(3))
         await publish(channel, held(3))
         await taken.until(lambda positions: positions == [2, 1, 3])
+
+
+@pytest.mark.parametrize("deleted", ["statistics.parked", "statistics.retry.50"])
+@pytest.mark.usefixtures("exchange")
+async def test_a_queue_beside_it_that_was_deleted_is_declared_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, deleted: str
+) -> None:
+    """Given that somebody deletes the queue of what is parked, or of what comes again, when an event fails that must
+    go there, then the queue is there again, that event goes there, and what is behind it is handled.
+    """
+    tries = 0
+
+    def fail(event: CloudEvent) -> None:
+        nonlocal tries
+        tries += event.position == 2
+        if event.position == 2 and deleted == "statistics.parked":
+            raise Park("bad")
+        if event.position == 2 and tries <= 2:
+            raise LookupError
+
+    taken.fails = fail
+    history = MemoryHistory([held(1)])
+    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+    async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [1])
+        await channel.queue_delete(deleted)
+        history.events += [held(2), held(3)]
+        await publish(channel, held(2), held(3))
+        if deleted == "statistics.parked":
+            await taken.until(lambda positions: positions == [1, 3])
+            assert (await next_of(channel, deleted)).headers["reason"] == "bad"
+        else:
+            await taken.until(lambda positions: set(positions) == {1, 2, 3})
 
 
 @pytest.mark.usefixtures("exchange")

@@ -354,6 +354,20 @@ async def test_a_restore_that_undid_nothing_that_was_seen_stops_nobody(taker: Ta
     assert [each.reason for each in trial.parked] == ["abandoned"]
 
 
+async def test_what_is_left_of_an_abandoned_history_beyond_the_logs_end_is_parked(taker: Taker) -> None:
+    """Given a log restored to position 2, of which 3 is all that came since, when a consumer whose mark was set to that
+    point finds 5 and 6 of the abandoned history before it in its queue, then they are parked, and it goes on.
+    """
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    trial = Trial(taker.handlers, rules=FIRST, store=MemoryStore(Mark(epoch=2, proven=2, saves=1)), history=history)
+    await trial.give(*some(5, 6), held(3, epoch=2))
+    assert taker.took == [3]
+    assert [each.reason for each in trial.parked] == ["abandoned", "abandoned"]
+    mark = await trial.store.load()
+    assert mark is not None
+    assert (mark.proven, mark.has(5)) == (3, False)
+
+
 async def test_who_begins_now_is_not_told_the_past(taker: Taker) -> None:
     trial = Trial(taker.handlers, rules=Rules(begin="now"), history=some(1, 2))
     await trial.worker.load()

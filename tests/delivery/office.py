@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,12 @@ SEEKER, THEO, TALK, COACH = (f"00000000-0000-4000-8000-00000000000{n}" for n in 
 
 
 def a_due(
-    position: int = 1, kind: str = "thank_you", stage: str = "due", role: str = "seeker", **data: Any
+    position: int = 1,
+    kind: str = "thank_you",
+    stage: str = "due",
+    role: str = "seeker",
+    epoch: int = 1,
+    **data: Any,
 ) -> Incoming:
     fields = {
         "kind": kind,
@@ -41,11 +47,15 @@ def a_due(
         "cancellation_key": "thank_you:talk:1",
         "expires_at": (NOON + timedelta(days=1)).isoformat(),
     }
-    return an_event("notification.due", {**fields, **data}, position=position)
+    return an_event("notification.due", {**fields, **data}, position=position, epoch=epoch)
 
 
 def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1") -> Incoming:
     return an_event("notification.withdrawn", {"cancellation_key": key, "reason": reason}, position=position)
+
+
+def a_problem(status: int, code: str) -> httpx.Response:
+    return httpx.Response(status, headers={"content-type": "application/problem+json"}, json={"code": code})
 
 
 @dataclass
@@ -58,16 +68,20 @@ class Kithlog:
     away: bool = False
     refusing: str | None = None
     """What is asked for in vain: a kind of thing, or the notebook."""
+    instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+    """What is answered to a request in the services' place."""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
+        if (answer := self.instead(request)) is not None:
+            return answer
         *_, kind, last = request.url.path.split("/")
         if request.method == "POST":
             if self.away:
                 return httpx.Response(503)
             self.reports.append((last, json.loads(request.content)))
-            return httpx.Response(201, json={})
+            return httpx.Response(201, json={"position": 1})
         if self.refusing in (kind, last):
-            return httpx.Response(422, json={"code": "invalid"})
+            return a_problem(422, "invalid_input")
         if last == "notebook":
             return httpx.Response(200, json={"items": self.notes})
         found = {

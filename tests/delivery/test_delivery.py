@@ -10,15 +10,19 @@ from typing import Any, Literal
 from unittest.mock import AsyncMock
 
 import aiosmtplib
+import httpx
 import pytest
 
 from deploy.delivery.desk import DELAYS, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import Mailbox, text_of
+from deploy.delivery.post import Post
+from deploy.delivery.service import run
+from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
-from shared.client import Unavailable
+from shared.client import Consumer, Unavailable, Wiring
 from shared.timing.policies import default_policies
-from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_withdrawal
+from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal
 
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
 
@@ -102,6 +106,60 @@ async def test_a_report_follows_when_the_command_service_is_back(office: Office)
     assert (len(office.mailbox.mails), office.kithlog.reports) == (1, [("report-delivered", {"channel": "email"})])
 
 
+NOT_THE_SERVICES = [
+    httpx.Response(404, text="default backend - 404"),
+    httpx.Response(308, headers={"location": "https://kithlog.example/"}),
+    httpx.Response(404, json={"code": "unknown_seeker"}),
+    httpx.Response(409, headers={"content-type": "application/problem+json"}, json={"title": "Conflict"}),
+    httpx.Response(200, text="<html>Please log in</html>"),
+    httpx.Response(200, json={"status": "ok"}),
+    a_problem(404, "unknown_path"),
+    a_problem(429, "too_many"),
+]
+"""What proxies say, and services that were not meant."""
+IDS = [f"{answer.status_code} {answer.text or 'nothing'}" for answer in NOT_THE_SERVICES]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("answer", NOT_THE_SERVICES, ids=IDS)
+async def test_what_does_not_come_from_the_services_decides_nothing(
+    office: Office, answer: httpx.Response, method: str
+) -> None:
+    """Given something before the services, or in their place, that answers to queries or to reports, then everything
+    waits; when they are back, the mail is sent and its delivery reported.
+    """
+    office.kithlog.instead = lambda request: answer if request.method == method else None
+    with pytest.raises(Unavailable):
+        await office.deliver(a_due())
+    office.kithlog.instead = lambda request: None
+    await office.work()
+    assert (len(office.mailbox.mails), office.kithlog.reports) == (1, [("report-delivered", {"channel": "email"})])
+
+
+async def test_a_seeker_who_is_not_there_is_reported_for_good(office: Office) -> None:
+    """Given the query service's own word that there is none, then nobody can be written to."""
+    office.kithlog.instead = lambda request: a_problem(404, "unknown_seeker") if request.method == "GET" else None
+    await office.deliver(a_due())
+    [(report, body)] = office.kithlog.reports
+    assert (office.mailbox.mails, report, body["permanent"]) == ([], "report-failed", True)
+
+
+async def test_a_report_that_is_refused_is_not_repeated(office: Office) -> None:
+    """Given a notification that has had another end meanwhile, then the desk goes on with the next."""
+    refused: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "POST" or refused:
+            return None
+        refused.append(request.url.path)
+        return a_problem(404, "unknown_notification")
+
+    office.kithlog.instead = refuse
+    await office.deliver(a_due(1), a_due(2))
+    await office.work()
+    assert (len(office.mailbox.mails), len(refused), len(office.kithlog.reports)) == (2, 1, 1)
+
+
 async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A mail server that takes a mail's data and ends the connection."""
     writer.write(b"220 hello\r\n")
@@ -133,6 +191,64 @@ async def test_a_server_that_goes_away_before_its_answer_leaves_it_unsure(
     assert len(office.mailbox.mails) == (when_unsure == "again")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {b"": b"554 5.3.2 no SMTP service here now"},
+        {b"EHLO": b"550 5.7.1 your address is not welcome", b"HELO": b"550 5.7.1 nor that one"},
+        {b"MAIL": b"530 5.7.0 Authentication required"},
+        {b"MAIL": b"550 5.7.1 no such sender"},
+        {b"RCPT": b"530 5.7.0 Authentication required"},
+    ],
+    ids=["greeting", "hello", "sender, to strangers", "sender", "recipient, to strangers"],
+)
+async def test_a_server_that_deals_with_nobody_refuses_no_mail(office: Office, said: dict[bytes, bytes]) -> None:
+    """Given a server that refuses whoever comes, before it has judged a recipient, then everything waits and nothing
+    is counted against the mail.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said.get(b"", b"220 hello") + b"\r\n")
+        while line := await reader.readline():
+            writer.write(said.get(line[:4].upper(), b"250 yes") + b"\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="takes no mail from us"):
+            await office.deliver(a_due())
+    office.port = office.mailbox.port
+    await office.work()
+    assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
+
+
+async def test_a_recipient_whom_the_server_does_not_know_is_reported_for_good(office: Office) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            writer.write(b"550 5.1.1 nobody of that name\r\n" if line.startswith(b"RCPT") else b"250 yes\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        await office.deliver(a_due())
+    [(report, body)] = office.kithlog.reports
+    assert (report, body["permanent"], "nobody of that name" in body["why"]) == ("report-failed", True, True)
+
+
+async def test_a_server_has_ten_minutes_to_answer_to_the_data(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As RFC 5321 asks for: it may look through the mail before it says yes."""
+    data, patience = aiosmtplib.SMTP.data, list[object]()
+
+    async def noted(client: aiosmtplib.SMTP, message: bytes, *, timeout: float | None = None) -> object:
+        patience.append(timeout)
+        return await data(client, message, timeout=timeout)
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "data", noted)
+    await office.deliver(a_due())
+    assert (patience, len(office.mailbox.mails)) == ([600.0], 1)
+
+
 @pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])
 async def test_whatever_happens_after_the_servers_answer_the_mail_is_sent(
     office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -156,8 +272,8 @@ async def test_whatever_happens_once_the_data_go_out_leaves_it_unsure(
     """
     data = aiosmtplib.SMTP.data
 
-    async def lose_the_answer(client: aiosmtplib.SMTP, message: bytes) -> None:
-        await data(client, message)
+    async def lose_the_answer(client: aiosmtplib.SMTP, message: bytes, **options: Any) -> None:
+        await data(client, message, **options)
         raise error
 
     monkeypatch.setattr(aiosmtplib.SMTP, "data", lose_the_answer)
@@ -300,6 +416,23 @@ async def test_a_mail_that_can_not_be_made_holds_up_no_other(
     office.clock.instant += DELAYS[0]
     await office.work()
     assert len(office.mailbox.mails) == 2
+
+
+async def test_services_for_different_tenants_share_no_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two on one broker, then neither takes what is the other's."""
+    queues: list[str] = []
+
+    class Noting(Consumer[None]):
+        def __init__(self, wiring: Wiring, *others: Any) -> None:
+            queues.append(wiring.queue)
+            super().__init__(wiring, *others)
+
+    monkeypatch.setattr("deploy.delivery.service.Consumer", Noting)
+    stop = asyncio.Event()
+    stop.set()
+    for tenant in ("acme", "demo", "*"):
+        await run(Services(), DeliverySettings(state=tmp_path, tenant=tenant), Post("127.0.0.1", 1), stop)
+    assert queues == ["kithlog.delivery.acme", "kithlog.delivery.demo", "kithlog.delivery"]
 
 
 def test_every_policy_and_stage_has_words() -> None:

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy.delivery.desk import DELAYS
 from deploy.delivery.ledger import Ledger
@@ -103,6 +104,27 @@ async def test_each_part_may_be_withdrawn_or_expire(office: Office) -> None:
     [mail] = office.mailbox.mails
     assert mail["Subject"] == "Say thank you to Theo Adeyemi"
     assert sorted(report for report, _ in office.kithlog.reports) == ["report-delivered", "report-failed"]
+
+
+async def test_what_is_withdrawn_while_its_mail_is_made_is_left_out(office: Office) -> None:
+    """Given a mail of three, when one is withdrawn after the mail server has taken the recipient, and then another one,
+    then the mail that is sent holds the third alone.
+    """
+    withdrawals = [a_withdrawal(4, key="connect"), a_withdrawal(5, key="thank_you")]
+
+    async def withdraw(server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        envelope.rcpt_tos.append(address)
+        if withdrawals:
+            await office.take(withdrawals.pop(0))
+        return "250 yes"
+
+    office.mailbox.handle_RCPT = withdraw  # type: ignore[attr-defined]
+    await office.take(*THREE)
+    office.clock.instant += GATHER
+    await office.work()
+    [mail] = office.mailbox.mails
+    assert mail["Subject"] == "A lead from Theo Adeyemi is waiting"
+    assert [report for report, _ in office.kithlog.reports] == ["report-delivered"]
 
 
 async def test_a_group_of_which_nothing_is_wanted_is_no_mail(office: Office) -> None:

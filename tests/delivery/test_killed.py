@@ -108,7 +108,7 @@ class Surroundings:
         answer = self.kithlog.answer(asked)
         if request.method == "POST":
             self.told.set()
-        return Response(answer.content, answer.status_code)
+        return Response(answer.content, answer.status_code, media_type=answer.headers["content-type"])
 
 
 @asynccontextmanager

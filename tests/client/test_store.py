@@ -1,0 +1,89 @@
+"""The mark in the handler's own transaction, on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.client import CloudEvent, Handlers, PostgresStore, Rules
+from shared.client.failures import HandlerFailed
+from shared.client.testing import Trial, an_event
+
+Connection = Any
+TABLES = """
+CREATE TABLE seen (position bigint PRIMARY KEY);
+CREATE TABLE later (position bigint REFERENCES seen DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+CREATE TABLE judged (position bigint);
+CREATE CONSTRAINT TRIGGER judge AFTER INSERT ON judged DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION object();
+"""
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Any]:
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as pool:
+        await pool.execute(TABLES)
+        await pool.execute(PostgresStore.TABLE)
+        yield pool
+
+
+async def swallow(connection: Connection) -> None:
+    with suppress(asyncpg.UniqueViolationError):
+        await connection.execute("INSERT INTO seen VALUES (1)")
+
+
+async def refer_to_nothing(connection: Connection) -> None:
+    await connection.execute("INSERT INTO later VALUES (77)")
+
+
+async def be_judged(connection: Connection) -> None:
+    await connection.execute("INSERT INTO judged VALUES (77)")
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+@pytest.mark.parametrize("fault", [swallow, refer_to_nothing, be_judged])
+async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
+    pool: Any, fault: Callable[[Connection], Any], batch: int
+) -> None:
+    """Given a handler that goes on after its transaction was aborted, or breaks what is only checked at the commit,
+    then it is that event's failure: tried again, parked with what the database said; the others are handled.
+    """
+    handlers: Handlers[Connection] = Handlers()
+
+    @handlers.on("interview.held")
+    async def take(event: CloudEvent, connection: Connection) -> None:
+        if event.position == 2:
+            await fault(connection)
+        else:
+            await connection.execute("INSERT INTO seen VALUES ($1)", event.position)
+
+    store = PostgresStore(pool, "statistics")
+    trial = Trial(handlers, rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
+    await trial.give(*(an_event("interview.held", {}, position=position) for position in (1, 2, 3)))
+    assert [row["position"] for row in await pool.fetch("SELECT position FROM seen ORDER BY 1")] == [1, 3]
+    await trial.give_again()
+    [parked] = trial.parked
+    assert (parked.reason, parked.attempts) == ("failed", 2)
+    mark = await store.load()
+    assert mark is not None
+    assert (mark.proven, mark.begun, dict(mark.parked)) == (3, {}, {2: "failed"})
+
+
+async def test_a_database_that_is_away_is_not_the_handlers_fault(pool: Any) -> None:
+    """Given a connection that the server ends before the commit, then no attempt is counted."""
+    handlers: Handlers[Connection] = Handlers()
+
+    @handlers.on("interview.held")
+    async def take(event: CloudEvent, connection: Connection) -> None:
+        await pool.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+
+    trial = Trial(handlers, store=PostgresStore(pool, "statistics"))
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)) as raised:
+        await trial.give(an_event("interview.held", {}, position=1))
+    assert not isinstance(raised.value, HandlerFailed)
+    assert (trial.waiting, trial.parked) == ([], [])
