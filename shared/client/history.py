@@ -58,7 +58,7 @@ class HttpHistory:
             answer = await self._client.get("/v1/events", params=query)
         except httpx.HTTPError as error:
             raise Unavailable(f"the history feed does not answer: {error!r}") from error
-        if answer.status_code == 409:
+        if answer.status_code == 409 and _code(answer) == "forked":  # and not somebody's on the way
             raise Forked(answer.text)
         if answer.status_code != 200:
             raise Unavailable(f"the history feed answers {answer.status_code}: {answer.text:.500}")
@@ -73,3 +73,12 @@ class HttpHistory:
             )
         except (KeyError, ValueError) as error:
             raise Unavailable(f"what answers is not this release's history feed: {error!r}") from error
+
+
+def _code(answer: httpx.Response) -> object:
+    """Of a problem document; None where it is none."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return None
+    return document.get("code") if isinstance(document, dict) else None

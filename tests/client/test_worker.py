@@ -436,6 +436,25 @@ async def test_a_feed_that_is_none_is_waited_for() -> None:
             await history.page(0)
 
 
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(409, json={"code": "forked", "position": 2}), Forked),
+        (httpx.Response(409, json={"code": "conflict"}), Unavailable),
+        (httpx.Response(409, text="Conflict"), Unavailable),
+        (httpx.Response(409, json=["forked"]), Unavailable),
+    ],
+    ids=lambda each: getattr(each, "text", None),
+)
+async def test_only_the_feed_itself_says_that_the_log_was_restored(
+    answer: httpx.Response, error: type[Exception]
+) -> None:
+    """Given a refusal that is a proxy's, then the history is away, and nothing is taken for lost."""
+    async with HttpHistory("http://queries", transport=httpx.MockTransport(lambda request: answer)) as history:
+        with pytest.raises(error):
+            await history.page(7)
+
+
 def test_patterns_ask_the_history_for_no_less_than_they_match() -> None:
     patterns = Patterns(("demo.notification.due", "demo.interview.*"))
     assert (patterns.tenant, patterns.types) == ("demo", ("interview.*", "notification.due"))
