@@ -97,6 +97,7 @@ class Intake:
         self._hold, self._concluded = hold, concluded
         self._careful, self._suspecting, self._held_back = True, False, 0
         self._away_since: float | None = None
+        self._parking = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Execute what comes until `stop` is set; what is being executed then is finished, the rest stays queued.
@@ -306,7 +307,10 @@ class Intake:
             if message.reply_to:
                 await self._reply(broker, message, problem.to_json(), CONTENT_TYPE)
             else:
-                await park(broker, message, problem)
+                # One at a time: the client library tells apart by their ids what the broker returns, and these are the
+                # sender's, who may give the same to all.
+                async with self._parking:
+                    await park(broker, message, problem)
 
     async def _reply(
         self, broker: RabbitBroker, message: AbstractIncomingMessage, body: bytes, content_type: str
