@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError
 from services.cli.broker import broker
 from services.cli.terminal import wrong
 from shared.broker import topology
+from shared.broker.properties import UNREADABLE
+from shared.operations import strict_json
 
 MOST = 65_535
 """Dead letters that can be held at once: the largest prefetch that AMQP has."""
@@ -45,21 +46,24 @@ class DeadLetter:
     def reason(self) -> str:
         """The problem's code, or what the broker says, such as `delivery_limit`."""
         headers = self.message.headers or {}
-        return str(headers.get("kithlog-reason") or headers.get("x-first-death-reason") or "unknown")
+        known = headers.get("kithlog-reason") or headers.get("x-first-death-reason")
+        return str(known or ("unreadable_properties" if UNREADABLE in headers else "unknown"))
 
     @property
     def detail(self) -> str:
-        return str((self.message.headers or {}).get("kithlog-detail", ""))
+        headers = self.message.headers or {}
+        return str(headers.get("kithlog-detail") or headers.get(UNREADABLE, ""))
 
     def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
         content = self._content()
         envelope = content if isinstance(content, dict) else {}
+        named = {name: value for name, value in envelope.items() if isinstance(value, str)}
         found: dict[str, Any] = {
             "id": self.id,
-            "command": envelope.get("command"),
-            "tenant": envelope.get("tenant"),
-            "stream_id": envelope.get("id"),
-            "command_id": envelope.get("command_id"),
+            "command": named.get("command"),
+            "tenant": named.get("tenant"),
+            "stream_id": named.get("id"),
+            "command_id": named.get("command_id"),
             "reason": self.reason,
             "detail": self.detail,
             "bytes": len(self.message.body),
@@ -76,9 +80,10 @@ class DeadLetter:
             return None
 
     def _content(self) -> Any:
+        """Its value where that can be shown and recorded, else its text."""
         try:
-            return json.loads(self.message.body)
-        except ValueError:
+            return strict_json.parse(self.message.body)
+        except strict_json.NotJson:
             return self.message.body.decode("utf-8", "replace")
 
     def again(self) -> Message:

@@ -133,9 +133,14 @@ def _ended(error: Exception) -> Ended | None:
         return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
     if isinstance(error, UNAVAILABLE) and _is_of_postgresql(error):
         return away(error)
-    if isinstance(error, UNREACHABLE) and type(error) is not RuntimeError:
+    # Python's own RuntimeErrors, such as a recursion without end, are defects: the client libraries raise theirs.
+    if isinstance(error, UNREACHABLE) and not (isinstance(error, RuntimeError) and _is_of_python(error)):
         return Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({_short(error)}): check KITHLOG_AMQP_URL, or wait")
     return None
+
+
+def _is_of_python(error: Exception) -> bool:
+    return type(error).__module__ == "builtins"
 
 
 def _is_of_postgresql(error: Exception) -> bool:

@@ -5,12 +5,17 @@ They are executed in the order in which they were queued, and acknowledged once 
 Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
 headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again, be
 it an acceptance or a refusal: the executor has kept it before it is told.
+
+Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
+the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, a
+connection begins by having one delivered at a time, until one comes that never came before: those are all through then
+that may have ended the one before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
@@ -27,18 +32,19 @@ from services.command.waits import first_of
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
+from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import PASSING
 from shared.log import Appended, LogUnavailable
-from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError
+from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError, clean
 
 logger = structlog.get_logger(__name__)
 
 BATCH = 200
 """Commands taken from the queue, and executed, at a time."""
 SUSPECT = 10
-"""Deliveries after which the command at the head of the queue is taken for what ends the process."""
+"""Deliveries after which the command at the head of the queue is taken for what ends process or connection."""
 GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
 LONGEST_PAUSE = 2.0
@@ -49,6 +55,9 @@ half an hour, again and again. Going back counts as a delivery (before RabbitMQ 
 don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
 however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
 each stretch counts.)"""
+
+LONGEST_DETAIL = 2000
+"""Characters of what is said about a parked command."""
 
 AWAY = (LogUnavailable, *PASSING)
 """To be waited for, never the command's fault."""
@@ -86,8 +95,9 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
-        self._settled_any = False
+        self._careful, self._suspecting, self._held_back = True, False, 0
         self._away_since: float | None = None
+        self._parking = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Execute what comes until `stop` is set; what is being executed then is finished, the rest stays queued.
@@ -107,6 +117,7 @@ class Intake:
             except ChannelPreconditionFailed:
                 raise
             except HeldTooLong:
+                self._held_back += 1
                 logger.warning("commands go back to their queue until postgresql answers")
             except UNREACHABLE as error:
                 # Unacknowledged commands come again, in order; what was executed gets its first answer then.
@@ -129,11 +140,15 @@ class Intake:
                 self._away_since = None
 
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
+        """On one connection. Returns when told to stop, and when what may have ended the one before is through."""
+        careful, self._careful = self._careful, True
+        self._suspecting = careful
+        prefetch = 1 if careful else 2 * BATCH
         waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         busy = asyncio.Lock()
         queue = topology.TOPOLOGY.queue(COMMANDS)
-        async with consuming(self._url, "commands", queue, waiting.put_nowait, prefetch=2 * BATCH) as broker:
-            working = asyncio.create_task(self._work(broker, waiting, busy, stop))
+        async with consuming(self._url, "commands", queue, waiting.put_nowait, prefetch=prefetch) as broker:
+            working = asyncio.create_task(self._work(broker, waiting, busy, stop, careful))
             try:
                 await first_of(asyncio.shield(working), stop.wait())
                 if working.done():
@@ -150,6 +165,7 @@ class Intake:
         waiting: asyncio.Queue[AbstractIncomingMessage],
         busy: asyncio.Lock,
         stop: asyncio.Event,
+        careful: bool,
     ) -> None:
         await topology.declare_on(await broker.connect())
         await broker.start()
@@ -161,6 +177,9 @@ class Intake:
                 batch.append(waiting.get_nowait())
             async with busy:
                 await self._settle(broker, batch, stop)
+            if careful and not batch[-1].redelivered:
+                self._careful = False
+                return
 
     async def _settle(
         self, broker: RabbitBroker, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event
@@ -179,35 +198,47 @@ class Intake:
             )
         )
         await batch[-1].ack(multiple=True)
-        self._settled_any = True
+        self._suspecting, self._held_back = False, 0
 
     def _parse(self, message: AbstractIncomingMessage) -> CommandEnvelope | Exception:
-        deliveries = message.headers.get("x-delivery-count", 0) if message.headers else 0
-        if not self._settled_any and isinstance(deliveries, int) and deliveries >= SUSPECT:
-            return ProblemError(
-                Problem(
-                    500,
-                    "suspect",
-                    f"delivered {deliveries} times and never settled: it may be what ends the process",
-                    "find out what it does to the service before sending it again",
-                )
-            )
-        if len(message.body) > self._body_limit:
-            return ProblemError(
-                Problem(
-                    413,
-                    "body_too_large",
-                    f"the message has {len(message.body)} bytes",
-                    f"send at most {self._body_limit} bytes",
-                )
-            )
+        """Whatever the message is: what is raised here would be raised again at each delivery."""
+        if problem := self._unfit(message):
+            return ProblemError(problem)
         try:
             envelope = parse_message(message.body)
-        except (ValueError, ProblemError) as error:
+        except Exception as error:
             return error
         if envelope.correlation_id is None and (id := uuid_or_none(message.correlation_id)):
             return envelope.model_copy(update={"correlation_id": id})
         return envelope
+
+    def _unfit(self, message: AbstractIncomingMessage) -> Problem | None:
+        """Why a message is not even looked into."""
+        headers: Mapping[str, object] = message.headers or {}
+        deliveries = headers.get("x-delivery-count", 0)
+        # The first on its connection, for only that can have ended the one before.
+        if self._suspecting and isinstance(deliveries, int) and deliveries - self._held_back >= SUSPECT:
+            return Problem(
+                500,
+                "suspect",
+                f"delivered {deliveries} times and never settled: it may be what ends the process, or the connection",
+                "find out what it does to the service before sending it again",
+            )
+        if UNREADABLE in headers:
+            return Problem(
+                400,
+                "unreadable_properties",
+                f"its AMQP properties can't be read: {headers[UNREADABLE]}",
+                "send ids as UTF-8, times in seconds, delivery mode 1 or 2",
+            )
+        if len(message.body) > self._body_limit:
+            return Problem(
+                413,
+                "body_too_large",
+                f"the message has {len(message.body)} bytes",
+                f"send at most {self._body_limit} bytes",
+            )
+        return None
 
     async def _execute(
         self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event
@@ -276,7 +307,10 @@ class Intake:
             if message.reply_to:
                 await self._reply(broker, message, problem.to_json(), CONTENT_TYPE)
             else:
-                await park(broker, message, problem)
+                # One at a time: the client library tells apart by their ids what the broker returns, and these are the
+                # sender's, who may give the same to all.
+                async with self._parking:
+                    await park(broker, message, problem)
 
     async def _reply(
         self, broker: RabbitBroker, message: AbstractIncomingMessage, body: bytes, content_type: str
@@ -298,8 +332,9 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
     """Put a copy into the dead-letter queue, with the reason; returns when the broker has it safe.
 
     Headers: `kithlog-reason` (the problem's code), `kithlog-detail`, and `kithlog-headers`, the message's own: among
-    ours they would take effect again (`CC`, for one).
+    ours they would take effect again (`CC`, for one). What can't be sent again as it came is told as text.
     """
+    detail = clean(problem.detail, LONGEST_DETAIL)
     parked = Message(
         message.body,
         content_type=message.content_type,
@@ -309,8 +344,8 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
         delivery_mode=DeliveryMode.PERSISTENT,
         headers={
             "kithlog-reason": problem.code,
-            "kithlog-detail": problem.detail[:2000],
-            "kithlog-headers": dict(message.headers or {}),
+            "kithlog-detail": detail,
+            "kithlog-headers": sendable(message.headers or {}),
         },
     )
     while True:
@@ -321,7 +356,7 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
             await asyncio.sleep(1)
             await topology.declare_on(await broker.connect())
         else:
-            logger.warning("command parked", reason=problem.code, detail=problem.detail)
+            logger.warning("command parked", reason=problem.code, detail=detail)
             return
 
 

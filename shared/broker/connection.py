@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractConnection, TimeoutType
 from aio_pika.exceptions import AMQPError
 
 from shared.broker.outgoing import ConnectionLost, PublishFailed
+from shared.broker.properties import deliver_all
 
 UNREACHABLE = (OSError, AMQPError, PublishFailed, RuntimeError, StopAsyncIteration)
 """What is raised while RabbitMQ is away, starting or cut off: `OSError` includes timeouts, and the client library uses
@@ -19,6 +20,8 @@ closed during the handshake, as by a load balancer that has no broker to pass it
 
 HEARTBEAT = 10
 """Seconds; a peer that says nothing for three times as long is taken for gone."""
+
+deliver_all()
 
 
 class _Connection(aio_pika.Connection):

@@ -30,21 +30,25 @@ async def consuming(
 ) -> AsyncIterator[RabbitBroker]:
     """A broker, not connected and not started, that hands the queue's messages to `receive`, in order, undecoded.
 
-    Acknowledging is the receiver's; what was not acknowledged on leaving goes back to the queue. What is published
-    mandatory and finds no queue raises. `name` is shown in the broker's management.
+    Acknowledging is the receiver's, of several at once if it likes: none is missing among those it was handed. What was
+    not acknowledged on leaving goes back to the queue. What is published mandatory and finds no queue raises. `name` is
+    shown in the broker's management.
 
     Raises `ConnectionLost` out of whatever the block waits for when the connection has ended, or the broker has
-    cancelled the consumer because the queue is gone: nothing comes back by itself. On leaving, the connection is
-    closed, also one that was never made.
+    cancelled the consumer because the queue is gone, or a message got lost on its way to `receive`: nothing comes back
+    by itself. On leaving, the connection is closed, also one that was never made.
     """
     connections: list[_Connection] = []
+    reasons: list[str] = []
+    handed = 0
 
     def open_connection(url: URL, **options: Any) -> _Connection:
         connections.append(_Connection(url, lost, **options))
         return connections[-1]
 
-    def lost() -> None:
-        if not leaving:
+    def lost(reason: str = "the connection to RabbitMQ, or the place in its queue, was lost") -> None:
+        if not (leaving or reasons):
+            reasons.append(reason)
             life.reschedule(asyncio.get_running_loop().time())
 
     broker = RabbitBroker(
@@ -73,7 +77,14 @@ async def consuming(
         no_reply=True,
     )
     async def take(body: bytes) -> None:
-        receive(broker.context.get_local("message").raw_message)
+        nonlocal handed
+        message = broker.context.get_local("message").raw_message
+        # Both libraries log an error on the way to here, and go on: the broker counts each message of a channel.
+        if message.delivery_tag != handed + 1:
+            lost(f"message {handed + 1} on this channel was not handed over")
+        else:
+            handed += 1
+            receive(message)
 
     leaving = False
     life = asyncio.timeout(None)
@@ -85,7 +96,7 @@ async def consuming(
                 leaving = True
     except TimeoutError as error:
         if life.expired():
-            raise ConnectionLost("the connection to RabbitMQ, or the place in its queue, was lost") from error
+            raise ConnectionLost(reasons[0]) from error
         raise
     finally:
         await _end(broker, connections)

@@ -29,22 +29,28 @@ class _Twice(ValueError):
 def parse(body: bytes) -> Any:
     """The value of a JSON document. Raises `NotJson`."""
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
+        value = _decoded(body, _DECODER)
+    except _Twice:
+        raise _located(body) or NotJson("a key is there twice") from None
+    if _SUSPECT.search(body) and (culprit := _located(body)):
+        raise culprit
+    return value
+
+
+def _decoded(body: bytes, decoder: json.JSONDecoder) -> Any:
+    """Raises `NotJson`, and `_Twice` where the decoder does."""
+    try:
+        return decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise NotJson(f"not UTF-8: byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
         raise NotJson(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
-    except _Twice:
-        raise _located(body) or NotJson("a key is there twice") from None
     except RecursionError:
         raise NotJson("nested too deeply") from None
-    except NotJson:
+    except (NotJson, _Twice):
         raise
     except ValueError:
         raise NotJson("a number has too many digits") from None
-    if _SUSPECT.search(body) and (culprit := _located(body)):
-        raise culprit
-    return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,9 +71,15 @@ class _Object(list[tuple[str, Any]]):
     """An object with all its pairs."""
 
 
+_LOCATING = json.JSONDecoder(object_pairs_hook=_Object, parse_constant=_no_constant)
+
+
 def _located(body: bytes) -> NotJson | None:
-    """A key given twice or an unfit text, with its place; the slow way, for bodies at fault."""
-    waiting: list[tuple[str, Any]] = [("", json.loads(body, object_pairs_hook=_Object))]
+    """A key given twice or an unfit text, with its place; the slow way, for bodies at fault.
+
+    Raises `NotJson` for what is no JSON behind a key given twice: nobody has read that far yet.
+    """
+    waiting: list[tuple[str, Any]] = [("", _decoded(body, _LOCATING))]
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, str):

@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from faststream.message import StreamMessage
 from faststream.rabbit import RabbitBroker
 
+from shared.broker import consuming as module
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, connect
 from shared.broker.consuming import consuming
@@ -108,3 +111,32 @@ async def test_leaving_is_no_loss(amqp_url: str) -> None:
     with pytest.raises(TimeoutError):
         async with at_the_queue(amqp_url), asyncio.timeout(0):
             await asyncio.Event().wait()
+
+
+async def test_a_message_that_gets_lost_on_its_way_ends_the_connection(
+    amqp_url: str, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a message on which a library fails before it is handed over, then those before it are, and none behind it:
+    to acknowledge these would be to acknowledge that one, which nobody has seen."""
+
+    async def failing(message: StreamMessage[AbstractIncomingMessage]) -> bytes:
+        if message.body == b"2":
+            raise ZeroDivisionError
+        return b""
+
+    monkeypatch.setattr(module, "_as_it_is", failing)
+    await topology.declare(channel)
+    for body in (b"1", b"2", b"3", b"4"):
+        await channel.default_exchange.publish(Message(body), topology.COMMANDS)
+    handed: list[bytes] = []
+
+    async def consume() -> None:
+        receive = handed.append
+        async with consuming(amqp_url, "test", QUEUE, lambda message: receive(message.body), prefetch=10) as broker:
+            await broker.start()
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ConnectionLost, match="message 2 "):
+            await consume()
+    assert handed == [b"1"]

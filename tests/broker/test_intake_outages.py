@@ -236,6 +236,45 @@ async def test_a_missing_dead_letter_queue_is_made_again(
     assert parked.body == b"no json"
 
 
+class Waiting(Scripted):
+    """Executes when it is told to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        self.called.set()
+        await self.go.wait()
+        return await super().execute_all(envelopes)
+
+
+async def test_what_can_not_be_parked_yet_is_not_taken_for_parked(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given no dead-letter queue, and messages of one id to be parked together, then all are in it once it is there:
+    what the broker returns is told apart by its id."""
+    waiting = Waiting()
+    several = Intake(amqp_url, waiting)
+    several._careful = False
+    concluded: list[str] = []
+    several._concluded = lambda command, _: concluded.append(command)
+    async with running(several):
+        await sender.send(registration(), reply=False)
+        await waiting.called.wait()
+        await channel.queue_delete(DEAD_COMMANDS)
+        for number in range(5):
+            await sender.send(b"no json %d" % number, reply=False, message_id="mine")
+        await reached(lambda: is_empty(channel, COMMANDS))
+        waiting.go.set()
+        await reached(lambda: as_many(concluded, 6))
+
+    await topology.declare(channel)
+    letters = await channel.get_queue(DEAD_COMMANDS)
+    parked = [(await letters.get(no_ack=True)).body for _ in range(5)]
+    assert parked == [b"no json %d" % number for number in range(5)]
+
+
 async def test_commands_sent_while_the_broker_restarts_are_executed_once(
     amqp_url: str, executor: Executor, log: Log, infra: Infrastructure, safe_broker: Settle
 ) -> None:

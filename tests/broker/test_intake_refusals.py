@@ -29,6 +29,7 @@ class Killed(Intake):
 
     def __init__(self, *arguments: Any, batch: int) -> None:
         super().__init__(*arguments)
+        self._careful = False  # so that its first batch has all of them
         self._left = batch
 
     async def _conclude(self, *arguments: Any) -> None:

@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.cli import dead, dead_letters
 from shared.broker import topology
+from tests.broker import strange
 from tests.cli.terminal import Terminal, end
 from tests.cli.test_replay import on_channel, wait_for
 
@@ -44,6 +45,21 @@ def die(terminal: Terminal, bodies: Sequence[bytes]) -> None:
             await channel.default_exchange.publish(message, topology.DEAD_COMMANDS)
 
     on_channel(terminal, publish)
+
+
+def as_json(**changes: object) -> bytes:
+    return json.dumps(COMMAND | changes).encode()
+
+
+STRANGE = [
+    b"[" * 2_000,
+    b'{"command":' * 2_000,
+    as_json(command="\ud800"),
+    as_json(tenant="a\0b", command_id=str(UUID(int=1))),
+    as_json(tenant=["acme"], command={"a": 1}, command_id=float("nan")),
+    b'{"command": ' + b"1" * 5_000 + b"}",
+]
+"""Bodies that can't be decoded, shown or recorded as they are."""
 
 
 def numbered(numbers: Iterable[int]) -> list[bytes]:
@@ -252,3 +268,40 @@ def test_without_broker_or_database_nothing_is_done(desk: Terminal) -> None:
     assert len(desk.json("dead", "list").objects) == 3
     other_host = desk.amqp_url.rpartition("/")[0] + "/nowhere"
     assert desk.run("dead", "list", KITHLOG_AMQP_URL=other_host).code in (3, 4)
+
+
+def test_strange_ones_are_dealt_with_like_others(desk: Terminal) -> None:
+    """Given dead letters that can't be decoded, shown or recorded as they are, then they and those behind them are
+    listed, shown, discarded and retried."""
+
+    async def publish(channel: AbstractChannel) -> None:
+        for properties in (*strange.PROPERTIES.values(), *strange.HEADERS.values()):
+            await strange.publish(channel, topology.DEAD_COMMANDS, properties, BODIES[0])
+
+    die(desk, STRANGE)
+    on_channel(desk, publish)
+    die(desk, BODIES[:1])
+    rows = desk.json("dead", "list").objects
+    assert len(rows) == len(BODIES) + len(STRANGE) + len(strange.PROPERTIES) + len(strange.HEADERS) + 1
+    assert {row["reason"] for row in rows} == {"malformed", "unreadable_properties", "unknown"}
+    assert desk.run("dead", "list").code == 1
+    for row in rows:
+        assert desk.json("dead", "show", row["id"]).object["id"] == row["id"]
+        assert desk.run("dead", "show", row["id"]).code == 0
+    for row in rows[3:6]:
+        assert desk.run("dead", "discard", row["id"], "--why", "a test client sent it").code == 0
+    left = rows[:3] + rows[6:]
+    assert [row["id"] for row in desk.json("dead", "retry", "--all").objects] == [row["id"] for row in left]
+    assert len(commands(desk)) == len(left)
+    assert desk.run("dead", "list").code == 0
+
+
+def test_a_recursion_without_end_is_a_defect(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a mistake of ours that Python calls a RuntimeError, then it is not told as RabbitMQ's absence."""
+
+    def endless(letter: dead_letters.DeadLetter) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(dead_letters.DeadLetter, "to_dict", endless)
+    with pytest.raises(RecursionError):
+        desk.run("dead", "list")

@@ -38,6 +38,8 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
     "Infinity": (b'{"name": -Infinity}', 400, "malformed_json", None),
     "a key twice": (b'{"name": "Ana", "name": "Ben"}', 400, "malformed_json", "/name"),
     "a key twice within": (b'{"a": {"b": 1, "b": 1}}', 400, "malformed_json", "/a/b"),
+    "a key twice, then no JSON": (b'{"name": "Ana", "name": "Ben"} x', 400, "malformed_json", None),
+    "a key twice, then nested": (b'[{"name": "Ana", "name": "Ben"}, ' + b"[" * 5_000, 400, "malformed_json", None),
     "deep lists": (b"[" * 100_000, 400, "malformed_json", None),
     "deep objects": (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 413, "body_too_large", None),
     "nested too deeply": (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400, "malformed_json", None),

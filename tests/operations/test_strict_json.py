@@ -36,6 +36,8 @@ def test_what_is_json_comes_through(value: object, escaped: bool) -> None:
         (rb'["\uD83D"]', "/0"),
         (rb'{"a": "\u0000"}', "/a"),
         (rb'"\ud800"', ""),
+        (b'{"a": 1, "a": 2} x', None), (b'[{"a": 1, "a": 2}, NaN]', None),
+        (b'[{"a": 1, "a": 2}, ' + b"1" * 5000 + b"]", None), (b'[{"a": 1, "a": 2}, ' + b"[" * 5000, None),
         (b"NaN", None), (b"[Infinity]", None), (b"", None), (b"\xff", None), (b"\xef\xbb\xbf{}", None),
         (b"[" * 5000 + b"]" * 5000, None), (b"1" * 5000, None), (b"'a'", None), (b"01", None), (b"{,}", None),
     ],
