@@ -118,6 +118,15 @@ class Log:
         """
         await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
 
+    async def await_stand_by(self) -> None:
+        """Returns when a synchronous stand-by, where there is one, has all that could be read before.
+
+        What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
+        PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
+        `LogUnavailable`.
+        """
+        await self._patiently(lambda: self._pool.execute(QUERIES["await_stand_by"]))
+
     async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
         """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
         keys = [tenant for tenant, _ in commands], [id for _, id in commands]
