@@ -150,6 +150,14 @@ class Log:
         """What a command has to read waits for PostgreSQL as its append does."""
         try:
             async with asyncio.timeout(self._patience):
-                return await persist("log", read)
+                return await persist("log", lambda: self._from_a_primary(read))
         except TimeoutError as error:
             raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error
+
+    async def _from_a_primary(self, read: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await read()
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
+            await self._pool.expire_connections()
+            raise

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.command.executor import Executor
@@ -292,6 +293,27 @@ async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> No
         assert log.answered is not None
         assert (outcome.position, outcome.events) == (log.answered.position, log.answered.events)
         assert outcome.repeated
+
+
+async def test_sessions_that_can_only_read_are_not_kept(database_url: str) -> None:
+    """Given sessions with a server that only reads, as with one that became a stand-by, then commands that would be
+    written, and refusals that would be kept, are told so; they are when the next session can write."""
+    owner = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url, patience=0.3) as log:
+        executor = Executor(log, DECIDERS, FixedClock())
+        with pytest.raises(LogUnavailable):
+            await executor.execute(register())
+        with pytest.raises(LogUnavailable):
+            await executor.execute_all([verdict(2)])
+        await owner.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        [refused] = await executor.execute_all([verdict(2)])
+        assert isinstance(refused, Refusal)
+        assert (await executor.execute(register())).position == 1
+    await pool.close()
+    await owner.close()
 
 
 async def test_a_log_out_of_reach_is_said_to_be(database_url: str) -> None:
