@@ -189,6 +189,21 @@ async def test_expecting_another_version_a_command_is_judged_again(executor: Exe
     assert told(await executor.execute_all([verdict(2, expected_version=7)])) == ["Appended"]
 
 
+async def test_refused_without_a_version_it_is_refused_with_each(executor: Executor) -> None:
+    """Given a command that was refused and had named no version, when it comes with one that holds, then it gets its
+    first answer whichever way it comes; refused to a version that it named, it is judged without one, and over HTTP."""
+    await given_a_request(executor)
+    refused = [hold(20), hold(21, expected_version=2), verdict(22, expected_version=2)]
+    outcomes = await executor.execute_all([*refused, accept(), verdict(23)])
+    assert told(outcomes) == ["out_of_order", "out_of_order", "WrongVersion", "Appended", "Appended"]
+    assert told(await executor.execute_all([hold(20, expected_version=3)])) == ["out_of_order"]
+    with pytest.raises(Refusal, match="out_of_order"):
+        await executor.execute(hold(20, expected_version=3))
+    assert told(await executor.execute_all([hold(21)])) == ["Appended"]
+    assert told(await executor.execute_all([verdict(22, expected_version=2)])) == ["WrongVersion"]
+    assert (await executor.execute(verdict(22, expected_version=2))).events
+
+
 async def test_a_caller_who_waits_for_the_answer_may_repeat_what_was_refused(executor: Executor) -> None:
     """Given a command that was refused over HTTP, when what it needs is there, then the same key gets it through."""
     await given_a_request(executor)
