@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from services.cli.findings import Finding, ok
-from services.cli.terminal import second
+from services.cli.terminal import MIGRATE, second
 from services.projector.folding import rebuilt_as
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
@@ -101,7 +101,7 @@ async def _migrations(connection: Any) -> list[Finding]:
     try:
         rows = await connection.fetch(QUERIES["applied"])
     except asyncpg.UndefinedTableError:
-        return [Finding(_DB, "migrations", "wrong", "none was applied", "start a service once: it migrates")]
+        return [Finding(_DB, "migrations", "wrong", "none was applied", MIGRATE)]
     except asyncpg.InsufficientPrivilegeError:
         return [Finding(_DB, "migrations", "unknown", "this user may not read public.kithlog_migration",
                         "ask as the user who migrates")]  # fmt: skip

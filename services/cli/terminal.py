@@ -57,6 +57,7 @@ AlsoWhy = Annotated[str | None, typer.Option("--why", help="A reason, to be reco
 T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
+MIGRATE = "start a projector service once: it migrates the database, and executes no commands"
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 
 
@@ -128,7 +129,7 @@ def _ended(error: Exception) -> Ended | None:
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
     if isinstance(error, _NOT_MIGRATED):
-        return Ended(WRONG, f"this database is not of this release ({error}): start a service once, it migrates it")
+        return Ended(WRONG, f"this database is not of this release ({error}): {MIGRATE}")
     if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):
         return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
     if isinstance(error, UNAVAILABLE) and _is_of_postgresql(error):

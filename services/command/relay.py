@@ -4,6 +4,9 @@ At least once: the cursor moves after the broker's confirms, so whatever comes b
 none. In order: one leader reads the log by position and publishes over one channel. After a failure it starts again
 from the cursor on new connections; repeated events carry the same ids and positions, so consumers know them.
 
+Where PostgreSQL commits to a synchronous stand-by, nothing is published before that has it: after a fail-over consumers
+would take what is written at that position then for a repetition.
+
 A message that comes back unroutable, or is refused by a queue, is not passed over either: the relay declares the
 topology again and repeats, with growing pauses, until it is taken. A consumer's queue that rejects what is published
 when full therefore holds up all; queues that may fill should drop their oldest and heal from the log.
@@ -31,6 +34,7 @@ from shared.database.pool import UNAVAILABLE
 from shared.database.pool import connect as connect_database
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
+from shared.log import LogUnavailable
 from shared.log.log import NOTIFY_CHANNEL
 
 logger = structlog.get_logger(__name__)
@@ -56,6 +60,7 @@ BEGIN_AGAIN = (
     *UNREACHABLE,
     asyncpg.PostgresError,  # also while the schema is not there yet
     asyncpg.InternalClientError,  # asyncpg's answer to a session that the server ends between two statements
+    LogUnavailable,
     LeadLost,
 )
 """What a relay meets while PostgreSQL or RabbitMQ is away; the cursor tells where to go on."""
@@ -63,6 +68,7 @@ BEGIN_AGAIN = (
 
 class LogReader(Protocol):
     async def read(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
+    async def await_stand_by(self) -> None: ...
 
 
 class RelayObserver(Protocol):
@@ -182,7 +188,7 @@ class Relay:
     async def run_once(self) -> int:
         """Publish all that is committed, if the lead is to be had; answers how many events.
 
-        Raises what is in `UNAVAILABLE` and `UNREACHABLE`, and `LeadLost`.
+        Raises what is in `UNAVAILABLE` and `UNREACHABLE`, `LogUnavailable` and `LeadLost`.
         """
         async with Session.open(self._database_url, self._name) as session:
             if not await session.lead():
@@ -263,6 +269,7 @@ class Relay:
             session.news.clear()
             page = await self._log.read(after, PAGE)
             if page:
+                await self._log.await_stand_by()
                 publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))
                 await window.put(Batch(publishing, len(page), page[-1], monotonic()))
                 after = page[-1].position

@@ -74,12 +74,12 @@ async def _nothing_to_reset(connection: Any) -> None:
 
 
 async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pause: float = 2.0) -> T:
-    """Try until it works, with growing pauses; only unavailability is waited for, other errors are raised."""
+    """Try until it works, with growing pauses; only what is `PASSING` is waited for, other errors are raised."""
     pause = 0.05
     while True:
         try:
             return await attempt()
-        except UNAVAILABLE as error:
+        except PASSING as error:
             if isinstance(error, asyncpg.InterfaceError) and not _CUT_OFF.search(str(error)):
                 raise  # wrong arguments are InterfaceErrors, too: waiting won't mend them
             logger.warning("waiting for it", what=what, error=repr(error), pause=pause)

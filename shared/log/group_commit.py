@@ -20,13 +20,15 @@ from typing import Protocol
 import asyncpg
 import structlog
 
-from shared.database.pool import UNAVAILABLE, connect
+from shared.database.pool import PASSING, connect
 from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome
 from shared.log.writing import QUERIES, Attempt, prepare, write
 
 WRITERS = 2
 _MUCH = 32
 """Callers whose waiting is worth a batch of its own while another one is being written."""
+_LEAST = 1.0
+"""Seconds for an attempt, however long it was waited for: it may be this process that was suspended, or busy."""
 logger = structlog.get_logger(__name__)
 
 
@@ -163,21 +165,25 @@ class GroupCommit:
         return [list(islice(left, len(waiting.appends))) for waiting in batch]
 
     async def _persist(self, batch: list[_Waiting], prepared: Attempt | None) -> list[Outcome]:
-        """Write, again and again while PostgreSQL is away: receipts and versions make repeating it safe."""
+        """Write, again and again while PostgreSQL can't: receipts and versions make repeating it safe.
+
+        Each time in another session: this one may be with a server that is a stand-by by now.
+        """
         pause = 0.02
         deadline = batch[0].since + self._patience
         appends, groups = _appends(batch)
         while True:
             try:
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await self._connect()
-                if any(append.era not in (None, self.era) for append in appends):
-                    raise LogUnavailable("the log was restored to an earlier point after this was decided")
-                return await write(self._connection, appends, groups, prepared)
-            except UNAVAILABLE as error:
+                async with asyncio.timeout(max(deadline - monotonic(), _LEAST)):
+                    if self._connection is None or self._connection.is_closed():
+                        self._connection = await self._connect()
+                    if any(append.era not in (None, self.era) for append in appends):
+                        raise LogUnavailable("the log was restored to an earlier point after this was decided")
+                    return await write(self._connection, appends, groups, prepared)
+            except PASSING as error:
                 await self._forget_connection()
                 if monotonic() + pause > deadline:
-                    raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s: {error!r}") from error
+                    raise LogUnavailable(f"PostgreSQL did not write for {self._patience:g} s: {error!r}") from error
                 logger.warning("append waits for postgresql", error=repr(error), commands=len(appends))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)

@@ -12,6 +12,7 @@ import asyncpg
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log.appending import Head
+from shared.log.writing import QUERIES as LOG_QUERIES
 
 QUERIES = load_queries("shared.log", "history.sql")
 
@@ -46,7 +47,10 @@ class HistoryPage:
 
 
 class History:
-    """Reads through the pool; one page is one statement, and its connection is free again before it is used."""
+    """Reads through the pool; one page is one statement, and its connection is free again before it is used.
+
+    Where PostgreSQL commits to a synchronous stand-by, a page tells of nothing that this does not have.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
@@ -55,13 +59,15 @@ class History:
         """Up to `limit` of the wanted events after a position.
 
         It may hold fewer, or none, although more follow: only `position` tells how far it goes. Raises what asyncpg
-        raises while PostgreSQL is away, and `TimeoutError`.
+        raises while PostgreSQL is away, and `TimeoutError`, also while its stand-by is.
         """
         types = None if wanted.types is None else list(wanted.types)
         async with asyncio.timeout(PATIENCE):
             rows = await self._pool.fetch(
                 QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
             )
+            if rows[0]["head"] > after:  # or a fail-over could put other events where the reader has been already
+                await self._pool.execute(LOG_QUERIES["await_stand_by"])
         head = Head(rows[0]["head"], rows[0]["timeline"])
         events = [Recorded(*row[4:]) for row in rows if row["position"] is not None]
         cut = bool(events) and (len(events) == limit or len(events) < rows[0]["found"])

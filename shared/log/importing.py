@@ -2,7 +2,8 @@
 
 The file is read to its end before the first line is written. What folding is to pass over is written first, so that it
 is known before the event is there. The log is written in chunks, each a transaction that leaves a log which is the
-beginning of the file; an import that was cut off goes on from there.
+beginning of the file; an import that was cut off goes on from there. Where a service has refused a command meanwhile,
+because what it needs was not there yet, its receipt in the file counts.
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ async def _write(connection: Any, chunk: _Chunk, position: int, epoch: int) -> N
         await connection.copy_records_to_table(
             "event", schema_name="log", columns=_EVENT, records=map(_columns, chunk.events)
         )
+        commands = [each.tenant for each in chunk.receipts], [each.command_id for each in chunk.receipts]
+        await connection.execute(QUERIES["lift_refusals"], *commands)
         await connection.copy_records_to_table(
             "receipt", schema_name="log", columns=_RECEIPT, records=map(astuple, chunk.receipts)
         )

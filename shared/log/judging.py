@@ -105,7 +105,8 @@ def _versions_hold(
     untouched: dict[Key, int] = {}
     for stream, expected in append.expected.items():
         key = (append.tenant, stream.id)
-        actual = present[key] if key in present else versions.get(key, expected)
+        # An id is one stream's: a second one by it, of another category, is where the first was taken to be.
+        actual = present[key] if key in present else untouched.get(key, versions.get(key, expected))
         if actual != expected:
             return WrongVersion(stream, expected, actual)
         if key not in present:

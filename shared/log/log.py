@@ -118,6 +118,15 @@ class Log:
         """
         await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
 
+    async def await_stand_by(self) -> None:
+        """Returns when a synchronous stand-by, where there is one, has all that could be read before.
+
+        What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
+        PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
+        `LogUnavailable`.
+        """
+        await self._patiently(lambda: self._pool.execute(QUERIES["await_stand_by"]))
+
     async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
         """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
         keys = [tenant for tenant, _ in commands], [id for _, id in commands]
@@ -141,6 +150,14 @@ class Log:
         """What a command has to read waits for PostgreSQL as its append does."""
         try:
             async with asyncio.timeout(self._patience):
-                return await persist("log", read)
+                return await persist("log", lambda: self._from_a_primary(read))
         except TimeoutError as error:
             raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error
+
+    async def _from_a_primary(self, read: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await read()
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
+            await self._pool.expire_connections()
+            raise

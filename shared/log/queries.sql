@@ -19,6 +19,10 @@ SELECT tenant, command_id, fingerprint, refusal FROM log.refuse($1, $2, $3, $4);
 -- Take the head's lock for a moment: that is written to the WAL, so the commit waits for what commits wait for.
 SELECT FROM log.head FOR UPDATE;
 
+-- name: await_stand_by
+-- Where commits wait for a stand-by, wait as they do, and lock nothing; elsewhere, nothing is written.
+SELECT pg_logical_emit_message(true, 'kithlog', '') WHERE current_setting('synchronous_standby_names') <> '';
+
 -- name: written
 -- Where the events of some ranges of positions were written: ($1[i], $2[i]], in order.
 SELECT position, category, stream_id, version, type, event_id FROM log.read_ranges($1, $2);

@@ -34,6 +34,12 @@ SELECT position, epoch FROM log.head FOR UPDATE;
 -- Whether nothing was ever written: neither an event nor a receipt.
 SELECT NOT EXISTS (SELECT FROM log.event) AND NOT EXISTS (SELECT FROM log.receipt);
 
+-- name: lift_refusals
+-- Of commands that are accepted by what is copied in: they came while it was not there yet, and were refused for it.
+DELETE FROM log.refusal r
+USING unnest($1::text[], $2::uuid[]) AS accepted (tenant, command_id)
+WHERE r.tenant = accepted.tenant AND r.command_id = accepted.command_id;
+
 -- name: move_head
 -- After what was copied in; readers are told.
 UPDATE log.head SET position = $1::bigint, epoch = $2

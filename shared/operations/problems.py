@@ -188,7 +188,7 @@ def _(error: LogUnavailable) -> Problem:
     return Problem(
         503,
         "log_unavailable",
-        "the log did not answer in time; whether the command was written is not known",
+        "the log did not answer, or could not write, in time; whether the command was written is not known",
         "repeat with the same Idempotency-Key (command id): it is executed at most once",
         retry_after=2,
     )

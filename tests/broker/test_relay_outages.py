@@ -15,9 +15,11 @@ from services.command.relay import Relay
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, connect, lost
 from shared.broker.outgoing import ConnectionLost
-from shared.log import Log
+from shared.database.pool import open_pool
+from shared.log import Log, LogUnavailable
 from tests.broker.events import Seen, an_append, consuming, reached
 from tests.broker.test_relay import Observed, cursor, fill, running
+from tests.command.stand_by import stand_by_away
 
 Settle = Callable[[], Awaitable[None]]
 
@@ -151,6 +153,30 @@ async def test_a_database_killed_under_load_loses_nothing(
         await seen.until(lambda now: now.in_order[-1:] == [1000])
 
     assert seen.in_order == list(range(1, 1001))
+
+
+async def test_nothing_is_published_that_a_fail_over_would_lose(database_url: str, amqp_url: str) -> None:
+    """Given a relay that leads and a stand-by that is away, when an event becomes visible that the stand-by does not
+    have, then it is published when it has, and not before."""
+    observed = Observed()
+    pool = await open_pool(database_url)
+    async with (
+        Log.open(pool, database_url, patience=0.3) as log,
+        consuming(amqp_url) as seen,
+        running(Relay(database_url, amqp_url, log, observer=observed)),
+    ):
+        await observed.leads.wait()
+        async with stand_by_away(database_url) as owner:
+            await Log.append_within(owner, [an_append(1)])
+            waiting = asyncio.create_task(observed.has_failed.wait())
+            published = asyncio.create_task(seen.until(lambda now: bool(now.messages)))
+            await asyncio.wait((waiting, published), return_when=asyncio.FIRST_COMPLETED)
+            assert isinstance(observed.failures[0], LogUnavailable)
+            assert seen.messages == []
+        await published
+    await pool.close()
+
+    assert seen.positions == [1]
 
 
 async def test_it_waits_for_the_schema(empty_database_url: str, amqp_url: str, log: Log) -> None:

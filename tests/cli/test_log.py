@@ -241,4 +241,4 @@ def test_a_database_that_was_not_migrated_is_said(empty_database_url: str) -> No
     """Given an empty database, when the log is asked, then the code is 1 and the message says what to do."""
     said = Terminal(empty_database_url).run("log", "stats")
     assert said.code == 1
-    assert "start a service" in said.err
+    assert "start a projector service once" in said.err

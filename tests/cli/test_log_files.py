@@ -17,7 +17,7 @@ import pytest
 from deploy.launcher.infrastructure import Infrastructure
 from services.projector.mailbox import Mailbox
 from shared.database.pool import connect, open_pool
-from shared.log import Log, contents, importing
+from shared.log import KeptRefusal, Log, contents, importing
 from shared.log.lines import Discarded, Seal, Truncated, read_lines
 from tests.chaos.proxy import Proxy
 from tests.cli.terminal import Said, Terminal, history
@@ -249,6 +249,28 @@ def test_an_import_that_was_cut_off_is_gone_on_with(
     assert elsewhere.query(ALL) == full.query(ALL)
     assert elsewhere.query(RECEIPTS) == full.query(RECEIPTS)
     assert elsewhere.json("log", "import", str(file)).object["written"] == 0
+
+
+def test_what_was_refused_before_the_import_is_answered_as_the_file_says(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path
+) -> None:
+    """Given commands that were refused by a log that was empty yet, when the log is imported, then those that it holds
+    are accepted, and the others stay refused."""
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    [(tenant, command_id, fingerprint)] = full.query(
+        "SELECT tenant, command_id, fingerprint FROM log.receipt ORDER BY position DESC LIMIT 1"
+    )
+    kept = [KeptRefusal(tenant, command_id, fingerprint, "{}"), KeptRefusal("demo", UUID(int=0xF), b"f", "{}")]
+
+    async def refuse() -> None:
+        async with await open_pool(elsewhere.database_url) as pool, Log.open(pool, elsewhere.database_url) as log:
+            await log.refuse(kept)
+
+    asyncio.run(refuse())
+    assert elsewhere.run("log", "import", str(file)).code == 0
+    assert elsewhere.query(RECEIPTS) == full.query(RECEIPTS)
+    assert elsewhere.query("SELECT command_id FROM log.refusal") == [(UUID(int=0xF),)]
 
 
 def test_somebody_who_writes_meanwhile_is_noticed(

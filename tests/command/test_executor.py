@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.command.executor import Executor
@@ -180,6 +181,71 @@ async def test_an_id_belongs_to_one_category(replicas: Replicas) -> None:
             await executor.execute(envelope("contact.add", SEEKER, ADD, number=2))
 
 
+LEAD, PROGRAMME = UUID(int=0x1EAD), UUID(int=0x960)
+RECORD = {"seeker_id": str(SEEKER), "contact_id": str(ANA), "kind": "advice", "what": "Read the annual report"}
+
+
+def there_are_all() -> list[CommandEnvelope]:
+    """Commands after which there is one stream of each category whose ids are chosen by who sends the command."""
+    return [
+        register(),
+        envelope("contact.add", ANA, ADD, number=2),
+        envelope("programme.create", PROGRAMME, {"title": "Spring"}, number=3),
+        envelope("programme.enrol_participant", PROGRAMME, {"seeker_id": str(SEEKER)}, number=4),
+        envelope("interview.plan", INTERVIEW, PLAN, number=5),
+        envelope("lead.record", LEAD, {**RECORD, "interview_id": str(INTERVIEW)}, number=6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "id", "data"),
+    [
+        ("contact.add", SEEKER, {**ADD, "seeker_id": str(SEEKER)}),
+        ("interview.plan", SEEKER, PLAN),
+        ("interview.plan", ANA, PLAN),
+        ("interview.plan", LEAD, {**PLAN, "lead_id": str(LEAD)}),
+        ("interview.plan", PROGRAMME, {**PLAN, "programme_id": str(PROGRAMME)}),
+        ("lead.record", SEEKER, RECORD),
+        ("lead.record", ANA, RECORD),
+        ("lead.record", INTERVIEW, {**RECORD, "interview_id": str(INTERVIEW)}),
+        ("programme.create", SEEKER, {"title": "Autumn"}),
+        ("seeker.register", ANA, REGISTER),
+        ("lead.come_to_something", LEAD, {"new_contact_id": str(LEAD)}),
+    ],
+)
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("by", ["execute", "execute_all"])
+async def test_no_command_writes_into_a_stream_that_it_names_as_another(
+    replicas: Replicas, command: str, id: UUID, data: dict[str, Any], *, remembers: bool, by: str
+) -> None:
+    """Given a command whose own id is that of something else that it names, whether its replica remembers that or not,
+    then it is refused, however it came, and nothing is written."""
+    here, there = replicas.executors
+    assert all(isinstance(outcome, Appended) for outcome in await here.execute_all(there_are_all()))
+    before = await replicas.history()
+    executor, wrong = here if remembers else there, envelope(command, id, data, number=7)
+    outcome: Appended | Exception
+    if by == "execute":
+        with pytest.raises(Refusal) as refused:
+            await executor.execute(wrong)
+        outcome = refused.value
+    else:
+        [outcome] = await executor.execute_all([wrong])
+    assert isinstance(outcome, Refusal)
+    assert outcome.code == "id_in_use"
+    assert await replicas.history() == before
+
+
+async def test_nor_within_a_batch(replicas: Replicas) -> None:
+    """Given a seeker and a contact with one id, in one batch, then the seeker is there and the contact refused."""
+    contact = envelope("contact.add", SEEKER, {**ADD, "seeker_id": str(SEEKER)}, number=2)
+    registered, refused = await replicas.executors[0].execute_all([register(), contact])
+    assert isinstance(registered, Appended)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "id_in_use"
+    assert await replicas.history() == ["seeker.registered"]
+
+
 async def test_a_batch_is_judged_in_order(replicas: Replicas) -> None:
     """Given commands that build on one another, some refused, some repeated, then each gets what it would have got
     alone, in order, and the accepted ones follow one another in the log."""
@@ -260,6 +326,27 @@ async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> No
         assert log.answered is not None
         assert (outcome.position, outcome.events) == (log.answered.position, log.answered.events)
         assert outcome.repeated
+
+
+async def test_sessions_that_can_only_read_are_not_kept(database_url: str) -> None:
+    """Given sessions with a server that only reads, as with one that became a stand-by, then commands that would be
+    written, and refusals that would be kept, are told so; they are when the next session can write."""
+    owner = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url, patience=0.3) as log:
+        executor = Executor(log, DECIDERS, FixedClock())
+        with pytest.raises(LogUnavailable):
+            await executor.execute(register())
+        with pytest.raises(LogUnavailable):
+            await executor.execute_all([verdict(2)])
+        await owner.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        [refused] = await executor.execute_all([verdict(2)])
+        assert isinstance(refused, Refusal)
+        assert (await executor.execute(register())).position == 1
+    await pool.close()
+    await owner.close()
 
 
 async def test_a_log_out_of_reach_is_said_to_be(database_url: str) -> None:

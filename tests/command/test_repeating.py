@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from shared.domain.seeker import Register
 from shared.log import Appended, KeptRefusal, KeyReused, Log, LogUnavailable, WrongVersion
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson
 from tests.command.conftest import FixedClock
+from tests.command.stand_by import stand_by_away
 from tests.command.test_executor import envelope, opened, register, verdict
 
 BY_EMAIL = {**PLAN, "format": "email"}
@@ -189,6 +189,21 @@ async def test_expecting_another_version_a_command_is_judged_again(executor: Exe
     assert told(await executor.execute_all([verdict(2, expected_version=7)])) == ["Appended"]
 
 
+async def test_refused_without_a_version_it_is_refused_with_each(executor: Executor) -> None:
+    """Given a command that was refused and had named no version, when it comes with one that holds, then it gets its
+    first answer whichever way it comes; refused to a version that it named, it is judged without one, and over HTTP."""
+    await given_a_request(executor)
+    refused = [hold(20), hold(21, expected_version=2), verdict(22, expected_version=2)]
+    outcomes = await executor.execute_all([*refused, accept(), verdict(23)])
+    assert told(outcomes) == ["out_of_order", "out_of_order", "WrongVersion", "Appended", "Appended"]
+    assert told(await executor.execute_all([hold(20, expected_version=3)])) == ["out_of_order"]
+    with pytest.raises(Refusal, match="out_of_order"):
+        await executor.execute(hold(20, expected_version=3))
+    assert told(await executor.execute_all([hold(21)])) == ["Appended"]
+    assert told(await executor.execute_all([verdict(22, expected_version=2)])) == ["WrongVersion"]
+    assert (await executor.execute(verdict(22, expected_version=2))).events
+
+
 async def test_a_caller_who_waits_for_the_answer_may_repeat_what_was_refused(executor: Executor) -> None:
     """Given a command that was refused over HTTP, when what it needs is there, then the same key gets it through."""
     await given_a_request(executor)
@@ -257,9 +272,7 @@ async def test_refusals_do_not_pile_up(log: Log, owner: asyncpg.Connection[async
     assert [row[0].int for row in left] == [5, 6, 7, 8, 9]
 
 
-async def test_no_repetition_is_answered_before_the_stand_by_has_it(
-    database_url: str, owner: asyncpg.Connection[asyncpg.Record]
-) -> None:
+async def test_no_repetition_is_answered_before_the_stand_by_has_it(database_url: str) -> None:
     """Given commands of which the primary alone knows the answers, because its stand-by is away, when they are
     repeated, then they wait for the stand-by: a fail-over now would lose what was acknowledged."""
     commands = [register(), verdict(9, UUID(int=9))]
@@ -268,37 +281,15 @@ async def test_no_repetition_is_answered_before_the_stand_by_has_it(
         executor = replica(log)
         first = await executor.execute_all(commands)
         assert told(first) == ["Appended", "unknown_seeker"]
-        try:
-            await owner.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
-            await _until_commits_wait(database_url, owner)
+        async with stand_by_away(database_url):
             for each in commands:
                 with pytest.raises(LogUnavailable):
                     await replica(log).execute_all([each])
             with pytest.raises(LogUnavailable):
                 await executor.execute(register())
-        finally:
-            await owner.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            await owner.execute("SELECT pg_reload_conf()")
         again = await _once_there(lambda: replica(log).execute_all(commands))
         assert told(again) == told(first)
     await pool.close()
-
-
-async def _until_commits_wait(database_url: str, owner: asyncpg.Connection[asyncpg.Record]) -> None:
-    """The setting is heeded some time after it was asked for, by a process of the server's own."""
-    await owner.execute("SELECT pg_reload_conf()")
-    writer = await asyncpg.connect(database_url)
-    writing = asyncio.create_task(_write_for_ever(writer))
-    while not await owner.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    writing.cancel()
-    await asyncio.gather(writing, return_exceptions=True)
-    writer.terminate()
-
-
-async def _write_for_ever(writer: asyncpg.Connection[asyncpg.Record]) -> None:
-    while True:
-        await writer.execute("SELECT pg_logical_emit_message(true, 'test', '')")
 
 
 async def _once_there(attempt: Callable[[], Awaitable[list[Appended | Exception]]]) -> list[Appended | Exception]:

@@ -14,7 +14,7 @@ import pytest
 
 from services.command.app import create_app
 from shared.broker import topology
-from tests.command.client import REGISTER, SEEKER, Client, problem
+from tests.command.client import REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import FixedClock, serving, settings
 from tests.command.proxy import Proxy
 
@@ -93,6 +93,27 @@ async def test_patience_ends_with_an_answer_that_can_be_repeated(proxy: Proxy) -
             status = response.status_code
         assert response.status_code == 201, response.text
         assert response.json()["position"] == 1
+
+
+async def test_a_full_disk_is_an_outage(database_url: str, database: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Given PostgreSQL that answers, and has no room to write, then commands and lines of an import are answered 503
+    and may be repeated; once there is room, they are executed."""
+    app = create_app(settings(database_url, append_patience=0.2), clock=FixedClock())
+    line = ndjson(message("seeker.register", UUID(int=2), REGISTER, number=2))
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        await database.execute(
+            """CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
+               AS $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+               CREATE TRIGGER full_disk BEFORE INSERT ON log.event FOR EACH STATEMENT EXECUTE FUNCTION full_disk()"""
+        )
+        refused = await client.send("seekers/register", SEEKER, REGISTER)
+        problem(refused, 503, "log_unavailable")
+        assert refused.headers["retry-after"] == "2"
+        assert [each["problem"]["code"] for each in await client.bulk(line)] == ["log_unavailable"]
+        await database.execute("DROP TRIGGER full_disk ON log.event")
+        assert (await client.send("seekers/register", SEEKER, REGISTER)).status_code == 201
+        assert [each["status"] for each in await client.bulk(line)] == [200]
 
 
 async def until_somebody_waits_for_a_lock(connection: asyncpg.Connection[asyncpg.Record]) -> None:

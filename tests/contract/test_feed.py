@@ -16,6 +16,7 @@ from services.projector.feed.feed import Feed
 from shared.broker import cloudevents
 from shared.database.pool import connect
 from shared.log import Append, Log, history
+from tests.command.stand_by import stand_by_away
 from tests.contract.conftest import an_append, get, reached
 
 Write = Callable[[Sequence[Append]], Awaitable[None]]
@@ -69,6 +70,23 @@ async def test_an_answer_tells_the_logs_time(client: httpx.AsyncClient, database
     response = await get(client)
 
     assert response.headers["kithlog-time"] == "2036-03-02T12:00:00.500000+00:00"
+
+
+async def test_a_page_tells_nothing_that_a_fail_over_would_lose(
+    client: httpx.AsyncClient, database_url: str, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an event that a synchronous stand-by, being away, does not have, then a page that would tell of it, be it
+    by its position alone, is answered 503; what the reader has seen before is no reason to wait."""
+    monkeypatch.setattr(history, "PATIENCE", 0.3)
+    [first, second] = some_appends(2)
+    await append([first])
+    async with stand_by_away(database_url) as owner:
+        assert positions(await get(client, after=1)) == []
+        await Log.append_within(owner, [second])
+        for query in ("after=1", "after=1&tenant=nobody"):
+            response = await client.get(f"/v1/events?{query}")
+            assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+    assert positions(await get(client, after=1)) == [2]
 
 
 async def test_an_empty_log_is_an_empty_page(client: httpx.AsyncClient) -> None:

@@ -51,6 +51,15 @@ def test_a_refused_append_refuses_no_other_by_its_assumptions() -> None:
     assert verdicts.checks == {("acme", B.id): 4}
 
 
+def test_an_id_is_one_stream_s() -> None:
+    """Given an append that expects two streams with one id at two versions, in whatever order, then one of them can't
+    be so, and it is refused, and refuses no other by its assumptions."""
+    namesake = Stream("seeker", A.id)
+    verdicts = judge([append(1, {A: 0, namesake: 1}), append(2, {namesake: 1, A: 0}), append(3, {A: 0})], {}, {})
+    assert verdicts.accepted == [2]
+    assert verdicts.checks == {("acme", A.id): 0}
+
+
 def test_a_repeat_is_known_by_receipt_or_within_the_batch() -> None:
     receipt = Receipt(b"p", 7, 1, AT)
     verdicts = judge([append(1, {A: 0}), append(2, {B: 0}), append(2, {B: 0})], {}, {("acme", UUID(int=1)): receipt})

@@ -1,0 +1,34 @@
+"""How long callers wait for a group commit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.log import LogUnavailable, group_commit
+from shared.log.group_commit import GroupCommit
+from tests.broker.events import PATIENCE, an_append
+
+
+async def test_nobody_waits_for_a_server_that_takes_connections_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given a server that is frozen, then whoever waits for it is told, also those whose patience ends before it is
+    their turn."""
+    asked = asyncio.Event()
+
+    async def frozen(url: str, **options: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(group_commit, "connect", frozen)
+    monkeypatch.setattr(group_commit, "_LEAST", 0.01)
+    group = GroupCommit("", batch=1000, patience=0.1, observer=None)
+    async with asyncio.timeout(PATIENCE), group.running():
+        first = asyncio.create_task(group.submit([an_append(0)]))
+        await asked.wait()
+        others = [asyncio.create_task(group.submit([an_append(number)])) for number in range(1, 101)]
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {LogUnavailable}
