@@ -76,11 +76,14 @@ class Clock:
     def _days(self, stage: Stage) -> WorkWeek | None:
         return self.week if stage.on_working_days else None
 
-    def next_digest(self, moment: Moment) -> Moment:
-        """When the next digest is put together."""
-        at = datetime.combine(moment.local.date(), self.policies.limits.digest_at)
-        found = Moment.local_at(at if at >= moment.local else at + ONE_DAY, self.tz)
-        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours)
+    def next_digest(self, stage: Stage, moment: Moment) -> Moment:
+        """When the next digest is put together, on a day on which the stage may disturb."""
+        at, days = self.policies.limits.digest_at, self._days(stage)
+        day = moment.local.date() if at >= moment.local.time() else moment.local.date() + ONE_DAY
+        if days is not None:
+            day = days.step(day, 0)
+        found = Moment.local_at(datetime.combine(day, at), self.tz)
+        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours, days)
 
 
 @lru_cache(maxsize=4096)
@@ -129,7 +132,7 @@ def _due(
             due = clock.open_later(stage, clock.moment(earliest))
             moved = (*moved, "written_late")
     if _digested(stage, policy, clock):
-        digest = clock.next_digest(due)
+        digest = clock.next_digest(stage, due)
         if digest != due and (limit is None or digest.instant < limit):
             due = digest
             moved = (*moved, "digest")
