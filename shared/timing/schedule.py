@@ -94,7 +94,7 @@ def clock_of(recipient: Recipient, policies: Policies) -> Clock:
 
 def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
     """Every stage of a round, in order; those already settled included, those switched off not."""
-    limit = _limit(subject, arming, policy, clock)
+    limit = last_moment(subject, arming, policy, clock)
     base, spread = _base(subject, arming, policy, clock)
     previous: Moment | None = None
     found: list[Planned] = []
@@ -157,18 +157,20 @@ def _ends(expiry: datetime, *bounds: datetime | None) -> datetime:
     return expiry
 
 
-def snoozed(one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock) -> Planned:
-    """A stage that is to come again at `until`; `rest` are the stages still to come."""
+def snoozed(
+    one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock, limit: datetime | None
+) -> Planned:
+    """A stage that is to come again at `until`; `rest` are the stages still to come, `limit` is the `last_moment`."""
     wanted = clock.moment(until)
     due = clock.open_later(one.stage, wanted)
-    ends = [_expiry(one.stage, due, policy)]
-    ends += [other.due_at for other in rest if other.due_at > due.instant]
+    following = (other.due_at for other in rest if other.due_at > due.instant)
+    ends = _ends(_expiry(one.stage, due, policy), limit, *following)
     moved = ("snoozed",) if due == wanted else ("snoozed", "quiet_hours")
-    return Planned(one.stage, due, wanted.instant, min(ends), moved)
+    return Planned(one.stage, due, wanted.instant, ends, moved)
 
 
-def _limit(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> datetime | None:
-    """The moment after which nothing of the round makes sense."""
+def last_moment(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> datetime | None:
+    """After which nothing of the round makes sense, snoozed or not; None: there is no such moment."""
     ends = []
     if policy.expires_at_anchor and arming.at:
         ends.append(arming.at.astimezone(UTC))

@@ -327,14 +327,13 @@ def _standing(
     arming: Arming, snooze: Snooze | None, data: notification.NotificationEvent, e: Recorded[Event]
 ) -> Arming:
     match data:
-        case notification.Due() | notification.Withdrawn() if snooze:
-            ended = replace(snooze, settled=True, fired=isinstance(data, notification.Due))
-            return replace(arming, snoozes=tuple(ended if one is snooze else one for one in arming.snoozes))
+        case notification.Due() if snooze:
+            fired = replace(snooze, settled=True, fired=True)
+            return replace(arming, snoozes=tuple(fired if one is snooze else one for one in arming.snoozes))
         case notification.Due():
             return _settled(replace(arming, fired=(*arming.fired, data.stage)), (data.stage,))
         case notification.Withdrawn():
-            fired = tuple(stage for stage in arming.fired if stage != data.stage)
-            return _settled(replace(arming, fired=fired), data.stages)
+            return _withdrawn(arming, snooze, data)
         case notification.Snoozed():
             again = Snooze(e.event_id, data.stage, data.until)
             return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
@@ -342,6 +341,20 @@ def _standing(
             return replace(arming, acknowledged=True)
         case _:
             return arming
+
+
+def _withdrawn(arming: Arming, snooze: Snooze | None, data: notification.Withdrawn) -> Arming:
+    """What is taken back does not come again either, where it had been snoozed."""
+    snoozes = tuple(
+        replace(one, settled=True, fired=False)
+        if one is snooze or (one.stage == data.stage and not one.settled)
+        else one
+        for one in arming.snoozes
+    )
+    if snooze:
+        return replace(arming, snoozes=snoozes)
+    fired = tuple(stage for stage in arming.fired if stage != data.stage)
+    return _settled(replace(arming, fired=fired, snoozes=snoozes), data.stages)
 
 
 def _settled(arming: Arming, stages: tuple[str, ...]) -> Arming:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
-from shared.timing.settling import Fire
+from shared.timing.settling import End, Fire
 from shared.timing.subject import evolve
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER
 from tests.timing.story import COACH, CONTACT, INTERVIEW, INTRODUCER, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named
@@ -407,6 +407,65 @@ def test_snoozing_a_notification() -> None:
     assert set(story.due("thank_you")) == {"due", "coach"}
     story.thanks("2026-05-07T10:00+02:00")
     assert story.due("thank_you") == {}
+
+
+def test_a_snoozed_reminder_guards_what_is_due_after_it() -> None:
+    """Given a reminder that was snoozed until shortly before the next one, then that one waits for it, too: it may have
+    been answered. What is due before does not."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    again, last_call = story.timer("thank_you"), story.timer("thank_you", "last_call")
+    assert again.due_at < last_call.due_at
+    assert again.id in last_call.guards
+    assert last_call.id not in again.guards
+    assert {again.id, last_call.id} <= set(story.timer("thank_you", "coach").guards)
+
+
+def test_a_snooze_does_not_outlive_the_moment() -> None:
+    """Given a confirmation snoozed until the conversation is over, a lead's reminder until it is too late, and a goal's
+    until its date is past, then none of them is told any more."""
+    story = Story()
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-12T10:00+02:00")
+    due = _fired(story, "confirmation")
+    _answers(story, due, notification.Snoozed, "2026-05-11T09:30+02:00", until=at("2026-05-12T15:00+02:00"))
+    story.leads("2026-05-11T10:00+02:00", until="2026-05-15")
+    due = _fired(story, "act_on_lead")
+    _answers(story, due, notification.Snoozed, "2026-05-14T11:00+02:00", until=at("2026-05-16T09:00+02:00"))
+    story.registers("2026-05-14T12:00+02:00", goal_date="2026-06-01")
+    due = _fired(story, "goal_date_ahead", "two_weeks")
+    _answers(story, due, notification.Snoozed, "2026-05-18T10:00+02:00", until=at("2026-06-02T09:00+02:00"))
+    ends = {
+        "confirmation": "2026-05-12T10:00",
+        "act_on_lead": "2026-05-16T00:00",
+        "goal_date_ahead": "2026-06-02T00:00",
+    }
+    for policy, end in ends.items():
+        (timer,) = [t for t in story.timers.values() if t.policy == policy and "snoozed" in t.moved_by]
+        assert timer.expires_at == at(f"{end}+02:00")
+        assert isinstance(story.settle(timer, timer.due_at), End)
+
+
+def test_what_is_taken_back_does_not_come_again() -> None:
+    """Given a fired reminder that was snoozed, when it is withdrawn, then the snooze ends by that, and is recorded so;
+    the later ones stay. Snoozed once more when it came again and then withdrawn, likewise."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    first = _fired(story, "thank_you")
+    _answers(story, first, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-05T18:00+02:00"))
+    again = story.timer("thank_you")
+    _answers(story, first, notification.Withdrawn, "2026-05-05T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+    ending = story.endings[again.id]
+    assert (ending.reason, ending.because, ending.stages) == ("withdrawn", "notification.withdrawn", ("due",))
+
+    overdue = _fired(story, "thank_you", "overdue")
+    _answers(story, overdue, notification.Snoozed, "2026-05-06T11:00+02:00", until=at("2026-05-06T12:00+02:00"))
+    second = _fired(story, "thank_you", "overdue")
+    _answers(story, second, notification.Snoozed, "2026-05-06T13:00+02:00", until=at("2026-05-06T15:00+02:00"))
+    _answers(story, second, notification.Withdrawn, "2026-05-06T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"last_call", "coach"}
 
 
 @pytest.mark.parametrize("how", ["acted_on", "dismissed"])
