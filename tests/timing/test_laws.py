@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.domain import interview, relationship
+from shared.domain import contact, interview, relationship
 from shared.domain.identity import notification_id
 from shared.domain.notification import Due, NotificationEvent, Snoozed, Withdrawn
 from shared.timing.calendar import Moment, wall, work_week
 from shared.timing.settling import Defer, End, Fire, settle
 from shared.timing.timers import timers
 from shared.timing.waking import earlier, later, waking
-from tests.timing.story import SEEKER, Story, named
+from tests.timing.story import CONTACT, SEEKER, Story, named
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_never_in_quiet_hours(
 STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
-    *("fire", "fire", "fire", "put off", "take back"),
+    *("fire", "fire", "fire", "put off", "take back", "close", "open"),
 )
 
 steps = st.lists(
@@ -140,6 +140,10 @@ def _lives(story: Story, told: Told, step: str, now: datetime) -> None:
             story.prefers(when, overrides={"thank_you": {"enabled": step == "switch on"}})
         case "fire":
             told.open += _fired(story, now)
+        case "close":
+            story.tell(CONTACT, contact.AskedNotToBeContacted(), when)
+        case "open":
+            story.tell(CONTACT, contact.HoursOffered(capacity=3), when)
         case "put off":
             told.put_off(story, now)
         case "take back":
@@ -159,7 +163,8 @@ def _fired(story: Story, now: datetime) -> Iterator[Due]:
 def test_any_history(history: list[tuple[str, int]]) -> None:
     """Given any history, then: computing again changes nothing; nothing that settled comes back; nothing is due in
     quiet hours, nor on a day off where working days count; nothing reminds before what armed it happened, unless it is
-    counted back from a date, and nothing after the date that ends it; of a round the later waits for the earlier; what
+    counted back from a date, and nothing after the date that ends it; nothing would reach a contact who is to be left
+    alone; of a round the later waits for the earlier; what
     is taken back does not come again; a timer has one id; everything that vanished has an ending or an event of its
     own."""
     story, told, now = Story("Europe/Berlin"), Told(), START
@@ -183,6 +188,7 @@ def test_any_history(history: list[tuple[str, int]]) -> None:
             stage = next(one for one in policy.stages if one.name == timer.stage)
             subject = story.subjects[timer.subject_id]
             arming = next(a for a in subject.armings if timer.occurrence in a.occurrences and a.policy == timer.policy)
+            assert not policy.reaches_contact or set(timer.contact_ids) - story.closed
             assert not stage.on_working_days or recipient.week().works(timer.local_due.date())
             assert not (policy.expires_at_anchor and arming.at) or timer.expires_at <= arming.at
             sooner = [t for t in story.timers.values() if t.due_at < timer.due_at]

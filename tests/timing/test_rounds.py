@@ -250,6 +250,51 @@ def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
     assert story.due("thank_you") == {}
 
 
+def test_what_begins_with_a_contact_to_be_left_alone_is_silent() -> None:
+    """Given a contact who asked to be left alone and an introducer who was forgotten, when a conversation that was
+    agreed before is held and a lead is written down, then nothing that would reach them is pending."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-05T10:00+02:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-04T10:00+02:00")
+    story.tell(INTRODUCER, contact.Forgotten(), "2026-05-04T11:00+02:00")
+    story.holds("2026-05-05T10:30+02:00", introduced_by=(INTRODUCER,))
+    story.leads("2026-05-05T11:00+02:00", kind="promised_introduction")
+    assert not story.timers
+
+
+def test_a_contact_who_may_be_asked_again() -> None:
+    """Given a contact who asked to be left alone, when they offer hours, then what ended stays ended, and what begins
+    or began since falls due again: thanks for a conversation, a tie that is kept."""
+    story = Story()
+    story.thanks("2026-05-01T11:00+02:00")
+    ended = story.timer("keep_in_touch").id
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-02T10:00+02:00")
+    story.holds("2026-05-03T09:00+02:00", id=named("another"))
+    assert not story.timers
+    story.tell(CONTACT, contact.HoursOffered(capacity=3), "2026-05-03T10:00+02:00")
+    assert ended not in story.timers
+    assert set(story.due("thank_you")) == {"due", "overdue", "last_call", "coach"}
+    story.between(relationship.KeepInTouchStarted, "2026-05-04T10:00+02:00")
+    assert set(story.due("keep_in_touch")) == {"due", "again", "cooling"}
+    story.leads("2026-05-05T11:00+02:00", kind="promised_introduction")
+    assert set(story.due("promised_introduction")) == {"due", "again"}
+
+
+def test_who_was_first_to_be_left_alone_plays_no_part() -> None:
+    """Given two contacts who both ask to be left alone, in whatever order, and whether before the conversation or
+    after, then the same is known of it."""
+    other, known = named("other contact"), set()
+    for order in ((CONTACT, other, None), (other, CONTACT, None), (None, other, CONTACT), (other, None, CONTACT)):
+        story = Story()
+        for who in order:
+            if who is None:
+                story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
+            else:
+                story.tell(who, contact.AskedNotToBeContacted(), "2026-05-05T10:10+02:00")
+        known.add(story.subjects[INTERVIEW].closed)
+    assert known == {(CONTACT, other)}
+
+
 def test_a_seeker_who_left_is_left_alone() -> None:
     story = Story()
     story.holds("2026-05-05T10:00+02:00")
