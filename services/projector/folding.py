@@ -12,7 +12,7 @@ from services.projector.changes import Changes, ContactId, EventId, OwnerId, Par
 from services.projector.read_model import ReadModel, Telling
 from services.projector.rows import Rows
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
-from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
+from services.projector.timing_models import OF_TIMING
 from shared.codec import UnknownEventType, decode, kind_of
 from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
@@ -26,7 +26,7 @@ _LONGEST_ERROR = 2_000
 
 def rebuilt_as(model: str) -> str:
     """The name by which operators rebuild a model: those of timing, which nobody can have singly, go by one."""
-    return TIMING if model in (SUBJECT, RECIPIENT, LINK) else model
+    return TIMING if model in OF_TIMING else model
 
 
 class Unfoldable(Exception):

@@ -39,14 +39,13 @@ from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
 from services.projector.store import columns, timer_row
 from services.projector.timing_facts import TimingFacts
-from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
+from services.projector.timing_models import CONTACT, LINK, OF_TIMING, RECIPIENT, SUBJECT
 from shared.database.pool import UNAVAILABLE, connect
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-_OF_TIMING = (SUBJECT, RECIPIENT, LINK)
 NAMES = (*(model.name for model in MODELS), TIMING)
 """What can be rebuilt: the timers with their facts by one name, for one can't be without the other."""
 ALONE = 20_000
@@ -180,7 +179,7 @@ class Work:
             await self._create(situation)
 
     def _all(self) -> Sequence[str]:
-        return (*(model.name for model in MODELS), *_OF_TIMING)
+        return (*(model.name for model in MODELS), *OF_TIMING)
 
     def _go_back_to(self, rows: Sequence[Any], situation: Situation) -> None:
         for name, model in self._models.items():
@@ -336,7 +335,7 @@ class Work:
 
     async def _compare_rows(self, snapshot: Connection, name: str, told: Told) -> None:
         selection = self.selection
-        if not selection.whole and name in (RECIPIENT, LINK):
+        if not selection.whole and name in (RECIPIENT, CONTACT, LINK):
             return  # folded in part or for the others' sake
         generation = self._generations[name]
         told.rows = await snapshot.fetchval(QUERIES["count_rows"], generation, *selection.columns(name))

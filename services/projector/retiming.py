@@ -1,4 +1,5 @@
-"""Reckoning all pending timers anew, once, when the timing policies are not those that they were reckoned by.
+"""Reckoning all pending timers anew, once, when the timing policies are not those that they were reckoned by, nor the
+rules of zones and the holidays.
 
 A projector does it before it folds. What the new policies do not know any more is ended, and recorded so, like
 anything else that does not fire.
@@ -17,6 +18,7 @@ from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.store import QUERIES, Store, columns, timer_row
 from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.codec import encode
+from shared.timing.calendar import SOURCES
 from shared.timing.endings import withdrawal
 from shared.timing.policies import Policies
 
@@ -32,11 +34,11 @@ logger = structlog.get_logger(__name__)
 
 def refuse_others(reckoned_by: str | None, policies: Policies) -> None:
     """Raises `Refused` where pending timers were reckoned by other policies: by these, all that the tenants have
-    changed would be moved or deleted. An empty digest: no projector has reckoned yet."""
+    changed would be moved or deleted. Likewise in another calendar. An empty digest: no projector has reckoned yet."""
     if reckoned_by and reckoned_by != policies.fingerprint:
         raise Refused(
             "the timing policies are not those that the projector reckons by: set KITHLOG_POLICIES as the projector "
-            "has it, or start the projector with these first"
+            f"has it, and use its release with its packages (here: {SOURCES}), or start the projector with these first"
         )
 
 
@@ -63,7 +65,7 @@ async def retime(store: Store, policies: Policies) -> int:
         await _write(connection, page)
         await connection.execute(QUERIES["reckoned"], policies.fingerprint)
     if changed:
-        logger.info("timers reckoned anew, for the timing policies have changed", timers=changed)
+        logger.info("timers reckoned anew, for policies, zones or holidays have changed", timers=changed)
     return changed
 
 

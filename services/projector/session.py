@@ -28,6 +28,7 @@ from services.projector.store import CheckpointMoved, Look, Store
 from shared.database.pool import PASSING
 from shared.envelope import Recorded
 from shared.log import Head
+from shared.timing.calendar import SOURCES
 from shared.timing.policies import Policies
 
 DROP_INTERVAL = 10.0
@@ -283,12 +284,14 @@ def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:
 
 
 def check_policies(reckoned_by: str | None, policies: Policies) -> None:
-    """Raises `Halted` when another projector, started later, has reckoned the timers by other policies."""
+    """Raises `Halted` when another projector, started later, has reckoned the timers by other policies, or in another
+    calendar: of two that took turns, each would move what the other has reckoned."""
     if reckoned_by and reckoned_by != policies.fingerprint:
         raise Halted(
             "policies",
-            "the pending timers follow timing policies that this process was not started with",
-            "end it, or start it again with the policies that are to hold",
+            f"the pending timers follow timing policies, or zones and holidays, that this process was not started with "
+            f"(it has {SOURCES})",
+            "end it, or start it again with those that are to hold",
         )
 
 

@@ -1,4 +1,4 @@
-"""The timers' part of folding: what each event does to the facts of subjects and recipients.
+"""The timers' part of folding: what each event does to the facts of subjects, recipients and contacts.
 
 Pending timers follow from these facts alone, by a pure function (`shared.timing.timers`). Whoever needs no timers, as a
 rebuild until it is done, folds the facts and computes them once.
@@ -14,12 +14,23 @@ from services.projector.changes import Ending, OwnerId, RowId, TimerId
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_selection import EVERYTHING, Selection
 from services.projector.rows import Rows
-from services.projector.timing_models import LINK, RECIPIENT, SUBJECT, Link, Links, Recipients, Subjects
+from services.projector.timing_models import (
+    CONTACT,
+    LINK,
+    RECIPIENT,
+    SUBJECT,
+    Contacts,
+    Link,
+    Links,
+    Recipients,
+    Subjects,
+)
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.policies import Policies
 from shared.timing.recipient import assigned_programme, evolve_recipient, recipients
-from shared.timing.routing import Route, closed_contact, routes, timed
+from shared.timing.routing import Route, contacts, routes, timed
 from shared.timing.subject import evolve
 from shared.timing.timers import Timer
 
@@ -32,6 +43,8 @@ class Concern(NamedTuple):
     subjects: tuple[RowId, ...] = ()
     """Of those routes, as far as they are selected."""
     recipients: tuple[UUID, ...] = ()
+    contacts: tuple[RowId, ...] = ()
+    """Who takes part in those subjects, or is to be left in peace or asked again."""
     sources: tuple[OwnerId, ...] = ()
     """Contacts and programmes all of whose links lead to subjects and recipients that it concerns."""
 
@@ -40,11 +53,12 @@ NOBODY = Concern()
 
 
 class TimingFacts:
-    """Folds subjects, recipients and links. Of the subjects only the selected; recipients always, they are few."""
+    """Folds subjects, recipients, contacts and links. Of the subjects only the selected; the others always, they are
+    few."""
 
     def __init__(self, policies: Policies, selection: Selection = EVERYTHING) -> None:
         self.policies, self._selection = policies, selection
-        self._models: tuple[ReadModel[Any], ...] = (Subjects(policies), Recipients(), Links())
+        self._models: tuple[ReadModel[Any], ...] = (Subjects(policies), Recipients(), Contacts(), Links())
 
     @property
     def models(self) -> tuple[ReadModel[Any], ...]:
@@ -55,18 +69,20 @@ class TimingFacts:
         return timed(kind)
 
     def concern(self, e: Recorded[Event]) -> Concern:
-        found, told, tenant = routes(e), recipients(e), e.tenant
-        sources = [(LINK, tenant, id) for id in (assigned_programme(e), closed_contact(e)) if id is not None]
+        found, told, wishing, tenant = routes(e), recipients(e), wishing_contact(e), e.tenant
+        sources = [(LINK, tenant, id) for id in (assigned_programme(e), wishing) if id is not None]
         if not found and not told and not sources:
             return NOBODY
+        people = [id for route in found for id in contacts(route, e)] if wishing is None else [wishing]
         subjects: Iterable[RowId] = [(SUBJECT, tenant, str(route.id)) for route in found]
         if not self._selection.whole:
             subjects = [id for id in subjects if id in self._selection]
-        return Concern(found, tuple(subjects), told, tuple(sources))
+        return Concern(found, tuple(subjects), told, tuple((CONTACT, tenant, str(id)) for id in people), tuple(sources))
 
     def needs(self, e: Recorded[Event], concern: Concern) -> tuple[list[RowId], list[OwnerId]]:
         """The rows that folding the event takes, and the owners all of whose rows it takes."""
-        ids = [*concern.subjects, *((RECIPIENT, e.tenant, str(id)) for id in concern.recipients)]
+        ids = [*concern.subjects, *concern.contacts]
+        ids += ((RECIPIENT, e.tenant, str(id)) for id in concern.recipients)
         return ids, list(concern.sources)
 
     def further(self, owners: Iterable[OwnerId], rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
@@ -87,8 +103,13 @@ class TimingFacts:
             after: Any
             if id[0] == RECIPIENT:
                 after = evolve_recipient(UUID(id[2]) if before is None else before.id, before, e)
+            elif id[0] == CONTACT:
+                after = evolve_contact(before, e)
+            elif before is None:
+                closed = [row.id for row in (rows[contact] for contact in concern.contacts) if row is not None]
+                after = evolve(UUID(id[2]), None, e, self.policies, concern.routes, closed)
             else:
-                after = evolve(UUID(id[2]) if before is None else before.id, before, e, self.policies, concern.routes)
+                after = evolve(before.id, before, e, self.policies, concern.routes)
             if after is before:
                 continue
             staged[id] = after
@@ -105,11 +126,11 @@ class TimingFacts:
         return {}
 
     def _concerned(self, e: Recorded[Event], concern: Concern, rows: Rows) -> Iterable[RowId]:
-        """Recipients and subjects that the event may change, each once."""
+        """Recipients, contacts and subjects that the event may change, each once."""
         if not concern.recipients and not concern.sources:
             return concern.subjects if len(concern.subjects) == 1 else dict.fromkeys(concern.subjects)
         ids: list[RowId] = [(RECIPIENT, e.tenant, str(id)) for id in concern.recipients]
-        ids += concern.subjects
+        ids += (*concern.contacts, *concern.subjects)
         for source in concern.sources:
             targets = (rows[id].target(e.tenant) for id in rows.owned(source))
             ids += (id for id in targets if id[0] == RECIPIENT or id in self._selection)
@@ -118,6 +139,8 @@ class TimingFacts:
 
 def _links(id: RowId, before: Any, after: Any) -> list[Link]:
     """The links that begin with a change of a subject or a recipient."""
+    if id[0] == CONTACT:
+        return []
     if id[0] == SUBJECT:
         return [] if before is not None else [Link(contact, SUBJECT, id[2]) for contact in after.contact_ids]
     known = set() if before is None else {enrolment.programme_id for enrolment in before.enrolments}

@@ -1,4 +1,5 @@
-"""What timing knows, kept as rows like any read model, for the projector alone: subjects, recipients, and links."""
+"""What timing knows, kept as rows like any read model, for the projector alone: subjects, recipients, contacts, and the
+links to them."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.timing import subject as of_subjects
+from shared.timing.contact import Closed, evolve_contact, wishing_contact
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient, evolve_recipient, recipients
 from shared.timing.routing import subjects
@@ -19,14 +21,16 @@ from shared.timing.subject import Subject
 
 SUBJECT: Final = "timing_subject"
 RECIPIENT: Final = "timing_recipient"
+CONTACT: Final = "timing_contact"
 LINK: Final = "timing_link"
+OF_TIMING: Final = (SUBJECT, RECIPIENT, CONTACT, LINK)
 
 
 class Subjects(ReadModel[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 3
+    version = 4
     row = Subject
 
     def __init__(self, policies: Policies) -> None:
@@ -57,6 +61,24 @@ class Recipients(ReadModel[Recipient]):
         return evolve_recipient(UUID(key), row, e)
 
     def file(self, row: Recipient) -> Filed:
+        return Filed()
+
+
+class Contacts(ReadModel[Closed]):
+    """Those who are to be left in peace, by their id: what begins with them must know."""
+
+    name = CONTACT
+    version = 1
+    row = Closed
+
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        id = wishing_contact(e)
+        return () if id is None else (str(id),)
+
+    def evolve(self, key: str, row: Closed | None, e: Recorded[Event]) -> Closed | None:
+        return evolve_contact(row, e)
+
+    def file(self, row: Closed) -> Filed:
         return Filed()
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, time
-from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +20,8 @@ from pydantic import (
     JsonValue,
     StringConstraints,
 )
+
+from shared.timing.calendar import zone
 
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL can't hold NUL in text; lone surrogates are refused by pydantic itself."""
@@ -65,23 +65,14 @@ Capacity = Annotated[int, Field(ge=0, le=100)]
 Rating = Annotated[int, Field(ge=1, le=5)]
 
 
-@cache
-def _zone_exists(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
 def _known_zone(name: str) -> str:
-    if not _zone_exists(name):
+    if zone(name) is None:
         raise ValueError(f"{name!r} is not a time zone of the IANA database, such as Europe/Lisbon")
     return name
 
 
 ZoneName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")]
-"""A time zone as events hold it: reading the log must not depend on the zones that this machine knows."""
+"""A time zone as events hold it: reading the log must not depend on the zones that a release knows."""
 Zone = Annotated[ZoneName, AfterValidator(_known_zone)]
 """A time zone as commands take it: an IANA name that is known here."""
 

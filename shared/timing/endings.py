@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
-from shared.domain.notification import Cause, Reason, Rule, Untold, Withdrawn
+from shared.domain.notification import Cause, Due, Reason, Rule, Untold, Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
@@ -74,7 +74,7 @@ def endings(before: Facts, after: Facts, policies: Policies, e: Recorded[Event])
         has = waiting(after.subject, now, after.recipient, policies) if now and after.subject else {}
         policy = recipient.policies(policies).by_name[arming.policy]
         for occurrence, stages in had.items():
-            still = {stage.name for stage in has.get(occurrence, ())} | _settled(occurrence, now)
+            still = {*_own(occurrence, arming.policy, e), *(stage.name for stage in has.get(occurrence, ()))}
             gone = [stage for stage in stages if stage.name not in still]
             if gone:
                 why = _why(arming, now, after, policies, e)
@@ -98,13 +98,12 @@ def _round(arming: Arming, subject: Subject | None) -> Arming | None:
     return next((one for one in rounds if (one.policy, one.occurrence) == (arming.policy, arming.occurrence)), None)
 
 
-def _settled(occurrence: UUID, now: Arming | None) -> set[str]:
-    """The stages of an occurrence whose own event is in the log."""
-    if now is None:
-        return set()
-    if occurrence == now.occurrence:
-        return set(now.settled)
-    return {snooze.stage for snooze in now.snoozes if snooze.settled and snooze.event_id == occurrence}
+def _own(occurrence: UUID, policy: str, e: Recorded[Event]) -> tuple[str, ...]:
+    """The stages of an occurrence whose own event it is: that says how they ended."""
+    data = e.data
+    if not isinstance(data, Due | Withdrawn) or (data.occurrence, data.rule.policy) != (occurrence, policy):
+        return ()
+    return data.stages if isinstance(data, Withdrawn) else (data.stage,)
 
 
 def _why(
@@ -121,6 +120,8 @@ def _why(
     stands = standstill(subject, now, policy) if policy else "switched_off"
     if stands is not None:
         return "withdrawn", stands
+    if isinstance(e.data, Withdrawn):
+        return "withdrawn", e.type
     if any(snooze.event_id == e.event_id for snooze in now.snoozes):
         return "superseded", "snoozed"
     return "withdrawn", "switched_off"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.kernel import Command, Event
+from shared.timing import calendar
 from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, PolicyOverride
 
 LIMITS = "limits"
@@ -72,8 +73,9 @@ class Policies:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with anything about the policies: timers computed under another are to be computed again."""
-        whole = [self.limits.model_dump(mode="json"), self.tenants]
+        """Changes with anything about the policies, and with the calendar that they are reckoned in: timers computed
+        under another are to be computed again."""
+        whole = [calendar.SOURCES, self.limits.model_dump(mode="json"), self.tenants]
         whole += [policy.model_dump(mode="json") for policy in self.by_name.values()]
         return _digest(whole)
 

@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared.domain import contact, interview, programme, seeker
+from shared.domain import interview, programme, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.timing.contact import WISHES
 from shared.timing.policy import Side
 
 UNTIMED = frozenset(
@@ -31,11 +32,10 @@ _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
     {
         *(seeker.Registered, seeker.Moved, seeker.GoalsChanged, seeker.PreferencesChanged, seeker.Left),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachAssigned),
-        *(contact.AskedNotToBeContacted, contact.Forgotten),
+        *WISHES,
     }
 )
 """Those of seekers, programmes and contacts that timing folds."""
-_CLOSING: tuple[type[Event], ...] = (contact.AskedNotToBeContacted, contact.Forgotten)
 
 
 @cache
@@ -59,20 +59,22 @@ def subjects(e: Recorded[Event]) -> tuple[UUID, ...]:
     """Ids of the subjects whose timing the event may change.
 
     An interview and a lead are subjects under the id of their stream; a relationship likewise, be it by events of
-    interviews; a seeker for what concerns all of a person's conversations. See also `closed_contact`.
+    interviews; a seeker for what concerns all of a person's conversations. See also `wishing_contact`.
     """
     found = routes(e)
     return (found[0].id,) if len(found) == 1 else tuple(dict.fromkeys(route.id for route in found))
 
 
-def closed_contact(e: Recorded[Event]) -> UUID | None:
-    """The contact who must be left in peace from this event on: all subjects with them among `contact_ids` change."""
-    return e.stream_id if type(e.data) in _CLOSING else None
-
-
 def routes(e: Recorded[Event]) -> tuple[Route, ...]:
     find = _OF_CATEGORY.get(e.category)
     return () if find is None or e.type in UNTIMED else tuple(find(e, e.data))
+
+
+def contacts(route: Route, e: Recorded[Event]) -> tuple[UUID, ...]:
+    """Who takes part in the subject that the event leads to; in a seeker's own, nobody in particular."""
+    if route.kind == "seeker":
+        return ()
+    return (route.contact_id,) if route.contact_id else getattr(e.data, "contact_ids", ())
 
 
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:

@@ -76,11 +76,14 @@ class Clock:
     def _days(self, stage: Stage) -> WorkWeek | None:
         return self.week if stage.on_working_days else None
 
-    def next_digest(self, moment: Moment) -> Moment:
-        """When the next digest is put together."""
-        at = datetime.combine(moment.local.date(), self.policies.limits.digest_at)
-        found = Moment.local_at(at if at >= moment.local else at + ONE_DAY, self.tz)
-        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours)
+    def next_digest(self, stage: Stage, moment: Moment) -> Moment:
+        """When the next digest is put together, on a day on which the stage may disturb."""
+        at, days = self.policies.limits.digest_at, self._days(stage)
+        day = moment.local.date() if at >= moment.local.time() else moment.local.date() + ONE_DAY
+        if days is not None:
+            day = days.step(day, 0)
+        found = Moment.local_at(datetime.combine(day, at), self.tz)
+        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours, days)
 
 
 @lru_cache(maxsize=4096)
@@ -91,7 +94,7 @@ def clock_of(recipient: Recipient, policies: Policies) -> Clock:
 
 def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
     """Every stage of a round, in order; those already settled included, those switched off not."""
-    limit = _limit(subject, arming, policy, clock)
+    limit = last_moment(subject, arming, policy, clock)
     base, spread = _base(subject, arming, policy, clock)
     previous: Moment | None = None
     found: list[Planned] = []
@@ -129,7 +132,7 @@ def _due(
             due = clock.open_later(stage, clock.moment(earliest))
             moved = (*moved, "written_late")
     if _digested(stage, policy, clock):
-        digest = clock.next_digest(due)
+        digest = clock.next_digest(stage, due)
         if digest != due and (limit is None or digest.instant < limit):
             due = digest
             moved = (*moved, "digest")
@@ -154,18 +157,20 @@ def _ends(expiry: datetime, *bounds: datetime | None) -> datetime:
     return expiry
 
 
-def snoozed(one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock) -> Planned:
-    """A stage that is to come again at `until`; `rest` are the stages still to come."""
+def snoozed(
+    one: Planned, until: datetime, rest: list[Planned], policy: Policy, clock: Clock, limit: datetime | None
+) -> Planned:
+    """A stage that is to come again at `until`; `rest` are the stages still to come, `limit` is the `last_moment`."""
     wanted = clock.moment(until)
     due = clock.open_later(one.stage, wanted)
-    ends = [_expiry(one.stage, due, policy)]
-    ends += [other.due_at for other in rest if other.due_at > due.instant]
+    following = (other.due_at for other in rest if other.due_at > due.instant)
+    ends = _ends(_expiry(one.stage, due, policy), limit, *following)
     moved = ("snoozed",) if due == wanted else ("snoozed", "quiet_hours")
-    return Planned(one.stage, due, wanted.instant, min(ends), moved)
+    return Planned(one.stage, due, wanted.instant, ends, moved)
 
 
-def _limit(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> datetime | None:
-    """The moment after which nothing of the round makes sense."""
+def last_moment(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> datetime | None:
+    """After which nothing of the round makes sense, snoozed or not; None: there is no such moment."""
     ends = []
     if policy.expires_at_anchor and arming.at:
         ends.append(arming.at.astimezone(UTC))

@@ -7,7 +7,7 @@ one event, its *occurrence*. Folding keeps facts only. When something is due fol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -19,9 +19,10 @@ from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.replacing import replace
+from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.policies import Meaning, Policies
 from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
-from shared.timing.routing import Route, closed_contact, routes
+from shared.timing.routing import Route, contacts, routes
 
 _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
@@ -137,19 +138,21 @@ def evolve(
     e: Recorded[Event],
     policies: Policies,
     found: Sequence[Route] | None = None,
+    closed: Collection[UUID] = (),
 ) -> Subject | None:
-    """Fold one event that `subjects` or `closed_contact` routed to the subject `id`.
+    """Fold one event that `subjects` or `wishing_contact` routed to the subject `id`.
 
     Never refuses. A subject that the event does not concern is returned as the same object. `found` are the event's
-    routes, where they are known already.
+    routes, where they are known already. `closed` are contacts who are to be left in peace, for a subject that begins:
+    those who take part in it, at least.
     """
-    if closed := closed_contact(e):
-        return _without(subject, closed) if subject else None
+    if contact_id := wishing_contact(e):
+        return _regarding(subject, contact_id, evolve_contact(None, e) is not None, policies) if subject else None
     answer = e.data if e.category == "notification" else None
     assert answer is None or isinstance(answer, notification.NotificationEvent)
     for route in routes(e) if found is None else found:
         if route.id == id:
-            subject = subject or _new(route, e)
+            subject = subject or _new(route, e, closed)
             subject = _knowing(subject, e)
             for meaning in policies.by_event.get(e.type, ()):
                 policy = meaning.policy
@@ -160,19 +163,39 @@ def evolve(
     return subject
 
 
-def _new(route: Route, e: Recorded[Event]) -> Subject:
+def _new(route: Route, e: Recorded[Event], closed: Collection[UUID]) -> Subject:
     data: Any = e.data
     seeker_id = e.stream_id if e.category == "seeker" else data.seeker_id
-    contact_ids: tuple[UUID, ...] = ()
-    if route.kind != "seeker":
-        contact_ids = (route.contact_id,) if route.contact_id else getattr(data, "contact_ids", ())
-    return Subject(route.id, e.tenant, route.kind, seeker_id, contact_ids)
+    contact_ids = contacts(route, e)
+    return Subject(route.id, e.tenant, route.kind, seeker_id, contact_ids, _among(contact_ids, closed))
 
 
-def _without(subject: Subject, contact_id: UUID) -> Subject:
-    if contact_id in subject.closed or contact_id not in subject.contact_ids:
+def _regarding(subject: Subject, contact_id: UUID, closed: bool, policies: Policies) -> Subject:
+    others = [id for id in subject.closed if id != contact_id]
+    now = _among(subject.contact_ids, [*others, contact_id] if closed else others)
+    if now == subject.closed:
         return subject
-    return replace(subject, closed=(*subject.closed, contact_id))
+    subject = replace(subject, closed=now)
+    return _silenced(subject, policies) if closed and subject.unreachable else subject
+
+
+def _silenced(subject: Subject, policies: Policies) -> Subject:
+    """What is armed and would reach only those to be left in peace is over: it does not come back when one of them may
+    be asked again. What is armed from now on stands still until then."""
+
+    def over(arming: Arming) -> Arming:
+        policy = policies.by_name.get(arming.policy)
+        if policy is None or not policy.reaches_contact:
+            return arming
+        snoozes = tuple(one if one.settled else replace(one, settled=True) for one in arming.snoozes)
+        return _settled(replace(arming, snoozes=snoozes), tuple(stage.name for stage in policy.stages))
+
+    return replace(subject, armings=tuple(over(arming) for arming in subject.armings))
+
+
+def _among(contact_ids: tuple[UUID, ...], closed: Collection[UUID]) -> tuple[UUID, ...]:
+    """In the order of those who take part, so that it plays no part who was the first to be left in peace."""
+    return tuple(id for id in contact_ids if id in closed)
 
 
 def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
@@ -327,14 +350,13 @@ def _standing(
     arming: Arming, snooze: Snooze | None, data: notification.NotificationEvent, e: Recorded[Event]
 ) -> Arming:
     match data:
-        case notification.Due() | notification.Withdrawn() if snooze:
-            ended = replace(snooze, settled=True, fired=isinstance(data, notification.Due))
-            return replace(arming, snoozes=tuple(ended if one is snooze else one for one in arming.snoozes))
+        case notification.Due() if snooze:
+            fired = replace(snooze, settled=True, fired=True)
+            return replace(arming, snoozes=tuple(fired if one is snooze else one for one in arming.snoozes))
         case notification.Due():
             return _settled(replace(arming, fired=(*arming.fired, data.stage)), (data.stage,))
         case notification.Withdrawn():
-            fired = tuple(stage for stage in arming.fired if stage != data.stage)
-            return _settled(replace(arming, fired=fired), data.stages)
+            return _withdrawn(arming, snooze, data)
         case notification.Snoozed():
             again = Snooze(e.event_id, data.stage, data.until)
             return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
@@ -342,6 +364,20 @@ def _standing(
             return replace(arming, acknowledged=True)
         case _:
             return arming
+
+
+def _withdrawn(arming: Arming, snooze: Snooze | None, data: notification.Withdrawn) -> Arming:
+    """What is taken back does not come again either, where it had been snoozed."""
+    snoozes = tuple(
+        replace(one, settled=True, fired=False)
+        if one is snooze or (one.stage == data.stage and not one.settled)
+        else one
+        for one in arming.snoozes
+    )
+    if snooze:
+        return replace(arming, snoozes=snoozes)
+    fired = tuple(stage for stage in arming.fired if stage != data.stage)
+    return _settled(replace(arming, fired=fired, snoozes=snoozes), data.stages)
 
 
 def _settled(arming: Arming, stages: tuple[str, ...]) -> Arming:

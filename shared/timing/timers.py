@@ -16,7 +16,7 @@ from shared.immutable import immutable
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
-from shared.timing.schedule import Clock, Planned, clock_of, plan, snoozed
+from shared.timing.schedule import Clock, Planned, clock_of, last_moment, plan, snoozed
 from shared.timing.subject import Arming, Subject
 
 
@@ -122,9 +122,14 @@ def timers(
         policy = clock.policies.by_name.get(arming.policy)
         if policy is not None and standstill(subject, arming, policy) is None:
             pending = [one for one in rounds(subject, arming, policy, clock) if not one.gone]
+            pending.sort(key=_due_at)
             for timer in _timers_of(subject, arming, policy, clock, pending):
                 found[timer.id] = timer
     return found
+
+
+def _due_at(one: Pending) -> datetime:
+    return one.planned.due_at
 
 
 def standstill(subject: Subject, arming: Arming, policy: Policy) -> str | None:
@@ -158,7 +163,7 @@ def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> It
     for snooze in arming.snoozes:
         one_again = next((one for one in stages if one.stage.name == snooze.stage), None)
         if one_again is not None:
-            again = snoozed(one_again, snooze.until, rest, policy, clock)
+            again = snoozed(one_again, snooze.until, rest, policy, clock, last_moment(subject, arming, policy, clock))
             yield Pending(again, snooze.event_id, "settled" if snooze.settled else "")
 
 
@@ -170,7 +175,7 @@ def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
 def _timers_of(
     subject: Subject, arming: Arming, policy: Policy, clock: Clock, stages: Iterable[Pending]
 ) -> Iterator[Timer]:
-    """The timers of some stages of one round; what they have in common is found once."""
+    """The timers of some stages of one round, given as they fall due; what they have in common is found once."""
     recipient, armed_by = clock.recipient, arming.armed_by
     coach = recipient.coach(arming.programme_id)
     cancelled_by = cancellation_key(subject, arming)

@@ -111,7 +111,7 @@ async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:
             assert found["state"] == "look"
             at = (await system.log.head()).position
             told = re.fullmatch(
-                rf".*pipeline, timing_subject, timing_recipient, timing_link at position {at} "
+                rf".*pipeline, timing_subject, timing_recipient, timing_contact, timing_link at position {at} "
                 r"\(([\d,]+) bytes, begun 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\)",
                 found["detail"],
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -68,7 +69,23 @@ class Fragile(ReadModel[Count]):
         return Filed()
 
 
-HISTORY = recorded(history(seed=7, seekers=5))
+def with_wishes(happenings: Iterable[Happening]) -> Iterator[Happening]:
+    """A history in which contacts ask to be left alone, and offer hours again, at any time, some before the first
+    conversation."""
+    rng = random.Random(11)
+    closed: dict[UUID, bool] = {}
+    for each in happenings:
+        yield each
+        if isinstance(each.event, contact.Added):
+            closed[each.stream.id] = False
+        if closed and rng.random() < 0.5:
+            id = rng.choice(list(closed))
+            closed[id] = not closed[id]
+            wish = contact.AskedNotToBeContacted() if closed[id] else contact.HoursOffered(capacity=2)
+            yield on("contact", id, wish, each.at)
+
+
+HISTORY = recorded(list(with_wishes(history(seed=7, seekers=5))))
 BY_ONES = Memory(folder()).fold(HISTORY, [1])
 
 
@@ -224,6 +241,20 @@ def test_a_contact_who_wants_to_be_left_alone_ends_what_would_reach_them() -> No
         memory = folded([REGISTERED, ADDED, request, leave], sizes)
         assert not pending_of(memory, "request_follow_up")
         assert [ending.event.because for ending in endings_of(memory, "request_follow_up")] == ["contact_closed"]
+
+
+@pytest.mark.parametrize("sizes", [[1], [2], [1000]])
+def test_what_begins_later_knows_who_wants_to_be_left_alone(sizes: list[int]) -> None:
+    """Given a contact who asked not to be contacted before anything was known between the two, then nothing that would
+    reach them is pending; it is once they offer hours. Another tenant's contact of that id has said nothing."""
+    leave = on("contact", ANA, contact.AskedNotToBeContacted())
+    offer = on("contact", ANA, contact.HoursOffered(capacity=3))
+    twins = [replace(each, tenant="other") for each in (REGISTERED, HELD)]
+    memory = folded([REGISTERED, ADDED, leave, *twins, HELD], sizes)
+    assert {timer.tenant for timer in memory.pending.values()} == {"other"}
+    again = folded([REGISTERED, ADDED, leave, HELD, offer], sizes)
+    assert {timer.policy for timer in again.pending.values()} == {"thank_you", "connect"}
+    assert again.rows["timing_contact", "acme", str(ANA)] is None
 
 
 @pytest.mark.parametrize("sizes", [[1], [1000]])

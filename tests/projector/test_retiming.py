@@ -18,6 +18,7 @@ from services.projector.timing_fold import TimingFold
 from shared.codec import decode
 from shared.domain import interview, notification, seeker
 from shared.log import Log
+from shared.timing import calendar
 from shared.timing.policies import Policies, default_policies, policies_with
 from tests.projector.conftest import letter, projector, write
 from tests.projector.histories import appends, on
@@ -75,6 +76,21 @@ async def test_pending_timers_follow_new_policies(log: Log, database_url: str, c
     (ending,) = [event for event in withdrawn if event.because == "switched_off"]
     assert (ending.kind, ending.stages, ending.reason) == ("thank_you", ("last_call",), "withdrawn")
     assert ending.due_at == before["last_call"]
+
+
+async def test_pending_timers_follow_the_calendar(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a reminder for a working day, when the projector starts with a release by which that is a holiday, and the
+    policies are the same, then the reminder moves to the day after."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, policies_with(""))
+    connect = "SELECT due_at FROM read.timer WHERE body ->> 'policy' = 'connect'"
+    before: datetime = await connection.fetchval(connect)
+    monkeypatch.setattr(calendar, "SOURCES", "tzdata 2099.1, holidays 1.0")
+    monkeypatch.setattr(calendar, "public_holidays", lambda country, year: {before.date()})
+    await start(database_url, log, policies_with(""))
+    assert await connection.fetchval(connect) > before
 
 
 async def test_one_that_was_started_before_leaves_the_folding_to_the_newer(

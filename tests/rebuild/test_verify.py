@@ -7,13 +7,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_work, verify
+from services.projector import rebuild_building, rebuild_work, verify
+from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_work import NAMES, working
 from services.projector.verify import check_log, compare, passed_over, rows_of_stream
+from shared.domain import contact, interview, seeker
 from shared.domain.catalogue import EVENTS
-from tests.projector.histories import TENANT
+from tests.projector.conftest import write
+from tests.projector.histories import TENANT, on
 from tests.rebuild.conftest import POLICIES, System
 
 
@@ -28,6 +31,37 @@ async def test_nothing_is_wrong_with_what_was_folded(folded: System) -> None:
     assert await check_log(folded.url, []) == []
     assert await folded.state() == before
     assert [status for _, status in await folded.generations()] == ["live"]
+
+
+async def test_who_is_to_be_left_alone_is_known_however_it_is_folded(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given contacts who ask to be left alone, or offer hours again, before and after what begins with them, then
+    folding afresh comes to the same subjects and timers as the projector, whole, in small pages and in part."""
+    seeker_id, ana, ben = UUID(int=1), UUID(int=2), UUID(int=3)
+    leave, offer = contact.AskedNotToBeContacted(), contact.HoursOffered(capacity=3)
+    held = interview.Held(seeker_id=seeker_id, contact_ids=(ana,), format="coffee", introduced_by=(ben,))
+    happenings = [
+        on("seeker", seeker_id, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin")),
+        *(on("contact", id, contact.Added(name="Ana Reis", source="referral")) for id in (ana, ben)),
+        *(on("contact", id, leave) for id in (ana, ben)),
+        on("interview", UUID(int=4), held),
+        on("contact", ana, offer),
+        *(on("interview", UUID(int=n), held) for n in (5, 6)),
+        on("contact", ben, offer),
+        on("contact", ben, leave),
+    ]
+    await write(system.log, happenings)
+    await system.fold()
+    pending = await system.connection.fetch("SELECT DISTINCT body ->> 'policy' FROM read.timer WHERE outcome IS NULL")
+    assert {row[0] for row in pending} == {"thank_you", "connect"}
+    monkeypatch.setattr(rebuild_building, "PAGE", 2)
+    monkeypatch.setattr(rebuild_building, "FLUSH", 3)
+    for selection in (Selection(), Selection(below=128)):
+        report = await compare(system.url, POLICIES, ["timing"], selection=selection)
+        assert (report.unexplained, report.failures) == (0, [])
+    report = await rebuild(system.url, POLICIES, ["timing"])
+    assert (report.unexplained, report.switched) == (0, True)
 
 
 async def test_how_far_the_check_of_the_log_has_come_is_told(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from shared.domain import interview, lead, notification, programme, relationship
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.endings import Facts, endings
 from shared.timing.policies import Policies, default_policies
 from shared.timing.recipient import Recipient, assigned_programme, evolve_recipient, recipients
-from shared.timing.routing import closed_contact, subjects
+from shared.timing.routing import subjects
 from shared.timing.settling import End, Fire, Settlement, settle
 from shared.timing.subject import Subject, evolve
 from shared.timing.timers import Timer, timers
@@ -57,6 +58,7 @@ class Story:
     position: int = 0
     subjects: dict[UUID, Subject] = field(default_factory=dict)
     recipients: dict[UUID, Recipient] = field(default_factory=dict)
+    closed: set[UUID] = field(default_factory=set)
     timers: dict[UUID, Timer] = field(default_factory=dict)
     endings: dict[UUID, notification.Withdrawn] = field(default_factory=dict)
 
@@ -101,10 +103,12 @@ class Story:
         before = {id: self._facts(id) for id in self.subjects}
         for id in seekers:
             self.recipients[id] = evolve_recipient(id, self.recipients.get(id), e)
-        if closed := closed_contact(e):
-            touched |= {k for k, s in self.subjects.items() if closed in s.contact_ids}
+        if contact_id := wishing_contact(e):
+            touched |= {k for k, s in self.subjects.items() if contact_id in s.contact_ids}
+            self.closed.discard(contact_id)
+            self.closed |= {contact_id} if evolve_contact(None, e) else set()
         for id in touched:
-            evolved = evolve(id, self.subjects.get(id), e, self.policies)
+            evolved = evolve(id, self.subjects.get(id), e, self.policies, closed=self.closed)
             if evolved is not None:
                 self.subjects[id] = evolved
         touched |= {k for k, s in self.subjects.items() if s.seeker_id in seekers}

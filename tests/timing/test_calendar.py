@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, time
-from zoneinfo import ZoneInfo
+from datetime import date, time, timedelta
+from importlib.resources import files
+from pathlib import Path
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 
@@ -46,10 +48,25 @@ def test_a_skipped_time_shows_as_the_one_that_the_clock_went_on_to() -> None:
 
 
 def test_an_unknown_zone_is_none() -> None:
-    """Given a name that the database of zones lacks, or no name at all, then there is no zone to be wrong about."""
-    assert zone("Mars/Olympus") is None
-    assert zone("") is None
-    assert zone("Asia/Tokyo") == ZoneInfo("Asia/Tokyo")
+    """Given a name that the database of zones lacks, no name at all, or the path of something else in it, then there is
+    no zone to be wrong about."""
+    for name in ("Mars/Olympus", "", "Asia", "../zones", "/etc/localtime"):
+        assert zone(name) is None
+
+
+def test_zones_are_the_same_on_every_machine(tmp_path: Path) -> None:
+    """Given a machine with rules of its own for a zone, then what is reckoned goes by those of the package."""
+    (tmp_path / "Asia").mkdir()
+    (tmp_path / "Asia/Tokyo").write_bytes(files("tzdata").joinpath("zoneinfo", "Europe", "Berlin").read_bytes())
+    reset_tzpath([tmp_path])
+    try:
+        assert ZoneInfo.no_cache("Asia/Tokyo").utcoffset(local("2026-01-01T00:00")) == timedelta(hours=1)
+        tokyo = zone.__wrapped__("Asia/Tokyo")
+    finally:
+        reset_tzpath()
+    assert tokyo is not None
+    assert tokyo.utcoffset(local("2026-01-01T00:00")) == timedelta(hours=9)
+    assert tokyo.key == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize(

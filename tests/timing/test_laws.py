@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,13 +10,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.domain import interview, relationship
+from shared.domain import contact, interview, relationship
 from shared.domain.identity import notification_id
+from shared.domain.notification import Due, NotificationEvent, Snoozed, Withdrawn
 from shared.timing.calendar import Moment, wall, work_week
 from shared.timing.settling import Defer, End, Fire, settle
 from shared.timing.timers import timers
 from shared.timing.waking import earlier, later, waking
-from tests.timing.story import SEEKER, Story, named
+from tests.timing.story import CONTACT, SEEKER, Story, named
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +58,7 @@ def test_never_in_quiet_hours(
 STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
-    *("fire", "fire", "fire"),
+    *("fire", "fire", "fire", "put off", "take back", "close", "open"),
 )
 
 steps = st.lists(
@@ -69,7 +71,32 @@ steps = st.lists(
 )
 
 
-def _lives(story: Story, step: str, now: datetime) -> None:
+class Told:
+    """What was fired and not answered yet, and what was snoozed then; the last of them is answered first."""
+
+    def __init__(self) -> None:
+        self.open: list[Due] = []
+        self.snoozed: list[Due] = []
+
+    def put_off(self, story: Story, now: datetime) -> None:
+        if self.open:
+            self.snoozed.append(self.open.pop())
+            _answers(story, self.snoozed[-1], Snoozed, now, until=now + timedelta(hours=40))
+
+    def take_back(self, story: Story, now: datetime) -> None:
+        if of := self.snoozed or self.open:
+            due = of.pop()
+            _answers(story, due, Withdrawn, now, reason="withdrawn", because="asked")
+            again = [t for t in story.timers.values() if t.cancellation_key == due.cancellation_key]
+            assert due.stage not in {t.stage for t in again}
+
+
+def _answers(story: Story, due: Due, event: type[NotificationEvent], now: datetime, **said: object) -> None:
+    same = {name: getattr(due, name) for name in NotificationEvent.model_fields}
+    story.tell(UUID(due.dedupe_key), event.model_validate({**same, **said}), now.isoformat())
+
+
+def _lives(story: Story, told: Told, step: str, now: datetime) -> None:
     when = now.isoformat()
     soon = (now + timedelta(days=5)).isoformat()
     match step:
@@ -112,28 +139,41 @@ def _lives(story: Story, step: str, now: datetime) -> None:
         case "switch off" | "switch on":
             story.prefers(when, overrides={"thank_you": {"enabled": step == "switch on"}})
         case "fire":
-            _fires(story, now)
+            told.open += _fired(story, now)
+        case "close":
+            story.tell(CONTACT, contact.AskedNotToBeContacted(), when)
+        case "open":
+            story.tell(CONTACT, contact.HoursOffered(capacity=3), when)
+        case "put off":
+            told.put_off(story, now)
+        case "take back":
+            told.take_back(story, now)
 
 
-def _fires(story: Story, now: datetime) -> None:
+def _fired(story: Story, now: datetime) -> Iterator[Due]:
     for timer in sorted(story.timers.values(), key=lambda t: (t.due_at, t.id)):
         if timer.id in story.timers and timer.due_at <= now:
-            story.settle(timer, now)
+            result = story.settle(timer, now)
+            if isinstance(result, Fire):
+                yield result.event
 
 
 @given(steps)
 @settings(LAWS)
 def test_any_history(history: list[tuple[str, int]]) -> None:
     """Given any history, then: computing again changes nothing; nothing that settled comes back; nothing is due in
-    quiet hours; nothing reminds before what armed it happened, unless it is counted back from a date; a timer has
-    one id; everything that vanished has an ending or an event of its own."""
-    story, now = Story("Europe/Berlin"), START
+    quiet hours, nor on a day off where working days count; nothing reminds before what armed it happened, unless it is
+    counted back from a date, and nothing after the date that ends it; nothing would reach a contact who is to be left
+    alone; of a round the later waits for the earlier; what
+    is taken back does not come again; a timer has one id; everything that vanished has an ending or an event of its
+    own."""
+    story, told, now = Story("Europe/Berlin"), Told(), START
     seen: dict[UUID, str] = {}
     over: set[UUID] = set()
     for step, gap in history:
         now += timedelta(hours=gap)
         pending = set(story.timers)
-        _lives(story, step, now)
+        _lives(story, told, step, now)
         recipient = story.recipients[SEEKER]
         habits = recipient.waking(recipient.policies(story.policies))
         for subject in story.subjects.values():
@@ -147,7 +187,12 @@ def test_any_history(history: list[tuple[str, int]]) -> None:
             policy = story.policies.by_name[timer.policy]
             stage = next(one for one in policy.stages if one.name == timer.stage)
             subject = story.subjects[timer.subject_id]
-            arming = next(a for a in subject.armings if a.occurrence == timer.occurrence)
+            arming = next(a for a in subject.armings if timer.occurrence in a.occurrences and a.policy == timer.policy)
+            assert not policy.reaches_contact or set(timer.contact_ids) - story.closed
+            assert not stage.on_working_days or recipient.week().works(timer.local_due.date())
+            assert not (policy.expires_at_anchor and arming.at) or timer.expires_at <= arming.at
+            sooner = [t for t in story.timers.values() if t.due_at < timer.due_at]
+            assert {t.id for t in sooner if t.cancellation_key == timer.cancellation_key} <= set(timer.guards)
             if stage.before is None:
                 assert timer.due_at >= (arming.at or arming.occurred_at)
         gone = pending - set(story.timers)
@@ -161,6 +206,8 @@ def _settled_now(story: Story, gone: set[UUID]) -> list[UUID]:
     for subject in story.subjects.values():
         for arming in subject.armings:
             fired += [notification_id(arming.policy, subject.id, arming.occurrence, stage) for stage in arming.settled]
+            again = [snooze for snooze in arming.snoozes if snooze.fired]
+            fired += [notification_id(arming.policy, subject.id, one.event_id, one.stage) for one in again]
     return [id for id in gone if id in fired]
 
 

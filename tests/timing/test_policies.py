@@ -13,6 +13,7 @@ from services.projector.app import create_app
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.operations.policies import load_policies
 from shared.operations.settings import ProjectorSettings
+from shared.timing import calendar
 from shared.timing.policies import (
     Policies,
     PolicyError,
@@ -124,6 +125,14 @@ def test_the_fingerprint_follows_the_data() -> None:
     assert changed.fingerprint != default_policies().fingerprint
     assert parse_policies(TEXT).fingerprint == default_policies().fingerprint
     assert parse_policies(TEXT, {"tenant": {}}).fingerprint != default_policies().fingerprint
+
+
+def test_the_fingerprint_follows_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a release with other rules of zones or other holidays, then what was reckoned by the same policies is
+    reckoned anew."""
+    before = parse_policies(TEXT).fingerprint
+    monkeypatch.setattr(calendar, "SOURCES", "tzdata 2099.1, holidays 1.0")
+    assert parse_policies(TEXT).fingerprint != before
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
-from shared.timing.settling import Fire
+from shared.timing.settling import End, Fire
 from shared.timing.subject import evolve
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER
 from tests.timing.story import COACH, CONTACT, INTERVIEW, INTRODUCER, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named
@@ -250,6 +250,51 @@ def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
     assert story.due("thank_you") == {}
 
 
+def test_what_begins_with_a_contact_to_be_left_alone_is_silent() -> None:
+    """Given a contact who asked to be left alone and an introducer who was forgotten, when a conversation that was
+    agreed before is held and a lead is written down, then nothing that would reach them is pending."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-05T10:00+02:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-04T10:00+02:00")
+    story.tell(INTRODUCER, contact.Forgotten(), "2026-05-04T11:00+02:00")
+    story.holds("2026-05-05T10:30+02:00", introduced_by=(INTRODUCER,))
+    story.leads("2026-05-05T11:00+02:00", kind="promised_introduction")
+    assert not story.timers
+
+
+def test_a_contact_who_may_be_asked_again() -> None:
+    """Given a contact who asked to be left alone, when they offer hours, then what ended stays ended, and what begins
+    or began since falls due again: thanks for a conversation, a tie that is kept."""
+    story = Story()
+    story.thanks("2026-05-01T11:00+02:00")
+    ended = story.timer("keep_in_touch").id
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-02T10:00+02:00")
+    story.holds("2026-05-03T09:00+02:00", id=named("another"))
+    assert not story.timers
+    story.tell(CONTACT, contact.HoursOffered(capacity=3), "2026-05-03T10:00+02:00")
+    assert ended not in story.timers
+    assert set(story.due("thank_you")) == {"due", "overdue", "last_call", "coach"}
+    story.between(relationship.KeepInTouchStarted, "2026-05-04T10:00+02:00")
+    assert set(story.due("keep_in_touch")) == {"due", "again", "cooling"}
+    story.leads("2026-05-05T11:00+02:00", kind="promised_introduction")
+    assert set(story.due("promised_introduction")) == {"due", "again"}
+
+
+def test_who_was_first_to_be_left_alone_plays_no_part() -> None:
+    """Given two contacts who both ask to be left alone, in whatever order, and whether before the conversation or
+    after, then the same is known of it."""
+    other, known = named("other contact"), set()
+    for order in ((CONTACT, other, None), (other, CONTACT, None), (None, other, CONTACT), (other, None, CONTACT)):
+        story = Story()
+        for who in order:
+            if who is None:
+                story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
+            else:
+                story.tell(who, contact.AskedNotToBeContacted(), "2026-05-05T10:10+02:00")
+        known.add(story.subjects[INTERVIEW].closed)
+    assert known == {(CONTACT, other)}
+
+
 def test_a_seeker_who_left_is_left_alone() -> None:
     story = Story()
     story.holds("2026-05-05T10:00+02:00")
@@ -407,6 +452,65 @@ def test_snoozing_a_notification() -> None:
     assert set(story.due("thank_you")) == {"due", "coach"}
     story.thanks("2026-05-07T10:00+02:00")
     assert story.due("thank_you") == {}
+
+
+def test_a_snoozed_reminder_guards_what_is_due_after_it() -> None:
+    """Given a reminder that was snoozed until shortly before the next one, then that one waits for it, too: it may have
+    been answered. What is due before does not."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _fired(story, "thank_you")
+    _answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    again, last_call = story.timer("thank_you"), story.timer("thank_you", "last_call")
+    assert again.due_at < last_call.due_at
+    assert again.id in last_call.guards
+    assert last_call.id not in again.guards
+    assert {again.id, last_call.id} <= set(story.timer("thank_you", "coach").guards)
+
+
+def test_a_snooze_does_not_outlive_the_moment() -> None:
+    """Given a confirmation snoozed until the conversation is over, a lead's reminder until it is too late, and a goal's
+    until its date is past, then none of them is told any more."""
+    story = Story()
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-12T10:00+02:00")
+    due = _fired(story, "confirmation")
+    _answers(story, due, notification.Snoozed, "2026-05-11T09:30+02:00", until=at("2026-05-12T15:00+02:00"))
+    story.leads("2026-05-11T10:00+02:00", until="2026-05-15")
+    due = _fired(story, "act_on_lead")
+    _answers(story, due, notification.Snoozed, "2026-05-14T11:00+02:00", until=at("2026-05-16T09:00+02:00"))
+    story.registers("2026-05-14T12:00+02:00", goal_date="2026-06-01")
+    due = _fired(story, "goal_date_ahead", "two_weeks")
+    _answers(story, due, notification.Snoozed, "2026-05-18T10:00+02:00", until=at("2026-06-02T09:00+02:00"))
+    ends = {
+        "confirmation": "2026-05-12T10:00",
+        "act_on_lead": "2026-05-16T00:00",
+        "goal_date_ahead": "2026-06-02T00:00",
+    }
+    for policy, end in ends.items():
+        (timer,) = [t for t in story.timers.values() if t.policy == policy and "snoozed" in t.moved_by]
+        assert timer.expires_at == at(f"{end}+02:00")
+        assert isinstance(story.settle(timer, timer.due_at), End)
+
+
+def test_what_is_taken_back_does_not_come_again() -> None:
+    """Given a fired reminder that was snoozed, when it is withdrawn, then the snooze ends by that, and is recorded so;
+    the later ones stay. Snoozed once more when it came again and then withdrawn, likewise."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    first = _fired(story, "thank_you")
+    _answers(story, first, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-05T18:00+02:00"))
+    again = story.timer("thank_you")
+    _answers(story, first, notification.Withdrawn, "2026-05-05T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+    ending = story.endings[again.id]
+    assert (ending.reason, ending.because, ending.stages) == ("withdrawn", "notification.withdrawn", ("due",))
+
+    overdue = _fired(story, "thank_you", "overdue")
+    _answers(story, overdue, notification.Snoozed, "2026-05-06T11:00+02:00", until=at("2026-05-06T12:00+02:00"))
+    second = _fired(story, "thank_you", "overdue")
+    _answers(story, second, notification.Snoozed, "2026-05-06T13:00+02:00", until=at("2026-05-06T15:00+02:00"))
+    _answers(story, second, notification.Withdrawn, "2026-05-06T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"last_call", "coach"}
 
 
 @pytest.mark.parametrize("how", ["acted_on", "dismissed"])

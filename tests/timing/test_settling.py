@@ -237,6 +237,25 @@ def test_a_digest_does_not_outlive_the_lead() -> None:
     assert story.timer("act_on_lead").due_at == at("2026-05-07T10:00+02:00")
 
 
+@pytest.mark.parametrize(
+    ("recorded", "digest"),
+    [
+        ("2026-06-09T15:00+02:00", "2026-06-15T09:00+02:00"),  # due on Friday afternoon: Monday's
+        ("2026-05-19T15:00+02:00", "2026-05-26T09:00+02:00"),  # Monday is Whit Monday
+        ("2026-06-09T08:30+02:00", "2026-06-12T09:00+02:00"),  # Friday's own
+    ],
+)
+def test_a_digest_falls_on_a_working_day(recorded: str, digest: str) -> None:
+    """Given a reminder counted in working days, when the day's digest is past, then it comes with that of the next
+    working day, and nothing puts it off any more."""
+    story = Story(country="DE")
+    story.prefers("2026-05-01T10:00+02:00", digest=True)
+    story.leads(recorded)
+    timer = story.timer("act_on_lead")
+    assert (timer.due_at, timer.moved_by) == (at(digest), ("digest",))
+    assert isinstance(story.settle(timer, timer.due_at), Fire)
+
+
 def test_a_policy_switched_off() -> None:
     """Given overrides by tenant and seeker, then the seeker's win; when a policy is switched off, what is pending ends
     and stays ended; the next round counts again."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from services.projector.models.preparation import SheetRow
 from services.projector.queries.answering import Person
 from shared.immutable import immutable
+from shared.timing.calendar import zone
 
 _STYLE = """
 @page { margin: 12mm 16mm; }
@@ -137,8 +138,5 @@ def _marked(text: str) -> str:
 
 
 def _zone(name: str | None) -> ZoneInfo:
-    """The zone of the agreed wall clock; UTC for one that this machine does not know."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")
+    """The zone of the agreed wall clock; UTC for one that is not known."""
+    return zone(name or "UTC") or ZoneInfo("UTC")
