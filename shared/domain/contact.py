@@ -29,7 +29,7 @@ from shared.domain.values import (
     ZoneName,
     said,
 )
-from shared.timing import calendar
+from shared.zones import zone
 
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
 """A calendar month, such as 2026-11: where the contact lives, else in UTC."""
@@ -195,7 +195,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 
 def month_of(at: datetime, time_zone: str | None) -> str:
     """The calendar month that `at` falls into where a contact lives; in UTC for a zone that is not known."""
-    return at.astimezone(calendar.zone(time_zone or "UTC") or UTC).strftime("%Y-%m")
+    return at.astimezone(zone(time_zone or "UTC") or UTC).strftime("%Y-%m")
 
 
 def places_left(capacity: int | None, taken: int) -> int | None:

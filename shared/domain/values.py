@@ -21,7 +21,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from shared.timing.calendar import zone
+from shared.zones import zone
 
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL can't hold NUL in text; lone surrogates are refused by pydantic itself."""

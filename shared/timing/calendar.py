@@ -10,9 +10,8 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import version
-from importlib.resources import files
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,24 +22,6 @@ MONDAY_TO_FRIDAY = frozenset({1, 2, 3, 4, 5})
 """ISO weekdays."""
 SOURCES = f"tzdata {version('tzdata')}, holidays {version('holidays')}"
 """Where the rules of zones and the holidays are from: by others, the same facts may lead to other moments."""
-
-
-@cache
-def zone(name: str) -> ZoneInfo | None:
-    """The zone of an IANA name; None for one that is not known.
-
-    By the rules of the package `tzdata` and never by the machine's own, which are of another version on each: what one
-    process has reckoned would be wrong to the next.
-    """
-    if name not in _zones():
-        return None
-    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
-        return ZoneInfo.from_file(rules, key=name)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
 def wall(moment: datetime, tz: ZoneInfo) -> datetime:

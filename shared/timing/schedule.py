@@ -9,13 +9,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from shared.immutable import immutable
-from shared.timing.calendar import ONE_DAY, Moment, WorkWeek, zone
+from shared.timing.calendar import ONE_DAY, Moment, WorkWeek
 from shared.timing.offsets import Span, shifted
 from shared.timing.policies import Policies
 from shared.timing.policy import Arm, Policy, Stage
 from shared.timing.recipient import Recipient
 from shared.timing.subject import Arming, Subject
 from shared.timing.waking import Waking, at_minute, into, later
+from shared.zones import zone
 
 _UTC = ZoneInfo("UTC")
 

@@ -8,13 +8,14 @@ from functools import lru_cache
 from uuid import UUID
 
 from shared.domain.notification import Action, Due, Rule, Withdrawn
-from shared.timing.calendar import ONE_DAY, instant, wall, zone
+from shared.timing.calendar import ONE_DAY, instant, wall
 from shared.timing.endings import withdrawal
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
 from shared.timing.schedule import Clock
 from shared.timing.timers import Timer, group_key
+from shared.zones import zone
 
 
 @dataclass(frozen=True, slots=True)

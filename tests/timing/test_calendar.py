@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 
-from shared.timing.calendar import Moment, instant, plus_months, public_holidays, wall, work_week, zone
+from shared.timing.calendar import Moment, instant, plus_months, public_holidays, wall, work_week
 from shared.timing.offsets import Span, shifted
 from shared.timing.waking import earlier, later, waking
+from shared.zones import zone
 from tests.timing.story import at, local, utc
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")

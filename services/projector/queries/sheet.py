@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from services.projector.models.preparation import SheetRow
 from services.projector.queries.answering import Person
 from shared.immutable import immutable
-from shared.timing.calendar import zone
+from shared.zones import zone
 
 _STYLE = """
 @page { margin: 12mm 16mm; }
