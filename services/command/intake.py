@@ -95,7 +95,9 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
-        self._careful, self._suspecting, self._held_back = True, False, 0
+        self._careful = True  # the next connection has one delivered at a time, until all that came before is through
+        self._suspecting = False  # the next command may be what ended the connection before this one
+        self._held_back = 0  # times that the command at the head of the queue went back for PostgreSQL's sake
         self._away_since: float | None = None
         self._parking = asyncio.Lock()
 
