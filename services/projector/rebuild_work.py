@@ -116,15 +116,15 @@ class Work:
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
         situation = Situation(*row)
-        if SUBJECT in self._models and not self._raises(SUBJECT):
+        if SUBJECT in self._models and not self._changes_version(SUBJECT):
             refuse_others(situation.policies, self._policies)
         return situation
 
-    def _raises(self, name: str) -> bool:
-        """Whether a model is built in a higher version than is live. With such timers comes a release that may reckon
-        them by other policies, too, and its projector does not start before."""
+    def _changes_version(self, name: str) -> bool:
+        """Whether a model is not live in the version that this release folds. Timers of another version come of another
+        release, which may reckon them by other policies, too, and this one's projector does not start before."""
         live = self._live.get(name)
-        return self.report.mode == "rebuild" and live is not None and bool(live["version"] < self._models[name].version)
+        return live is not None and bool(live["version"] != self._models[name].version)
 
     async def _know_left_out(self, built: int) -> None:
         """Read after the position that is to be built to: then all that was parked up to there is known; and what is

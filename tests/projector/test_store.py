@@ -49,10 +49,9 @@ async def test_a_turn_reads_in_its_own_transaction(database_url: str) -> None:
     work for as long as that takes, and the server does not end it as idle."""
     model = Broken()
     id = (model.name, TENANT, "it")
-    async with Store.open(database_url, [model]) as store:
-        async with store.turn() as (connection, _):
-            generation = store.generations[model.name]
-            await connection.execute(
-                "INSERT INTO read.row (generation, tenant, key, body) VALUES ($1, $2, 'it', '{}')", generation, TENANT
-            )
-            assert set(await store.load([id])) == {id}
+    async with Store.open(database_url, [model]) as store, store.turn() as (connection, _):
+        generation = store.generations[model.name]
+        await connection.execute(
+            "INSERT INTO read.row (generation, tenant, key, body) VALUES ($1, $2, 'it', '{}')", generation, TENANT
+        )
+        assert set(await store.load([id])) == {id}
