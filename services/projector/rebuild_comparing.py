@@ -15,6 +15,7 @@ from services.projector.changes import RowId, TimerId
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES
+from services.projector.store import columns, timer_row
 from shared.timing.policies import Policies
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER, Timer, timers
 
@@ -209,3 +210,13 @@ async def _explained(connection: Connection, position: int, found: list[TimerDif
         else:
             kept.append(one)
     return kept
+
+
+async def write_timers(connection: Connection, found: Sequence[TimerDifference]) -> None:
+    """Make them what they are afresh."""
+    written = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
+    gone = [one.id for one in found if one.afresh is None]
+    if written:
+        await connection.execute(QUERIES["upsert_timers"], *columns(written, 9))
+    if gone:
+        await connection.execute(QUERIES["delete_timers"], *columns(gone, 2))

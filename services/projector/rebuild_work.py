@@ -29,6 +29,7 @@ from services.projector.rebuild_comparing import (
     differing_timers,
     timers_of,
     timers_of_nobody,
+    write_timers,
 )
 from services.projector.rebuild_leftovers import drop
 from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
@@ -37,7 +38,7 @@ from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
 from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
-from services.projector.store import columns, timer_row
+from services.projector.store import columns
 from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.database.pool import connect
@@ -392,19 +393,11 @@ class Work:
             if one.explained is None:
                 page.append(one)
             if len(page) >= _TIMERS:
-                await self._write_timers(page)
+                await write_timers(self._connection, page)
                 page.clear()
         if self.selection.whole and self._of_nobody:
             page += await timers_of_nobody(self._connection, self._generations[SUBJECT])
-        await self._write_timers(page)
-
-    async def _write_timers(self, found: Sequence[TimerDifference]) -> None:
-        written = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
-        gone = [one.id for one in found if one.afresh is None]
-        if written:
-            await self._connection.execute(QUERIES["upsert_timers"], *columns(written, 9))
-        if gone:
-            await self._connection.execute(QUERIES["delete_timers"], *columns(gone, 2))
+        await write_timers(self._connection, page)
 
     # --- healing -------------------------------------------------------------------------------------------------
 
