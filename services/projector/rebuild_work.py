@@ -310,6 +310,7 @@ class Work:
         finally:
             snapshot.terminate()
         self.report.failures = list(builder.failures.values())
+        self.report.parked, self.report.discarded = len(self._left_out.waiting), len(self._left_out.discarded)
         builder.touched = set()
         return situation
 

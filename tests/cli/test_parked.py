@@ -85,6 +85,18 @@ def test_a_parked_stream_is_listed_and_shown(parked: tuple[Terminal, Recorded[by
     assert "broken" in terminal.run("parked", "list").out
 
 
+def test_verifying_tells_that_a_stream_waits(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a parked stream that can be read, then what is live is not told to be all that the log says."""
+    terminal, event = parked
+    said = terminal.run("verify")
+    assert (said.code, "but for what is left out of it: parked streams: 1 (`kithlog parked list`)" in said.err) == (
+        0,
+        True,
+    )
+    assert terminal.json("parked", "retry", str(event.stream_id)).code == 0
+    assert terminal.run("verify", "timing").err.endswith("what is live is what it says\n")
+
+
 def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[bytes]]) -> None:
     """Given a release that can fold it, when the stream is retried, then all is as if it never had been parked."""
     terminal, event = parked
@@ -183,6 +195,8 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert stays.code == 1
     assert stays.objects[0]["folded"] == 0
     assert "codec" in stays.objects[0]["error"]
+    unread = terminal.json("verify")
+    assert (unread.code, unread.objects[0]["log"][0]["subject"]) == (1, f"position {position}")
     assert terminal.run("parked", "discard", stream).code == 2
     gone = terminal.json("parked", "discard", stream, "--why", "a test client wrote it").object
     assert gone["discarded"] == position
@@ -201,7 +215,8 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert (over["actor"], over["why"]) == ("ines@desk", "a test client wrote it")
     assert "a test client wrote it" in terminal.run("parked", "discarded").out
     assert terminal.json("parked", "discarded", "--tenant", "umbrella").objects == []
-    assert terminal.run("verify").code == 0
+    said = terminal.run("verify")
+    assert (said.code, "but for what is left out of it: discarded events: 1 (`kithlog parked" in said.err) == (0, True)
     assert terminal.run("verify", "contact").code == 0
     assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
     assert terminal.run("rebuild").code == 0
