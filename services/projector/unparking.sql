@@ -20,8 +20,9 @@ WITH live AS (
     SELECT g.model, r.key, r.body
     FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
     WHERE g.status = 'live' AND g.model IN ('timing_subject', 'notification')
+      AND r.key NOT LIKE '%/coach'  -- which are about others
 ), streams AS (
-    SELECT split_part(key, '/', 1)::uuid AS id FROM live
+    SELECT key::uuid AS id FROM live
     UNION
     SELECT contact.id::uuid FROM live CROSS JOIN LATERAL json_array_elements_text(body -> 'contact_ids') AS contact (id)
     WHERE model = 'timing_subject'
