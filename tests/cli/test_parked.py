@@ -136,6 +136,32 @@ def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeyp
     assert outcomes == {str(first.stream_id): (first.position, False), str(second.stream_id): (None, True)}
 
 
+def test_what_was_taken_up_before_postgresql_went_away_is_told(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two parked streams, when PostgreSQL goes away at the second, the first is told to be taken up, and the
+    second is there to be retried."""
+    terminal.write(history(5, 2))
+    first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
+    asyncio.run(_fold(terminal, first.position, second.position))
+
+    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
+        if stream == second.stream_id:
+            raise ConnectionError("as planned")
+        return await unparking.unpark(database_url, folder, tenant, stream, **options)
+
+    with monkeypatch.context() as away:
+        away.setattr(parked_verbs, "unpark", unpark)
+        said = terminal.run("parked", "retry", "--all")
+    assert (said.code, "PostgreSQL is away (as planned)" in said.err) == (3, True)
+    assert f"acme {first.stream_id}: " in said.out
+    assert " events folded" in said.out
+    assert str(second.stream_id) not in said.out
+    [row] = terminal.json("parked", "list").objects
+    assert row["stream_id"] == str(second.stream_id)
+    assert terminal.json("parked", "retry", "--all").code == 0
+
+
 def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
     """Given other timing policies than the projector's, a stream stays parked, and it is said what to set."""
     terminal, event = parked
