@@ -19,6 +19,7 @@ from services.cli.terminal import (
     Why,
     misunderstood,
     note,
+    printable,
     run,
     second,
     settings,
@@ -107,22 +108,26 @@ def retry(
 ) -> None:
     """Fold what waits, in order, of each stream by itself. Exit code 1 when one stays parked.
 
-    Do this once the release that runs can fold the event.
+    Do this once the release that runs can fold the event. Each stream is told of once it is taken up. Whatever ends
+    this early, the others stay parked: repeat it for those.
 
     Example: kithlog parked retry --all --tenant acme
     """
     if bool(streams) == every:
         raise typer.BadParameter("name streams, or --all")
 
-    async def verb() -> list[dict[str, Any]]:
+    async def verb() -> bool:
         chosen = (
             [await _the_one(settings(), tenant, stream) for stream in streams]
             if streams
             else await _parked(settings(), wanted(tenant).tenant, None)
         )
-        return [await _retry(row, why) for row in chosen]
+        if not chosen and not as_json:
+            note("nothing is parked")
+        return all([_tell(await _retry(row, why), as_json) for row in chosen])
 
-    _report(run(verb()), as_json)
+    if not run(verb()):
+        raise typer.Exit(WRONG)
 
 
 @app.command()
@@ -139,7 +144,8 @@ def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: As
         found = await _the_one(settings(), tenant, stream)
         return await _take_up(settings(), found, discard=True, why=why)
 
-    _report([run(verb())], as_json)
+    if not _tell(run(verb()), as_json):
+        raise typer.Exit(WRONG)
 
 
 @app.command()
@@ -244,13 +250,15 @@ def _outcome(
     }
 
 
-def _report(outcomes: list[dict[str, Any]], as_json: bool) -> None:
+def _tell(outcome: dict[str, Any], as_json: bool) -> bool:
+    """Whether the stream goes on."""
     if as_json:
-        show_json(outcomes)
-    elif outcomes:
-        columns = ("tenant", "stream_id", "folded", "discarded", "parked_at", "error")
-        show_table(columns, [[row[column] for column in columns] for row in outcomes])
+        show_json([outcome])
     else:
-        note("nothing is parked")
-    if any(row["error"] for row in outcomes):
-        raise typer.Exit(WRONG)
+        done = [f"{outcome['folded']} events folded"]
+        if outcome["discarded"] is not None:
+            done.insert(0, f"position {outcome['discarded']} discarded")
+        if outcome["error"]:
+            done.append(f"parked at position {outcome['parked_at']}: {outcome['error']}")
+        typer.echo(printable(f"{outcome['tenant']} {outcome['stream_id']}: {', '.join(done)}"))
+    return outcome["error"] is None

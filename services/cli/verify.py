@@ -86,7 +86,15 @@ def verify(
         note(f"{report.healed} rows and timers healed")
     if findings or report.failures or report.unexplained > report.healed:
         raise typer.Exit(WRONG)
-    note("the log is sound, and what is live is what it says" if not report.healed else "done")
+    note(f"the log is sound, and what is live is what it says{_left_out(report)}" if not report.healed else "done")
+
+
+def _left_out(report: Report) -> str:
+    """What the log says and neither side has."""
+    parked = f"parked streams: {report.parked} (`kithlog parked list`)" if report.parked else ""
+    discarded = f"discarded events: {report.discarded} (`kithlog parked discarded`)" if report.discarded else ""
+    told = ", ".join(filter(None, (parked, discarded)))
+    return told and f", but for what is left out of it: {told}"
 
 
 async def _compare(

@@ -21,7 +21,7 @@ from uuid import UUID
 import structlog
 
 from services.projector.alarm import Alarm
-from services.projector.guarding import needless
+from services.projector.guarding import needless, waiting
 from services.projector.session import is_away
 from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
 from shared.database.pool import PATIENCE, connect, persist
@@ -264,13 +264,15 @@ class FiringSession:
 
     async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Hold the log's head, and leave out those that events not folded yet may have made needless."""
+        claimed = [verdict.claimed for verdict in verdicts]
+        parked = await waiting(connection, claimed)
         head = await connection.fetchrow(QUERIES["lock_head"])
         assert head is not None
-        known = verdicts[0].claimed
+        known = claimed[0]
         if head["epoch"] != known.epoch or head["position"] < known.checkpoint:
             return []
-        waiting = await needless(connection, [verdict.claimed for verdict in verdicts], head["position"])
-        return [verdict for place, verdict in enumerate(verdicts) if place not in waiting]
+        held = await needless(connection, claimed, head["position"], parked)
+        return [verdict for place, verdict in enumerate(verdicts) if place not in held]
 
     async def _settle(
         self,

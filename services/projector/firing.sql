@@ -69,17 +69,21 @@ ORDER BY position
 LIMIT $2;
 
 -- name: behind
--- What waits of parked streams up to a position ($1), of each stream at most $2 events.
+-- What waits of the parked streams of some tenants ($2) up to a position ($1), of each tenant at most $3 events.
 SELECT e.*
-FROM read.parked p
+FROM unnest($2::text[]) AS u (tenant)
 CROSS JOIN LATERAL (
-    SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
-           recorded_at, actor, command_id, correlation_id, causation_id, data
-    FROM log.event e
-    WHERE e.tenant = p.tenant AND e.stream_id = p.stream_id AND e.position BETWEEN p.position AND $1
-      AND NOT (category = 'notification' AND version = 1)
-    ORDER BY e.version
-    LIMIT $2
+    SELECT e.*
+    FROM read.parked p
+    CROSS JOIN LATERAL (
+        SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
+               recorded_at, actor, command_id, correlation_id, causation_id, data
+        FROM log.event e
+        WHERE e.tenant = p.tenant AND e.stream_id = p.stream_id AND e.position BETWEEN p.position AND $1
+          AND NOT (category = 'notification' AND version = 1)
+    ) e
+    WHERE p.tenant = u.tenant
+    LIMIT $3
 ) e;
 
 -- name: moved

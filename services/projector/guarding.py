@@ -2,14 +2,18 @@
 
 Asked while the log's head is held, so nothing comes after. Where the projector is near, what is missing is read and
 says whom it concerns, exactly. Where it is far behind, that is too much to read: then a timer waits if a stream that it
-names as its guard has moved on, and those that events of other streams disarm wait in any case. What waits of parked
-streams is not folded either, and is read as well.
+names as its guard has moved on, and those that events of other streams disarm wait in any case.
+
+What waits of parked streams is not folded either. It lies before the checkpoint, where nothing is appended, so it is
+read before the head is held. Where it is too much, all of its tenant's timers wait that other streams disarm.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -28,23 +32,44 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("services.projector", "firing.sql")
 NEAR = 200
-"""Events not folded yet up to which they are read, and of each parked stream: some milliseconds, in which nobody
-appends."""
+"""Events not folded yet up to which they are read: some milliseconds, in which nobody appends."""
+WAITING = 2_000
+"""Events of parked streams up to which they are read for one batch, each of its tenants having the same share."""
 _SCANNED = 10
 """How many times as many positions may be gone through for them: firing's own events lie between."""
 _BY_OTHER_STREAMS = ("relationship", "seeker")
 """Subjects that events of interviews concern, too."""
 
 
-async def needless(connection: Connection, claimed: Sequence[Claimed], head: int) -> set[int]:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is not folded because its streams are parked."""
+
+    touched: frozenset[tuple[str, UUID]]
+    """The streams and subjects that it concerns, with their tenants."""
+    crowded: frozenset[str]
+    """Tenants for whom it is too much to say."""
+
+
+async def waiting(connection: Connection, claimed: Sequence[Claimed]) -> Waiting:
+    """What waits of the parked streams of the claimed timers' tenants; to be asked before the head is held."""
+    tenants = list({one.tenant for one in claimed})
+    share = WAITING // len(tenants)
+    rows = await connection.fetch(QUERIES["behind"], claimed[0].checkpoint, tenants, share + 1)
+    counted = Counter(row["tenant"] for row in rows)
+    crowded = frozenset(tenant for tenant, count in counted.items() if count > share)
+    return Waiting(frozenset(_parked([row for row in rows if row["tenant"] not in crowded])), crowded)
+
+
+async def needless(connection: Connection, claimed: Sequence[Claimed], head: int, parked: Waiting) -> set[int]:
     """The places among `claimed` of those that must wait; `head` is the log's last position."""
     checkpoint = claimed[0].checkpoint
-    touched = _parked(await connection.fetch(QUERIES["behind"], checkpoint, NEAR))
-    far: set[int] = set()
+    touched = set(parked.touched)
+    far = {place for place in _by_other_streams(claimed) if claimed[place].tenant in parked.crowded}
     try:
         touched |= _touched(await _ahead(connection, checkpoint, head))
     except (_TooMuch, UnknownEventType, ValidationError):  # or whom it concerns can't be said
-        far = await _far(connection, claimed, checkpoint)
+        far |= await _far(connection, claimed, checkpoint)
     return far | {
         place for place, one in enumerate(claimed) if any((one.tenant, guard) in touched for guard in one.guards)
     }
@@ -87,4 +112,8 @@ async def _far(connection: Connection, claimed: Sequence[Claimed], checkpoint: i
     tenants, ids = [tenant for tenant, _, _ in guards], [id for _, id, _ in guards]
     rows = await connection.fetch(QUERIES["moved"], tenants, ids, checkpoint)
     moved = {guards[row["ordinal"] - 1][2] for row in rows}
-    return moved | {place for place, one in enumerate(claimed) if one.subject in _BY_OTHER_STREAMS}
+    return moved | _by_other_streams(claimed)
+
+
+def _by_other_streams(claimed: Sequence[Claimed]) -> set[int]:
+    return {place for place, one in enumerate(claimed) if one.subject in _BY_OTHER_STREAMS}

@@ -36,7 +36,7 @@ class Loader:
         wanted: Collection[RowId] = plan.wanted
         owners: Collection[OwnerId] = plan.owners
         while wanted or owners:
-            rows.add(await self._load(wanted))
+            rows.add(await self._load(wanted, on_the_way))
             if owners:
                 await self._load_owned(owners, on_the_way, rows)
             wanted, owners = self._folder.further(plan, rows)
@@ -47,14 +47,12 @@ class Loader:
     async def _load_told(self, contacts: Collection[ContactId], on_the_way: Changes, rows: Rows) -> dict[RowId, Any]:
         """The rows that tell of some contacts, and maybe others."""
         found = await self._store.load_mentioning(self._folder.telling, contacts)
-        for id in found:
-            if (kept := self._kept.get(id)) is not MISSING:
-                found[id] = kept
+        found = {id: self._as_of(id, on_the_way, row) for id, row in found.items()}
         found |= {id: row for id, row in on_the_way.rows.items() if id[0] in self._folder.telling}
         return {id: row for id, row in found.items() if id not in rows}
 
-    async def _load(self, wanted: Collection[RowId]) -> dict[RowId, Any]:
-        known = {id: self._kept.get(id) for id in wanted}
+    async def _load(self, wanted: Collection[RowId], on_the_way: Changes) -> dict[RowId, Any]:
+        known = {id: self._as_of(id, on_the_way) for id in wanted}
         missing = [id for id, row in known.items() if row is MISSING]
         if missing:
             found = await self._store.load(missing)
@@ -69,8 +67,7 @@ class Loader:
         for model in {owner[0] for owner in owners}:
             pairs = [(tenant, id) for name, tenant, id in owners if name == model]
             for owner_id, id, row in await self._store.load_owned(model, pairs):
-                kept = self._kept.get(id)
-                found[id] = row if kept is MISSING else kept
+                found[id] = self._as_of(id, on_the_way, row)
                 owned[owner_id].append(id)
         for id, owner_id in on_the_way.owners.items():
             if owner_id in owned:
@@ -79,3 +76,11 @@ class Loader:
         rows.add(found)
         for owner_id, ids in owned.items():
             rows.add_owned(owner_id, ids)
+
+    def _as_of(self, id: RowId, on_the_way: Changes, otherwise: Any = MISSING) -> Any:
+        """The row once the page on its way is written, which the database may not show yet and the kept rows may have
+        lost by now; `otherwise` where that page leaves it alone and it is not kept."""
+        if id in on_the_way.rows:
+            return on_the_way.rows[id]
+        kept = self._kept.get(id)
+        return otherwise if kept is MISSING else kept

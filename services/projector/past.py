@@ -95,7 +95,9 @@ class Unusable(Exception):
 
     def __init__(self, e: Recorded[Any], done: str, error: Exception) -> None:
         told = " ".join(f"{type(error).__name__}: {error}".split())
-        super().__init__(f"position {e.position}, {e.type}, can't be {done}: {told}")
+        self.what = f"position {e.position}, {e.type}, can't be {done}"
+        """Without the reason, which may quote what the event tells of somebody."""
+        super().__init__(f"{self.what}: {told}")
 
 
 def read_event(recorded: Recorded[bytes]) -> Recorded[Event]:

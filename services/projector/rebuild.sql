@@ -168,8 +168,12 @@ WHERE t.outcome IS NULL
                   WHERE s.generation = $1 AND s.tenant = t.tenant AND s.key = t.subject_id::text);
 
 -- name: first_events
--- The positions at which some streams ($1[i], $2[i]) begin in the log.
-SELECT e.tenant, e.stream_id, e.position
+-- The positions at which some streams ($1[i], $2[i]) begin in the log, and whether that event is folded nowhere: for it
+-- waits, or was discarded.
+SELECT e.tenant, e.stream_id, e.position,
+       EXISTS (SELECT FROM read.parked p
+               WHERE p.tenant = e.tenant AND p.stream_id = e.stream_id AND p.position <= e.position)
+       OR EXISTS (SELECT FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id) AS left_out
 FROM unnest($1::text[], $2::uuid[]) AS u (tenant, stream_id)
 JOIN log.event e ON e.tenant = u.tenant AND e.stream_id = u.stream_id AND e.version = 1;
 

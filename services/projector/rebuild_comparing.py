@@ -16,6 +16,7 @@ from services.projector.changes import RowId, TimerId
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES, UNSORTED
+from services.projector.store import columns, timer_row
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER, Timer, timers
@@ -88,7 +89,7 @@ class TimerDifference:
     afresh: Timer | None
     due: tuple[datetime | None, datetime | None]
     explained: str | None = None
-    """Why that is as it should be, where it is: `fired` and not folded yet, or `deferred` when it was due."""
+    """Why that is as it should be, where it is: `fired` and not folded, or not yet, or `deferred` when it was due."""
     ended: str | None = None
     """Why, where what is live is not a timer but its ending."""
 
@@ -200,20 +201,31 @@ def _recipient(body: str) -> Recipient:
 
 
 async def _explained(connection: Connection, position: int, found: list[TimerDifference]) -> list[TimerDifference]:
-    """With the log's help: a timer that fired after `position` is gone already; one that is to be ended is no
-    difference until its end is in the log."""
+    """With the log's help: a timer that fired after `position` is gone already, and so is one of whose firing folding
+    was left without; one that is to be ended is no difference until its end is in the log."""
     asked = [one for one in found if one.live is None]
     if not asked:
         return found
     rows = await connection.fetch(QUERIES["first_events"], [one.id[0] for one in asked], [one.id[1] for one in asked])
-    began = {(row["tenant"], row["stream_id"]): row["position"] for row in rows}
+    began = {(row["tenant"], row["stream_id"]): row for row in rows}
     kept = []
     for one in found:
-        at = began.get(one.id)
-        if one.ended and one.afresh is None and (at is None or at > position):
+        first = began.get(one.id)
+        unfolded = first is not None and (first["position"] > position or first["left_out"])
+        if one.ended and one.afresh is None and (first is None or unfolded):
             continue
-        if one.live is None and at is not None and at > position:
+        if one.live is None and unfolded:
             kept.append(TimerDifference(one.id, one.subject_id, None, one.afresh, one.due, "fired"))
         else:
             kept.append(one)
     return kept
+
+
+async def write_timers(connection: Connection, found: Sequence[TimerDifference]) -> None:
+    """Make them what they are afresh."""
+    written = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
+    gone = [one.id for one in found if one.afresh is None]
+    if written:
+        await connection.execute(QUERIES["upsert_timers"], *columns(written, 9))
+    if gone:
+        await connection.execute(QUERIES["delete_timers"], *columns(gone, 2))

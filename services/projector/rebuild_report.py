@@ -54,6 +54,10 @@ class Report:
     """Of the largest process."""
     models: dict[str, Told] = field(default_factory=dict)
     failures: list[Parked] = field(default_factory=list)
+    parked: int = 0
+    """Streams of which neither side has what waits."""
+    discarded: int = 0
+    """Events that neither side has."""
     forked: bool = False
     switched: bool = False
     healed: int = 0

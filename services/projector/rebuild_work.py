@@ -29,6 +29,7 @@ from services.projector.rebuild_comparing import (
     differing_timers,
     timers_of,
     timers_of_nobody,
+    write_timers,
 )
 from services.projector.rebuild_leftovers import drop
 from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
@@ -37,7 +38,7 @@ from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
 from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
-from services.projector.store import columns, timer_row
+from services.projector.store import columns
 from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import CONTACT, LINK, OF_TIMING, RECIPIENT, SUBJECT
 from shared.database.pool import UNAVAILABLE, connect
@@ -122,15 +123,15 @@ class Work:
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
         situation = Situation(*row)
-        if SUBJECT in self._models and not self._raises(SUBJECT):
+        if SUBJECT in self._models and not self._changes_version(SUBJECT):
             refuse_others(situation.policies, self._policies)
         return situation
 
-    def _raises(self, name: str) -> bool:
-        """Whether a model is built in a higher version than is live. With such timers comes a release that may reckon
-        them by other policies, too, and its projector does not start before."""
+    def _changes_version(self, name: str) -> bool:
+        """Whether a model is not live in the version that this release folds. Timers of another version come of another
+        release, which may reckon them by other policies, too, and this one's projector does not start before."""
         live = self._live.get(name)
-        return self.report.mode == "rebuild" and live is not None and bool(live["version"] < self._models[name].version)
+        return live is not None and bool(live["version"] != self._models[name].version)
 
     async def _know_left_out(self, built: int) -> None:
         """Read after the position that is to be built to: then all that was parked up to there is known; and what is
@@ -325,6 +326,7 @@ class Work:
             for each in snapshots:
                 each.terminate()
         self.report.failures = list(builder.failures.values())
+        self.report.parked, self.report.discarded = len(self._left_out.waiting), len(self._left_out.discarded)
         builder.touched = set()
         return situation
 
@@ -413,19 +415,11 @@ class Work:
             if one.explained is None:
                 page.append(one)
             if len(page) >= _TIMERS:
-                await self._write_timers(page)
+                await write_timers(self._connection, page)
                 page.clear()
         if self.selection.whole and self._of_nobody:
             page += await timers_of_nobody(self._connection, self._generations[SUBJECT])
-        await self._write_timers(page)
-
-    async def _write_timers(self, found: Sequence[TimerDifference]) -> None:
-        written = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
-        gone = [one.id for one in found if one.afresh is None]
-        if written:
-            await self._connection.execute(QUERIES["upsert_timers"], *columns(written, 9))
-        if gone:
-            await self._connection.execute(QUERIES["delete_timers"], *columns(gone, 2))
+        await write_timers(self._connection, page)
 
     # --- healing -------------------------------------------------------------------------------------------------
 

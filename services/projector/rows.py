@@ -31,7 +31,7 @@ class Kept:
         return row
 
     def keep(self, rows: Mapping[RowId, Any]) -> None:
-        """Remember these; those kept by this call and the one before are there for certain."""
+        """Remember these. Nothing is there for certain later on, however soon."""
         if len(self._younger) >= self._size:
             self._elder, self._younger = self._younger, {}
         self._younger.update(rows)

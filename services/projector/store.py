@@ -38,6 +38,9 @@ SETTINGS = {
     # A process that is stopped in the middle holds the checkpoint: the server ends that for it.
     "idle_in_transaction_session_timeout": "60s",
 }
+GOING_THROUGH = 3_600.0
+"""Seconds that going through all rows of a tenant may take: no tenant's take that long, but what ran into a limit would
+be begun again with the same page for ever."""
 logger = structlog.get_logger(__name__)
 
 
@@ -102,12 +105,17 @@ class Store:
     async def turn(self) -> AsyncIterator[tuple[Connection, Checkpoint]]:
         """A transaction in which rows are changed beside the fold: it holds the checkpoint, and ends one turn.
 
-        `apply` writes in it. Raises `Halted` as `begin` does.
+        `apply` writes in it, and what is loaded is loaded in it, so that it is not taken to be idle meanwhile. Raises
+        `Halted` as `begin` does.
         """
-        async with self._writing.transaction():
-            checkpoint = await self.begin()
-            yield self._writing, checkpoint
-            await self._writing.execute(QUERIES["next_turn"])
+        beside, self._reading = self._reading, self._writing
+        try:
+            async with self._writing.transaction():
+                checkpoint = await self.begin()
+                yield self._writing, checkpoint
+                await self._writing.execute(QUERIES["next_turn"])
+        finally:
+            self._reading = beside
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -191,9 +199,8 @@ class Store:
         is rare, and an index would make each row dearer that is written.
         """
         of = {self._generations[model]: model for model in models}
-        rows = await self._reading.fetch(
-            QUERIES["load_mentioning"], list(of), [tenant for tenant, _ in ids], [str(id) for _, id in ids]
-        )
+        tenants, texts = [tenant for tenant, _ in ids], [str(id) for _, id in ids]
+        rows = await self._reading.fetch(QUERIES["load_mentioning"], list(of), tenants, texts, timeout=GOING_THROUGH)
         found = {(of[generation], tenant, key): body for generation, tenant, key, body in rows}
         unwritten = {id: row for id, row in self._dirty.items() if id[0] in models}
         return {id: self._models[id[0]].decode(body) for id, body in found.items() if id not in unwritten} | unwritten
@@ -206,7 +213,8 @@ class Store:
         settled = [id for id, timer in changes.timers.items() if timer is None]
         if changes.forgotten:
             # Before the rest: done twice it does no harm, and what is not done is done again with the page.
-            await self._writing.execute(QUERIES["forget_retired"], *columns(list(changes.forgotten), 2))
+            forgotten = columns(list(changes.forgotten), 2)
+            await self._writing.execute(QUERIES["forget_retired"], *forgotten, timeout=GOING_THROUGH)
             await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(
             QUERIES["apply"],

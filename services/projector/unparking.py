@@ -1,8 +1,9 @@
 """Taking up a parked stream again: its waiting events are folded in order, beside the fold, in one transaction.
 
 A projector that runs meanwhile notices by the checkpoint's turn, and looks again at what it knew. Rows that the stream
-shares with others get its events after those of the others; a rebuild puts them in the log's order. A contact who was
-forgotten meanwhile stays forgotten. Generations that are not live lack what waited, and are not gone on with.
+shares with others get its events after those of the others; a rebuild puts them in the log's order. Not so what timers
+follow from, for they would fire by then: it is folded in the log's order at once. A contact who was forgotten meanwhile
+stays forgotten. Generations that are not live lack what waited, and are not gone on with.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.projector.changes import Changes, Parked
-from services.projector.folding import Folder, Unfoldable
+from services.projector.changes import Changes, Parked, RowId
+from services.projector.folding import Folder, Plan, Unfoldable
 from services.projector.forgetting import contacts_of, new_contacts_of
 from services.projector.loading import Loader
 from services.projector.models import CONTACTS
+from services.projector.reordering import put_in_order
 from services.projector.retiming import refuse_others
+from services.projector.rows import Rows
 from services.projector.session import check_timeline, is_away
 from services.projector.store import Store
+from services.projector.timing_models import SUBJECT
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
+from shared.timing.subject import Subject
 
 if TYPE_CHECKING:
     import asyncpg
@@ -80,7 +85,7 @@ async def unpark(
             await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)
         done = "retried" if discarded is None else "discarded"
         await connection.execute(QUERIES["outdate"], f"stream {stream_id} of tenant {tenant} was {done} since")
-        changes = Changes()
+        changes, subjects = Changes(), dict[RowId, Subject]()
         if waiting:
             plan = folder.plan(waiting, ())
             if plan.unknown is not None:
@@ -90,10 +95,12 @@ async def unpark(
                 changes = folder.fold(plan, rows)
             except Unfoldable as error:
                 raise StillUnwritable(str(error.cause)) from error
+            subjects = _subjects(plan, changes, rows)
             await _forget(store, folder, [step.event for step in plan.steps if step.failed is None], changes)
         still = changes.parked.get((tenant, stream_id))
         try:
             await store.apply(checkpoint, checkpoint.position, changes)
+            await put_in_order(store, connection, checkpoint, folder.policies, tenant, subjects)
         except Exception as error:
             if is_away(error):
                 raise
@@ -102,6 +109,12 @@ async def unpark(
         unparked = Unparked(folded, discarded, still)
         await recording(connection, unparked)
     return unparked
+
+
+def _subjects(plan: Plan, changes: Changes, rows: Rows) -> dict[RowId, Subject]:
+    """The timing subjects whom the events concern, also where they came too late to change anything."""
+    ids = {id for step in plan.steps for id in step.concern.subjects} | {id for id in changes.rows if id[0] == SUBJECT}
+    return {id: rows[id] for id in ids if rows[id] is not None}
 
 
 async def _forget(store: Store, folder: Folder, waiting: Sequence[Recorded[Any]], changes: Changes) -> None:

@@ -12,6 +12,39 @@ WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
   AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY version;
 
+-- name: events_of_seekers
+-- The events of some types ($4), up to a position ($3), from which the timing subjects of some seekers ($2) are folded:
+-- on their own streams, on those of their notifications, of the contacts who take part, and of the programmes that the
+-- seekers were ever in. Without those that are not folded, for they wait or were discarded.
+WITH live AS (
+    SELECT g.model, r.key, r.body
+    FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
+    WHERE g.status = 'live' AND g.model IN ('timing_subject', 'notification')
+      AND r.key NOT LIKE '%/coach'  -- which are about others
+), streams AS (
+    SELECT key::uuid AS id FROM live
+    UNION
+    SELECT contact.id::uuid FROM live CROSS JOIN LATERAL json_array_elements_text(body -> 'contact_ids') AS contact (id)
+    WHERE model = 'timing_subject'
+    UNION
+    SELECT p.key::uuid
+    FROM read.generation g JOIN read.row p ON p.generation = g.id AND p.tenant = $1
+    WHERE g.status = 'live' AND g.model = 'programme'
+      AND EXISTS (SELECT FROM read.generation h
+                  CROSS JOIN unnest($2::uuid[]) AS seeker (id)
+                  JOIN read.row r ON r.generation = h.id AND r.tenant = $1 AND r.key = p.key || '/' || seeker.id
+                  WHERE h.status = 'live' AND h.model = 'participant')
+)
+SELECT e.position, e.epoch, e.tenant, e.category, e.stream_id, e.version, e.event_id, e.type, e.schema_version,
+       e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data
+FROM streams s
+CROSS JOIN LATERAL (SELECT * FROM log.event e WHERE e.tenant = $1 AND e.stream_id = s.id AND e.position <= $3) e
+WHERE e.type = ANY ($4::text[])
+  AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
+  AND NOT EXISTS (SELECT 1 FROM read.parked p
+                  WHERE p.tenant = e.tenant AND p.stream_id = e.stream_id AND p.position <= e.position)
+ORDER BY e.position;
+
 -- name: discard
 -- An event that folding goes on without, now and whenever the log is folded afresh.
 INSERT INTO read.discarded (tenant, event_id, stream_id, position) VALUES ($1, $2, $3, $4);

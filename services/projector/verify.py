@@ -106,8 +106,8 @@ class Finding:
 
 async def check_log(database_url: str, names: Sequence[str], progress: Progress | None = None) -> list[Finding]:
     """Whether positions are dense, versions without holes, epochs rising, and receipts there and true to what was
-    written; and whether the events can be read that folding the models `names` passes over: of the others, folding
-    tells.
+    written; and whether the events can be read that folding the models `names` passes over, and those that wait of
+    parked streams: of the others, folding tells, and what was discarded nobody reads.
 
     Of each check the first hundred findings; each goes through all events, which `progress` hears of. One snapshot,
     which blocks nobody. Raises what asyncpg raises while PostgreSQL is away.
@@ -166,9 +166,9 @@ def passed_over(names: Sequence[str]) -> list[str]:
 
 
 async def _unreadable(connection: Connection, types: Sequence[str]) -> AsyncGenerator[Finding | None, None]:
-    """Those events of some types that are not what their types say; None about every `_STEP` events."""
+    """Those events that are not what their types say, of some types and of what waits; None about every `_STEP`."""
     position = 0
-    async for row in connection.cursor(QUERIES["of_types"], types, prefetch=_PAGE):
+    async for row in connection.cursor(QUERIES["unfolded"], types, prefetch=_PAGE):
         recorded: Recorded[bytes] = Recorded(*row)
         for _ in range(recorded.position // _STEP - position // _STEP):
             yield None

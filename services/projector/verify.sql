@@ -59,11 +59,13 @@ CROSS JOIN LATERAL (
 ) w
 WHERE w.wrong OR e.last % $1 = 0;
 
--- name: of_types
--- All events of some types, but for those that folding goes on without.
+-- name: unfolded
+-- All events of some types ($1), and those that wait of parked streams, but for those that folding goes on without.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
 FROM log.event e
-WHERE type = ANY ($1::text[])
+WHERE (type = ANY ($1::text[])
+       OR EXISTS (SELECT 1 FROM read.parked p
+                  WHERE p.tenant = e.tenant AND p.stream_id = e.stream_id AND p.position <= e.position))
   AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY position;

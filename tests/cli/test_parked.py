@@ -85,6 +85,18 @@ def test_a_parked_stream_is_listed_and_shown(parked: tuple[Terminal, Recorded[by
     assert "broken" in terminal.run("parked", "list").out
 
 
+def test_verifying_tells_that_a_stream_waits(parked: tuple[Terminal, Recorded[bytes]]) -> None:
+    """Given a parked stream that can be read, then what is live is not told to be all that the log says."""
+    terminal, event = parked
+    said = terminal.run("verify")
+    assert (said.code, "but for what is left out of it: parked streams: 1 (`kithlog parked list`)" in said.err) == (
+        0,
+        True,
+    )
+    assert terminal.json("parked", "retry", str(event.stream_id)).code == 0
+    assert terminal.run("verify", "timing").err.endswith("what is live is what it says\n")
+
+
 def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[bytes]]) -> None:
     """Given a release that can fold it, when the stream is retried, then all is as if it never had been parked."""
     terminal, event = parked
@@ -122,6 +134,32 @@ def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeyp
     assert "as planned" in said.err
     outcomes = {row["stream_id"]: (row["parked_at"], row["error"] is None) for row in said.objects}
     assert outcomes == {str(first.stream_id): (first.position, False), str(second.stream_id): (None, True)}
+
+
+def test_what_was_taken_up_before_postgresql_went_away_is_told(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two parked streams, when PostgreSQL goes away at the second, the first is told to be taken up, and the
+    second is there to be retried."""
+    terminal.write(history(5, 2))
+    first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
+    asyncio.run(_fold(terminal, first.position, second.position))
+
+    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
+        if stream == second.stream_id:
+            raise ConnectionError("as planned")
+        return await unparking.unpark(database_url, folder, tenant, stream, **options)
+
+    with monkeypatch.context() as away:
+        away.setattr(parked_verbs, "unpark", unpark)
+        said = terminal.run("parked", "retry", "--all")
+    assert (said.code, "PostgreSQL is away (as planned)" in said.err) == (3, True)
+    assert f"acme {first.stream_id}: " in said.out
+    assert " events folded" in said.out
+    assert str(second.stream_id) not in said.out
+    [row] = terminal.json("parked", "list").objects
+    assert row["stream_id"] == str(second.stream_id)
+    assert terminal.json("parked", "retry", "--all").code == 0
 
 
 def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
@@ -183,6 +221,8 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert stays.code == 1
     assert stays.objects[0]["folded"] == 0
     assert "codec" in stays.objects[0]["error"]
+    unread = terminal.json("verify")
+    assert (unread.code, unread.objects[0]["log"][0]["subject"]) == (1, f"position {position}")
     assert terminal.run("parked", "discard", stream).code == 2
     gone = terminal.json("parked", "discard", stream, "--why", "a test client wrote it").object
     assert gone["discarded"] == position
@@ -201,7 +241,8 @@ def test_what_can_not_be_folded_stays_parked_until_it_is_discarded(terminal: Ter
     assert (over["actor"], over["why"]) == ("ines@desk", "a test client wrote it")
     assert "a test client wrote it" in terminal.run("parked", "discarded").out
     assert terminal.json("parked", "discarded", "--tenant", "umbrella").objects == []
-    assert terminal.run("verify").code == 0
+    said = terminal.run("verify")
+    assert (said.code, "but for what is left out of it: discarded events: 1 (`kithlog parked" in said.err) == (0, True)
     assert terminal.run("verify", "contact").code == 0
     assert terminal.run("verify", "--tenant", TENANT, "--stream", stream).code == 0
     assert terminal.run("rebuild").code == 0

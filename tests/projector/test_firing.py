@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -321,11 +322,10 @@ async def test_a_parked_stream_keeps_its_timers_waiting(
     assert (await fire(database_url)).due == 1
 
 
-async def test_what_waits_of_a_parked_stream_silences_others(
-    log: Log, database_url: str, connection: Connection, at: At
-) -> None:
-    """Given a conversation that waits because folding it failed, and that would have ended reminders about the seeker
-    and the relationship, then those are not fired; one that nothing parked concerns is."""
+async def with_a_parked_conversation(log: Log, database_url: str, connection: Connection, at: At) -> UUID:
+    """A conversation that waits because folding it failed, and that would have ended reminders about the seeker and the
+    relationship, when those are due; so are the ones about somebody else, whose id is answered, and in another tenant.
+    """
     programme_id, another, else_ = UUID(int=7), UUID(int=9), UUID(int=10)
     enrolled = on("programme", programme_id, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=UUID(int=8)))
     kept = [
@@ -337,7 +337,8 @@ async def test_what_waits_of_a_parked_stream_silences_others(
         for seeker_id in (SEEKER, else_)
     ]
     other = on("seeker", else_, seeker.Registered(name="Ole Vik", time_zone="Europe/Berlin"))
-    lives = [REGISTERED, other, enrolled, *kept]
+    twins = [replace(each, tenant="umbrella") for each in (other, kept[1])]
+    lives = [REGISTERED, other, enrolled, *kept, *twins]
     held = on("interview", another, interview.Held(**WHOSE, format="coffee"))
     await write(log, [*lives, held])
     await connection.execute(
@@ -348,11 +349,66 @@ async def test_what_waits_of_a_parked_stream_silences_others(
     )
     await fold(database_url, log)
     await at(START + timedelta(days=24))
-    fired = await fire(database_url)
-    assert fired.held >= 2
-    due = {(event.data.kind, event.data.seeker_id) for event in await told(log) if event.type == "notification.due"}
-    assert ("keep_in_touch", else_) in due
-    assert not {("keep_in_touch", SEEKER), ("participant_stalled", SEEKER)} & due
+    return else_
+
+
+async def due_reminders(log: Log) -> set[tuple[str, str, UUID]]:
+    """Of the reminders that fired: tenant, kind and seeker."""
+    return {(e.tenant, e.data.kind, e.data.seeker_id) for e in await told(log) if e.type == "notification.due"}
+
+
+async def test_what_waits_of_a_parked_stream_silences_others(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a conversation that waits and would have ended reminders about others, then those are not fired; one that
+    nothing parked concerns is."""
+    else_ = await with_a_parked_conversation(log, database_url, connection, at)
+    assert (await fire(database_url)).held >= 2
+    due = await due_reminders(log)
+    assert {("acme", "keep_in_touch", else_), ("umbrella", "keep_in_touch", else_)} <= due
+    assert not {("acme", "keep_in_touch", SEEKER), ("acme", "participant_stalled", SEEKER)} & due
+
+
+async def test_where_too_much_waits_its_tenant_is_not_told_on_half_the_facts(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given that more waits of a tenant's parked streams than is read, then its reminders about people and
+    relationships wait, whosever they are; those of other tenants, and those about conversations, fire."""
+    monkeypatch.setattr(guarding, "WAITING", 1)
+    agreed = interview.AgreedLoosely(**WHOSE, what="Coffee some time")
+    promised = on("interview", UUID(int=11), agreed, START + timedelta(days=22))
+    else_ = await with_a_parked_conversation(log, database_url, connection, at)
+    await write(log, [promised], after=20)
+    await fold(database_url, log)
+    await fire(database_url)
+    due = await due_reminders(log)
+    assert ("umbrella", "keep_in_touch", else_) in due
+    assert not {kind for tenant, kind, _ in due if tenant == "acme"} & {"keep_in_touch", "participant_stalled"}
+    assert {kind for tenant, kind, _ in due if tenant == "acme"}
+
+
+async def test_what_waits_is_read_before_the_log_is_held(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a parked stream, when firing comes to where nobody may append, then it has read what waits of it."""
+    await with_a_parked_conversation(log, database_url, connection, at)
+    read: list[str] = []
+
+    def noting(recorded: Recorded[bytes]) -> Recorded[Any]:
+        read.append(recorded.type)
+        return decode(recorded)
+
+    monkeypatch.setattr(guarding, "decode", noting)
+    async with asyncio.TaskGroup() as group:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM log.head FOR UPDATE")
+            task = group.create_task(fire(database_url))
+            observer = await asyncpg.connect(database_url)
+            await until_blocked(observer)
+            await observer.close()
+            assert read == ["interview.held"]
+        await task
+    assert read == ["interview.held"]
 
 
 async def test_a_coach_of_people_in_two_time_zones(log: Log, database_url: str, at: At) -> None:

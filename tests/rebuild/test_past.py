@@ -13,10 +13,11 @@ from services.projector.past import OF_SEEKERS, Moment, Past
 from services.projector.reader import Reader
 from shared.codec import encode
 from shared.database.pool import open_pool
-from shared.domain import interview
+from shared.domain import interview, programme, seeker
 from shared.domain.kernel import Stream
 from shared.log import Append, Pending
-from tests.projector.histories import START, TENANT
+from tests.projector.conftest import write
+from tests.projector.histories import START, TENANT, on
 from tests.queries.conftest import serving
 from tests.rebuild.conftest import System
 
@@ -106,3 +107,51 @@ async def test_what_was_written_late_was_valid_before_it_was_known(
         assert (await client.get(f"{base}/streams/{UUID(int=404)}/past")).status_code == 404
         answer = await client.get(f"{base}/seekers/{seeker_id}/past/pipeline", params={"as_of": "2026-99"})
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_as_of")
+
+
+async def test_a_seeker_who_coaches_others_has_a_past(system: System) -> None:
+    """Given a seeker who is told, as a coach, about somebody else, then what they were told themselves can be folded
+    afresh, and nothing of the other's is in it."""
+    coach_id, other, project = UUID(int=91), UUID(int=92), UUID(int=93)
+    await system.at(START)
+    registered = [
+        on("seeker", id, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin")) for id in (coach_id, other)
+    ]
+    enrolled = on("programme", project, programme.ParticipantEnrolled(seeker_id=other, coach_id=coach_id))
+    await write(system.log, [*registered, enrolled])
+    await system.fold()
+    await system.at((START + timedelta(days=24)).replace(hour=11))
+    await system.fire()
+    await system.fold()
+    [key] = await system.connection.fetch("SELECT key FROM read.row WHERE owner = $1 AND key LIKE '%/coach'", coach_id)
+    past = Past(system.connection)
+    for id, told in ((coach_id, set()), (other, {key[0].removesuffix("/coach")})):
+        rows = (await past.rows("notification", TENANT, id, Moment())).rows
+        assert {str(row.notification_id) for row in rows} == told
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "answered"),
+    [
+        ('data = \'{"secret": "Ana"}\'', (500, "unusable_event")),
+        ("type = 'seeker.vanished'", (503, "unknown_event_type")),
+    ],
+)
+async def test_an_event_that_can_not_be_shown_is_told_as_that(
+    folded: System, pool: asyncpg.Pool[asyncpg.Record], spoilt: str, answered: tuple[int, str]
+) -> None:
+    """Given an event that can't be read or is of another release, when its stream's past is asked for, then the answer
+    says where it is and what mends it, and nothing of what it holds."""
+    seeker_id, *_ = await seekers(folded)
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
+    await owner.execute(f"UPDATE log.event SET {spoilt} WHERE stream_id = $1 AND version = 1", seeker_id)
+    position = await owner.fetchval("SELECT position FROM log.event WHERE stream_id = $1 AND version = 1", seeker_id)
+    await owner.close()
+    reader = Reader(pool)
+    async with serving(lambda: reader) as client:
+        for path in (f"streams/{seeker_id}/past", f"seekers/{seeker_id}/past/pipeline"):
+            answer = await client.get(f"/v1/tenants/{TENANT}/{path}")
+            assert (answer.status_code, answer.json()["code"]) == answered
+            assert f"position {position}" in answer.json()["detail"]
+            assert "Ana" not in answer.text

@@ -163,6 +163,24 @@ async def test_a_release_may_bring_other_policies_and_other_facts(folded: System
     assert await folded.connection.fetchval("SELECT policies FROM read.checkpoint") == others.fingerprint
 
 
+async def test_a_release_with_other_policies_and_other_facts_can_be_gone_back_from(folded: System) -> None:
+    """Given that such a release is live, when the one before goes back, then the timers are those of its policies, and
+    its projector starts; it need not be told by which policies the other reckoned."""
+    before = (await folded.state())["timers"]
+    assert (await rebuild(folded.url, POLICIES, ["timing"])).switched
+    others = policies_with("[acme.thank_you]\nenabled = false")
+    await folded.connection.execute(
+        "UPDATE read.generation SET version = 9 WHERE model = 'timing_subject' AND status = 'live'"
+    )
+    await folded.connection.execute("UPDATE read.checkpoint SET policies = $1", others.fingerprint)
+    await folded.connection.execute("DELETE FROM read.timer WHERE body ->> 'policy' = 'thank_you'")
+    assert (await roll_back(folded.url, POLICIES, ["timing"])).switched
+    assert (await folded.state())["timers"] == before
+    assert await folded.connection.fetchval("SELECT policies FROM read.checkpoint") == POLICIES.fingerprint
+    async with projector(folded.url, folded.log).session() as session:
+        assert await session.run_once() == 0
+
+
 async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a log that is worth it, when each of two processes folds half of the models, it ends as with one; where an
     event can't be read, the process says which, and nothing stays behind."""

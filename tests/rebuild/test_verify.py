@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -12,11 +14,13 @@ from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_work import NAMES, working
+from services.projector.unparking import unpark
 from services.projector.verify import check_log, compare, passed_over, rows_of_stream
 from shared.domain import contact, interview, seeker
 from shared.domain.catalogue import EVENTS
-from tests.projector.conftest import write
-from tests.projector.histories import TENANT, on
+from tests.cli.test_parked import Broken
+from tests.projector.conftest import folder, projector, write
+from tests.projector.histories import START, TENANT, on
 from tests.rebuild.conftest import POLICIES, System
 
 
@@ -202,6 +206,62 @@ async def test_nothing_is_healed_where_a_stream_can_not_be_folded(folded: System
         await compare(folded.url, POLICIES, NAMES, heal=True)
     assert await folded.state() == before
     assert [status for _, status in await folded.generations()] == ["live"]
+
+
+@pytest.mark.parametrize("discard", [False, True])
+async def test_what_fired_is_over_though_that_is_left_out(system: System, discard: bool) -> None:
+    """Given notifications that fired and can't be folded, so that one waits or is discarded, when all is verified,
+    healed and rebuilt, then they are told to have fired, and none comes back to be fired again."""
+
+    async def fold(*broken: int) -> None:
+        async with projector(system.url, system.log, folder=folder(Broken(*broken))).session() as session:
+            await session.run_once()
+
+    await system.at(START)
+    await system.happen(1)
+    await fold()
+    await system.at(START + timedelta(days=4))
+    await system.fire()
+    due = [e for e in await system.log.read(0, 10_000) if e.type == "notification.due"]
+    await fold(due[0].position)
+
+    async def unrecorded(*_: Any) -> None:
+        pass
+
+    if discard:
+        await unpark(system.url, folder(), TENANT, due[0].stream_id, discard=True, recording=unrecorded)
+    before = (await system.state())["timers"]
+    report = await compare(system.url, POLICIES, NAMES, heal=True)
+    assert (report.unexplained, report.healed) == (0, 0)
+    assert report.models["timer"].explained["fired"] == 1
+    assert (report.parked, report.discarded) == ((0, 1) if discard else (1, 0))
+    assert (await rebuild(system.url, POLICIES, ["timing"])).switched
+    assert (await system.state())["timers"] == before
+
+
+async def test_what_waits_is_read_all_the_same(folded: System) -> None:
+    """Given a stream that waits, one of whose later events nobody can read, then that is found; once the event is
+    discarded, it is not asked for any more."""
+    owner = await asyncpg.connect(folded.url)
+    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
+    broken = await owner.fetchrow(
+        "UPDATE log.event SET data = '{}' WHERE position = (SELECT min(position) FROM log.event"
+        " WHERE type = 'interview.accepted') RETURNING tenant, stream_id, position, event_id"
+    )
+    assert broken is not None
+    await owner.execute(
+        "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+        " VALUES ($1, $2, 'interview', $3 - 1, 'pipeline', 'broken')",
+        broken["tenant"], broken["stream_id"], broken["position"],
+    )  # fmt: skip
+    [finding] = await check_log(folded.url, NAMES)
+    assert (finding.check, finding.subject) == ("payloads", f"position {broken['position']}")
+    await owner.execute(
+        "INSERT INTO read.discarded (tenant, event_id, stream_id, position) VALUES ($1, $2, $3, $4)",
+        broken["tenant"], broken["event_id"], broken["stream_id"], broken["position"],
+    )  # fmt: skip
+    await owner.close()
+    assert await check_log(folded.url, NAMES) == []
 
 
 async def test_an_event_that_nothing_folds_is_read_all_the_same(folded: System) -> None:

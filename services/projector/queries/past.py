@@ -10,13 +10,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, JsonValue
 
-from services.projector.past import OF_SEEKERS, Moment, Past
+from services.projector.past import OF_SEEKERS, Moment, Past, Unusable
 from services.projector.queries.answering import Desk, json_response, require_seeker, unknown
 from services.projector.queries.asking import Look, TenantPath
+from shared.codec import UnknownEventType
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
 from shared.envelope import Recorded
-from shared.operations.problems import Problem, ProblemError
+from shared.operations.problems import Problem, ProblemError, problem_of
 
 PastModel = Literal[
     "seeker",
@@ -121,3 +122,18 @@ def _told(e: Recorded[Event]) -> PastEvent:
     return PastEvent(
         e.position, e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.actor, data
     )
+
+
+@problem_of.register
+def _(error: Unusable) -> Problem:
+    return Problem(
+        500,
+        "unusable_event",
+        error.what,
+        "have it looked at: `kithlog verify` tells why; a release that can, or that event from a back-up, mends it",
+    )
+
+
+@problem_of.register
+def _(error: UnknownEventType) -> Problem:
+    return Problem(503, "unknown_event_type", str(error), "repeat it once a release runs that knows it")
