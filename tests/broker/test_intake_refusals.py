@@ -52,6 +52,7 @@ async def test_what_was_refused_is_not_executed_when_it_comes_again(
             await reached(lambda: _done(killed))
     async with running(Intake(amqp_url, Executor(log, DECIDERS, FixedClock()))):
         await sender.answer(4 if reply else 2)
+        await reached(lambda: holds(channel, DEAD_COMMANDS, 0 if reply else 2))
 
     answers = [json.loads(message.body) for message in sender.answers.messages]
     accepted = [answer for answer in answers if "position" in answer]
@@ -66,6 +67,12 @@ async def test_what_was_refused_is_not_executed_when_it_comes_again(
         assert [letter.headers["kithlog-reason"] for letter in dead] == ["unknown_seeker"] * 2
     assert [event.type for event in await log.read(0, 10)] == ["seeker.registered"]
     assert await is_empty(channel, COMMANDS)
+
+
+async def holds(channel: AbstractChannel, queue: str, messages: int) -> bool:
+    """What is parked is told to nobody: it is there a moment later."""
+    found = await channel.declare_queue(queue, passive=True)
+    return found.declaration_result.message_count == messages
 
 
 async def _done(task: Any) -> bool:
