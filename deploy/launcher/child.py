@@ -162,7 +162,7 @@ def _watched(pids: Sequence[int]) -> Iterator[list[int]]:
     with contextlib.ExitStack() as open_ones:
         found = []
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError, AttributeError):  # it is gone, or this system can't tell
                 found.append(os.pidfd_open(pid))
                 open_ones.callback(os.close, found[-1])
         yield found

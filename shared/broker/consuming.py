@@ -132,15 +132,18 @@ class _Connection(RobustConnection):
 
 
 async def _end(broker: RabbitBroker, connections: list[_Connection]) -> None:
-    """Close everything, whatever state it is in."""
+    """Close everything, whatever state it is in.
+
+    The connections first: of a consumer that is only cancelled the broker keeps what it was given apart, and hands what
+    comes behind that on to the next one; when its channel ends, what it was given goes back before.
+    """
+    for connection in connections:
+        if not connection.is_closed:
+            await _close(connection)
     try:
         await asyncio.wait_for(broker.stop(), timeout=GRACE)
     except* UNREACHABLE:
         pass
-    finally:
-        for connection in connections:
-            if not connection.is_closed:
-                await _close(connection)
 
 
 async def _close(connection: _Connection) -> None:

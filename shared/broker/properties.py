@@ -27,6 +27,7 @@ LARGEST = 64 * 1024
 DEEPEST = 50
 """Tables within tables that can be written from however deep in calls."""
 _TOLD = 300
+_BRIEF = 8 * 1024
 _FIXED = 12
 """Bytes before the properties: class, weight, and the body's size."""
 
@@ -57,7 +58,7 @@ def sendable(headers: Mapping[str, Any]) -> dict[str, Any] | str:
             return dict(headers)
     brief = Repr()
     brief.maxdict, brief.maxlist, brief.maxstring, brief.maxother = 50, 50, 200, 200
-    return brief.repr(dict(headers))
+    return brief.repr(dict(headers))[:_BRIEF]
 
 
 def _depth(value: object) -> int:

@@ -143,20 +143,21 @@ class PostgresStore:
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit[Any]]:
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection:
 
-                async def keep(mark: Mark) -> None:
-                    statement = self._INSERT if mark.saves == 1 else self._UPDATE
-                    done = await connection.execute(statement, self._consumer, mark.saves, json.dumps(mark.to_json()))
-                    if not done.endswith(" 1"):
-                        raise Stale
+            async def keep(mark: Mark) -> None:
+                statement = self._INSERT if mark.saves == 1 else self._UPDATE
+                done = await connection.execute(statement, self._consumer, mark.saves, json.dumps(mark.to_json()))
+                if not done.endswith(" 1"):
+                    raise Stale
 
-                yield _Unit(connection, keep)
-        except Exception as error:
-            if str(getattr(error, "sqlstate", "")).startswith(OF_A_HANDLER):
-                raise HandlerFailed(error) from error
-            raise
+            try:
+                async with connection.transaction():
+                    yield _Unit(connection, keep)
+            except Exception as error:
+                if str(getattr(error, "sqlstate", "")).startswith(OF_A_HANDLER):
+                    raise HandlerFailed(error) from error
+                raise
 
 
 def _check(kept: Mark | None, mark: Mark) -> None:

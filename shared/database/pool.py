@@ -41,6 +41,10 @@ PASSING = (
 )
 """What passes when PostgreSQL is back, or has room again: to be waited for, never the fault of what is written."""
 
+WRITABLE: Any = "read-write"
+"""The sessions that are wanted. A stand-by that an address leads to during a switch-over knows less than was answered:
+what it lacks would be taken for lost."""
+
 T = TypeVar("T")
 _CUT_OFF = re.compile("connection|pool")
 logger = structlog.get_logger(__name__)
@@ -49,7 +53,7 @@ logger = structlog.get_logger(__name__)
 async def connect(url: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
     """One connection in the services' role. Raises what asyncpg raises."""
     settings = {"role": ROLE, "application_name": "kithlog", **options.pop("server_settings", {})}
-    return await asyncpg.connect(url, server_settings=settings, timeout=5, **options)
+    return await asyncpg.connect(url, server_settings=settings, timeout=5, target_session_attrs=WRITABLE, **options)
 
 
 async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
@@ -62,6 +66,7 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
             max_size=max_size,
             timeout=5,
             command_timeout=PATIENCE,
+            target_session_attrs=WRITABLE,
             server_settings={"role": ROLE, "application_name": "kithlog"},
             reset=_nothing_to_reset,
         ),

@@ -54,6 +54,8 @@ class History:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self._turn = asyncio.Lock()
+        self._asked = self._safe = 0
 
     async def page(self, after: int, limit: int, wanted: Wanted = Wanted()) -> HistoryPage:
         """Up to `limit` of the wanted events after a position.
@@ -67,9 +69,19 @@ class History:
                 QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
             )
             if rows[0]["head"] > after:  # or a fail-over could put other events where the reader has been already
-                await self._pool.execute(LOG_QUERIES["await_stand_by"])
+                await self._await_stand_by()
         head = Head(rows[0]["head"], rows[0]["timeline"])
         events = [Recorded(*row[4:]) for row in rows if row["position"] is not None]
         cut = bool(events) and (len(events) == limit or len(events) < rows[0]["found"])
         position = events[-1].position if cut else max(after, min(after + WINDOW, head.position))
         return HistoryPage(events, position, head, rows[0]["now"])
+
+    async def _await_stand_by(self) -> None:
+        """One at a time, for all who have read by then: else readers who wait for it would keep queries waiting."""
+        self._asked += 1
+        asked = self._asked
+        async with self._turn:
+            if self._safe < asked:
+                so_far = self._asked
+                await self._pool.execute(LOG_QUERIES["await_stand_by"])
+                self._safe = so_far

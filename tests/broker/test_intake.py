@@ -70,12 +70,10 @@ async def test_a_repeated_command_gets_its_first_answer(
     assert second == first | {"repeated": True}
 
 
-async def test_commands_are_executed_in_the_order_in_which_they_were_queued(
-    amqp_url: str, sender: Sender, executor: Executor, log: Log
-) -> None:
-    """Given commands that each need the one before, when sent at once, then none is refused and their order holds."""
+async def send_a_chain(sender: Sender) -> None:
+    """399 commands, each of which names the version that the one before leads to."""
     seeker = str(an_id("seeker 1"))
-    await sender.send(registration())
+    await sender.send(registration(), correlation="1")
     for number in range(2, 400):
         await sender.send(
             {
@@ -89,6 +87,30 @@ async def test_commands_are_executed_in_the_order_in_which_they_were_queued(
             correlation=str(number),
         )
 
+
+async def test_replicas_that_take_turns_keep_the_order(
+    amqp_url: str, sender: Sender, executor: Executor, log: Log
+) -> None:
+    """Given two replicas, each of which begins by taking commands one at a time on a connection of its own, and of
+    which one ends half-way, then what one gives up is executed before what the other is given."""
+    await send_a_chain(sender)
+    first, second = Intake(amqp_url, executor), Intake(amqp_url, executor)
+    async with running(second):
+        async with running(first):
+            await sender.answer(40)
+        await sender.answers.until(lambda now: any(message.correlation_id == "399" for message in now.messages))
+
+    positions: dict[int, Any] = {}
+    for message in sender.answers.messages:
+        positions.setdefault(int(message.correlation_id or 0), json.loads(message.body).get("position"))
+    assert positions == {number: number for number in range(1, 400)}
+
+
+async def test_commands_are_executed_in_the_order_in_which_they_were_queued(
+    amqp_url: str, sender: Sender, executor: Executor, log: Log
+) -> None:
+    """Given commands that each need the one before, when sent at once, then none is refused and their order holds."""
+    await send_a_chain(sender)
     async with running(Intake(amqp_url, executor)):
         await sender.answer(399)
 

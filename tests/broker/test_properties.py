@@ -56,6 +56,14 @@ def test_headers_that_can_be_sent_are_as_they_were(headers: dict[str, Any]) -> N
     assert sendable(headers) == headers
 
 
+def test_headers_that_are_too_many_are_told_in_brief() -> None:
+    """Given headers that fill a frame alone, in letters that take four to show, then what is told leaves room."""
+    wide = {f"{n:02}": {f"{m:02}": "\1" * 40 for m in range(50)} for n in range(50)}
+    told = sendable(wide)
+    assert isinstance(told, str)
+    assert len(told) <= LARGEST // 4
+
+
 @pytest.mark.parametrize("depth", range(40, 520, 10))
 def test_headers_of_any_depth_can_be_sent(depth: int) -> None:
     """Given headers nested deeply, then what comes of them can be written from deeper in calls than it was checked."""

@@ -15,7 +15,7 @@ import pytest
 
 from services.command.executor import Executor
 from shared.command_envelope import CommandEnvelope
-from shared.database.pool import open_pool
+from shared.database.pool import UNAVAILABLE, connect, open_pool
 from shared.domain.catalogue import COMMANDS, DECIDERS
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
@@ -329,12 +329,13 @@ async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> No
 
 
 async def test_sessions_that_can_only_read_are_not_kept(database_url: str) -> None:
-    """Given sessions with a server that only reads, as with one that became a stand-by, then commands that would be
-    written, and refusals that would be kept, are told so; they are when the next session can write."""
+    """Given sessions with a server that only reads by now, as one that became a stand-by, and no others to be had, then
+    commands that would be written, and refusals that would be kept, are told so; they are when a session can write."""
     owner = await asyncpg.connect(database_url)
     name = await owner.fetchval("SELECT current_database()")
+    pool = await open_pool(database_url, max_size=1)
+    await pool.execute("SET default_transaction_read_only = on")
     await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    pool = await open_pool(database_url)
     async with Log.open(pool, database_url, patience=0.3) as log:
         executor = Executor(log, DECIDERS, FixedClock())
         with pytest.raises(LogUnavailable):
@@ -346,6 +347,16 @@ async def test_sessions_that_can_only_read_are_not_kept(database_url: str) -> No
         assert isinstance(refused, Refusal)
         assert (await executor.execute(register())).position == 1
     await pool.close()
+    await owner.close()
+
+
+async def test_a_server_that_only_reads_is_not_asked(database_url: str) -> None:
+    """Given an address that leads to a stand-by, then it is as if nobody answered: it may lack what was told."""
+    owner = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    with pytest.raises(UNAVAILABLE, match="target attribute"):
+        await connect(database_url)
     await owner.close()
 
 

@@ -14,8 +14,9 @@ from deploy.launcher.infrastructure import Infrastructure
 from services.projector.feed import feed as feed_module
 from services.projector.feed.feed import Feed
 from shared.broker import cloudevents
-from shared.database.pool import connect
+from shared.database.pool import connect, open_pool
 from shared.log import Append, Log, history
+from shared.log.history import History
 from tests.command.stand_by import stand_by_away
 from tests.contract.conftest import an_append, get, reached
 
@@ -87,6 +88,26 @@ async def test_a_page_tells_nothing_that_a_fail_over_would_lose(
             response = await client.get(f"/v1/events?{query}")
             assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
     assert positions(await get(client, after=1)) == [2]
+
+
+_WAITING = """
+    SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE wait_event = 'SyncRep' AND datname = current_database() AND application_name = 'kithlog'
+"""
+
+
+async def test_readers_who_wait_for_a_stand_by_leave_room_for_others(database_url: str, append: Write) -> None:
+    """Given more readers behind the log than connections, when a synchronous stand-by is away, then others get in."""
+    await append(some_appends(2))
+    pool = await open_pool(database_url, max_size=2)
+    async with stand_by_away(database_url) as owner:
+        one = History(pool)
+        pages = [asyncio.create_task(one.page(0, 10)) for _ in range(5)]
+        while not await owner.fetchval(_WAITING):  # noqa: ASYNC110 - it gives no signal
+            await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(pool.fetchval("SELECT 7"), history.PATIENCE / 2) == 7
+    assert [len(page.events) for page in await asyncio.gather(*pages)] == [2] * 5
+    await pool.close()
 
 
 async def test_an_empty_log_is_an_empty_page(client: httpx.AsyncClient) -> None:
