@@ -171,8 +171,9 @@ class Folder:
             timers = self._timing.timers(before, rows)
         except Exception as error:
             raise Unfoldable(plan.position, TIMING, error) from error
-        # An ending takes the place of its timer.
-        changes.timers = {**timers, **changes.timers}
+        # An ending takes the place of its timer, unless that is pending again: a policy was switched off and on.
+        ended = {id: one for id, one in changes.timers.items() if timers.get(id) is None}
+        changes.timers = {**timers, **ended}
         return changes
 
     def _fold_one(

@@ -150,6 +150,7 @@ class Work:
         situation = await self._look()
         mode, self.report.forked = self.report.mode, situation.forked
         useless: list[int] = []
+        left: dict[str, asyncpg.Record] = {}
         for row in rows:
             mine = row["status"] == "building" and mode == "rebuild" and row["model"] in self._models
             usable = mine and (row["version"], row["epoch"]) == (
@@ -159,7 +160,11 @@ class Work:
             if row["status"] == "scratch" or (mine and not (usable and row["position"] <= situation.target)):
                 useless.append(row["id"])
             elif mine:
-                self._generations[row["model"]] = row["id"]
+                left[row["model"]] = row
+        if len({left[name]["position"] if name in left else 0 for name in OF_TIMING}) > 1:
+            # Folded together or not at all: one of them is of another version, or new with this release.
+            useless += (left.pop(name)["id"] for name in OF_TIMING if name in left)
+        self._generations = {name: row["id"] for name, row in left.items()}
         await self._drop(useless)
         if situation.forked and (mode != "rebuild" or set(self._models) != set(self._all())):
             raise Refused("the log was restored to an earlier point, of which nothing live is: rebuild all read models")

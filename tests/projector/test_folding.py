@@ -71,11 +71,19 @@ class Fragile(ReadModel[Count]):
 
 def with_wishes(happenings: Iterable[Happening]) -> Iterator[Happening]:
     """A history in which contacts ask to be left alone, and offer hours again, at any time, some before the first
-    conversation."""
+    conversation; and in which seekers switch a policy off, and on again."""
     rng = random.Random(11)
     closed: dict[UUID, bool] = {}
+    enabled: dict[UUID, bool] = {}
     for each in happenings:
         yield each
+        if isinstance(each.event, seeker.Registered):
+            enabled[each.stream.id] = True
+        if enabled and rng.random() < 0.5:
+            id = rng.choice(list(enabled))
+            enabled[id] = not enabled[id]
+            wishes = {policy: {"enabled": enabled[id]} for policy in ("thank_you", "keep_in_touch")}
+            yield on("seeker", id, seeker.PreferencesChanged(overrides=wishes), each.at)
         if isinstance(each.event, contact.Added):
             closed[each.stream.id] = False
         if closed and rng.random() < 0.5:
@@ -99,6 +107,20 @@ def test_paging_plays_no_part(sizes: list[int]) -> None:
     assert by_pages.parked == BY_ONES.parked == {}
     assert BY_ONES.pending
     assert BY_ONES.endings
+
+
+def test_what_is_switched_off_and_on_again_goes_on() -> None:
+    """Given a policy that is switched off and on again in one page, then nothing of its rounds has ended: what is
+    pending at the end is pending, as it is page by page."""
+    off, again = [
+        on("seeker", SEEKER, seeker.PreferencesChanged(overrides={"thank_you": {"enabled": enabled}}))
+        for enabled in (False, True)
+    ]
+    events = recorded([REGISTERED, ADDED, HELD, off, again])
+    at_once, one_by_one = Memory(folder()).fold(events, [1000]), Memory(folder()).fold(events, [1])
+    assert at_once.timers == one_by_one.timers
+    assert not at_once.endings
+    assert {timer.stage for timer in at_once.pending.values() if timer.policy == "thank_you"} >= {"due", "overdue"}
 
 
 def test_who_does_not_listen_misses_nothing() -> None:

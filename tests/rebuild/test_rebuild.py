@@ -107,6 +107,18 @@ async def test_a_turn_is_over_when_its_verb_is(folded: System) -> None:
         await folded.connection.execute(QUERIES["end_turn"])
 
 
+async def test_what_another_release_has_left_of_timing_is_left_alone_as_a_whole(folded: System) -> None:
+    """Given a killed rebuild of a release that folds one model of timing otherwise, then none of what it left of timing
+    is gone on with: they are folded together."""
+    before = await folded.state()
+    await folded.leave("rebuild")
+    await folded.connection.execute(
+        "UPDATE read.generation SET version = version - 1 WHERE status = 'building' AND model = 'timing_subject'"
+    )
+    assert (await rebuild(folded.url, POLICIES, ["timing"])).switched
+    assert await folded.state() == before
+
+
 async def test_it_waits_for_what_a_killed_one_has_left(folded: System) -> None:
     """Given a process of a killed rebuild that is writing still, then the next begins when that has ended."""
     left, observer = await asyncpg.connect(folded.url), await asyncpg.connect(folded.url)
