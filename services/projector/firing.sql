@@ -69,7 +69,8 @@ ORDER BY position
 LIMIT $2;
 
 -- name: behind
--- What waits of the parked streams of some tenants ($2) up to a position ($1), of each tenant at most $3 events.
+-- What waits of the parked streams of some tenants ($2) up to a position ($1) and is of some types ($4), of each tenant at
+-- most $3 events. Streams that can't hold such are not looked at; of the others, each is found by its index.
 SELECT e.*
 FROM unnest($2::text[]) AS u (tenant)
 CROSS JOIN LATERAL (
@@ -80,9 +81,10 @@ CROSS JOIN LATERAL (
                recorded_at, actor, command_id, correlation_id, causation_id, data
         FROM log.event e
         WHERE e.tenant = p.tenant AND e.stream_id = p.stream_id AND e.position BETWEEN p.position AND $1
-          AND NOT (category = 'notification' AND version = 1)
+          AND e.type = ANY ($4::text[]) AND NOT (category = 'notification' AND version = 1)
+        LIMIT $3
     ) e
-    WHERE p.tenant = u.tenant
+    WHERE p.tenant = u.tenant AND p.category IN (SELECT split_part(type, '.', 1) FROM unnest($4::text[]) AS type)
     LIMIT $3
 ) e;
 

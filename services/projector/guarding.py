@@ -5,7 +5,8 @@ says whom it concerns, exactly. Where it is far behind, that is too much to read
 names as its guard has moved on, and those that events of other streams disarm wait in any case.
 
 What waits of parked streams is not folded either. It lies before the checkpoint, where nothing is appended, so it is
-read before the head is held. Where it is too much, all of its tenant's timers wait that other streams disarm.
+read before the head is held; and only what leads to other subjects: timers that a parked stream guards are not claimed
+at all. Where it is too much, all of its tenant's timers wait that other streams disarm.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from pydantic import ValidationError
 from services.projector.verdicts import Claimed
 from shared.codec import UnknownEventType, decode
 from shared.database.queries import load_queries
+from shared.domain.catalogue import EVENTS
 from shared.envelope import Recorded
-from shared.timing.routing import subjects
+from shared.timing.routing import leads_elsewhere, subjects
 
 if TYPE_CHECKING:
     import asyncpg
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
 QUERIES = load_queries("services.projector", "firing.sql")
 NEAR = 200
 """Events not folded yet up to which they are read: some milliseconds, in which nobody appends."""
-WAITING = 2_000
-"""Events of parked streams up to which they are read for one batch, each of its tenants having the same share."""
 _SCANNED = 10
 """How many times as many positions may be gone through for them: firing's own events lie between."""
+WAITING = 2_000
+"""Events of parked streams that lead to other subjects, up to which they are read for one batch, each of its tenants
+having the same share."""
+_LEADING_ELSEWHERE = [type for type, kind in EVENTS.items() if leads_elsewhere(kind)]
 _BY_OTHER_STREAMS = ("relationship", "seeker")
 """Subjects that events of interviews concern, too."""
 
@@ -46,7 +50,7 @@ class Waiting:
     """What is not folded because its streams are parked."""
 
     touched: frozenset[tuple[str, UUID]]
-    """The streams and subjects that it concerns, with their tenants."""
+    """The subjects elsewhere that it concerns, and the streams that it is on, with their tenants."""
     crowded: frozenset[str]
     """Tenants for whom it is too much to say."""
 
@@ -55,7 +59,7 @@ async def waiting(connection: Connection, claimed: Sequence[Claimed]) -> Waiting
     """What waits of the parked streams of the claimed timers' tenants; to be asked before the head is held."""
     tenants = list({one.tenant for one in claimed})
     share = WAITING // len(tenants)
-    rows = await connection.fetch(QUERIES["behind"], claimed[0].checkpoint, tenants, share + 1)
+    rows = await connection.fetch(QUERIES["behind"], claimed[0].checkpoint, tenants, share + 1, _LEADING_ELSEWHERE)
     counted = Counter(row["tenant"] for row in rows)
     crowded = frozenset(tenant for tenant, count in counted.items() if count > share)
     return Waiting(frozenset(_parked([row for row in rows if row["tenant"] not in crowded])), crowded)

@@ -1,28 +1,34 @@
-"""Timing subjects that got an event late, folded again from the log in its order.
+"""What timers follow from that got an event late, folded again from the log in its order.
 
 What an event ends or begins depends on what came before it: a thank-you that is folded after the end of the
-relationship would begin reminders to keep in touch. What a subject is folded from is all on streams that its seeker has
-to do with, few enough to be read while the checkpoint is held.
+relationship would begin reminders to keep in touch, and an earlier enrolment would be taken for the latest. What such a
+subject or recipient is folded from is all on streams that the seeker has to do with, few enough to be read while the
+checkpoint is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from services.projector.changes import Changes, Checkpoint, RowId
+from services.projector.folding import Folder
+from services.projector.rebuild_building import CannotFold
 from services.projector.rebuild_comparing import Facts, timers_of, write_timers
+from services.projector.rebuild_selection import Selection
+from services.projector.rebuild_staging import QUERIES as REBUILD
+from services.projector.rows import Rows
 from services.projector.store import Store
+from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import RECIPIENT, SUBJECT
-from shared.codec import decode
 from shared.database.queries import load_queries
 from shared.domain.catalogue import EVENTS
 from shared.envelope import Recorded
-from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.policies import Policies
-from shared.timing.routing import routes, timed
-from shared.timing.subject import Subject, evolve
+from shared.timing.recipient import Recipient
+from shared.timing.routing import timed
+from shared.timing.subject import Subject
 
 if TYPE_CHECKING:
     import asyncpg
@@ -43,41 +49,49 @@ async def put_in_order(
     checkpoint: Checkpoint,
     policies: Policies,
     tenant: str,
-    late: Mapping[RowId, Subject],
+    late: Mapping[RowId, Subject | Recipient],
 ) -> None:
-    """Make some subjects of a tenant, given as they are, and their timers what the log says.
+    """Make some subjects and recipients of a tenant, given as they are, and their timers what the log says.
 
-    Within `Store.turn`. Raises what asyncpg raises while PostgreSQL is away.
+    Within `Store.turn`. Raises `CannotFold`, `UnknownEventType`, and what asyncpg raises while PostgreSQL is away.
     """
-    other: dict[RowId, Any] = {}
-    seekers = sorted({subject.seeker_id for subject in late.values()})
+    other: dict[RowId, Subject | Recipient] = {}
+    seekers = sorted({_seeker_id(row) for row in late.values()})
     for first in range(0, len(seekers), _SEEKERS):
-        some = seekers[first : first + _SEEKERS]
+        some = set(seekers[first : first + _SEEKERS])
         rows = await connection.fetch(QUERIES["events_of_seekers"], tenant, some, checkpoint.position, _TIMED)
-        ids = {subject.id for subject in late.values() if subject.seeker_id in some}
-        for id, subject in _folded([Recorded(*row) for row in rows], ids, policies).items():
-            row_id = (SUBJECT, tenant, str(id))
-            if subject != late[row_id]:
-                other[row_id] = subject
+        ids = [id for id, row in late.items() if _seeker_id(row) in some]
+        folded = _folded([Recorded(*row) for row in rows], ids, policies)
+        other |= {id: row for id, row in folded.items() if row != late[id]}
     await store.apply(checkpoint, checkpoint.position, Changes(rows=other))
+    subjects = {id[1:] for id in late if id[0] == SUBJECT}
+    for id in other:
+        if id[0] == RECIPIENT:
+            theirs = await connection.fetch(REBUILD["subjects_of"], store.generations[SUBJECT], tenant, UUID(id[2]))
+            subjects |= {(tenant, row["key"]) for row in theirs}
     facts = Facts(store.generations[SUBJECT], store.generations[RECIPIENT], checkpoint.position, policies)
-    differing = timers_of(connection, facts, [id[1:] for id in late])
+    differing = timers_of(connection, facts, subjects)
     await write_timers(connection, [one async for one in differing if one.explained is None])
 
 
-def _folded(events: Sequence[Recorded[bytes]], ids: Set[UUID], policies: Policies) -> dict[UUID, Subject]:
-    """Those subjects as the events lead to them."""
-    subjects: dict[UUID, Subject] = {}
-    closed: dict[UUID, Any] = {}
-    for e in map(decode, events):
-        found = routes(e)
-        wishing = wishing_contact(e)
-        if wishing is not None:
-            closed[wishing] = evolve_contact(closed.get(wishing), e)
-        concerned = ids & {route.id for route in found} if wishing is None else subjects.keys()
-        for id in list(concerned):
-            left_in_peace = [contact for contact, row in closed.items() if row is not None]
-            subject = evolve(id, subjects.get(id), e, policies, found, left_in_peace)
-            if subject is not None:
-                subjects[id] = subject
-    return subjects
+def _seeker_id(row: Subject | Recipient) -> UUID:
+    return row.id if isinstance(row, Recipient) else row.seeker_id
+
+
+def _folded(
+    events: Sequence[Recorded[bytes]], ids: Iterable[RowId], policies: Policies
+) -> dict[RowId, Subject | Recipient]:
+    """Those subjects and recipients as the events lead to them, which are all that they follow from."""
+    selection = Selection(ids=frozenset(ids))
+    folder = Folder((), TimingFacts(policies, selection))
+    plan = folder.plan(events, ())
+    if plan.unknown is not None:
+        raise plan.unknown
+    nothing = Rows()
+    nothing.add(dict.fromkeys(plan.wanted))
+    for owner in plan.owners:
+        nothing.add_owned(owner, ())
+    changes = folder.fold(plan, nothing)
+    for failure in changes.parked.values():
+        raise CannotFold(failure)
+    return {id: row for id, row in changes.rows.items() if id in selection}

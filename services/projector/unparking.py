@@ -23,9 +23,10 @@ from services.projector.retiming import refuse_others
 from services.projector.rows import Rows
 from services.projector.session import check_timeline, is_away
 from services.projector.store import Store
-from services.projector.timing_models import SUBJECT
+from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
+from shared.timing.recipient import Recipient
 from shared.timing.subject import Subject
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def unpark(
             await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)
         done = "retried" if discarded is None else "discarded"
         await connection.execute(QUERIES["outdate"], f"stream {stream_id} of tenant {tenant} was {done} since")
-        changes, subjects = Changes(), dict[RowId, Subject]()
+        changes, late = Changes(), dict[RowId, Subject | Recipient]()
         if waiting:
             plan = folder.plan(waiting, ())
             if plan.unknown is not None:
@@ -95,12 +96,12 @@ async def unpark(
                 changes = folder.fold(plan, rows)
             except Unfoldable as error:
                 raise StillUnwritable(str(error.cause)) from error
-            subjects = _subjects(plan, changes, rows)
+            late = _late(plan, changes, rows)
             await _forget(store, folder, [step.event for step in plan.steps if step.failed is None], changes)
         still = changes.parked.get((tenant, stream_id))
         try:
             await store.apply(checkpoint, checkpoint.position, changes)
-            await put_in_order(store, connection, checkpoint, folder.policies, tenant, subjects)
+            await put_in_order(store, connection, checkpoint, folder.policies, tenant, late)
         except Exception as error:
             if is_away(error):
                 raise
@@ -111,9 +112,11 @@ async def unpark(
     return unparked
 
 
-def _subjects(plan: Plan, changes: Changes, rows: Rows) -> dict[RowId, Subject]:
-    """The timing subjects whom the events concern, also where they came too late to change anything."""
-    ids = {id for step in plan.steps for id in step.concern.subjects} | {id for id in changes.rows if id[0] == SUBJECT}
+def _late(plan: Plan, changes: Changes, rows: Rows) -> dict[RowId, Subject | Recipient]:
+    """The recipients who got an event late, and the subjects that it concerns, also where it came too late to change
+    anything."""
+    ids = {id for step in plan.steps for id in step.concern.subjects}
+    ids |= {id for id in changes.rows if id[0] in (SUBJECT, RECIPIENT)}
     return {id: rows[id] for id in ids if rows[id] is not None}
 
 

@@ -13,16 +13,18 @@ WHERE tenant = $1 AND stream_id = $2 AND position >= $3 AND position <= $4
 ORDER BY version;
 
 -- name: events_of_seekers
--- The events of some types ($4), up to a position ($3), from which the timing subjects of some seekers ($2) are folded:
--- on their own streams, on those of their notifications, of the contacts who take part, and of the programmes that the
--- seekers were ever in. Without those that are not folded, for they wait or were discarded.
+-- The events of some types ($4), up to a position ($3), from which some seekers ($2) as recipients and their timing
+-- subjects are folded: on the streams of both, on those of their notifications, of the contacts who take part, and of the
+-- programmes that the seekers were ever in. Without those that are not folded, for they wait or were discarded.
 WITH live AS (
     SELECT g.model, r.key, r.body
     FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
     WHERE g.status = 'live' AND g.model IN ('timing_subject', 'notification')
       AND r.key NOT LIKE '%/coach'  -- which are about others
 ), streams AS (
-    SELECT key::uuid AS id FROM live
+    SELECT unnest($2::uuid[]) AS id
+    UNION
+    SELECT key::uuid FROM live
     UNION
     SELECT contact.id::uuid FROM live CROSS JOIN LATERAL json_array_elements_text(body -> 'contact_ids') AS contact (id)
     WHERE model = 'timing_subject'
@@ -34,6 +36,11 @@ WITH live AS (
                   CROSS JOIN unnest($2::uuid[]) AS seeker (id)
                   JOIN read.row r ON r.generation = h.id AND r.tenant = $1 AND r.key = p.key || '/' || seeker.id
                   WHERE h.status = 'live' AND h.model = 'participant')
+    UNION  -- also where what began the programme was discarded, so that no row tells of it
+    SELECT (enrolment ->> 'programme_id')::uuid
+    FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::uuid[]::text[])
+    CROSS JOIN LATERAL json_array_elements(r.body -> 'enrolments') AS enrolment
+    WHERE g.status = 'live' AND g.model = 'timing_recipient'
 )
 SELECT e.position, e.epoch, e.tenant, e.category, e.stream_id, e.version, e.event_id, e.type, e.schema_version,
        e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data

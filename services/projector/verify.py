@@ -19,6 +19,7 @@ from services.projector.rebuild_report import HEALED, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
 from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.rebuild_work import Progress, Recording, models_of
+from services.projector.timing_models import CONTACT, RECIPIENT, SUBJECT
 from shared.codec import UnknownEventType, decode
 from shared.database.pool import connect
 from shared.database.queries import load_queries
@@ -26,7 +27,7 @@ from shared.domain.catalogue import EVENTS
 from shared.envelope import Recorded
 from shared.log.writing import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies
-from shared.timing.routing import subjects, timed
+from shared.timing.routing import timed
 
 if TYPE_CHECKING:
     import asyncpg
@@ -70,27 +71,24 @@ async def compare(
 async def rows_of_stream(
     database_url: str, policies: Policies, names: Sequence[str], tenant: str, stream_id: UUID
 ) -> Selection:
-    """The rows that the events of one stream have touched, and the timers' subjects among them.
+    """The rows that the events of one stream have touched, the timers' subjects among them; where by them timing knows
+    something of contacts and seekers, all subjects about those, too, as far as what is live leads there.
 
     Raises `Refused` when there is no such stream, `UnknownEventType`, and `Unusable` for an unreadable event.
     """
-    models = [model for name, model in models_of(policies, names).items() if not name.startswith("timing_")]
+    models = models_of(policies, names).values()
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
+        if not rows:
+            raise Refused(f"tenant {tenant} has no stream {stream_id}")
         discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
+        events = [read_event(Recorded(*row)) for row in rows if (tenant, row["event_id"]) not in discarded]
+        ids: set[RowId] = {(model.name, tenant, key) for e in events for model in models for key in model.keys(e)}
+        people = [UUID(key) for name, _, key in ids if name in (CONTACT, RECIPIENT)]
+        ids |= {(SUBJECT, tenant, row["key"]) for row in await connection.fetch(QUERIES["subjects"], tenant, people)}
     finally:
         connection.terminate()
-    if not rows:
-        raise Refused(f"tenant {tenant} has no stream {stream_id}")
-    ids: set[RowId] = set()
-    for row in rows:
-        if (tenant, row["event_id"]) in discarded:
-            continue
-        e = read_event(Recorded(*row))
-        ids |= {(model.name, tenant, key) for model in models for key in model.keys(e)}
-        if "timing" in names:
-            ids |= {("timing_subject", tenant, str(id)) for id in subjects(e)}
     return Selection(ids=frozenset(ids))
 
 

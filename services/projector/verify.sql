@@ -69,3 +69,14 @@ WHERE (type = ANY ($1::text[])
                   WHERE p.tenant = e.tenant AND p.stream_id = e.stream_id AND p.position <= e.position))
   AND NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d.event_id = e.event_id)
 ORDER BY position;
+
+-- name: subjects
+-- The keys of the timing subjects in which some contacts ($2) take part, and of those of some seekers (among $2, too), as
+-- far as it is known from what is live.
+SELECT r.body ->> 'key' AS key
+FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
+WHERE g.status = 'live' AND g.model = 'timing_link' AND r.body ->> 'model' = 'timing_subject'
+UNION
+SELECT r.key
+FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
+WHERE g.status = 'live' AND g.model = 'timing_subject';

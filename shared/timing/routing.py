@@ -38,12 +38,26 @@ _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
 """Those of seekers, programmes and contacts that timing folds."""
 
 
+_LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
+    {
+        *(interview.Held, interview.Thanked),
+        *(programme.ParticipantEnrolled, programme.ParticipantLeft),
+    }
+)
+"""Those that lead to subjects under other ids than their stream's; besides those of notifications."""
+
+
 @cache
 def timed(kind: type[Event]) -> bool:
     """Whether timing folds events of a kind at all."""
     if kind.type.partition(".")[0] in ("interview", "relationship", "lead", "notification"):
         return kind.type not in UNTIMED
     return kind in _TIMED_OF_OTHERS
+
+
+def leads_elsewhere(kind: type[Event]) -> bool:
+    """Whether events of a kind may lead to other subjects than the one under their stream's id."""
+    return timed(kind) and (kind in _LEADING_ELSEWHERE or kind.type.startswith("notification."))
 
 
 class Route(NamedTuple):

@@ -388,6 +388,23 @@ async def test_where_too_much_waits_its_tenant_is_not_told_on_half_the_facts(
     assert {kind for tenant, kind, _ in due if tenant == "acme"}
 
 
+async def test_what_leads_nowhere_else_does_not_crowd_a_tenant_out(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a parked conversation of which much waits that concerns nothing else, then it holds up what it would have
+    ended, and no other reminder of its tenant."""
+    monkeypatch.setattr(guarding, "WAITING", 2)
+    else_ = await with_a_parked_conversation(log, database_url, connection, at)
+    prepared = on("interview", UUID(int=9), interview.Prepared(**WHOSE))
+    for version in (1, 2, 3):
+        await log.append(_second(prepared, 20 + version, version=version))
+    await fold(database_url, log)
+    await fire(database_url)
+    due = await due_reminders(log)
+    assert ("acme", "keep_in_touch", else_) in due
+    assert not {("acme", "keep_in_touch", SEEKER), ("acme", "participant_stalled", SEEKER)} & due
+
+
 async def test_what_waits_is_read_before_the_log_is_held(
     log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from services.projector import rebuild_building, rebuild_work, verify
 from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Refused
-from services.projector.rebuild_selection import Selection
+from services.projector.rebuild_selection import WHOLE, Selection
 from services.projector.rebuild_work import NAMES, working
 from services.projector.unparking import unpark
 from services.projector.verify import check_log, compare, passed_over, rows_of_stream
@@ -151,6 +151,50 @@ async def test_what_a_stream_touched_is_verified_by_itself(folded: System) -> No
     assert {model for model, _, _ in left.ids} == {"seeker"}
     with pytest.raises(Refused, match="has no stream"):
         await rows_of_stream(folded.url, POLICIES, NAMES, TENANT, UUID(int=404))
+
+
+async def test_with_people_what_hangs_on_them_is_verified(system: System) -> None:
+    """Given a contact of whose wish to be left alone nothing live tells, and a seeker with another time zone and
+    reminders that come too soon, when their streams are verified and healed, then so are the subjects and timers that
+    hang on them."""
+    seeker_id, ana, ben = UUID(int=1), UUID(int=2), UUID(int=3)
+    happenings = [
+        on("seeker", seeker_id, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin")),
+        on("contact", ana, contact.Added(name="Ana Reis", source="referral")),
+        *(
+            on("interview", UUID(int=n), interview.Held(seeker_id=seeker_id, contact_ids=(id,), format="coffee"))
+            for n, id in ((4, ana), (5, ben))
+        ),
+        on("contact", ana, contact.AskedNotToBeContacted()),
+    ]
+    await write(system.log, happenings)
+    await system.fold()
+    before = await system.state()
+    await system.connection.execute(
+        "DELETE FROM read.row USING read.generation g WHERE g.id = generation AND g.model = 'timing_contact'"
+    )
+    await system.connection.execute(
+        "UPDATE read.row SET body = (body::jsonb || '{\"closed\": []}')::json FROM read.generation g"
+        " WHERE g.id = generation AND g.model = 'timing_subject' AND key = $1",
+        str(UUID(int=4)),
+    )
+    report = await compare(system.url, POLICIES, ["timing"], selection=Selection(below=WHOLE - 1))
+    assert ("timing_contact", TENANT, str(ana)) in report.ids
+    selection = await rows_of_stream(system.url, POLICIES, ["timing"], TENANT, ana)
+    report = await compare(system.url, POLICIES, ["timing"], selection=selection, heal=True)
+    assert report.ids == {("timing_contact", TENANT, str(ana)), ("timing_subject", TENANT, str(UUID(int=4)))}
+    assert await system.state() == before
+
+    await system.spoil("timing_recipient", {"time_zone": "Asia/Tokyo"})
+    moved = await system.connection.fetch(
+        "UPDATE read.timer SET due_at = due_at - interval '1 day' WHERE outcome IS NULL RETURNING id"
+    )
+    assert moved
+    selection = await rows_of_stream(system.url, POLICIES, ["timing"], TENANT, seeker_id)
+    report = await compare(system.url, POLICIES, ["timing"], selection=selection, heal=True)
+    timers = {("timer", TENANT, str(row["id"])) for row in moved}
+    assert report.ids == {("timing_recipient", TENANT, str(seeker_id)), *timers}
+    assert await system.state() == before
 
 
 async def test_a_log_that_was_tampered_with_is_found_out(folded: System, database_url: str) -> None:

@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.projector.app import create_app
+from shared.codec import decode
+from shared.contract.examples import recorded_example
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.operations.policies import load_policies
 from shared.operations.settings import ProjectorSettings
@@ -23,7 +25,8 @@ from shared.timing.policies import (
     parse_policies,
     parse_tenant_overrides,
 )
-from shared.timing.routing import UNTIMED
+from shared.timing.routing import UNTIMED, leads_elsewhere, subjects
+from tests.contract.golden import golden
 
 TEXT = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
 
@@ -76,6 +79,16 @@ def test_no_policy_listens_to_an_event_that_is_not_routed() -> None:
     for policy in default_policies().by_name.values():
         assert not UNTIMED & set(event_types(policy))
     assert set(EVENTS) >= UNTIMED
+
+
+def test_it_is_known_which_events_lead_to_other_subjects() -> None:
+    """Given stored samples of all events, then those of which that is said lead to subjects under other ids than their
+    stream's, and no others."""
+    elsewhere = set()
+    for sample in golden():
+        e = decode(recorded_example(sample.type, sample.schema_version, {}).holding(sample.data))
+        elsewhere |= {sample.type for id in subjects(e) if id != e.stream_id}
+    assert elsewhere == {type for type, kind in EVENTS.items() if leads_elsewhere(kind)}
 
 
 @pytest.mark.parametrize(
