@@ -79,8 +79,7 @@ def restore(postgres: LocalPostgres, backup: Path, folder: Path, moment: str) ->
         settings.write(f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n")
     (data / "recovery.signal").touch()
     postgres.start()
-    terminal = Terminal(postgres.database_url)
-    wait_for(lambda: [row for row in terminal.query("SELECT pg_is_in_recovery()") if not row[0]])
+    wait_for(lambda: not fetch_value(postgres.database_url, "SELECT pg_is_in_recovery()"))
 
 
 def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
