@@ -23,6 +23,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError
 from services.cli.broker import broker
 from services.cli.terminal import wrong
 from shared.broker import topology
+from shared.broker.connection import UNREACHABLE
 from shared.broker.properties import UNREADABLE
 from shared.operations import strict_json
 
@@ -103,8 +104,8 @@ class DeadLetters:
 
     def __init__(self, channel: AbstractChannel, count: int, arriving: asyncio.Queue[AbstractIncomingMessage]) -> None:
         self._channel, self._arriving, self._held = channel, arriving, 0
-        self.count = count
-        """How many lay there, without those that somebody else was holding."""
+        self.count = self.left = count
+        """How many lay there, without those that somebody else was holding; and how many of them are not settled."""
 
     async def each(self) -> AsyncIterator[DeadLetter]:
         """Those that lay there, in the queue's order; to be gone through once.
@@ -138,6 +139,7 @@ class DeadLetters:
         """Take it out of the queue; returns when the broker has heard of it."""
         await letter.message.ack()
         self._held -= 1
+        self.left -= 1
         # Acknowledgements are not confirmed. What is asked for after one on the same channel is answered after it.
         await _waiting(self._channel)
 
@@ -155,7 +157,16 @@ async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
         arriving: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         await channel.set_qos(prefetch_count=MOST)
         await (await channel.get_queue(topology.DEAD_COMMANDS, ensure=False)).consume(arriving.put)
-        yield DeadLetters(channel, count, arriving)
+        letters = DeadLetters(channel, count, arriving)
+        try:
+            yield letters
+        finally:
+            with suppress(*UNREACHABLE):
+                await channel.close()  # which gives back what was not settled, in its order, some time later
+                async with asyncio.timeout(_PATIENCE), connection.channel() as another:
+                    # So that the next verb finds all of it.
+                    while await _waiting(another) < letters.left:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
 
 
 async def _waiting(channel: AbstractChannel) -> int:

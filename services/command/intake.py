@@ -28,7 +28,7 @@ from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
 from services.command.messages import as_message_problem, parse_message
-from services.command.waits import first_of
+from services.command.waits import end, first_of
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
@@ -158,8 +158,7 @@ class Intake:
                 # Taking the turn from the worker: it is between two batches then.
                 await first_of(busy.acquire(), timeout=GRACE)
             finally:
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+                await end(working)
 
     async def _work(
         self,
