@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,19 +116,24 @@ def test_a_retry_folds_what_waits_in_order(parked: tuple[Terminal, Recorded[byte
     assert told["details"]["folded"] == row["waiting"]
 
 
+def failing(at: UUID, error: Exception) -> Callable[..., Awaitable[Unparked]]:
+    """Takes up all parked streams but one."""
+
+    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
+        if stream == at:
+            raise error
+        return await unparking.unpark(database_url, folder, tenant, stream, **options)
+
+    return unpark
+
+
 def test_one_that_can_not_be_taken_up_keeps_no_other(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given two parked streams, of which the first can't be written, when all are retried, the other is taken up, both
     outcomes are shown, and the code is 1."""
     terminal.write(history(5, 2))
     first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
     asyncio.run(_fold(terminal, first.position, second.position))
-
-    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
-        if stream == first.stream_id:
-            raise StillUnwritable("as planned")
-        return await unparking.unpark(database_url, folder, tenant, stream, **options)
-
-    monkeypatch.setattr(parked_verbs, "unpark", unpark)
+    monkeypatch.setattr(parked_verbs, "unpark", failing(first.stream_id, StillUnwritable("as planned")))
     said = terminal.json("parked", "retry", "--all")
     assert said.code == 1
     assert "as planned" in said.err
@@ -144,14 +149,8 @@ def test_what_was_taken_up_before_postgresql_went_away_is_told(
     terminal.write(history(5, 2))
     first, second = [e for e in terminal.log() if e.type == "interview.request_sent"][:2]
     asyncio.run(_fold(terminal, first.position, second.position))
-
-    async def unpark(database_url: str, folder: Folder, tenant: str, stream: UUID, **options: Any) -> Unparked:
-        if stream == second.stream_id:
-            raise ConnectionError("as planned")
-        return await unparking.unpark(database_url, folder, tenant, stream, **options)
-
     with monkeypatch.context() as away:
-        away.setattr(parked_verbs, "unpark", unpark)
+        away.setattr(parked_verbs, "unpark", failing(second.stream_id, ConnectionError("as planned")))
         said = terminal.run("parked", "retry", "--all")
     assert (said.code, "PostgreSQL is away (as planned)" in said.err) == (3, True)
     assert f"acme {first.stream_id}: " in said.out

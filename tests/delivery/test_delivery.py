@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ import pytest
 
 from deploy.delivery.desk import DELAYS, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
-from deploy.delivery.mailbox import Mailbox, text_of
+from deploy.delivery.mailbox import text_of
 from deploy.delivery.post import Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
@@ -25,14 +24,6 @@ from shared.timing.policies import default_policies
 from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal
 
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
-
-
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    async with Mailbox().open() as mailbox:
-        office = Office(tmp_path, mailbox)
-        yield office
-        office.ledger.close()
 
 
 async def test_a_thank_you_comes_with_a_draft_of_what_was_noted(office: Office) -> None:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.message import EmailMessage
-from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy.delivery.desk import DELAYS
 from deploy.delivery.ledger import Ledger
-from deploy.delivery.mailbox import Mailbox, text_of
+from deploy.delivery.mailbox import text_of
 from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_withdrawal
 
 GATHER = timedelta(seconds=60)
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    async with Mailbox().open() as mailbox:
-        office = Office(tmp_path, mailbox)
-        office.gather = GATHER
-        yield office
-        office.ledger.close()
+async def office(office: Office) -> Office:
+    office.gather = GATHER
+    return office
 
 
 THREE = (

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from deploy.delivery.mailbox import Mailbox
 from deploy.delivery.post import Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client import Unavailable
 from tests.delivery.office import Office, a_due, a_problem, a_withdrawal
-
-
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    async with Mailbox().open() as mailbox:
-        office = Office(tmp_path, mailbox)
-        yield office
-        office.ledger.close()
 
 
 async def start_at(office: Office, epoch: int, position: int) -> None:
