@@ -25,7 +25,7 @@ from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
 from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Stage, grown_beyond, size, stage
-from tests.chaos.seen import read
+from tests.chaos.seen import Seen, read
 
 REST_WITHIN = 90.0
 """Seconds after which a run that does not come to rest is a violation itself."""
@@ -45,18 +45,21 @@ _PLACES = """
 class Run:
     """Some rounds on one database; everything is judged from its beginning after each."""
 
-    def __init__(self, set_up: Stage, seed: int, *, rate: float, seconds: float) -> None:
-        """`rate`: commands a second; `seconds`: what is left between the faults of a round, in all."""
+    def __init__(self, set_up: Stage, seed: int, *, rate: float, seconds: float, clients: int) -> None:
+        """`rate`: commands a second, of all `clients`; `seconds`: what is left between the faults of a round, in
+        all."""
         self._stage, self._seed = set_up, seed
-        self._rate, self._seconds = rate, seconds
+        self._rate, self._seconds, self._clients = rate, seconds, clients
         self._journal, self._record = set_up.logs / "journal", set_up.logs / "witness.record"
         self._events: list[Recorded[bytes]] = []
         self._cold = ColdFold()
         self._dead = 0
 
-    async def round(self, number: int, faults: list[str]) -> Outcome:
+    async def round(self, number: int, faults: list[str], enough: Callable[[Seen], bool]) -> Outcome:
+        """`enough`: whether the load may end; it goes on without faults for as long as it may not."""
         rng = Random(f"{self._seed}/{number}")
-        arguments = ["--journal", str(self._journal), "--seed", f"{self._seed}/{number}", "--rate", str(self._rate)]
+        arguments = ["--journal", str(self._journal), "--seed", f"{self._seed}/{number}"]
+        arguments += ["--rate", str(self._rate), "--clients", str(self._clients)]
         before = size(self._journal)
         load = self._stage.start_load(*arguments)
         try:
@@ -68,6 +71,8 @@ class Run:
             recovered = await self._lag_is_normal()
             deaf = await self._deaf()
             await asyncio.sleep(gap)
+            while load.running and not enough(read(self._journal)):
+                await grown_beyond(size(self._journal), self._journal)
         finally:
             await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
         violations = [*self._stage.found, *self._ended(load), *deaf]
@@ -185,6 +190,8 @@ async def run(
     *,
     rate: float = 200.0,
     seconds: float = 8.0,
+    clients: int = 64,
+    enough: Callable[[Seen], bool] = lambda seen: True,
     faults: list[list[str]] | None = None,
     stand_by: LocalPostgres | None = None,
     cluster: Cluster | None = None,
@@ -192,8 +199,9 @@ async def run(
 ) -> list[Outcome]:
     """Rounds on a migrated database and a virtual host that are this run's own; `logs` is an empty folder.
 
-    `faults`: for each round its faults, instead of those that the seed draws; `stand_by`: of the infrastructure's
-    PostgreSQL, and `cluster`: in the place of its RabbitMQ, for the faults that need them.
+    `enough`: whether what clients saw so far lets the last round's load end; `faults`: for each round its faults,
+    instead of those that the seed draws; `stand_by`: of the infrastructure's PostgreSQL, and `cluster`: in the place of
+    its RabbitMQ, for the faults that need them.
     """
     outcomes = []
     async with stage(infra, database_url, amqp_url, logs) as set_up:
@@ -201,9 +209,10 @@ async def run(
         if cluster is not None:
             for number, way in enumerate(set_up.ways_to_the_broker):
                 way.turn_to(cluster.url(number))
-        one = Run(set_up, seed, rate=rate, seconds=seconds)
-        for number, hand in enumerate(faults or draw(Random(seed), rounds), start=1):
-            outcome = await one.round(number, hand)
+        one = Run(set_up, seed, rate=rate, seconds=seconds, clients=clients)
+        hands = faults or list(draw(Random(seed), rounds))
+        for number, hand in enumerate(hands, start=1):
+            outcome = await one.round(number, hand, enough if number == len(hands) else lambda seen: True)
             tell(outcome)
             outcomes.append(outcome)
     return outcomes

@@ -20,7 +20,7 @@ from tests.chaos import rounds
 from tests.chaos.faults import unsafe
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
-from tests.chaos.seen import Answer
+from tests.chaos.seen import Answer, Seen
 
 SEED, LIMIT = 1, 0.3
 """Seconds for which what does not come is waited for here."""
@@ -93,10 +93,15 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage
         service.running.kill()
 
 
+def anything(seen: Seen) -> bool:
+    """The load may end at once."""
+    return True
+
+
 async def violations(stage: StubStage) -> tuple[str, ...]:
     """Of a round without faults."""
-    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0)
-    return (await run.round(1, [])).violations
+    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0, clients=1)
+    return (await run.round(1, [], anything)).violations
 
 
 async def test_a_sound_round_has_no_violation(stage: StubStage) -> None:
@@ -189,7 +194,7 @@ def test_what_was_answered_must_be_on_the_stand_by() -> None:
 
 async def test_what_a_fault_found_is_told_once(stage: StubStage) -> None:
     """Given a fault that saw what must not be, when the next round is judged, then that is not its own."""
-    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0)
+    run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0, clients=1)
     find_something_in_a_fault(stage)
-    assert (await run.round(1, [])).violations == ("unsafe: a command",)
-    assert (await run.round(2, [])).violations == ()
+    assert (await run.round(1, [], anything)).violations == ("unsafe: a command",)
+    assert (await run.round(2, [], anything)).violations == ()
