@@ -148,7 +148,8 @@ class Folder:
 
     def further(self, plan: Plan, rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
-        return self._timing.further(plan.owners, rows)
+        concerns = ((step.event, step.concern) for step in plan.steps if step.concern.subjects)
+        return self._timing.further(concerns, plan.owners, rows)
 
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.

@@ -75,7 +75,7 @@ async def begun(
     async with working(database_url, policies, mode, names) as work:
         work.selection, work.processes = selection, processes or work.processes
         work.progress = progress or work.progress
-        await work.prepare()
+        await work.generations.prepare()
         try:
             await work.build()
             async with work.joined() as builder:
@@ -84,7 +84,7 @@ async def begun(
             # What a crash leaves of a rebuild is gone on with; what was found wanting is not.
             if mode == "verify" or isinstance(error, Refused | CannotFold | UnknownEventType):
                 with suppress(*UNAVAILABLE):
-                    await work.discard()
+                    await work.generations.discard()
             raise
-        await work.discard()
+        await work.generations.discard()
         work.report.whole_seconds = monotonic() - began

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.folding import TIMING, rebuilt_as
+from services.projector.folding import TIMING
 from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.rebuild_building import Builder, LeftOut, Part, processors, shared_out
@@ -31,16 +31,15 @@ from services.projector.rebuild_comparing import (
     timers_of_nobody,
     write_timers,
 )
-from services.projector.rebuild_leftovers import drop
+from services.projector.rebuild_generations import Generations
 from services.projector.rebuild_report import Busy, Mode, Refused, Report, Situation, Told
 from services.projector.rebuild_selection import WHOLE, Selection
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_worker import build_in_process
-from services.projector.retiming import refuse_others
 from services.projector.store import QUERIES as STORE
 from services.projector.store import columns
 from services.projector.timing_facts import TimingFacts
-from services.projector.timing_models import LINK, OF_TIMING, RECIPIENT, SUBJECT
+from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.database.pool import UNAVAILABLE, connect
 from shared.timing.policies import Policies
 
@@ -51,8 +50,6 @@ NAMES = (*(model.name for model in MODELS), TIMING)
 """What can be rebuilt: the timers with their facts by one name, for one can't be without the other."""
 ALONE = 20_000
 """Events up to which starting further processes costs more than it gains."""
-_PAUSES = (0, 0.1, 0.2, 0.4, 0.8)
-"""Seconds before each attempt to drop generations, so that who waited behind the one before gets through."""
 _TIMERS = 2_000
 """Timers written by one statement."""
 NEAR = 500
@@ -105,135 +102,22 @@ class Work:
         self._url, self._connection, self._policies = database_url, connection, policies
         self._models = dict(models)
         self.report = Report(mode)
+        self.generations = Generations(connection, models, policies, self.report)
         self.selection = Selection()
         self.processes = processors()
         self.progress: Progress = lambda step, done, total: None
         self.recording: Recording | None = None
-        self._generations: dict[str, int] = {}
-        self._live: dict[str, asyncpg.Record] = {}
         self._left_out = LeftOut({}, frozenset())
         self._timers: set[tuple[str, str]] = set()
         """The subjects, by tenant and key, of timers that differ."""
         self._of_nobody = False
-
-    # --- what is there -------------------------------------------------------------------------------------------
-
-    async def _look(self, query: str = "situation") -> Situation:
-        row = await self._connection.fetchrow(QUERIES[query])
-        if row is None or row["position"] is None:
-            raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
-        situation = Situation(*row)
-        if SUBJECT in self._models and not self._changes_version(SUBJECT):
-            refuse_others(situation.policies, self._policies)
-        return situation
-
-    def _changes_version(self, name: str) -> bool:
-        """Whether a model is not live in the version that this release folds. Timers of another version come of another
-        release, which may reckon them by other policies, too, and this one's projector does not start before."""
-        live = self._live.get(name)
-        return live is not None and bool(live["version"] != self._models[name].version)
-
-    async def _know_left_out(self, built: int) -> None:
-        """Read after the position that is to be built to: then all that was parked up to there is known; and what is
-        parked before what was discarded: then what goes from one to the other in between is in both, not in neither."""
-        now = {(row[0], row[1]): row[2] for row in await self._connection.fetch(QUERIES["parked"])}
-        gone = [stream for stream, at in self._left_out.waiting.items() if at <= built and now.get(stream) != at]
-        if gone:
-            raise Refused(f"stream {gone[0][1]} was retried or discarded meanwhile: begin again")
-        discarded = await self._connection.fetch(QUERIES["discarded"])
-        self._left_out = LeftOut(now, frozenset((row[0], row[1]) for row in discarded))
-
-    async def prepare(self) -> None:
-        """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
-        rows = await self._connection.fetch(QUERIES["generations"])
-        self._live = {row["model"]: row for row in rows if row["status"] == "live"}
-        situation = await self._look()
-        mode, self.report.forked = self.report.mode, situation.forked
-        useless: list[int] = []
-        left: dict[str, asyncpg.Record] = {}
-        for row in rows:
-            mine = row["status"] == "building" and mode == "rebuild" and row["model"] in self._models
-            usable = mine and (row["version"], row["epoch"]) == (
-                self._models[row["model"]].version,
-                situation.head_epoch,
-            )
-            if row["status"] == "scratch" or (mine and not (usable and row["position"] <= situation.target)):
-                useless.append(row["id"])
-            elif mine:
-                left[row["model"]] = row
-        if len({left[name]["position"] if name in left else 0 for name in OF_TIMING}) > 1:
-            # Folded together or not at all: one of them is of another version, or new with this release.
-            useless += (left.pop(name)["id"] for name in OF_TIMING if name in left)
-        self._generations = {name: row["id"] for name, row in left.items()}
-        await self._drop(useless)
-        if situation.forked and (mode != "rebuild" or set(self._models) != set(self._all())):
-            raise Refused("the log was restored to an earlier point, of which nothing live is: rebuild all read models")
-        for name, model in self._models.items():
-            live = self._live.get(name)
-            self.report.models[name] = Told(name, model.version, None if live is None else live["version"])
-            if mode != "rollback" and live and live["version"] > model.version:
-                raise Refused(
-                    f"read model {name} is live in version {live['version']}, this release folds version "
-                    f"{model.version}: use the newer release, or `kithlog rollback {rebuilt_as(name)} --why …`"
-                )
-            if mode == "verify" and (live is None or live["version"] != model.version):
-                remedy = f"`kithlog rebuild {rebuilt_as(name)}`"
-                raise Refused(f"read model {name} is not live in version {model.version}: {remedy}")
-        if mode == "rollback":
-            self._go_back_to(rows, situation)
-        else:
-            await self._create(situation)
-
-    def _all(self) -> Sequence[str]:
-        return (*(model.name for model in MODELS), *OF_TIMING)
-
-    def _go_back_to(self, rows: Sequence[Any], situation: Situation) -> None:
-        for name, model in self._models.items():
-            kept = next((row for row in rows if row["model"] == name and row["status"] == "retired"), None)
-            if kept is None:
-                raise Refused(f"read model {name} has no earlier generation to go back to: only a rebuild keeps one")
-            if kept["version"] != model.version:
-                raise Refused(
-                    f"the earlier generation of {name} is of version {kept['version']}, this release folds version "
-                    f"{model.version}: roll back with the release that folds version {kept['version']}"
-                )
-            if kept["epoch"] != situation.epoch or kept["position"] > situation.target:
-                raise Refused(f"the earlier generation of {name} is of another timeline of the log: rebuild it")
-            if kept["stale"] is not None:
-                raise Refused(f"the earlier generation of {name} lacks events, for {kept['stale']}: rebuild it")
-            self._generations[name] = kept["id"]
-
-    async def _create(self, situation: Situation) -> None:
-        status = "building" if self.report.mode == "rebuild" else "scratch"
-        for name, model in self._models.items():
-            if name not in self._generations:
-                made = await self._connection.fetchval(
-                    QUERIES["create_generation"], name, model.version, status, model.listed
-                )
-                await self._connection.execute(QUERIES["begin_generations"], [made], situation.head_epoch)
-                self._generations[name] = made
-
-    async def _drop(self, ids: Collection[int]) -> None:
-        """What can't be dropped now is left to the next one at work."""
-        await self._connection.execute(QUERIES["scrap"], list(ids))
-        left = list(ids)
-        for pause in _PAUSES:
-            if not left:
-                return
-            await asyncio.sleep(pause)
-            left = await drop(self._connection, left)
-
-    async def discard(self) -> None:
-        """Remove what was built, which is not live. What a killed rebuild leaves is gone on with, not removed."""
-        if self.report.mode != "rollback" and not self.report.switched:
-            await self._drop(self._generations.values())
 
     # --- building ------------------------------------------------------------------------------------------------
 
     async def build(self) -> None:
         """Fold up to where the live models are. Raises `CannotFold`, `UnknownEventType`, `PartFailed`, `Refused`."""
         began = monotonic()
-        situation = await self._look()
+        situation = await self.generations.look()
         await self._know_left_out(0)
         parts = await self._parts(situation.target)
         total = sum(part.upto - part.after for part in parts)
@@ -260,9 +144,18 @@ class Work:
                 self.report.failures += builder.failures.values()
         self.report.seconds = monotonic() - began
 
+    async def _know_left_out(self, built: int) -> None:
+        """Read after the position that is to be built to: then all that was parked up to there is known; and what is
+        parked before what was discarded: then what goes from one to the other in between is in both, not in neither."""
+        now = {(row[0], row[1]): row[2] for row in await self._connection.fetch(QUERIES["parked"])}
+        gone = [stream for stream, at in self._left_out.waiting.items() if at <= built and now.get(stream) != at]
+        if gone:
+            raise Refused(f"stream {gone[0][1]} was retried or discarded meanwhile: begin again")
+        discarded = await self._connection.fetch(QUERIES["discarded"])
+        self._left_out = LeftOut(now, frozenset((row[0], row[1]) for row in discarded))
+
     async def _parts(self, target: int) -> list[Part]:
-        rows = await self._connection.fetch(QUERIES["generations"])
-        positions = {row["model"]: row["position"] for row in rows if row["id"] in self._generations.values()}
+        positions = await self.generations.positions()
         parts = []
         for position in sorted(set(positions.values())):
             names = [name for name in self._models if positions[name] == position]
@@ -271,16 +164,15 @@ class Work:
         return parts
 
     def _part(self, names: Sequence[str], after: int, upto: int) -> Part:
-        generations = {name: self._generations[name] for name in names}
+        generations = {name: self.generations.mine[name] for name in names}
         tolerant = self.report.mode == "verify"
         return Part(generations, after, upto, self._left_out, self.selection, tolerant)
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Builder]:
         """All generations as one, which they are once they are built: to go on with the live ones."""
-        rows = await self._connection.fetch(QUERIES["generations"])
-        [position] = {row["position"] for row in rows if row["id"] in self._generations.values()}
-        for id in self._generations.values():
+        [position] = set((await self.generations.positions()).values())
+        for id in self.generations.mine.values():
             await self._connection.execute(QUERIES["analyze_generation"], id)
         async with Builder.open(self._url, self._part(list(self._models), position, position), self._policies) as one:
             one.failures.update({(each.tenant, each.stream_id): each for each in self.report.failures})
@@ -289,7 +181,7 @@ class Work:
         self.report.peak_bytes = max(self.report.peak_bytes, own)
 
     async def _come_near(self, builder: Builder) -> None:
-        while (target := (await self._look()).target) - builder.position > NEAR:
+        while (target := (await self.generations.look()).target) - builder.position > NEAR:
             await self._know_left_out(builder.position)
             await builder.build(target, self._left_out, lambda n: None)
 
@@ -298,7 +190,7 @@ class Work:
         """A transaction in which both sides stand at one position, and stay there."""
         await self._come_near(builder)
         async with self._connection.transaction():
-            situation = await self._look("hold_checkpoint")
+            situation = await self.generations.look("hold_checkpoint")
             await self._know_left_out(builder.position)
             await builder.build(situation.target, self._left_out, lambda n: None)
             yield situation
@@ -344,11 +236,11 @@ class Work:
         selection = self.selection
         if selection.below < WHOLE and name in (RECIPIENT, LINK):
             return  # in a sample, links are folded in part, and of a recipient's timers only some are looked at
-        generation = self._generations[name]
+        generation = self.generations.mine[name]
         told.rows = await snapshot.fetchval(QUERIES["count_rows"], generation, *selection.columns(name))
         if told.expected or self.report.mode == "rollback":
             return
-        live = self._live[name]["id"]
+        live = self.generations.live[name]["id"]
         async for difference in differing_rows(snapshot, self._models[name], live, generation, selection):
             self.report.tell(told, difference)
 
@@ -366,7 +258,7 @@ class Work:
         self.report.models[TIMERS] = told
 
     def _facts(self, situation: Situation) -> Facts:
-        generations = self._generations
+        generations = self.generations.mine
         return Facts(generations[SUBJECT], generations[RECIPIENT], situation.target, self._policies)
 
     # --- switching -----------------------------------------------------------------------------------------------
@@ -381,7 +273,7 @@ class Work:
                 await self._mend_timers(builder, situation)
                 await self._connection.execute(STORE["reckoned"], self._policies.fingerprint)
             await self._connection.execute(QUERIES["retire"], list(self._models), situation.position, situation.epoch)
-            await self._connection.execute(QUERIES["enliven"], list(self._generations.values()), note)
+            await self._connection.execute(QUERIES["enliven"], list(self.generations.mine.values()), note)
             if situation.forked:
                 left_out = self._left_out
                 await self._connection.execute(QUERIES["unpark_others"], *columns(list(left_out.waiting), 2))
@@ -390,10 +282,7 @@ class Work:
             await self._connection.execute(QUERIES["turn"], situation.target, situation.head_epoch)
             await self._record()
         self.report.switched = True
-        kept = {row["id"] for row in self._live.values()}
-        rows = await self._connection.fetch(QUERIES["generations"])
-        retired = {row["id"] for row in rows if row["status"] == "retired" and row["model"] in self._models}
-        await self._drop(retired - kept)
+        await self.generations.drop_earlier()
 
     async def _compare_since(self, builder: Builder, note: str | None) -> None:
         if note is not None or self.report.mode == "rollback" or self.report.forked:
@@ -401,7 +290,7 @@ class Work:
         since = Selection(ids=frozenset(builder.touched or ()))
         for name, told in self.report.models.items():
             if name in self._models and not told.expected:
-                live, afresh = self._live[name]["id"], self._generations[name]
+                live, afresh = self.generations.live[name]["id"], self.generations.mine[name]
                 async for difference in differing_rows(self._connection, self._models[name], live, afresh, since):
                     self.report.tell(told, difference)
         if self.report.unexplained:
@@ -409,10 +298,11 @@ class Work:
 
     async def _mend_timers(self, builder: Builder, situation: Situation) -> None:
         """Pending timers become what the facts say; where that is what they are, nothing is written."""
+        of_subjects = self.generations.mine[SUBJECT]
         subjects = {(id[1], id[2]) for id in builder.touched or () if id[0] == SUBJECT}
         recipients = [id for id in builder.touched or () if id[0] == RECIPIENT]
         for _, tenant, key in recipients:
-            rows = await self._connection.fetch(QUERIES["subjects_of"], self._generations[SUBJECT], tenant, UUID(key))
+            rows = await self._connection.fetch(QUERIES["subjects_of"], of_subjects, tenant, UUID(key))
             subjects |= {(tenant, row["key"]) for row in rows}
         subjects |= self._timers
         page: list[TimerDifference] = []
@@ -423,7 +313,7 @@ class Work:
                 await write_timers(self._connection, page)
                 page.clear()
         if self.selection.whole and self._of_nobody:
-            page += await timers_of_nobody(self._connection, self._generations[SUBJECT])
+            page += await timers_of_nobody(self._connection, of_subjects)
         await write_timers(self._connection, page)
 
     # --- healing -------------------------------------------------------------------------------------------------
@@ -445,7 +335,7 @@ class Work:
             for name in {id[0] for id in ids}:
                 await self._connection.execute(
                     QUERIES["heal_rows"],
-                    *(self._live[name]["id"], self._generations[name]),
+                    *(self.generations.live[name]["id"], self.generations.mine[name]),
                     *([id[1] for id in ids if id[0] == name], [id[2] for id in ids if id[0] == name]),
                 )
             if SUBJECT in self._models:

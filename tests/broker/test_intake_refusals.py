@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.command.executor import Executor
 from services.command.intake import Intake
@@ -25,12 +27,20 @@ def goals(number: int = 2, **changes: Any) -> dict[str, Any]:
 
 
 class Killed(Intake):
-    """Ends once it has told how every command of its first batch ended, before it acknowledges any."""
+    """Ends once it has told how every command of its first batch ended, before it acknowledges any.
+
+    The batch has so many commands, however they come.
+    """
 
     def __init__(self, *arguments: Any, batch: int) -> None:
         super().__init__(*arguments)
-        self._careful = False  # so that its first batch has all of them
-        self._left = batch
+        self._careful = False  # so that it is sent the next before it has acknowledged the first
+        self._left, self._batch = batch, list[AbstractIncomingMessage]()
+
+    async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> None:
+        self._batch += batch
+        if len(self._batch) == self._left:
+            await super()._settle(broker, self._batch, stop)
 
     async def _conclude(self, *arguments: Any) -> None:
         await super()._conclude(*arguments)

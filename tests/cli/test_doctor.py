@@ -103,7 +103,7 @@ async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:
     async with opened(desk.database_url) as system:
         for mode in ("rebuild", "verify"):
             async with working(desk.database_url, POLICIES, mode, names) as work:
-                await work.prepare()
+                await work.generations.prepare()
                 await work.build()
                 assert [(row["state"], row["detail"]) for row in await unfinished()] == [("ok", "none")]
             await system.nobody_at_work()

@@ -81,7 +81,7 @@ class System:
     async def leave(self, mode: Mode) -> None:
         """Build all that is live anew and die of it before anything else."""
         async with working(self.url, POLICIES, mode, NAMES) as work:
-            await work.prepare()
+            await work.generations.prepare()
             await work.build()
         await self.nobody_at_work()
 

@@ -14,6 +14,7 @@ import pytest
 from deploy.launcher.infrastructure import Infrastructure
 from services.projector import rebuild_work
 from services.projector.rebuild_building import Builder
+from services.projector.rebuild_generations import Generations
 from services.projector.rebuild_staging import Staging
 from services.projector.rebuild_work import Work
 from tests.cli.terminal import Said, Terminal
@@ -113,7 +114,7 @@ def test_rights_that_are_missing(terminal: Terminal, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("verb", "where", "step", "told"),
     [
-        (REBUILD, Work, "prepare", "goes on with what is built"),
+        (REBUILD, Generations, "prepare", "goes on with what is built"),
         (REBUILD, Work, "build", "goes on with what is built"),
         (REBUILD, Staging, "flush", "goes on with what is built"),
         (REBUILD, Work, "compare", "goes on with what is built"),

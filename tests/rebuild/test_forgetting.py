@@ -144,7 +144,7 @@ async def test_what_somebody_is_at_work_on_goes_once_they_are_dead(system: Syste
     also where operators have made it useless meanwhile."""
     ana, forgetting = await about_to_be_forgotten(system)
     async with working(system.url, POLICIES, "rebuild", NAMES) as work:
-        await work.prepare()
+        await work.generations.prepare()
         await work.build()
         await system.append(forgetting)
         await system.fold()

@@ -316,7 +316,7 @@ async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(
     to before it, nothing is left of it."""
     stream = await park(folded)
     async with working(folded.url, POLICIES, "rebuild", NAMES) as work:
-        await work.prepare()
+        await work.generations.prepare()
         await work.build()
     await take_up(folded, stream, discard=True)
     monkeypatch.setattr(rebuild_work, "ALONE", 10)

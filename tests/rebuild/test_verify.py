@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_building, rebuild_work, verify
+from services.projector import rebuild_building, rebuild_generations, verify
 from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import WHOLE, Selection
@@ -81,7 +81,7 @@ async def test_how_far_the_check_of_the_log_has_come_is_told(folded: System, mon
 
 async def test_what_can_not_be_dropped_now_is_dropped_later(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a query that goes on and on, verification ends, and leaves what it has built to the next one."""
-    monkeypatch.setattr(rebuild_work, "_PAUSES", (0,))
+    monkeypatch.setattr(rebuild_generations, "_PAUSES", (0,))
     async with folded.connection.transaction():
         await folded.connection.fetch("SELECT FROM read.row")
         assert (await compare(folded.url, POLICIES, ["pipeline"])).unexplained == 0
@@ -92,13 +92,13 @@ async def test_what_can_not_be_dropped_now_is_dropped_later(folded: System, monk
 
 async def test_one_that_can_not_be_dropped_keeps_no_other(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a generation that somebody else is at, as autovacuum is at large ones, the others are dropped."""
-    monkeypatch.setattr(rebuild_work, "_PAUSES", (0,))
+    monkeypatch.setattr(rebuild_generations, "_PAUSES", (0,))
     async with working(folded.url, POLICIES, "verify", ["pipeline", "contact"]) as work:
-        await work.prepare()
+        await work.generations.prepare()
         (_, (held, _)) = await folded.generations()
         async with folded.connection.transaction():
             await folded.connection.execute(f"LOCK TABLE read.row_{held} IN SHARE UPDATE EXCLUSIVE MODE")
-            await work.discard()
+            await work.generations.discard()
     assert [status for _, status in await folded.generations()] == ["live", "scratch"]
     assert [status for _, status in await folded.generations("contact")] == ["live"]
 
