@@ -148,8 +148,7 @@ class Folder:
 
     def further(self, plan: Plan, rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
         """What else is needed, now that `rows` holds all that was; empty when nothing is."""
-        concerns = ((step.event, step.concern) for step in plan.steps if step.concern.subjects)
-        return self._timing.further(concerns, plan.owners, rows)
+        return self._timing.further(plan.owners, rows)
 
     def fold(self, plan: Plan, rows: Rows) -> Changes:
         """Fold the plan's events into `rows`, and answer what came of it.

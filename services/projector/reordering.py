@@ -91,8 +91,6 @@ def _folded(
     nothing.add(dict.fromkeys(plan.wanted))
     for owner in plan.owners:
         nothing.add_owned(owner, ())
-    more, _ = folder.further(plan, nothing)
-    nothing.add(dict.fromkeys(more))
     changes = folder.fold(plan, nothing)
     for failure in changes.parked.values():
         raise CannotFold(failure)

@@ -44,7 +44,7 @@ class Concern(NamedTuple):
     """Of those routes, as far as they are selected."""
     recipients: tuple[UUID, ...] = ()
     contacts: tuple[RowId, ...] = ()
-    """Who is to be left in peace or asked again."""
+    """Who takes part in those subjects, or is to be left in peace or asked again."""
     sources: tuple[OwnerId, ...] = ()
     """Contacts and programmes all of whose links lead to subjects and recipients that it concerns."""
 
@@ -73,11 +73,11 @@ class TimingFacts:
         sources = [(LINK, tenant, id) for id in (assigned_programme(e), wishing) if id is not None]
         if not found and not told and not sources:
             return NOBODY
-        people = () if wishing is None else ((CONTACT, tenant, str(wishing)),)
+        people = [id for route in found for id in contacts(route, e)] if wishing is None else [wishing]
         subjects: Iterable[RowId] = [(SUBJECT, tenant, str(route.id)) for route in found]
         if not self._selection.whole:
             subjects = [id for id in subjects if id in self._selection]
-        return Concern(found, tuple(subjects), told, people, tuple(sources))
+        return Concern(found, tuple(subjects), told, tuple((CONTACT, tenant, str(id)) for id in people), tuple(sources))
 
     def needs(self, e: Recorded[Event], concern: Concern) -> tuple[list[RowId], list[OwnerId]]:
         """The rows that folding the event takes, and the owners all of whose rows it takes."""
@@ -85,15 +85,10 @@ class TimingFacts:
         ids += ((RECIPIENT, e.tenant, str(id)) for id in concern.recipients)
         return ids, list(concern.sources)
 
-    def further(
-        self, concerns: Iterable[tuple[Recorded[Event], Concern]], owners: Iterable[OwnerId], rows: Rows
-    ) -> tuple[set[RowId], set[OwnerId]]:
-        """What subjects that begin and following links take beyond that; empty once `rows` has all of it."""
-        ids = {rows[id].target(id[1]) for owner in owners for id in rows.owned(owner)}
-        for e, concern in concerns:
-            if any(rows[id] is None for id in concern.subjects):
-                ids.update(_participants(e, concern))
-        return {id for id in ids if id not in rows}, set()
+    def further(self, owners: Iterable[OwnerId], rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
+        """What following links takes beyond that; empty once `rows` has all of it."""
+        targets = {rows[id].target(id[1]) for owner in owners for id in rows.owned(owner)}
+        return {id for id in targets if id not in rows}, set()
 
     def fold(
         self, e: Recorded[Event], concern: Concern, rows: Rows, staged: dict[RowId, Any]
@@ -111,7 +106,7 @@ class TimingFacts:
             elif id[0] == CONTACT:
                 after = evolve_contact(before, e)
             elif before is None:
-                closed = [row.id for row in (rows[contact] for contact in _participants(e, concern)) if row is not None]
+                closed = [row.id for row in (rows[contact] for contact in concern.contacts) if row is not None]
                 after = evolve(UUID(id[2]), None, e, self.policies, concern.routes, closed)
             else:
                 after = evolve(before.id, before, e, self.policies, concern.routes)
@@ -140,11 +135,6 @@ class TimingFacts:
             targets = (rows[id].target(e.tenant) for id in rows.owned(source))
             ids += (id for id in targets if id[0] == RECIPIENT or id in self._selection)
         return dict.fromkeys(ids)
-
-
-def _participants(e: Recorded[Event], concern: Concern) -> list[RowId]:
-    """Who takes part in the subjects that an event leads to: whether they are closed is asked once, when one begins."""
-    return [(CONTACT, e.tenant, str(id)) for route in concern.routes for id in contacts(route, e)]
 
 
 def _links(id: RowId, before: Any, after: Any) -> list[Link]:

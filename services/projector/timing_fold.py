@@ -36,10 +36,9 @@ class TimingFold(TimingFacts):
         owners += ((SUBJECT, tenant, id) for id in concern.recipients)
         return ids, owners
 
-    def further(
-        self, concerns: Iterable[tuple[Recorded[Event], Concern]], owners: Iterable[OwnerId], rows: Rows
-    ) -> tuple[set[RowId], set[OwnerId]]:
-        more, more_owners = super().further(concerns, (), rows)
+    def further(self, owners: Iterable[OwnerId], rows: Rows) -> tuple[set[RowId], set[OwnerId]]:
+        more: set[RowId] = set()
+        more_owners: set[OwnerId] = set()
         for owner in owners:
             if owner[0] != LINK:
                 continue
