@@ -49,11 +49,17 @@ class Result:
 
 
 async def compare(
-    name: str, ours: Side, others: Sequence[tuple[str, Side, Goal]], *, unit: str, rounds: int, warm: bool = True
+    name: str,
+    ours: Side,
+    others: Sequence[tuple[str, Side | float, Goal]],
+    *,
+    unit: str,
+    rounds: int,
+    warm: bool = True,
 ) -> list[Result]:
     """Measure ours and each of the others once a round, after one round that does not count if they are to be `warm`.
 
-    What starts processes of its own and takes minutes need not be.
+    What starts processes of its own and takes minutes need not be. One of the others may be a figure.
     """
     measured: list[list[float]] = [[] for _ in range(1 + len(others))]
     for number in range(not warm, rounds + 1):
@@ -61,19 +67,19 @@ async def compare(
         # Every other round begins at the other end: whatever the first leaves behind strikes both alike.
         order = list(enumerate(sides)) if number % 2 else list(enumerate(sides))[::-1]
         for index, side in order:
-            value = await side()
+            value = side if isinstance(side, int | float) else await side()
             if number:
                 measured[index].append(value)
     results = []
-    for (against, _, goal), values in zip(others, measured[1:], strict=True):
-        ratios = [own / other for own, other in zip(measured[0], values, strict=True)]
+    for (against, other, goal), values in zip(others, measured[1:], strict=True):
+        ratios = [own / its for own, its in zip(measured[0], values, strict=True)]
         results.append(
             Result(
                 name=name,
                 value=median(measured[0]),
                 unit=unit,
                 against=against,
-                limit_or_peer_value=median(values),
+                limit_or_peer_value=None if isinstance(other, int | float) else median(values),
                 ratio=median(ratios),
                 goal=f"{goal}",
                 met=goal.met(median(ratios)),
@@ -87,21 +93,14 @@ async def compare(
 async def measure(
     name: str, ours: Side, figure: float, goal: Goal, *, unit: str, rounds: int, warm: bool = True
 ) -> Result:
-    """Measure against a figure instead of another side; else as `compare`."""
-    values = [await ours() for _ in range(rounds + warm)][warm:]
-    ratios = [value / figure for value in values]
-    return Result(
-        name=name,
-        value=median(values),
-        unit=unit,
-        against=f"the figure {figure:,g}",
-        limit_or_peer_value=None,
-        ratio=median(ratios),
-        goal=f"{goal}",
-        met=goal.met(median(ratios)),
-        rounds=rounds,
-        spread=(min(ratios), max(ratios)),
-    )
+    """Measure against a figure alone; else as `compare`."""
+    [result] = await compare(name, ours, [of_figure(figure, goal)], unit=unit, rounds=rounds, warm=warm)
+    return result
+
+
+def of_figure(figure: float, goal: Goal) -> tuple[str, float, Goal]:
+    """A figure among those that `compare` measures against."""
+    return (f"the figure {figure:,g}", figure, goal)
 
 
 def times(name: str, values: Sequence[float], most: float) -> Result:

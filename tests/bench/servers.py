@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
@@ -16,6 +16,8 @@ class Bench:
     infrastructure: Infrastructure
     rounds: int = 5
     scale: float = 1.0
+    made: set[str] = field(default_factory=set)
+    """Names of databases that are there to be copied."""
 
     def scaled(self, number: int) -> int:
         """So many at full scale; a thousand at least, in whole thousands."""
