@@ -13,7 +13,7 @@ from deploy.launcher.infrastructure import Infrastructure
 from shared.clock import SystemClock
 from tests.chaos.faults import FAULTS, draw
 from tests.chaos.rounds import run
-from tests.chaos.seen import Seen
+from tests.chaos.seen import Seen, read
 from tests.chaos.services import HOURS_OFF, set_the_clock_wrong
 
 ROUNDS = [(27, 3), (42, 2)]
@@ -51,6 +51,7 @@ async def test_nothing_is_lost_whatever_dies(
         rate=30.0, clients=16, seconds=2.0, enough=worth_a_check, tell=print,
     )  # fmt: skip
     assert [outcome.violations for outcome in outcomes] == [()] * rounds, "\n".join(map(str, outcomes))
+    assert worth_a_check(read(tmp_path / "journal")), "the load ended early"
 
 
 def test_a_wrong_clock_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
