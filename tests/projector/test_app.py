@@ -106,7 +106,8 @@ async def test_a_fold_that_has_halted_makes_it_unready(client: httpx.AsyncClient
     stream = on("contact", UUID(int=9), contact.Added(name="x", source="event")).stream
     id = UUID(int=9)
     strange = Pending(stream, "contact.dreamt", 1, b"{}")
-    await log.append(Append("acme", id, [strange], {stream: 0}, START, id, id))
+    appended = await log.append(Append("acme", id, [strange], {stream: 0}, START, id, id))
+    position = appended.position  # some of the story's reminders may have fired before it
 
     async def halted() -> bool:
         return not await is_ready(client)
@@ -114,10 +115,10 @@ async def test_a_fold_that_has_halted_makes_it_unready(client: httpx.AsyncClient
     await until(halted)
     finding = (await client.get("/readyz")).json()["checks"]["folding"]
     assert finding["state"] == "failing"
-    assert "position 5 holds contact.dreamt" in finding["detail"]
+    assert f"position {position} holds contact.dreamt" in finding["detail"]
     assert 'kithlog_projector_stopped{reason="unknown_event_type"} 1.0' in (await client.get("/metrics")).text
     answer = await client.get(f"/v1/tenants/acme/seekers/{SEEKER}/pipeline")
-    assert answer.json()["position"] == 4
+    assert answer.json()["position"] == position - 1
 
 
 async def test_a_position_that_is_not_there_yet(database_url: str, amqp_url: str) -> None:
