@@ -7,7 +7,7 @@ long to make. mypy knows classes of `immutable` as frozen and refuses assignment
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform, overload
 
 C = TypeVar("C")
@@ -21,7 +21,7 @@ def immutable(cls: type[C], /) -> type[C]: ...
 def immutable(*, kw_only: bool) -> Callable[[type[C]], type[C]]: ...
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def immutable(cls: type[C] | None = None, /, *, kw_only: bool = False) -> type[C] | Callable[[type[C]], type[C]]:
     """Slots, equality, a hash of all fields, and fields that are not to be assigned to."""
     made = dataclass(slots=True, unsafe_hash=True, kw_only=kw_only)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from shared.domain.advice import advise
 from shared.domain.kernel import Command
 from shared.log import Appended
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class WrittenEvent(BaseModel):
@@ -46,9 +44,9 @@ class Answer(BaseModel):
 
 
 def answer(appended: Appended, command: Command) -> dict[str, Any]:
-    """The members of `Answer`, ready for JSON. Advice follows from the command alone, so it is repeated with it."""
+    """The members of `Answer`, for `to_json`. Advice follows from the command alone, so it is repeated with it."""
     return {
-        "command_id": str(appended.command_id),
+        "command_id": appended.command_id,
         "position": appended.position,
         "events": [
             {
@@ -56,7 +54,7 @@ def answer(appended: Appended, command: Command) -> dict[str, Any]:
                 "type": event.type,
                 "stream": str(event.stream),
                 "version": event.version,
-                "event_id": str(event.event_id),
+                "event_id": event.event_id,
             }
             for event in appended.events
         ],
@@ -68,4 +66,4 @@ def answer(appended: Appended, command: Command) -> dict[str, Any]:
 
 def answer_of(appended: Appended, command: Command) -> bytes:
     """The JSON document."""
-    return _ENCODER.encode(answer(appended, command)).encode()
+    return to_json(answer(appended, command))

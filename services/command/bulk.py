@@ -12,12 +12,11 @@ get another command id.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -28,6 +27,7 @@ from services.command.messages import as_message_problem, parse_message
 from services.command.outcomes import outcome_of
 from services.command.spool import Spool
 from shared.command_envelope import CommandEnvelope
+from shared.immutable import immutable
 from shared.log import Appended, LogUnavailable
 from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Problem, ProblemError
@@ -37,12 +37,13 @@ logger = structlog.get_logger(__name__)
 
 BULK_PATH = "/v1/commands/bulk"
 CONTENT_TYPE = "application/x-ndjson"
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 MOST_BYTES = 4 * 1024 * 1024
 """A chunk ends here, too, however few its lines are."""
+AT_ONCE = 20
+"""Lines read before others have their turn, such as the chunk before these, when PostgreSQL has answered it."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Line:
     """One line of an import, numbered from 1: the command in it, or why there is none."""
 
@@ -76,9 +77,22 @@ class BulkEndpoint:
                 sending.cancel()  # an answer that breaks off must not look like one that is complete
 
     async def _execute(self, executor: Executor, scope: Scope, receive: Receive, spool: Spool) -> None:
+        """One chunk after the other; while PostgreSQL is at one, the next is read."""
+        settling: asyncio.Task[LogUnavailable | None] | None = None
+        away: LogUnavailable | None = None
+        try:
+            async for chunk in self._chunks(scope, receive):
+                if settling is not None:
+                    away = await settling
+                settling = asyncio.create_task(self._settle(executor, chunk, spool, away))
+        finally:
+            if settling is not None:
+                await settling
+
+    async def _chunks(self, scope: Scope, receive: Receive) -> AsyncIterator[Sequence[Line]]:
+        """Raises `ClientDisconnect`."""
         number = size = 0
         chunk: list[Line] = []
-        away: LogUnavailable | None = None
         async for raw in lines(receive, longest=self._longest):
             number += 1
             if raw is not None and not raw.strip():
@@ -86,9 +100,12 @@ class BulkEndpoint:
             chunk.append(Line(number, self._read(raw, scope)))
             size += len(raw or b"")
             if len(chunk) >= self._chunk or size >= MOST_BYTES:
-                away = await self._settle(executor, chunk, spool, away)
+                yield chunk
                 chunk, size = [], 0
-        await self._settle(executor, chunk, spool, away)
+            elif not len(chunk) % AT_ONCE:
+                await asyncio.sleep(0)
+        if chunk:
+            yield chunk
 
     def _read(self, raw: bytes | None, scope: Scope) -> CommandEnvelope | Exception:
         if raw is None:
@@ -122,11 +139,13 @@ class BulkEndpoint:
         if away is not None:
             outcomes = [away] * len(envelopes)
         settled = iter(outcomes)
+        reports: list[bytes] = []
         for line in chunk:
             outcome = next(settled) if isinstance(line.command, CommandEnvelope) else line.command
             name = line.command.command if isinstance(line.command, CommandEnvelope) else "unknown"
             self._metrics.commands.labels("bulk", name, outcome_of(outcome)).inc()
-            spool.write(_report(line, outcome))
+            reports.append(_report(line, outcome))
+        spool.write(b"".join(reports))
         return away
 
 
@@ -154,7 +173,7 @@ def _report(line: Line, outcome: Appended | Exception) -> bytes:
         if isinstance(line.command, CommandEnvelope):
             problem = problem.with_members(command_id=str(line.command.command_id))
         report = {"line": line.number, "status": problem.status, "problem": problem.to_dict()}
-    return _ENCODER.encode(report).encode() + b"\n"
+    return to_json(report) + b"\n"
 
 
 async def _send_all(spool: Spool, send: Send) -> None:

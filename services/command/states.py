@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from shared import codec
 from shared.domain.kernel import Decider, On, Refusal, Stream
 from shared.envelope import Recorded
+from shared.immutable import immutable
 
 
 class StreamLog(Protocol):
@@ -21,7 +21,7 @@ class StreamLog(Protocol):
     async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Folded:
     category: str
     version: int

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from shared.domain import interview
 from shared.domain.conversation.question_list import check_list
 from shared.domain.courtesy import Wording, judged
 from shared.domain.interview.decider import question_wordings
 from shared.domain.kernel import Command
+from shared.immutable import immutable
 
 USUAL_MINUTES = (20, 30)
 """S0, S2, S3; career centres say the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Advice:
     """`code` is stable, `field` a JSON pointer into the body."""
 

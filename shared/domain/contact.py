@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -29,6 +29,8 @@ from shared.domain.values import (
     ZoneName,
     said,
 )
+from shared.immutable import immutable
+from shared.replacing import replace
 from shared.zones import zone
 
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
@@ -203,7 +205,7 @@ def places_left(capacity: int | None, taken: int) -> int | None:
     return None if capacity is None else max(0, capacity - taken)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     seeker_id: UUID | None = None

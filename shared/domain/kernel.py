@@ -15,6 +15,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.immutable import immutable
+
 NEW = "new"
 """The status of a stream without events."""
 
@@ -69,7 +71,7 @@ COMMANDS: dict[str, type[Command]] = {}
 """Command name → class, likewise."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Stream:
     """Which stream of a tenant: one per thing that has a life of its own."""
 
@@ -80,7 +82,7 @@ class Stream:
         return f"{self.category}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class On:
     """An event for another stream than the command's own, appended in the same transaction."""
 
@@ -109,7 +111,7 @@ class Refusal(Exception):
         self.code, self.detail, self.remedy, self.field, self.kind = code, detail, remedy, field, kind
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Context:
     """What enters with a command besides its body."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
@@ -15,6 +14,8 @@ from shared.domain.personal import Personal
 from shared.domain.refusals import refusal
 from shared.domain.relationship.decider import introduction_made
 from shared.domain.values import Channel, Day, Details, LeadKind, Name, Resource, Text, said
+from shared.immutable import immutable
+from shared.replacing import replace
 
 
 class Lead(Details):
@@ -144,7 +145,7 @@ KINDS_OF: dict[str, frozenset[str]] = {
 """Field → the kinds of lead that it goes with."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     lead: Recorded | None = None

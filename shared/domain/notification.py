@@ -10,7 +10,6 @@ The events carry ids and no note text: what a delivery service needs to greet a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from shared.domain.occurrence import check_occurrence
 from shared.domain.personal import Personal
 from shared.domain.refusals import refusal
 from shared.domain.values import Details, Instant, Locale, Name, Slug, Text, ZoneName
+from shared.immutable import immutable
 
 Role = Literal["seeker", "coach"]
 Urgency = Literal["low", "normal", "high"]
@@ -219,7 +219,7 @@ MACHINE = Machine(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     first: NotificationEvent | None = None

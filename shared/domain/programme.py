@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Annotated
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from shared.domain.people import require_reachable, require_seeker
 from shared.domain.personal import Personal
 from shared.domain.refusals import refusal
 from shared.domain.values import Details, Email, Name, Party, Text, said
+from shared.immutable import immutable
+from shared.replacing import replace
 
 
 class Outline(Details):
@@ -154,7 +156,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     coaches: tuple[UUID, ...] = ()

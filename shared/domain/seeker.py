@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
@@ -32,6 +31,8 @@ from shared.domain.values import (
     ZoneName,
     said,
 )
+from shared.immutable import immutable
+from shared.replacing import replace
 from shared.timing.policies import default_policies
 
 
@@ -230,7 +231,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     fields: tuple[str, ...] = ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from shared.domain.kernel import Stream
+from shared.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Pending:
     """An event on its way into the log."""
 
@@ -20,7 +20,7 @@ class Pending:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Append:
     """The events of one command, with what must hold for them to be written.
 
@@ -43,7 +43,7 @@ class Append:
     era: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Written:
     """Where one event was written."""
 
@@ -54,7 +54,7 @@ class Written:
     event_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Appended:
     """A durable append; `repeated` when it is the first answer to the same command, given again."""
 
@@ -94,7 +94,7 @@ class LogUnavailable(Exception):
 Outcome = Appended | WrongVersion | KeyReused
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Receipt:
     """What was kept of the first answer to a command."""
 
@@ -104,7 +104,7 @@ class Receipt:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class KeptRefusal:
     """The first answer to a command that was refused; `fingerprint` identifies its content, `refusal` is JSON."""
 
@@ -114,7 +114,7 @@ class KeptRefusal:
     refusal: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Head:
     position: int
     epoch: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from shared.domain import programme, seeker
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.immutable import immutable
+from shared.replacing import replace
 from shared.timing.calendar import WorkWeek, work_week
 from shared.timing.policies import Policies
 from shared.timing.waking import Hours, Waking, waking
@@ -85,7 +85,7 @@ def evolve_recipient(id: UUID, recipient: Recipient | None, e: Recorded[Event]) 
     match e.data:
         case seeker.Registered() | seeker.Moved() as lives:
             place = {"time_zone": lives.time_zone, "country": lives.country, "locale": lives.locale}
-            return replace(recipient, **place)  # type: ignore[arg-type]
+            return replace(recipient, **place)
         case seeker.PreferencesChanged() as wish:
             return _prefers(recipient, wish)
         case seeker.Left():

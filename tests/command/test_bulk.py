@@ -152,6 +152,60 @@ async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
     assert [json.loads(outcome)["line"] for outcome in outcomes] == list(range(1, count + 1))
 
 
+class SlowLog(FailingLog):
+    """Takes its time for each chunk: until it is `let_go`."""
+
+    def __init__(self, chunks: int) -> None:
+        super().__init__(chunks)
+        self.begun, self.let_go = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self.at_once = self.most_at_once = 0
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.begun.release()
+        await self.let_go.acquire()
+        self.at_once -= 1
+        return await super().execute_all(envelopes)
+
+
+async def test_the_next_chunk_is_read_while_one_is_executed(database_url: str) -> None:
+    """Given a chunk that is being executed, then the next one's lines are taken meanwhile, and no more than these; but
+    they are executed one after the other, and each is reported once it is, whatever is still to come."""
+    gate, log = Gate(), SlowLog(chunks=9)
+    endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url, bulk_chunk=10))
+    gate.open(log)  # type: ignore[arg-type]
+    parts = [ndjson(*(register(number) for number in range(first, first + 10))) for first in (1, 11, 21)]
+    taken, end = asyncio.Semaphore(0), asyncio.Event()
+    reported: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def receive() -> MutableMapping[str, Any]:
+        taken.release()
+        if not parts:
+            await end.wait()
+            return {"type": "http.request"}
+        return {"type": "http.request", "body": parts.pop(0), "more_body": True}
+
+    async def send(sent: MutableMapping[str, Any]) -> None:
+        if sent.get("body"):
+            reported.put_nowait(sent["body"])
+
+    answering = asyncio.create_task(endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send))
+    await log.begun.acquire()
+    for _ in range(2):
+        await taken.acquire()
+    assert len(parts) == 1
+    for chunk in range(2):
+        log.let_go.release()
+        outcomes = (await reported.get()).splitlines()
+        assert [json.loads(outcome)["line"] for outcome in outcomes] == list(range(1 + chunk * 10, 11 + chunk * 10))
+        await log.begun.acquire()
+    log.let_go.release()
+    end.set()
+    await answering
+    assert (log.calls, log.most_at_once) == (3, 1)
+
+
 async def test_a_caller_that_goes_away_keeps_what_was_written(database_url: str) -> None:
     """Given a caller that breaks off within the third chunk, then two chunks were executed and the answer is not
     ended as if it were complete."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from shared.domain.interview import commands as c
 from shared.domain.interview import events as e
 from shared.domain.kernel import NEW, Command, Event, Machine, Move
+from shared.immutable import immutable
+from shared.replacing import replace
 
 AGREED = {"accepted", "agreed_loosely", "times_offered"}
 """The contact said yes, and no time is fixed. An e-mail interview needs none."""
@@ -72,7 +73,7 @@ EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
 NOBODY = UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     seeker_id: UUID = NOBODY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from uuid import UUID
 
 from shared.domain.courtesy import check_wording
@@ -22,6 +21,8 @@ from shared.domain.refusals import refusal
 from shared.domain.relationship import commands as c
 from shared.domain.relationship import events as e
 from shared.domain.values import said
+from shared.immutable import immutable
+from shared.replacing import replace
 
 ALIVE = {NEW, "open", "paused"}
 ANY = {*ALIVE, "ended"}
@@ -75,7 +76,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class State:
     status: str = NEW
     introduction: str = NEW
