@@ -35,8 +35,9 @@ from shared.broker.consuming import consuming
 from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
-from shared.database.pool import PASSING
+from shared.database.pool import is_away
 from shared.log import Appended, LogUnavailable
+from shared.operations.pauses import Pauses
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError, clean
 
 logger = structlog.get_logger(__name__)
@@ -59,9 +60,6 @@ each stretch counts.)"""
 LONGEST_DETAIL = 2000
 """Characters of what is said about a parked command."""
 
-AWAY = (LogUnavailable, *PASSING)
-"""To be waited for, never the command's fault."""
-
 Concluded = Callable[[str, Appended | Exception], None]
 
 
@@ -73,7 +71,7 @@ class Executor(Protocol):
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]: ...
 
     async def confirm(self) -> None:
-        """Returns when commands can be executed. Raises what is in `AWAY` while they can't."""
+        """Returns when commands can be executed. Raises what `waits` is true of while they can't."""
         ...
 
 
@@ -107,12 +105,12 @@ class Intake:
         Waits while RabbitMQ or PostgreSQL is away. Raises aio-pika's `ChannelPreconditionFailed` when the queue was
         declared with other arguments.
         """
-        pause = 0.05
+        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
             await self._until_back(stop)
             if stop.is_set():
                 return
-            began = monotonic()
+            pauses.attempt()
             try:
                 with told_as_lost():
                     await self._run_until_cut_off(stop)
@@ -123,7 +121,7 @@ class Intake:
                 logger.warning("commands go back to their queue until postgresql answers")
             except UNREACHABLE as error:
                 # Unacknowledged commands come again, in order; what was executed gets its first answer then.
-                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pause = pauses.next()
                 logger.warning("intake begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
 
@@ -134,7 +132,7 @@ class Intake:
             try:
                 await self._executor.confirm()
             except Exception as error:
-                if not is_away(error):
+                if not waits(error):
                     raise
                 await first_of(stop.wait(), timeout=pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -253,10 +251,10 @@ class Intake:
             try:
                 outcomes = await self._executor.execute_all(envelopes)
             except Exception as error:
-                if not is_away(error) and len(envelopes) > 1:
+                if not waits(error) and len(envelopes) > 1:
                     return await self._one_by_one(envelopes, stop)
                 outcomes = [error]
-            away = next((each for each in outcomes if isinstance(each, Exception) and is_away(each)), None)
+            away = next((each for each in outcomes if isinstance(each, Exception) and waits(each)), None)
             if away is None:
                 self._away_since = None
                 return outcomes
@@ -361,9 +359,9 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
             return
 
 
-def is_away(error: Exception) -> bool:
-    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
-    return isinstance(error, AWAY) and not isinstance(error, ValueError)
+def waits(error: Exception) -> bool:
+    """Whether the command is to wait: it is not its fault."""
+    return isinstance(error, LogUnavailable) or is_away(error)
 
 
 def uuid_or_none(text: str | None) -> UUID | None:

@@ -36,6 +36,7 @@ from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log import LogUnavailable
 from shared.log.log import NOTIFY_CHANNEL
+from shared.operations.pauses import Pauses
 
 logger = structlog.get_logger(__name__)
 QUERIES = load_queries("services.command", "relay.sql")
@@ -203,14 +204,14 @@ class Relay:
 
         Begins again, with growing pauses, while PostgreSQL or RabbitMQ is away.
         """
-        pause = 0.05
+        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
-            began = monotonic()
+            pauses.attempt()
             try:
                 with told_as_lost():
                     await self._lead_or_stand_by(stop)
             except BEGIN_AGAIN as error:
-                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pause = pauses.next()
                 self._observer.failed(error)
                 logger.warning("relay begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)

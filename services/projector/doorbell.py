@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from time import monotonic
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.operations.health import OK, Check, Finding
+from shared.operations.pauses import Pauses
 
 logger = structlog.get_logger(__name__)
 
@@ -71,9 +71,9 @@ class Doorbell:
 
         Raises aio-pika's `ChannelPreconditionFailed` when the queue was declared with other arguments.
         """
-        pause = 0.05
+        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
-            began = monotonic()
+            pauses.attempt()
             try:
                 with told_as_lost():
                     await self._consume(stop)
@@ -81,7 +81,7 @@ class Doorbell:
                 raise
             except UNREACHABLE as error:
                 self._away = repr(error)
-                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pause = pauses.next()
                 logger.warning("doorbell begins again", error=self._away, pause=pause)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)

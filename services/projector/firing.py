@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -22,11 +21,11 @@ import structlog
 
 from services.projector.alarm import Alarm
 from services.projector.guarding import needless, waiting
-from services.projector.session import is_away
 from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
-from shared.database.pool import PATIENCE, connect, persist
+from shared.database.pool import PATIENCE, connect, is_away, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
+from shared.operations.pauses import Pauses
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 
@@ -119,16 +118,16 @@ class Firing:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire what falls due until `stop` is set. Waits while PostgreSQL is away."""
-        pause = 0.05
+        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
-            began = monotonic()
+            pauses.attempt()
             try:
                 async with self.session() as session:
                     await self._work(session, stop)
             except Exception as error:
                 if not is_away(error):
                     raise
-                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pause = pauses.next()
                 logger.warning("firing begins again", error=repr(error), pause=pause)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)

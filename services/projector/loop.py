@@ -22,9 +22,11 @@ from services.projector.mailbox import Mailbox
 from services.projector.observing import LoopObserver, Silent
 from services.projector.progress import Progress
 from services.projector.retiming import retime
-from services.projector.session import LogReader, Session, is_away
+from services.projector.session import LogReader, Session
 from services.projector.store import Store
+from shared.database.pool import is_away
 from shared.operations.health import OK, Check, Finding
+from shared.operations.pauses import Pauses
 
 logger = structlog.get_logger(__name__)
 
@@ -89,9 +91,9 @@ class Projector:
         Where it has to halt, it says so and tries again every `poll_interval`, so that it goes on by itself once the
         cause is removed.
         """
-        pause = 0.05
+        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
-            began = monotonic()
+            pauses.attempt()
             try:
                 async with self.session() as session:
                     await self._work(session, stop)
@@ -101,7 +103,7 @@ class Projector:
             except Exception as error:
                 if not is_away(error):
                     raise
-                pause = 0.05 if monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                pause = pauses.next()
                 self._progress.forget()
                 logger.warning("folding begins again", error=repr(error), pause=pause)
                 await _wait(stop, pause)

@@ -25,7 +25,7 @@ from services.projector.observing import LoopObserver, Source
 from services.projector.progress import Progress
 from services.projector.sorting import sort
 from services.projector.store import CheckpointMoved, Look, Store
-from shared.database.pool import PASSING
+from shared.database.pool import is_away
 from shared.envelope import Recorded
 from shared.log import Head
 from shared.timing.calendar import SOURCES
@@ -302,8 +302,3 @@ def unknown_event_type(plan: Plan) -> Halted:
         str(plan.unknown),
         "start a release that does; nothing is skipped until then",
     )
-
-
-def is_away(error: BaseException) -> bool:
-    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
-    return isinstance(error, PASSING) and not isinstance(error, ValueError)

@@ -21,9 +21,10 @@ from services.projector.models import CONTACTS
 from services.projector.reordering import put_in_order
 from services.projector.retiming import refuse_others
 from services.projector.rows import Rows
-from services.projector.session import check_timeline, is_away
+from services.projector.session import check_timeline
 from services.projector.store import Store
 from services.projector.timing_models import RECIPIENT, SUBJECT
+from shared.database.pool import is_away
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.timing.recipient import Recipient

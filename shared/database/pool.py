@@ -39,7 +39,7 @@ PASSING = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TransactionRollbackError,
 )
-"""What passes when PostgreSQL is back, or has room again: to be waited for, never the fault of what is written."""
+"""What passes when PostgreSQL is back, or has room again; see `is_away`."""
 
 WRITABLE: Any = "read-write"
 """The sessions that are wanted. A stand-by that an address leads to during a switch-over knows less than was answered:
@@ -48,6 +48,12 @@ what it lacks would be taken for lost."""
 T = TypeVar("T")
 _CUT_OFF = re.compile("connection|pool")
 logger = structlog.get_logger(__name__)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether it passes when PostgreSQL is back: to be waited for, never the fault of what is written."""
+    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
+    return isinstance(error, PASSING) and not isinstance(error, ValueError)
 
 
 async def connect(url: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:

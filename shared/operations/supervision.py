@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
 
 from shared.operations.health import OK, Check, Finding
+from shared.operations.pauses import Pauses
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -66,9 +67,10 @@ class Supervised:
                 await asyncio.wait([task])
 
     async def _supervise(self) -> None:
-        pause = self._pause
+        pauses = Pauses(self._longest_pause, first=self._pause, lasting=self._steady_after)
         while not self._stop.is_set():
-            began = self._since = monotonic()
+            self._since = monotonic()
+            pauses.attempt()
             try:
                 await self._loop(self._stop)
                 error: Exception = RuntimeError("it returned although nobody asked it to stop")
@@ -82,15 +84,12 @@ class Supervised:
                 error = RuntimeError("it was cancelled although nobody asked for that")
             if self._stop.is_set():
                 return
-            if monotonic() - began >= self._steady_after:
-                pause = self._pause
             self._death, self._since = repr(error), float("inf")
             self._hear(self.name)
+            pause = pauses.next()
             logger.error("loop died", loop=self.name, restart_in=pause, exc_info=error)
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), timeout=pause)
-            except TimeoutError:
-                pause = min(pause * 2, self._longest_pause)
 
 
 class Stopped(Exception):

@@ -191,20 +191,13 @@ async def test_a_rollback_returns_its_positions(log: Log, connection: Connection
     assert (await log.append(append(2, {A: 0}))).position == 1
 
 
-async def test_one_bad_append_hurts_nobody_else(log: Log) -> None:
-    """Given a batch in which PostgreSQL can't take one append, then the others are written."""
+@pytest.mark.parametrize(("actor", "schema_version"), [("nul\0", 1), ("anyone", 2**31)])
+async def test_one_bad_append_hurts_nobody_else(log: Log, actor: str, schema_version: int) -> None:
+    """Given a batch in which PostgreSQL can't take one append, or asyncpg can't send it, then the others are written,
+    and it is told at once: waiting mends neither."""
     bad = append(1, {A: 0})
-    bad = Append(
-        bad.tenant,
-        bad.command_id,
-        bad.events,
-        bad.expected,
-        AT,
-        bad.command_id,
-        bad.command_id,
-        "nul\0",
-        b"p",
-    )
+    events = [replace(event, schema_version=schema_version) for event in bad.events]
+    bad = replace(bad, actor=actor, events=events)
     outcomes = await asyncio.gather(log.append(bad), log.append(append(2, {B: 0})), return_exceptions=True)
     assert isinstance(outcomes[0], asyncpg.PostgresError | asyncpg.DataError)
     assert isinstance(outcomes[1], Appended)

@@ -18,12 +18,12 @@ from services.projector.mailbox import Mailbox, Place
 from services.projector.models import MODELS
 from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
-from services.projector.session import Session, is_away
+from services.projector.session import Session
 from services.projector.store import Store
 from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
 from shared.codec import encode
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import UNAVAILABLE, is_away
 from shared.domain import contact, seeker
 from shared.domain.kernel import EVENTS, Event
 from shared.envelope import Recorded

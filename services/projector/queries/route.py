@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from services.projector.session import is_away
+from shared.database.pool import is_away
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemDocument, ProblemError
 
 FAILURES = {
