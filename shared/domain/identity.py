@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha1
-from uuid import UUID, uuid5
+from uuid import UUID
 
 _RELATIONSHIP = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a01")
 _NOTIFICATION = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a02")
+_VERSION_AND_VARIANT = 0x5000_8000000000000000
+_OTHER_BITS = (1 << 128) - 1 ^ 0xF000_C000000000000000
 
 
 @lru_cache(maxsize=8192)
 def relationship_id(seeker_id: UUID, contact_id: UUID) -> UUID:
     """The one relationship of a seeker with a contact."""
-    return uuid5(_RELATIONSHIP, f"{seeker_id}:{contact_id}")
+    return _version_5(sha1(_RELATIONSHIP.bytes + f"{seeker_id}:{contact_id}".encode(), usedforsecurity=False).digest())
 
 
 def notification_id(policy: str, subject_id: UUID, occurrence: UUID, stage: str) -> UUID:
@@ -33,10 +35,15 @@ def notification_ids(policy: str, subject_id: UUID, occurrence: UUID, stages: It
     for stage in stages:
         one = common.copy()
         one.update(stage.encode())
-        found.append(UUID(bytes=one.digest()[:16], version=5))
+        found.append(_version_5(one.digest()))
     return found
 
 
 def event_id(command_id: UUID, ordinal: int) -> UUID:
     """The id of the n-th event (from 0) of a command: repeating the command can't make others."""
-    return uuid5(command_id, str(ordinal))
+    return _version_5(sha1(command_id.bytes + b"%d" % ordinal, usedforsecurity=False).digest())
+
+
+def _version_5(digest: bytes) -> UUID:
+    """What `uuid5` makes of a SHA-1 digest, in half the time: every event's id is made so."""
+    return UUID(int=int.from_bytes(digest[:16]) & _OTHER_BITS | _VERSION_AND_VARIANT)
