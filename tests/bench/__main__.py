@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 
 import uvloop
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--quick", action="store_true", help="--rounds 2 --scale 0.05, to see that everything runs")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is stopped, its folder goes
     if chosen.quick:
         chosen.rounds, chosen.scale = 2, 0.05
     if chosen.scale < 1 or chosen.rounds < 5:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from itertools import count
@@ -96,6 +97,7 @@ def main() -> int:
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is stopped, its folder goes
     outcomes: list[Outcome] = []
     with Infrastructure.start(mode="local") as infra:
         print(infra.banner, flush=True)
