@@ -78,14 +78,23 @@ async def build_in_process(
         said_last = (await errors).decode(errors="replace")[-2000:].strip() or "it said nothing"
         raise PartFailed(f"a building process ended early, with exit code {await process.wait()}: {said_last}")
     finally:
-        # It ends when its input does. Killing one that has ended just now would take its exit code from the loop.
-        process.stdin.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE)
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await errors
+        ending = asyncio.create_task(_end(process))
+        try:
+            await asyncio.shield(ending)
+        finally:
+            # Cancelled meanwhile, where another part has failed as well: it is not to be left behind all the same.
+            await asyncio.wait((ending, errors))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """It ends when its input does. Killing one that has ended just now would take its exit code from the loop."""
+    assert process.stdin is not None
+    process.stdin.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _GRACE)
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
 
 
 def _told(database_url: str, part: Part, policies: Policies) -> dict[str, Any]:

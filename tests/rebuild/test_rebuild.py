@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_work
+from services.projector import rebuild_work, rebuild_worker
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.models import MODELS, PIPELINE
@@ -228,6 +228,27 @@ async def test_a_process_says_that_postgresql_is_away() -> None:
     part = Part({"pipeline": 1}, 0, 9, LeftOut({}, frozenset()))
     with pytest.raises(UNAVAILABLE, match="Connect call failed"):
         await build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print)
+
+
+async def test_a_process_that_is_not_wanted_while_it_ends_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given two parts that fail at the same moment, when the first one's failure cancels the second, which waits for
+    its process to end, then that is waited for all the same: nobody else would."""
+    ending, processes = asyncio.Event(), []
+    end = rebuild_worker._end
+
+    async def tell(process: asyncio.subprocess.Process) -> None:
+        processes.append(process)
+        ending.set()
+        await end(process)
+
+    monkeypatch.setattr(rebuild_worker, "_end", tell)
+    part = Part({"pipeline": 1}, 0, 9, LeftOut({}, frozenset()))
+    building = asyncio.create_task(build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print))
+    await ending.wait()
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+    assert [process.returncode for process in processes] == [0]
 
 
 async def test_a_new_version_is_expected_to_differ(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
