@@ -28,7 +28,6 @@ from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
 from services.command.messages import as_message_problem, parse_message
-from services.command.waits import end, first_of
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
@@ -39,6 +38,7 @@ from shared.database.pool import is_away
 from shared.log import Appended, LogUnavailable
 from shared.operations.pauses import Pauses
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError, clean
+from shared.operations.waits import end, first_of
 
 logger = structlog.get_logger(__name__)
 

@@ -25,7 +25,6 @@ import asyncpg
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from services.command.waits import first_of
 from shared.broker import cloudevents, topology
 from shared.broker.connection import UNREACHABLE, connect, lost, told_as_lost
 from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
@@ -37,6 +36,7 @@ from shared.envelope import Recorded
 from shared.log import LogUnavailable
 from shared.log.log import NOTIFY_CHANNEL
 from shared.operations.pauses import Pauses
+from shared.operations.waits import first_of
 
 logger = structlog.get_logger(__name__)
 QUERIES = load_queries("services.command", "relay.sql")

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelPreconditionFailed
+from faststream.rabbit import RabbitBroker
 
 from services.projector.mailbox import Mailbox, Place
 from shared.broker import topology
@@ -21,6 +22,7 @@ from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.operations.health import OK, Check, Finding
 from shared.operations.pauses import Pauses
+from shared.operations.waits import end
 
 logger = structlog.get_logger(__name__)
 
@@ -96,18 +98,28 @@ class Doorbell:
 
         try:
             async with consuming(self._url, "projector", queue, ring, prefetch=self._prefetch) as broker:
-                connection = await broker.connect()
-                await topology.declare_on(connection)
-                await broker.start()
-                self._away = None
-                while not stop.is_set():
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_AGAIN):
-                            await stop.wait()
-                    if not stop.is_set():
-                        await topology.declare_on(connection)
+                # By a task that is ended for certain: where a library's wait takes a lost connection's cancellation for
+                # its own, its next one is for a connection that does not come back.
+                listening = asyncio.create_task(self._listen(broker, stop))
+                try:
+                    await asyncio.wait([listening])
+                    listening.result()
+                finally:
+                    await end(listening)
         finally:
             self._mailbox.lose(place)
+
+    async def _listen(self, broker: RabbitBroker, stop: asyncio.Event) -> None:
+        connection = await broker.connect()
+        await topology.declare_on(connection)
+        await broker.start()
+        self._away = None
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await stop.wait()
+            if not stop.is_set():
+                await topology.declare_on(connection)
 
     @property
     def check(self) -> Check:

@@ -22,8 +22,6 @@ from shared.broker.topology import QueueSpec
 
 GRACE = 5.0
 """Seconds that closing may take."""
-_AGAIN = 1.0
-"""Seconds after which a block that goes on although everything is lost is cancelled again."""
 
 
 @asynccontextmanager
@@ -42,9 +40,7 @@ async def consuming(
     """
     connections: list[_Connection] = []
     reasons: list[str] = []
-    handed = again = 0
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
+    handed = 0
 
     def open_connection(url: URL, **options: Any) -> _Connection:
         connections.append(_Connection(url, lost, **options))
@@ -53,17 +49,7 @@ async def consuming(
     def lost(reason: str = "the connection to RabbitMQ, or the place in its queue, was lost") -> None:
         if not (leaving or reasons):
             reasons.append(reason)
-            life.reschedule(loop.time())
-            loop.call_later(_AGAIN, cancel_again)
-
-    def cancel_again() -> None:
-        """A wait of a library's that is over at the very moment takes the cancellation for its own, and what comes
-        next waits for a connection that does not come back."""
-        nonlocal again
-        if not leaving:
-            again += 1
-            task.cancel()
-            loop.call_later(_AGAIN, cancel_again)
+            life.reschedule(asyncio.get_running_loop().time())
 
     broker = RabbitBroker(
         str(URL(amqp_url).update_query(heartbeat=HEARTBEAT, name=f"kithlog {name}")),
@@ -108,8 +94,6 @@ async def consuming(
                 yield broker
             finally:
                 leaving = True
-                for _ in range(again):
-                    task.uncancel()  # `life` takes back its own alone
     except TimeoutError as error:
         if life.expired():
             raise ConnectionLost(reasons[0]) from error

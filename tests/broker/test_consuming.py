@@ -72,36 +72,6 @@ async def lost(consumer: asyncio.Task[None]) -> None:
             await consumer
 
 
-async def test_a_lost_connection_ends_what_swallows_its_cancellation(
-    amqp_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a connection that is lost at the very moment at which a library's wait is over, so that the wait takes the
-    cancellation for its own, when the next wait is for what does not come any more, then that ends, too.
-
-    A projector whose connection was cut while it began to consume was deaf until its broker went away again.
-    """
-    monkeypatch.setattr(module, "_AGAIN", 0.01)
-    swallowed, begun = 0, asyncio.Event()
-
-    async def consume(url: str) -> None:
-        nonlocal swallowed
-        async with at_the_queue(url):
-            begun.set()
-            while swallowed < 3:
-                try:
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    swallowed += 1
-            await asyncio.Event().wait()
-
-    async with Proxy(amqp_url) as proxy:
-        consumer = asyncio.create_task(consume(proxy.url))
-        await begun.wait()
-        proxy.cut()
-        await lost(consumer)
-    assert (swallowed, consumer.cancelling()) == (3, 0)
-
-
 @pytest.mark.parametrize("lose", [Proxy.cut, Proxy.refuse])
 async def test_a_lost_connection_ends_whatever_is_waited_for(
     amqp_url: str, lose: Callable[[Proxy], None], complaints: list[str], caplog: pytest.LogCaptureFixture

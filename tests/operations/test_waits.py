@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.command import waits
+from shared.operations import waits
 
 
 async def test_a_task_that_misses_a_cancellation_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
