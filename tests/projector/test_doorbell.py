@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,6 +22,8 @@ from shared.broker.publisher import open_publisher
 from shared.domain import contact
 from shared.envelope import Recorded
 from shared.log import Log
+from shared.operations.health import OK
+from tests.chaos.proxy import Proxy
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, write
 from tests.projector.histories import history, on
 
@@ -120,6 +122,38 @@ async def test_what_was_not_acknowledged_comes_again(
         await until(all_there)
     positions = [cloudevents.decode(each.body, each.headers).position for each in received]
     assert positions == [event.position for event in events]
+
+
+async def test_a_connection_cut_at_the_beginning_is_noticed_though_a_library_swallows_it(
+    amqp_url: str, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a connection that is cut while the doorbell begins to consume, at the very moment at which a wait within a
+    library is over and takes the cancellation for its own, then the doorbell begins again all the same.
+
+    It was deaf until the broker went away once more.
+    """
+    declare, swallowing = topology.declare_on, asyncio.Event()
+
+    async def declare_on(connection: AbstractConnection) -> None:
+        if swallowing.is_set():
+            await declare(connection)
+            return
+        swallowing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(topology, "declare_on", declare_on)
+    async with Proxy(amqp_url) as proxy:
+        doorbell = Doorbell(proxy.url, Mailbox())
+
+        async def listens() -> bool:
+            return await doorbell.check.probe() == OK
+
+        async with running(doorbell.run):
+            await swallowing.wait()
+            proxy.cut()
+            await until(listens)
 
 
 async def test_a_queue_that_is_deleted_comes_back(
