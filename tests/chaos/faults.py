@@ -20,6 +20,8 @@ from tests.chaos.seen import Answer, Command, read
 from tests.chaos.services import HOURS_OFF
 
 Fault = Callable[[Stage, Random], Awaitable[None]]
+BEGINNING = 2000
+"""Bytes, one way, by which a connection is set up: all that is declared and consumed, or listened to, is sent."""
 
 
 class Server(Protocol):
@@ -116,6 +118,17 @@ async def cut_after_some_bytes(stage: Stage, rng: Random) -> None:
     way.cut()
 
 
+async def cut_while_connecting(stage: Stage, rng: Random) -> None:
+    """Whoever was connected begins again, and is cut off before all is set up, each time at another point of it."""
+    way = _way(stage, rng)
+    way.cut()
+    for _ in range(rng.randint(10, 20)):
+        way.allowance = rng.randint(1, BEGINNING)
+        await asyncio.sleep(0.2)
+    way.heal()
+    way.cut()
+
+
 async def refuse_connections(stage: Stage, rng: Random) -> None:
     way = _way(stage, rng)
     way.refuse()
@@ -175,6 +188,7 @@ FAULTS: dict[str, Fault] = {
         freeze_rabbitmq,
         cut_connections,
         cut_after_some_bytes,
+        cut_while_connecting,
         refuse_connections,
         delay_connections,
         half_open_connections,

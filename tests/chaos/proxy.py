@@ -88,7 +88,7 @@ class Proxy:
         try:
             there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
             self._writers.add(back)
-            await asyncio.gather(self._onward(reader, back), self._pump(there, writer))
+            await asyncio.gather(self._onward(reader, back), self._pump(there, writer, self.allowance))
         except OSError:
             pass
         finally:
@@ -99,10 +99,10 @@ class Proxy:
 
     async def _onward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What the client says to the server."""
-        await self._pump(reader, writer)
+        await self._pump(reader, writer, self.allowance)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        left = self.allowance
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None) -> None:
+        """`left`: bytes after which it is cut."""
         while data := await reader.read(64 * 1024):
             await self._loud.wait()
             if self.delay:
