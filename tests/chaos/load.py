@@ -57,7 +57,7 @@ class Load:
                 await self._turn()
                 if self._stop.is_set():
                     return
-                if not await self._ask(wish) and not wish.must_be_refused:
+                if not await self._ask(wish):
                     break
 
     async def _turn(self) -> None:
@@ -72,7 +72,10 @@ class Load:
             return
 
     async def _ask(self, wish: Wish) -> bool:
-        """Whether it was accepted."""
+        """Whether its client knows that it ended as it should, and so may go on.
+
+        Where an attempt was left open that may not be so: what must be refused now may be right when it is executed.
+        """
         first, sure = await self._answer(wish)
         if first is None:
             self._journal.unknown(wish)
@@ -82,7 +85,7 @@ class Load:
                 self._journal.refused(wish, first.document["code"])
             else:  # an attempt before it may still be under way
                 self._journal.unknown(wish)
-            return False
+            return sure and wish.must_be_refused
         self._journal.accepted(wish, first.document, first.via)
         if wish.again:
             again, _ = await self._answer(wish)
