@@ -48,6 +48,9 @@ def cluster(run: RunFolder, vhost: str) -> Iterator[Cluster]:
             node = LocalRabbitMQ(binaries, run, os.environ, beside=nodes[0] if nodes else None, name="cluster")
             ends.callback(node.abandon)
             node.start()  # one after the other: each joins those that are there
+            # Ports are opened before the node has told the others that it is there; a virtual host is made on all.
+            node.ctl("await_startup")
             nodes.append(node)
+        nodes[0].ctl("await_online_nodes", str(SIZE))
         nodes[0].create_vhost(vhost)
         yield Cluster(nodes, vhost)
