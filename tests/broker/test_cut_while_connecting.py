@@ -7,11 +7,9 @@ for its own; which of them depends on the word. So the connection is cut after e
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -27,6 +25,7 @@ from shared.log import Log
 from tests.broker.events import PATIENCE, reached
 from tests.broker.senders import Scripted
 from tests.broker.test_relay import fill
+from tests.chaos.processes import consumers
 from tests.chaos.proxy import Proxy
 
 GREETING = 500
@@ -81,12 +80,9 @@ async def begin_again(amqp_url: str, make: Callable[[str, int], Runs], all_work:
 
 def consume(infra: Infrastructure, amqp_url: str, queue: str) -> Callable[[], Awaitable[bool]]:
     """Whether there is a consumer of the queue for each of the cuts, be it its turn or not."""
-    vhost = unquote(urlsplit(amqp_url).path.removeprefix("/"))
-    asked = ("list_consumers", "-p", vhost, "queue_name", "--formatter", "json", "--silent")
 
     async def all_consume() -> bool:
-        listed = json.loads(await asyncio.to_thread(infra.rabbitmq.ctl, *asked))
-        return [each["queue_name"] for each in listed].count(queue) == len(CUTS)
+        return (await consumers(infra.rabbitmq, amqp_url))[queue] == len(CUTS)
 
     return all_consume
 

@@ -158,10 +158,7 @@ class Stage:
         """How many each queue has, those included that wait for their turn. Raises `LaunchFailure`."""
         url = self.cluster.url(0) if self.cluster else self.amqp_url
         node = next(node for node in self.cluster.nodes if node.running) if self.cluster else self.rabbitmq
-        vhost = unquote(urlsplit(url).path.removeprefix("/"))
-        asked = ("list_consumers", "-p", vhost, "queue_name", "--formatter", "json", "--silent")
-        listed = await asyncio.to_thread(node.ctl, *asked)
-        return Counter(each["queue_name"] for each in json.loads(listed))
+        return await consumers(node, url)
 
     async def waiting(self, queue: str) -> int | None:
         """Messages in a queue that no service was handed yet; None when the broker does not say."""
@@ -193,6 +190,15 @@ class Stage:
                     if service.running.exit_code is not None:
                         raise service.running.failure("ended by itself")
                     await asyncio.sleep(0.1)
+
+
+async def consumers(node: LocalRabbitMQ, amqp_url: str) -> Counter[str]:
+    """How many each queue of the URL's virtual host has, those included that wait for their turn: no client is told of
+    those. Raises `LaunchFailure`."""
+    vhost = unquote(urlsplit(amqp_url).path.removeprefix("/"))
+    asked = ("list_consumers", "-p", vhost, "queue_name", "--formatter", "json", "--silent")
+    listed = await asyncio.to_thread(node.ctl, *asked)
+    return Counter(each["queue_name"] for each in json.loads(listed))
 
 
 def size(file: Path) -> int:
