@@ -68,8 +68,7 @@ BEGIN_AGAIN = (
 
 
 class LogReader(Protocol):
-    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
-    async def await_stand_by(self) -> None: ...
+    async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
 
 
 class RelayObserver(Protocol):
@@ -268,9 +267,8 @@ class Relay:
         after = session.position
         while until is None or not until.is_set():
             session.news.clear()
-            page = await self._log.read(after, PAGE)
+            page = await self._log.read_replicated(after, PAGE)
             if page:
-                await self._log.await_stand_by()
                 publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))
                 await window.put(Batch(publishing, len(page), page[-1], monotonic()))
                 after = page[-1].position

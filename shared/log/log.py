@@ -95,6 +95,16 @@ class Log:
         """Up to `limit` events with positions after `after`, in order. What it returns has no gaps, now or later."""
         return [Recorded(*row) for row in await self._pool.fetch(QUERIES["read"], after, limit)]
 
+    async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]:
+        """As `read`, and returns when a synchronous stand-by, where there is one, has what was read.
+
+        What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
+        PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
+        `LogUnavailable`.
+        """
+        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["read_replicated"], after, limit))
+        return [Recorded(*row) for row in rows]
+
     async def read_stream(self, tenant: str, stream_id: UUID, after: int = 0) -> list[Recorded[bytes]]:
         """The events of a stream with versions above `after`, in order."""
         rows = await self._pool.fetch(QUERIES["read_streams"], [tenant], [stream_id], [after])
@@ -117,15 +127,6 @@ class Log:
         would lose it. Raises `LogUnavailable`, and what asyncpg raises where nothing can be written.
         """
         await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
-
-    async def await_stand_by(self) -> None:
-        """Returns when a synchronous stand-by, where there is one, has all that could be read before.
-
-        What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
-        PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
-        `LogUnavailable`.
-        """
-        await self._patiently(lambda: self._pool.execute(QUERIES["await_stand_by"]))
 
     async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
         """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
