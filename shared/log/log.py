@@ -100,9 +100,12 @@ class Log:
 
         What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
         PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
-        `LogUnavailable`.
+        `LogUnavailable` where it takes too long, and what asyncpg raises: whoever tells others has a lead to lose
+        meanwhile, and is to look first whether it still has it.
         """
-        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["read_replicated"], after, limit))
+        rows = await self._in_time(
+            lambda: self._from_a_primary(lambda: self._pool.fetch(QUERIES["read_replicated"], after, limit))
+        )
         return [Recorded(*row) for row in rows]
 
     async def read_stream(self, tenant: str, stream_id: UUID, after: int = 0) -> list[Recorded[bytes]]:
@@ -149,9 +152,12 @@ class Log:
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What a command has to read waits for PostgreSQL as its append does."""
+        return await self._in_time(lambda: persist("log", lambda: self._from_a_primary(read)))
+
+    async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._patience):
-                return await persist("log", lambda: self._from_a_primary(read))
+                return await attempt()
         except TimeoutError as error:
             raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error
 

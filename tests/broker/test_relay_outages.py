@@ -15,9 +15,9 @@ from services.command.relay import Relay
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, connect, lost
 from shared.broker.outgoing import ConnectionLost
-from shared.database.pool import open_pool
+from shared.database.pool import UNAVAILABLE, open_pool
 from shared.log import Log, LogUnavailable
-from tests.broker.events import Seen, an_append, consuming, reached
+from tests.broker.events import PATIENCE, Seen, an_append, consuming, reached
 from tests.broker.test_relay import Observed, cursor, fill, running
 from tests.command.stand_by import stand_by_away
 
@@ -177,6 +177,27 @@ async def test_nothing_is_published_that_a_fail_over_would_lose(database_url: st
     await pool.close()
 
     assert seen.positions == [1]
+
+
+_END_WHO_WAITS = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database() AND application_name = 'kithlog'
+"""
+
+
+async def test_a_read_that_is_cut_off_is_not_tried_again_on_a_lead_that_may_be_lost(database_url: str) -> None:
+    """Given a read on its way, when the server ends its session, then the relay hears of it, at once."""
+    pool = await open_pool(database_url)
+    owner = await asyncpg.connect(database_url)
+    async with Log.open(pool, database_url, patience=PATIENCE) as log, owner.transaction():
+        await owner.execute("LOCK TABLE log.event")
+        reading = asyncio.create_task(log.read_replicated(0, 10))
+        while not await owner.fetchval(_END_WHO_WAITS):  # noqa: ASYNC110 - it gives no signal
+            await asyncio.sleep(0.01)
+        with pytest.raises(UNAVAILABLE):
+            await reading
+    await owner.close()
+    await pool.close()
 
 
 async def test_it_waits_for_the_schema(empty_database_url: str, amqp_url: str, log: Log) -> None:
