@@ -8,8 +8,8 @@ it an acceptance or a refusal: the executor has kept it before it is told.
 
 Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
 the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, a
-connection begins by having one delivered at a time, until one comes that never came before: those are all through then
-that may have ended the one before.
+connection begins by having one delivered at a time, until one comes that went back once at most: those are all through
+then that may have ended the two before. One connection that is lost is no reason to go slowly: brokers are restarted.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ logger = structlog.get_logger(__name__)
 
 BATCH = 200
 """Commands taken from the queue, and executed, at a time."""
+DUBIOUS = 2
+"""Deliveries after which a command may be what ends process or connection: those go one by one."""
 SUSPECT = 10
 """Deliveries after which the command at the head of the queue is taken for what ends process or connection."""
 GRACE = 10.0
@@ -56,7 +58,8 @@ half an hour, again and again. Going back counts as a delivery (before RabbitMQ 
 don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
 however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
 each stretch counts.)"""
-
+DELIVERIES = "x-delivery-count"
+"""Header in which the broker says how often a message was delivered and went back."""
 LONGEST_DETAIL = 2000
 """Characters of what is said about a parked command."""
 
@@ -93,7 +96,7 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
-        self._careful = True  # the next connection has one delivered at a time, until all that came before is through
+        self._careful = True  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that the command at the head of the queue went back for PostgreSQL's sake
         self._away_since: float | None = None
@@ -170,13 +173,13 @@ class Intake:
         await broker.start()
         while True:
             batch = [await waiting.get()]
-            # A command that came before and was not settled may have ended the process: such go one by one, so that
-            # it is known which.
-            while len(batch) < BATCH and not waiting.empty() and not batch[-1].redelivered:
+            # So that it is known which of them ends the process, if one does.
+            while len(batch) < BATCH and not waiting.empty() and not self._went_back(batch[-1], DUBIOUS):
                 batch.append(waiting.get_nowait())
+            through = not self._went_back(batch[-1], DUBIOUS)
             async with busy:
                 await self._settle(broker, batch, stop)
-            if careful and not batch[-1].redelivered:
+            if careful and through:
                 self._careful = False
                 return
 
@@ -214,13 +217,13 @@ class Intake:
     def _unfit(self, message: AbstractIncomingMessage) -> Problem | None:
         """Why a message is not even looked into."""
         headers: Mapping[str, object] = message.headers or {}
-        deliveries = headers.get("x-delivery-count", 0)
         # The first on its connection, for only that can have ended the one before.
-        if self._suspecting and isinstance(deliveries, int) and deliveries - self._held_back >= SUSPECT:
+        if self._suspecting and self._went_back(message, SUSPECT):
             return Problem(
                 500,
                 "suspect",
-                f"delivered {deliveries} times and never settled: it may be what ends the process, or the connection",
+                f"delivered {headers.get(DELIVERIES)} times and never settled: it may be what ends the process, or the "
+                "connection",
                 "find out what it does to the service before sending it again",
             )
         if UNREADABLE in headers:
@@ -238,6 +241,11 @@ class Intake:
                 f"send at most {self._body_limit} bytes",
             )
         return None
+
+    def _went_back(self, message: AbstractIncomingMessage, times: int) -> bool:
+        """Whether it did at least so often, but for PostgreSQL's sake."""
+        deliveries = (message.headers or {}).get(DELIVERIES, 0)
+        return isinstance(deliveries, int) and deliveries - self._held_back >= times
 
     async def _execute(
         self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event

@@ -114,3 +114,13 @@ async def as_many(found: Sequence[object], number: int) -> bool:
 
 async def holds(log: Log, events: int) -> bool:
     return (await log.head()).position >= events
+
+
+async def die_holding(amqp_url: str, number: int) -> None:
+    """A consumer that takes so many commands and is gone before it settles one."""
+    connection = await connect(amqp_url, "dying")
+    seen = Seen()
+    opened = await connection.channel()
+    await (await opened.get_queue(COMMANDS)).consume(seen.take)
+    await seen.until(lambda now: len(now.messages) >= number)
+    await connection.close()

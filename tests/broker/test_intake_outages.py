@@ -25,11 +25,12 @@ from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log, LogUnavailable
-from tests.broker.events import Seen, an_id, reached, taken
+from tests.broker.events import an_id, reached, taken
 from tests.broker.senders import (
     Scripted,
     Sender,
     as_many,
+    die_holding,
     holds,
     is_empty,
     registration,
@@ -201,16 +202,6 @@ async def test_where_nobody_parks_it_the_broker_does(amqp_url: str, sender: Send
     assert json.loads(dead.body) == registration()
     deaths: Any = dead.headers["x-death"]
     assert [death["reason"] for death in deaths] == ["delivery_limit"]
-
-
-async def die_holding(amqp_url: str, number: int) -> None:
-    """A consumer that takes so many commands and is gone before it settles one."""
-    connection = await connect(amqp_url, "dying")
-    seen = Seen()
-    opened = await connection.channel()
-    await (await opened.get_queue(COMMANDS)).consume(seen.take)
-    await seen.until(lambda now: len(now.messages) >= number)
-    await connection.close()
 
 
 async def test_a_missing_dead_letter_queue_is_made_again(

@@ -14,6 +14,8 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+import uvloop
+
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
 from tests.chaos.cluster import Cluster, cluster
@@ -59,7 +61,7 @@ def one_seed(
     logs = Path(tempfile.mkdtemp(prefix=f"kithlog-chaos-{seed}-"))
     asyncio.run(migrate(database_url))
     stand_by = infra.postgres.stand_by(infra.run) if faults is WITH_A_STAND_BY else None
-    outcomes = asyncio.run(
+    outcomes = uvloop.run(
         run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
             faults=faults, stand_by=stand_by, cluster=nodes, tell=tell)
     )  # fmt: skip
@@ -97,7 +99,7 @@ def main() -> int:
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is stopped, its folder goes
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # all is stopped, and its folder goes
     outcomes: list[Outcome] = []
     with Infrastructure.start(mode="local") as infra:
         print(infra.banner, flush=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from shared.envelope import Recorded
 from tests.chaos.seen import Command, Seen, SeenEvent
-from tests.chaos.witness import Delivery
+from tests.chaos.witness import Delivery, digest_of
 
 _ENDS = ("notification.due", "notification.withdrawn")
 ABOUT = timedelta(minutes=10)
@@ -35,6 +37,13 @@ class Held:
     """Timers that should have fired by now."""
     dead_letters: int = 0
     """Commands that the broker has put aside."""
+    wiped_at: datetime | None = None
+    """When the broker came back without anything, last."""
+
+    @cached_property
+    def data(self) -> Mapping[int, dict[str, Any]]:
+        """Payloads by position."""
+        return {each.position: json.loads(each.data) for each in self.events}
 
     @cached_property
     def by_command(self) -> Mapping[Command, Sequence[Recorded[bytes]]]:
@@ -49,7 +58,7 @@ class Held:
         found: dict[UUID, list[Recorded[bytes]]] = defaultdict(list)
         for each in self.events:
             if each.type in _ENDS and each.version == 1:
-                others = json.loads(each.data).get("others", ())
+                others = self.data[each.position].get("others", ())
                 for id in (each.stream_id, *(UUID(other["id"]) for other in others)):
                     found[id].append(each)
         return found
@@ -59,6 +68,8 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
     """All violations; none is what is wanted."""
     return [
         *acknowledged_once(seen, held),
+        *handed_over(seen, held),
+        *as_said(seen, held),
         *never_asked(seen, held),
         *judged(seen, held),
         *dense(held),
@@ -85,19 +96,55 @@ def acknowledged_once(seen: Seen, held: Held) -> Iterator[str]:
             yield f"altered: command {_name(command)} was answered {answer.events}, the log holds {found}"
 
 
+def handed_over(seen: Seen, held: Held) -> Iterator[str]:
+    """What the broker has confirmed is executed once though nobody waits for it, unless the broker lost everything."""
+    for command, at in seen.handed_over.items():
+        found = held.by_command.get(command, ())
+        if not found and (held.wiped_at is None or at > held.wiped_at):
+            yield f"lost: command {_name(command)} was confirmed by the broker at {at} and is not in the log"
+        if len(found) > 1:
+            yield f"twice: command {_name(command)} wrote {_positions(found)}"
+
+
+def as_said(seen: Seen, held: Held) -> Iterator[str]:
+    """The log holds what clients said; a stream belongs to one seeker."""
+    for command, said in seen.said.items():
+        found = held.by_command.get(command, ())
+        wrote = [held.data[each.position] for each in found]
+        lacking = [name for name, value in said.body.items() if not any(_same(value, one.get(name)) for one in wrote)]
+        if found and lacking:
+            yield f"content: command {_name(command)} said {said.body}, the log lacks {', '.join(lacking)} of it"
+    seekers: dict[tuple[str, str, UUID], str] = {}
+    for each in held.events:
+        seeker = held.data[each.position].get("seeker_id")
+        if seeker is not None and seeker != seekers.setdefault((each.tenant, each.category, each.stream_id), seeker):
+            yield f"content: {each.stream} is about another seeker at {each.position} than before"
+
+
+def _same(said: Any, written: Any) -> bool:
+    """Instants may be written in another way."""
+    if said == written or not (isinstance(said, str) and isinstance(written, str)):
+        return bool(said == written)
+    with suppress(ValueError):
+        return datetime.fromisoformat(said) == datetime.fromisoformat(written)
+    return False
+
+
 def never_asked(seen: Seen, held: Held) -> Iterator[str]:
     """Nothing is in the log that was refused, or that nobody sent, but for what ends a timer."""
+    sent = seen.accepted.keys() | seen.handed_over.keys() | seen.unknown
     for command, found in held.by_command.items():
         if command in seen.refused:
             yield f"refused: command {_name(command)} ({seen.refused[command]}) wrote {_positions(found)}"
-        elif command not in seen.accepted and command not in seen.unknown and not _ends_a_timer(found):
+        elif not (command in sent or _ends_a_timer(found)):
             yield f"unasked: nobody sent command {_name(command)}, which wrote {_positions(found)}"
 
 
 def judged(seen: Seen, held: Held) -> Iterator[str]:
-    """What must be refused was refused, and nothing was given up that is as clients should send it."""
-    for command in seen.wrongly:
-        yield f"judged: command {_name(command)} was accepted and must have been refused"
+    """What must be refused was refused, and nothing else was; nothing failed, and nothing was put aside that is as
+    clients should send it."""
+    for command, how in seen.wrongly.items():
+        yield f"judged: command {_name(command)} {how}"
     if held.dead_letters:
         yield f"dead: {held.dead_letters} commands were put aside as dead letters"
 
@@ -132,10 +179,13 @@ def received(held: Held, deliveries: Sequence[Delivery]) -> Iterator[str]:
     """The consumer saw every position, in order once what came again is left out; from the broker alone, without a gap
     for as long as its queue lived."""
     ids = {each.position: each.event_id for each in held.events}
+    digests = {each.position: _digest(each, held) for each in held.events}
     last, last_of_queue, queue = 0, 0, 0
     for each in deliveries:
         if ids.get(each.position) != each.event_id:
             yield f"delivered: {each.event_id} as position {each.position}, where the log has {ids.get(each.position)}"
+        elif digests[each.position] != each.digest:
+            yield f"delivered: position {each.position} does not say what the log does"
         if each.position > last + 1:
             yield f"order: the consumer got {each.position} next after {last}"
         last = max(last, each.position)
@@ -149,18 +199,26 @@ def received(held: Held, deliveries: Sequence[Delivery]) -> Iterator[str]:
         yield f"missed: the consumer got as far as {last}, the log ends at {held.head}"
 
 
+def _digest(event: Recorded[bytes], held: Held) -> str:
+    type, time = f"kithlog.{event.type}.v{event.schema_version}", event.occurred_at.isoformat()
+    return digest_of(type, event.tenant, str(event.stream_id), event.version, time, held.data[event.position])
+
+
 def same_answers(seen: Seen, held: Held) -> Iterator[str]:
-    """A command that is sent again gets its first answer, and there is a receipt that says the same."""
+    """A command that is sent again gets its first answer, and there is a receipt that says the same; for what the log
+    does not hold, there is none."""
     for command, again in seen.repeated:
-        first = seen.accepted.get(command)
-        if isinstance(again, str):
-            yield f"answers: command {_name(command)} was accepted, and then refused ({again})"
-        elif first is not None and again != first:
-            yield f"answers: command {_name(command)} was answered {first}, and then {again}"
+        first = seen.accepted.get(command) or seen.refused.get(command)
+        if first is not None and again != first:
+            yield f"answers: command {_name(command)} was told {first}, and then {again}"
     for command, answer in seen.accepted.items():
         receipt = held.receipts.get(command)
         if receipt != answer.position:
             yield f"receipts: command {_name(command)} was answered {answer.position}, its receipt says {receipt}"
+    for command, position in held.receipts.items():
+        written = held.by_command.get(command)
+        if written is None or written[-1].position != position:
+            yield f"receipts: command {_name(command)} has one for {position}, it wrote {_positions(written or ())}"
 
 
 def timers(seen: Seen, held: Held) -> Iterator[str]:
@@ -174,7 +232,12 @@ def timers(seen: Seen, held: Held) -> Iterator[str]:
             yield f"twice: reminder {id} ended at {_positions(ends)}"
         if not ends and id not in seen.put_off:
             yield f"unfired: reminder {id}, due at {due_at}, neither fired nor was it withdrawn"
-        elif ends and not fired and id not in seen.perhaps and (needless is None or ends[0].position < needless):
+        elif (
+            ends
+            and not fired
+            and id not in seen.perhaps
+            and (needless is None or ends[0].position < needless or id in seen.put_off)
+        ):
             yield f"withdrawn: reminder {id} was withdrawn at {_positions(ends)}, and nobody had made it needless"
         for each in fired:
             if each.recorded_at < due_at:
@@ -199,10 +262,15 @@ def dues(held: Held) -> Iterator[str]:
 
 
 def dates(seen: Seen, held: Held) -> Iterator[str]:
-    """What clients left undated is dated about when it was written down, however wrong its service's own clock was."""
+    """What happened is dated as clients said; undated, or about now, as it is written down, however wrong its service's
+    own clock was."""
     for each in held.events:
-        if (each.tenant, each.command_id) in seen.undated and abs(each.recorded_at - each.occurred_at) > ABOUT:
-            yield f"dated: {each.position} is said to be of {each.occurred_at}, written at {each.recorded_at}"
+        said = seen.said.get((each.tenant, each.command_id))
+        if said is None or each.occurred_at == said.at:
+            continue
+        now = said.at is None or abs(each.recorded_at - said.at) < ABOUT
+        if not (now and each.occurred_at == each.recorded_at):
+            yield f"dated: {each.position} is of {each.occurred_at}, said {said.at}, written at {each.recorded_at}"
 
 
 def _as_seen(event: Recorded[bytes]) -> SeenEvent:

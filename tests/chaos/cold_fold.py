@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -20,10 +21,13 @@ from shared.timing.timers import TIMER, Timer
 
 PAGE = 500
 _ROWS = """
-    SELECT g.model, r.tenant, r.key, r.body
+    SELECT g.model, r.tenant, r.key, r.body, r.owner, r.state, nullif(r.sort, '-infinity') AS sort,
+           r.search IS NOT NULL AS searched
     FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live'
 """
-_TIMERS = "SELECT tenant, id, due_at, ending, body FROM read.timer"
+_TIMERS = "SELECT tenant, id, subject_id, seeker_id, guards, due_at, ending, body FROM read.timer"
+PUT_OFF = timedelta(days=7)
+"""The longest that quiet hours, days off and full days put a reminder off."""
 _PARKED = "SELECT tenant, stream_id, error FROM read.parked"
 
 
@@ -74,20 +78,38 @@ class ColdFold:
     async def differences(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
         """Where the database holds anything else, as sentences."""
         rows = {
-            (model, tenant, key): self._models[model].decode(body)
-            for model, tenant, key, body in await connection.fetch(_ROWS)
+            (model, tenant, key): (self._models[model].decode(body), tuple(filed))
+            for model, tenant, key, body, *filed in await connection.fetch(_ROWS)
         }
         found = await connection.fetch(_TIMERS)
+        timers = {
+            (each["tenant"], each["id"]): (_end_of(each), (each["subject_id"], each["seeker_id"], set(each["guards"])))
+            for each in found
+        }
         due_at = {(timer["tenant"], timer["id"]): timer["due_at"] for timer in found}
         parked = await connection.fetch(_PARKED)
         return [
-            *_differences("row", rows, {id: row for id, row in self.rows.items() if row is not None}),
-            *_differences("timer", {(timer["tenant"], timer["id"]): _end_of(timer) for timer in found}, self.timers),
+            *_differences("row", rows, {id: (row, self._filed(id, row)) for id, row in self.rows.items() if row}),
+            *_differences("timer", timers, {id: (timer, _indexed(timer)) for id, timer in self.timers.items()}),
             # One that was put off (quiet hours, a full day) is due later than its rule says, never earlier.
             *(f"timer {id} is due at {due}, before {self.timers[id].due_at}" for id, due in due_at.items()
               if id in self.timers and due < self.timers[id].due_at),
+            *(f"timer {id} is due at {due}, long after {self.timers[id].due_at}" for id, due in due_at.items()
+              if id in self.timers and due > self.timers[id].due_at + PUT_OFF),
             *(f"parked: stream {id} of {tenant}: {error}" for tenant, id, error in parked),
         ]  # fmt: skip
+
+    def _filed(self, id: RowId, row: Any) -> tuple[Any, ...]:
+        """By what queries find it."""
+        filed = self._models[id[0]].file(row)
+        return (filed.owner, filed.state, filed.sort, filed.text is not None)
+
+
+def _indexed(timer: Timer | Ending) -> tuple[Any, ...]:
+    """By what firing finds it, and judges whether it is in vain."""
+    if isinstance(timer, Ending):
+        return (timer.event.subject_id, timer.event.seeker_id, set())
+    return (timer.subject_id, timer.seeker_id, set(timer.guards))
 
 
 def _end_of(timer: asyncpg.Record) -> Timer | Ending:

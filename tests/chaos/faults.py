@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from random import Random
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from deploy.launcher.child import Child
 from deploy.launcher.sql import fetch_value
 from shared.broker.topology import PROJECTOR
-from tests.chaos.processes import ServiceProcess, Stage
+from tests.chaos.processes import ServiceProcess, Stage, ended_by_itself
 from tests.chaos.proxy import Proxy
 from tests.chaos.seen import Answer, Command, read
 from tests.chaos.services import HOURS_OFF
@@ -32,23 +33,24 @@ class Server(Protocol):
 
 
 async def kill_command_service(stage: Stage, rng: Random) -> None:
-    await _kill(rng.choice(stage.commands), rng)
+    await _kill(stage, rng.choice(stage.commands), rng)
 
 
 async def kill_relay_leader(stage: Stage, rng: Random) -> None:
-    await _kill(await stage.leader(), rng)
+    await _kill(stage, await stage.leader(), rng)
 
 
 async def kill_projector(stage: Stage, rng: Random) -> None:
-    await _kill(rng.choice(stage.projectors), rng)
+    await _kill(stage, rng.choice(stage.projectors), rng)
 
 
 async def kill_both_projectors(stage: Stage, rng: Random) -> None:
-    await asyncio.gather(*(_kill(each, rng) for each in stage.projectors))
+    await asyncio.gather(*(_kill(stage, each, rng) for each in stage.projectors))
 
 
 async def kill_witness(stage: Stage, rng: Random) -> None:
     assert stage.consumer is not None
+    stage.found += ended_by_itself(stage.consumer)
     await asyncio.to_thread(stage.consumer.kill)
     await asyncio.sleep(rng.uniform(0.1, 1.0))
     stage.start_witness()
@@ -73,6 +75,7 @@ async def _kill_rabbitmq(stage: Stage, rng: Random) -> None:
 
 async def wipe_rabbitmq(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(stage.rabbitmq.wipe)
+    stage.wiped_at = datetime.now(UTC)
     await asyncio.to_thread(stage.rabbitmq.start)
 
 
@@ -165,6 +168,7 @@ async def fill_the_disk_of_the_broker(stage: Stage, rng: Random) -> None:
 async def shift_the_clock(stage: Stage, rng: Random) -> None:
     """A service comes back hours ahead or behind, and stays so until something else restarts it."""
     service = rng.choice(stage.services)
+    stage.found += service.ended_by_itself()
     await asyncio.to_thread(service.running.stop)
     service.start(**{HOURS_OFF: str(rng.choice((-7, -3, 3, 30)))})
 
@@ -317,7 +321,8 @@ def draw(rng: Random, rounds: int, most: int = 4) -> Iterator[list[str]]:
         yield hand
 
 
-async def _kill(service: ServiceProcess, rng: Random) -> None:
+async def _kill(stage: Stage, service: ServiceProcess, rng: Random) -> None:
+    stage.found += service.ended_by_itself()
     await service.kill()
     await asyncio.sleep(rng.uniform(0.0, 1.0))
     service.start()
@@ -332,5 +337,5 @@ async def _freeze(what: Server | Child, seconds: float) -> None:
 
 
 def _way(stage: Stage, rng: Random) -> Proxy:
-    service = rng.choice(stage.services)
-    return rng.choice((service.database, service.broker))
+    """Between a service and a server, or between clients and either."""
+    return rng.choice(stage.ways)

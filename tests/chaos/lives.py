@@ -53,9 +53,14 @@ class Wish:
     body: dict[str, Any]
     at: datetime | None = None
     """When it is said to have happened; None: the service's clock says."""
-    must_be_refused: bool = False
+    must_be_refused: str | None = None
+    """The code with which it must be."""
+    may_be_refused: tuple[str, ...] = ()
+    """The codes with which it may be: that depends on when it comes."""
+    unheard: bool = False
+    """To be handed to the broker by a client that waits for no answer."""
     again: bool = False
-    """To be sent a second time once it was answered."""
+    """To be sent once more when it was answered, and again when everything after it was."""
     to_all: bool = False
     """To be sent every way at the same time."""
     pause: float = 0.0
@@ -106,17 +111,20 @@ class Life:
 
     def _agreement(self) -> Wishes:
         """The two are known, and the contact has said yes."""
-        register = {"name": "Nadia Ferrant", "time_zone": self._zone}
+        register = {"name": f"Nadia {_of(self._seeker)}", "time_zone": self._zone}
         plan = {"seeker_id": str(self._seeker), "contact_ids": [str(self._contact)], "purpose": "field"}
         request = {"channel": "email", "minutes": 20, "intent": "I want to learn about your field."}
         yield self._seekers("register", register)
-        yield self._contacts("add", {"name": "Ivo Brandt", "source": "alumni_network"})
+        yield self._contacts("add", {"name": f"Ivo {_of(self._contact)}", "source": "alumni_network"})
         if self._rng.random() < 0.15:
-            yield self._seekers("register", register, must_be_refused=True)
+            yield self._seekers("register", register, must_be_refused="already_exists")
+        if self._rng.random() < 0.15:
+            other = self._id()
+            yield self._wish("contact", other, "add", {"name": f"Ada {_of(other)}", "source": "event"}, unheard=True)
         yield self._interviews("plan", {**plan, "about": "Marketing"}, self._ago(hours=33))
         yield self._interviews("send-request", request, self._ago(hours=32))
         if self._rng.random() < 0.15:
-            yield self._interviews("hold", {"minutes": 20}, must_be_refused=True)
+            yield self._interviews("hold", {"minutes": 20}, must_be_refused="out_of_order")
         yield self._interviews("accept", {}, self._ago(hours=31))
 
     def _conversation(self) -> Wishes:
@@ -182,7 +190,8 @@ class Life:
         """The next word is put off by some seconds only, and then not wanted any more."""
         pair = {"seeker_id": str(self._seeker), "contact_id": str(self._contact)}
         due = self._soon()
-        snooze = self._wish("relationship", self._tie, "snooze", {**pair, "until": due.isoformat()})
+        until = {"until": due.isoformat()}
+        snooze = self._wish("relationship", self._tie, "snooze", {**pair, **until}, may_be_refused=("already_over",))
         word = notification_id("keep_in_touch", self._tie, event_id(snooze.command_id, 0), "due")
         yield replace(snooze, arms={word: due})
         chance = self._rng.random()
@@ -237,6 +246,7 @@ class Life:
 
     def _answers(self, notification: UUID, verb: str, body: dict[str, Any], **how: Any) -> Wish:
         # Of those that are sent at the same time some may come before it has fired, and be refused, and others after.
+        how["may_be_refused"] = ("unknown_notification", "out_of_order", "already_over")
         return self._wish("notification", notification, verb, body, to_all=False, **how)
 
     def _wish(
@@ -259,6 +269,11 @@ class Life:
     def _about_then(self) -> float:
         """Seconds: from long before a reminder to about when it falls due, where either may be first."""
         return self._rng.uniform(0, LATEST) if self._rng.random() < 0.7 else 0.0
+
+
+def _of(id: UUID) -> str:
+    """A name that nobody else has, so that what was written for one is never taken for what was for another."""
+    return id.hex[:12]
 
 
 def life(seed: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Life:

@@ -10,15 +10,19 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count, cycle
 from pathlib import Path
 from time import monotonic
 
+import uvloop
+
 from tests.chaos.asking import LeftOpen, NotSent, Response
 from tests.chaos.lives import Wish, life
 from tests.chaos.seen import Journal
-from tests.chaos.ways import Http, Imports, Queue, Way
+from tests.chaos.ways import Http, Imports, Queue, Way, WayUnheard
 
 PATIENCE, MOST_PATIENCE = 4.0, 30.0
 """Seconds that a client waits for an answer before it asks again: at first, and after many doublings. Without them,
@@ -28,13 +32,18 @@ PAUSE = 0.2
 LAST_WORD = 30.0
 """Seconds that clients go on asking for what is not answered yet when all is to end."""
 _IS_AN_ANSWER = {200, 201, 400, 404, 409, 412, 422}
+_WAITS = 503
+"""PostgreSQL is away."""
+_KEPT = {"Queue", "Imports"}
+"""Ways by which a refusal is final: it is kept before it is told, and the command gets it again whatever happens."""
 
 
 class Load:
-    def __init__(self, ways: Sequence[Way], journal: Journal, *, seed: str, rate: float) -> None:
-        """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times."""
+    def __init__(self, ways: Sequence[Way], unheard: WayUnheard, journal: Journal, *, seed: str, rate: float) -> None:
+        """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times; `unheard`:
+        for commands whose answer nobody waits for."""
         self._journal, self._seed, self._every = journal, seed, 1 / rate
-        self._ways = ways
+        self._ways, self._unheard = ways, unheard
         self._numbers, self._turns, self._next_turn = count(), cycle(ways), 0.0
         self._stop, self._give_up = asyncio.Event(), asyncio.Event()
 
@@ -51,14 +60,20 @@ class Load:
 
     async def _client(self) -> None:
         while not self._stop.is_set():
+            later: list[Wish] = []
             for wish in life(f"{self._seed}/{next(self._numbers)}").wishes():
                 if wish.pause:
                     await self._unless_stopped(wish.pause)
                 await self._turn()
                 if self._stop.is_set():
                     return
-                if not await self._ask(wish):
+                if not await (self._hand_over(wish) if wish.unheard else self._ask(wish, later)):
                     break
+            for wish in later:
+                await self._turn()
+                if self._stop.is_set():
+                    return
+                await self._ask_again(wish)
 
     async def _turn(self) -> None:
         """Wait for the next place in the steady stream of commands; an outage is not made up for."""
@@ -71,8 +86,9 @@ class Load:
         except TimeoutError:
             return
 
-    async def _ask(self, wish: Wish) -> bool:
-        """Whether its client knows that it ended as it should, and so may go on.
+    async def _ask(self, wish: Wish, later: list[Wish]) -> bool:
+        """Whether its client knows that it ended as it should, and so may go on; `later` gets what is to be asked again
+        after all the others.
 
         Where an attempt was left open that may not be so: what must be refused now may be right when it is executed.
         """
@@ -81,17 +97,35 @@ class Load:
             self._journal.unknown(wish)
             return False
         if not first.accepted:
-            if sure:
-                self._journal.refused(wish, first.document["code"])
-            else:  # an attempt before it may still be under way
+            kept = first.via in _KEPT
+            if not (sure or kept):  # an attempt before it may still be under way
                 self._journal.unknown(wish)
-            return sure and wish.must_be_refused
+                return False
+            self._journal.refused(wish, first.document["code"])
+            if kept:
+                later.append(wish)
+            return wish.must_be_refused is not None
         self._journal.accepted(wish, first.document, first.via)
         if wish.again:
-            again, _ = await self._answer(wish)
-            if again is not None:
-                self._repeated(wish, again)
+            later.append(wish)
+            await self._ask_again(wish)
         return True
+
+    async def _ask_again(self, wish: Wish) -> None:
+        again, _ = await self._answer(wish)
+        if again is not None:
+            self._repeated(wish, again)
+
+    async def _hand_over(self, wish: Wish) -> bool:
+        """Until the broker has it, which is all that its client waits for."""
+        while not self._give_up.is_set():
+            with suppress(NotSent, LeftOpen):
+                await self._unheard.hand_over(wish, PATIENCE)
+                self._journal.handed_over(wish, datetime.now(UTC))
+                return True
+            await asyncio.sleep(PAUSE)
+        self._journal.unknown(wish)
+        return False
 
     async def _answer(self, wish: Wish) -> tuple[Response | None, bool]:
         """The first clear answer, and whether no attempt before it was left open; None once it is time to give up."""
@@ -126,7 +160,11 @@ class Load:
             return "not sent"
         except LeftOpen:
             return "open"
-        return replace(response, via=type(way).__name__) if response.status in _IS_AN_ANSWER else "open"
+        if response.status in _IS_AN_ANSWER:
+            return replace(response, via=type(way).__name__)
+        if response.status != _WAITS:
+            self._journal.failed(wish, response.status)
+        return "open"
 
 
 async def main() -> None:
@@ -136,14 +174,14 @@ async def main() -> None:
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--seed", required=True)
     parser.add_argument("--rate", type=float, required=True)
-    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--clients", type=int, default=128)
     chosen = parser.parse_args()
     http = [Http(url) for url in chosen.urls]
     queue = Queue(chosen.amqp_url)
     ways: list[Way] = [*http, queue, *http, Imports(chosen.urls), *http, queue]
     with chosen.journal.open("a") as file:
-        await Load(ways, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
+        await Load(ways, queue, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -37,15 +38,16 @@ FACTORIES = {
 
 @dataclass
 class ServiceProcess:
-    """One replica of a service, and its own two ways to PostgreSQL and RabbitMQ."""
+    """One replica of a service, its own two ways to PostgreSQL and RabbitMQ, and the way of its clients."""
 
     kind: str
     number: int
+    port: int
+    clients: Proxy
     database: Proxy
     broker: Proxy
     logs: Path
     settings: Mapping[str, str]
-    port: int = field(default_factory=pick)
     child: Child | None = None
     _heard: int = 0
     """Bytes of the log that `deaths` has read."""
@@ -56,7 +58,8 @@ class ServiceProcess:
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        """Past all proxies."""
+        return url_of(self.port)
 
     def start(self, **more: str) -> None:
         """Without waiting; `more` are environment variables of this life alone."""
@@ -98,6 +101,10 @@ class ServiceProcess:
         assert self.child is not None
         return self.child
 
+    def ended_by_itself(self) -> list[str]:
+        """To be asked before it is ended and started again, which nothing tells from its own end afterwards."""
+        return ended_by_itself(self.running)
+
     async def kill(self) -> None:
         await asyncio.to_thread(self.running.kill)
 
@@ -138,6 +145,8 @@ class Stage:
     consumer: Child | None = None
     found: list[str] = field(default_factory=list)
     """What faults saw that must not be."""
+    wiped_at: datetime | None = None
+    """When the broker came back without anything, last."""
 
     @property
     def services(self) -> list[ServiceProcess]:
@@ -147,12 +156,20 @@ class Stage:
     def ways_to_the_broker(self) -> list[Proxy]:
         return [*(service.broker for service in self.services), self.clients_broker]
 
+    @property
+    def ways(self) -> list[Proxy]:
+        """All that there are."""
+        services = self.services
+        return [*(each.clients for each in services), *(each.database for each in services), *self.ways_to_the_broker]
+
     async def leader(self) -> ServiceProcess:
-        """The command service that publishes; the first if none says so."""
-        for service in self.commands:
-            if await service.metric("relay_leads") == 1:
-                return service
-        return self.commands[0]
+        """The command service that publishes, once one says so. Raises TimeoutError."""
+        async with asyncio.timeout(READY_WITHIN):
+            while True:
+                for service in self.commands:
+                    if await service.metric("relay_leads") == 1:
+                        return service
+                await asyncio.sleep(0.1)
 
     async def consumers(self) -> Counter[str]:
         """How many each queue has, those included that wait for their turn. Raises `LaunchFailure`."""
@@ -178,7 +195,7 @@ class Stage:
         self.consumer = Child("witness", self.witness, env=os.environ, log=self.logs / "witness.log", cwd=ROOT)
 
     def start_load(self, *arguments: str) -> Child:
-        urls = [service.url for service in self.commands]
+        urls = [service.clients.url for service in self.commands]
         command = [sys.executable, "-m", "tests.chaos.load", self.clients_broker.url, *urls, *arguments]
         return Child("load", command, env=os.environ, log=self.logs / "load.log", cwd=ROOT)
 
@@ -190,6 +207,14 @@ class Stage:
                     if service.running.exit_code is not None:
                         raise service.running.failure("ended by itself")
                     await asyncio.sleep(0.1)
+
+
+def url_of(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"
+
+
+def ended_by_itself(child: Child) -> list[str]:
+    return [] if child.running else [f"{child.name} ended by itself with {child.exit_code}"]
 
 
 async def consumers(node: LocalRabbitMQ, amqp_url: str) -> Counter[str]:
@@ -232,14 +257,16 @@ async def stage(
         made: dict[str, list[ServiceProcess]] = {"command": [], "projector": []}
         for kind in made:
             for number in range(1, replicas + 1):
-                ways = [await ends.enter_async_context(Proxy(url)) for url in (database_url, amqp_url)]
-                service = ServiceProcess(kind, number, ways[0], ways[1], logs, settings or {})
+                port = pick()
+                urls = (url_of(port), database_url, amqp_url)
+                clients, database, broker = [await ends.enter_async_context(Proxy(url)) for url in urls]
+                service = ServiceProcess(kind, number, port, clients, database, broker, logs, settings or {})
                 service.start()
                 made[kind].append(service)
         record = logs / "witness.record"
         way = await ends.enter_async_context(Proxy(amqp_url))
         witness = [sys.executable, "-m", "tests.chaos.witness", way.url]
-        witness += [*(service.url for service in made["projector"]), "--record", str(record)]
+        witness += [*(service.clients.url for service in made["projector"]), "--record", str(record)]
         set_up = Stage(
             infra.postgres,
             infra.rabbitmq,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -24,16 +25,25 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
 from tests.chaos.outcome import Outcome
-from tests.chaos.processes import Stage, grown_beyond, size, stage
+from tests.chaos.processes import Stage, ended_by_itself, grown_beyond, size, stage
 from tests.chaos.seen import Seen, read
 
 REST_WITHIN = 90.0
 """Seconds after which a run that does not come to rest is a violation itself."""
 SMALL_LAG = 2.0
-"""Lag is normal when relay and projector are behind by no more than what the load writes in so many seconds."""
+"""Lag is normal when relay, projector and consumer are behind by no more than what the load writes in so many seconds,
+and no more commands wait in their queue, nor timers that are due."""
+IN_HAND = 30.0
+"""Seconds for which a service may be at commands that nobody waits for, when all else is at rest."""
+CALM = 2.0
+"""Seconds for which lag must be normal to count as normal again."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _COLUMNS = ", ".join(Recorded.__dataclass_fields__)
 _RECEIPTS = "SELECT tenant, command_id, position FROM log.receipt"
+_EXECUTED = """
+    SELECT count(*) FROM log.receipt JOIN unnest($1::text[], $2::uuid[]) AS u (tenant, command_id)
+    USING (tenant, command_id)
+"""
 _PLACES = """
     SELECT h.position AS head, coalesce((SELECT min(position) FROM log.relay_cursor), 0) AS relay,
            coalesce((SELECT min(position) FROM read.checkpoint), 0) AS projector,
@@ -54,46 +64,52 @@ class Run:
         self._events: list[Recorded[bytes]] = []
         self._cold = ColdFold()
         self._dead = 0
+        self._asked = self._heard = 0
 
     async def round(self, number: int, faults: list[str], enough: Callable[[Seen], bool]) -> Outcome:
         """`enough`: whether the load may end; it goes on without faults for as long as it may not."""
         rng = Random(f"{self._seed}/{number}")
         arguments = ["--journal", str(self._journal), "--seed", f"{self._seed}/{number}"]
         arguments += ["--rate", str(self._rate), "--clients", str(self._clients)]
-        before = size(self._journal)
+        before, asked_before = size(self._journal), self._asked
         load = self._stage.start_load(*arguments)
         try:
             await grown_beyond(before, self._journal)
+            began = monotonic()
             gap = self._seconds / (len(faults) + 1)
             for name in faults:
                 await asyncio.sleep(gap)
                 await fault(name)(self._stage, rng)
-            recovered = await self._lag_is_normal()
+            recovered, lags = await self._lag_is_normal()
             deaf = await self._deaf()
             await asyncio.sleep(gap)
             while load.running and not enough(read(self._journal)):
                 await grown_beyond(size(self._journal), self._journal)
+            lasted = monotonic() - began
         finally:
             await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
         violations = [*self._stage.found, *self._ended(load), *deaf]
         self._stage.found.clear()
         if recovered is None:
-            violations.append("the services did not recover")
+            violations.append(f"the services did not recover: {lags or 'not all are ready'}")
         violations += await self._rest() or await self._judge()
         seen = read(self._journal)
+        self._asked = seen.commands
+        rate = (self._asked - asked_before) / lasted
         return Outcome(
-            self._seed, number, tuple(faults), seen.commands, len(self._events), recovered, tuple(violations)
-        )
+            self._seed, number, tuple(faults), seen.commands, len(seen.unknown), rate, len(self._events), recovered,
+            tuple(violations),
+        )  # fmt: skip
 
     def _ended(self, load: Child) -> list[str]:
         """Processes and loops that ended though nobody had asked them to, or badly."""
-        services = self._stage.services
+        services, consumer = self._stage.services, self._stage.consumer
         return [
             *([f"{load.name} ended with {load.exit_code}"] if load.exit_code else []),
-            *(f"{each.name} ended by itself with {each.running.exit_code}" for each in services
-              if not each.running.running),
+            *(end for each in services for end in each.ended_by_itself()),
+            *(ended_by_itself(consumer) if consumer is not None else []),
             *(death for each in services for death in each.deaths()),
-        ]  # fmt: skip
+        ]
 
     async def _places(self) -> asyncpg.Record:
         connection = await asyncpg.connect(self._stage.database_url, timeout=10)
@@ -104,19 +120,37 @@ class Run:
         finally:
             await connection.close()
 
-    async def _lag_is_normal(self) -> float | None:
-        """Seconds until all services are ready and nobody is far behind, while the load goes on."""
+    async def _lag_is_normal(self) -> tuple[float | None, Mapping[str, float]]:
+        """Seconds until all services are ready and lag is normal and stays so, while the load goes on; and what it was
+        last."""
         began = monotonic()
+        lags: Mapping[str, float] = {}
         try:
             await self._stage.ready()
         except (TimeoutError, LaunchFailure):
-            return None
-        while (waited := monotonic() - began) < REST_WITHIN:
-            at = await self._places()
-            if at["head"] - min(at["relay"], at["projector"]) <= SMALL_LAG * self._rate:
-                return waited
-            await asyncio.sleep(0.1)
-        return None
+            return None, lags
+        since: float | None = None
+        while (now := monotonic() - began) < REST_WITHIN + CALM:
+            lags = await self._lags()
+            if max(lags.values()) > SMALL_LAG * self._rate:
+                since = None
+            elif now - (since := now if since is None else since) >= CALM:
+                return since, lags
+            await asyncio.sleep(0.25)
+        return None, lags
+
+    async def _lags(self) -> Mapping[str, float]:
+        """By how many events, commands and timers everybody is behind."""
+        at = await self._places()
+        commands = await self._stage.waiting(COMMANDS)
+        # What the broker brings again is no step back.
+        self._heard = max(self._heard, witness.latest(self._record))
+        behind = {"relay": at["relay"], "projector": at["projector"], "consumer": self._heard}
+        return {
+            **{name: at["head"] - position for name, position in behind.items()},
+            "firing": at["overdue"],
+            "intake": inf if commands is None else commands,
+        }
 
     async def _deaf(self) -> list[str]:
         """Until messages bring events to a projector and all listen to the broker that should, under load: who does
@@ -144,7 +178,7 @@ class Run:
 
     async def _rest(self) -> list[str]:
         """Until nothing is on its way any more: what could not come to rest."""
-        began = monotonic()
+        began, resting = monotonic(), None
         seen = read(self._journal)
         latest = max((at for id, at in seen.due.items() if id not in seen.put_off), default=_NEVER)
         while monotonic() - began < REST_WITHIN:
@@ -154,10 +188,27 @@ class Run:
             behind = at["head"] - min(at["relay"], at["projector"], heard)
             waiting, dead = await self._stage.waiting(COMMANDS), await self._stage.waiting(DEAD_COMMANDS)
             self._dead = dead or 0
-            if behind == 0 and at["overdue"] == 0 and waiting == 0 and dead is not None and not promised:
+            if not (behind == 0 and at["overdue"] == 0 and waiting == 0 and dead is not None and not promised):
+                resting = None
+            elif monotonic() - (resting := resting or monotonic()) > IN_HAND or not await self._in_hand(seen):
                 return []
             await asyncio.sleep(0.2)
         return [f"no rest within {REST_WITHIN:.0f} s: {dict(at)}, the consumer is at {heard}, {waiting} commands wait"]
+
+    async def _in_hand(self, seen: Seen) -> bool:
+        """Whether a service may still have commands that nobody waits for: the broker counts only what it has not
+        handed out."""
+        wiped_at = self._stage.wiped_at
+        unheard = [command for command, at in seen.handed_over.items() if wiped_at is None or at > wiped_at]
+        if not unheard:
+            return False
+        connection = await asyncpg.connect(self._stage.database_url, timeout=10)
+        try:
+            tenants, ids = [tenant for tenant, _ in unheard], [id for _, id in unheard]
+            executed: int = await connection.fetchval(_EXECUTED, tenants, ids)
+        finally:
+            await connection.close()
+        return executed < len(unheard)
 
     async def _judge(self) -> list[str]:
         connection = await asyncpg.connect(self._stage.database_url)
@@ -172,6 +223,7 @@ class Run:
                     {(tenant, id): position for tenant, id, position in await connection.fetch(_RECEIPTS)},
                     [row[0] for row in await connection.fetch("SELECT id FROM read.timer WHERE due_at <= log.now()")],
                     self._dead,
+                    self._stage.wiped_at,
                 )
                 self._cold.go_on(self._events)
                 differences = await self._cold.differences(connection)
@@ -190,7 +242,7 @@ async def run(
     *,
     rate: float = 200.0,
     seconds: float = 8.0,
-    clients: int = 64,
+    clients: int = 128,
     enough: Callable[[Seen], bool] = lambda seen: True,
     faults: list[list[str]] | None = None,
     stand_by: LocalPostgres | None = None,

@@ -44,6 +44,15 @@ class Answer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a client said in a command."""
+
+    body: dict[str, Any]
+    at: datetime | None
+    """When it happened; None: it left that to the service."""
+
+
 Command = tuple[str, UUID]
 """Tenant and command id: two tenants may use the same id."""
 
@@ -55,16 +64,18 @@ class Seen:
     accepted: dict[Command, Answer] = field(default_factory=dict)
     via: Counter[str] = field(default_factory=Counter)
     """How many of them each way brought."""
-    undated: set[Command] = field(default_factory=set)
-    """Accepted commands that did not say when it happened: the service did."""
-    wrongly: set[Command] = field(default_factory=set)
-    """Accepted commands that must be refused."""
+    said: dict[Command, Said] = field(default_factory=dict)
+    """In accepted commands, and in those that were handed over."""
+    wrongly: dict[Command, str] = field(default_factory=dict)
+    """Commands that ended otherwise than they must → how."""
     refused: dict[Command, str] = field(default_factory=dict)
-    """→ code, of those whose every attempt was refused."""
+    """→ code, of those that can't have been executed."""
+    handed_over: dict[Command, datetime] = field(default_factory=dict)
+    """Commands that the broker confirmed to who waits for no answer → when."""
     unknown: set[Command] = field(default_factory=set)
     """Sent, and never answered so that it is clear whether they were executed."""
     repeated: list[tuple[Command, Answer | str]] = field(default_factory=list)
-    """What accepted commands were answered when they were sent once more; the code, where that was a refusal."""
+    """What commands were answered when they were sent once more; the code, where that was a refusal."""
     due: dict[UUID, datetime] = field(default_factory=dict)
     """Notification → when it falls due, by commands that were accepted."""
     needless: dict[UUID, int] = field(default_factory=dict)
@@ -76,7 +87,7 @@ class Seen:
 
     @property
     def commands(self) -> int:
-        return len(self.accepted) + len(self.refused) + len(self.unknown)
+        return len(self.accepted) + len(self.refused) + len(self.handed_over) + len(self.unknown)
 
 
 class Journal:
@@ -87,11 +98,19 @@ class Journal:
 
     def accepted(self, wish: Wish, answer: dict[str, Any], via: str) -> None:
         arms = {str(id): at.isoformat() for id, at in wish.arms.items()}
-        known = {"answer": answer, "via": via, "undated": wish.at is None, "wrongly": wish.must_be_refused}
-        self._write("accepted", wish, arms=arms, **known, **_ended(wish))
+        wrongly = f"was accepted, not refused ({wish.must_be_refused})" if wish.must_be_refused else None
+        self._write("accepted", wish, arms=arms, answer=answer, via=via, wrongly=wrongly, **_said(wish), **_ended(wish))
 
     def refused(self, wish: Wish, code: str) -> None:
-        self._write("refused", wish, code=code)
+        foreseen = code == wish.must_be_refused or code in wish.may_be_refused
+        self._write("refused", wish, code=code, wrongly=None if foreseen else f"was refused ({code})")
+
+    def failed(self, wish: Wish, status: int) -> None:
+        """It was answered with neither an acceptance nor a refusal, and not that the service waits for PostgreSQL."""
+        self._write("failed", wish, wrongly=f"was answered with status {status}")
+
+    def handed_over(self, wish: Wish, at: datetime) -> None:
+        self._write("handed over", wish, when=at.isoformat(), **_said(wish))
 
     def unknown(self, wish: Wish) -> None:
         self._write("unknown", wish, **_ended(wish))
@@ -100,13 +119,16 @@ class Journal:
         self._write("repeated", wish, answer=answer)
 
     def refused_again(self, wish: Wish, code: str) -> None:
-        """It had been accepted before."""
         self._write("refused again", wish, code=code)
 
     def _write(self, kind: str, wish: Wish, **more: Any) -> None:
         entry = {"kind": kind, "tenant": wish.tenant, "id": str(wish.command_id), **more}
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
+
+
+def _said(wish: Wish) -> dict[str, Any]:
+    return {"body": wish.body, "at": None if wish.at is None else wish.at.isoformat()}
 
 
 def _ended(wish: Wish) -> dict[str, Any]:
@@ -126,19 +148,24 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
         ends = [UUID(id) for id in entry.get("ends", ())]
         if entry.get("puts_off"):
             seen.put_off.update(ends)
+        if wrongly := entry.get("wrongly"):
+            seen.wrongly[command] = wrongly
+        if "body" in entry:
+            at = entry["at"]
+            seen.said[command] = Said(entry["body"], None if at is None else datetime.fromisoformat(at))
         match entry["kind"]:
             case "accepted":
                 answer = seen.accepted[command] = Answer.of(entry["answer"])
                 seen.via[entry["via"]] += 1
-                if entry["undated"]:
-                    seen.undated.add(command)
-                if entry["wrongly"]:
-                    seen.wrongly.add(command)
                 seen.due |= {UUID(id): datetime.fromisoformat(at) for id, at in entry["arms"].items()}
                 for id in ends:
                     seen.needless.setdefault(id, answer.position)
             case "refused":
                 seen.refused[command] = entry["code"]
+            case "failed":
+                pass  # it was asked again
+            case "handed over":
+                seen.handed_over[command] = datetime.fromisoformat(entry["when"])
             case "unknown":
                 seen.unknown.add(command)
                 seen.perhaps.update(ends)

@@ -1,7 +1,8 @@
 """``python -m tests.chaos.soak``: steady load, no faults, and nothing that grows but the log.
 
-Samples memory and file descriptors of every service, the lag of relay and projector, the queues, and the dead tuples
-of the tables that are overwritten all the time. Exit code 1 when one of them grew.
+Samples memory and file descriptors of every service, the lag of relay and projector, the queues, the dead tuples of the
+tables that are overwritten all the time, and what share they are of the read models' rows. Exit code 1 when one of them
+grew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from time import monotonic
 
 import aio_pika
 import asyncpg
+import uvloop
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
@@ -36,6 +38,11 @@ _DEAD = """
     WHERE (schemaname, relname) IN (('log', 'head'), ('log', 'relay_cursor'), ('read', 'checkpoint'), ('read', 'timer'),
                                     ('read', 'told'))
 """
+_DEAD_ROWS = """
+    SELECT 100.0 * sum(n_dead_tup) / greatest(sum(n_live_tup), 1)
+    FROM pg_stat_user_tables
+    WHERE schemaname = 'read' AND relname LIKE 'row\\_%'
+"""
 
 
 async def sample(set_up: Stage, database_url: str, amqp_url: str) -> Sample:
@@ -52,6 +59,7 @@ async def sample(set_up: Stage, database_url: str, amqp_url: str) -> Sample:
         assert lags is not None
         figures |= {"relay: lag (events)": lags["relay"], "projector: lag (events)": lags["projector"]}
         figures |= {f"{row['name']}: dead tuples": row["dead"] for row in await connection.fetch(_DEAD)}
+        figures["read.row: dead tuples (%)"] = float(await connection.fetchval(_DEAD_ROWS) or 0)
     finally:
         await connection.close()
     async with await aio_pika.connect(amqp_url) as broker:
@@ -74,7 +82,7 @@ async def soak(infra: Infrastructure, seconds: float, every: float, rate: float)
         async with stage(infra, database_url, amqp_url, logs, replicas=1, settings=settings) as set_up:
             load = set_up.start_load("--journal", str(logs / "journal"), "--seed", "soak", "--rate", str(rate))
             try:
-                await grown_beyond(0, logs / "witness.record")
+                await grown_beyond(0, logs / "journal")
                 began = monotonic()
                 while monotonic() - began < seconds:
                     await asyncio.sleep(every)
@@ -108,7 +116,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with Infrastructure.start(mode="local") as infra:
         print(infra.banner, flush=True)
-        samples = asyncio.run(soak(infra, chosen.minutes * 60, chosen.every, chosen.rate))
+        samples = uvloop.run(soak(infra, chosen.minutes * 60, chosen.every, chosen.rate))
     print(summary(samples))
     growing = grown(samples, chosen.rate)
     for each in growing:

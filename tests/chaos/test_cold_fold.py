@@ -85,6 +85,24 @@ PLANTED = [
         f"UPDATE read.timer SET due_at = due_at - interval '1 second' WHERE {PENDING}",
         "timer .* is due at .* before",
     ),
+    (f"UPDATE read.timer SET due_at = due_at + interval '30 days' WHERE {PENDING}", "timer .* is due at .* long after"),
+    *(
+        (f"UPDATE read.timer SET {column} = {wrong} WHERE {PENDING}", "timer .* a cold fold gives")
+        for column, wrong in (
+            ("subject_id", "gen_random_uuid()"),
+            ("seeker_id", "gen_random_uuid()"),
+            ("guards", "guards[2:]"),
+        )
+    ),
+    *(
+        (f"UPDATE read.row SET {column} = {wrong} WHERE {PIPELINE}", "row .* a cold fold gives")
+        for column, wrong in (
+            ("owner", "gen_random_uuid()"),
+            ("state", "'otherwise'"),
+            ("sort", "sort + interval '1 second'"),
+        )
+    ),
+    (f"UPDATE read.row SET search = to_tsvector('word') WHERE {PIPELINE}", "row .* a cold fold gives"),
     (
         "INSERT INTO read.parked (tenant, stream_id, category, position, model, error) "
         "VALUES ('acme', gen_random_uuid(), 'lead', 1, 'leads', 'broken')",

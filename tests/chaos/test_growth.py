@@ -7,6 +7,7 @@ import pytest
 from tests.chaos.growth import Sample, grown
 
 STEADY = {"command 1: memory (MB)": 90.0, "projector 1: open files": 30.0, "log.head: dead tuples": 900.0,
+          "read.row: dead tuples (%)": 10.0,
           "relay: lag (events)": 20.0, "kithlog.projector: messages": 5.0}  # fmt: skip
 
 
@@ -31,6 +32,7 @@ def test_what_stays_flat_is_not_reported() -> None:
         ("command 1: memory (MB)", 1.0),
         ("projector 1: open files", 0.5),
         ("log.head: dead tuples", 200.0),
+        ("read.row: dead tuples (%)", 2.0),
         ("relay: lag (events)", 20.0),
         ("kithlog.projector: messages", 20.0),
     ],

@@ -5,54 +5,130 @@ from __future__ import annotations
 import io
 import json
 import signal
+from collections.abc import Callable
 from itertools import count
 
 from tests.chaos.asking import LeftOpen, Response
 from tests.chaos.lives import Wish, life
 from tests.chaos.load import Load
-from tests.chaos.seen import Journal, fold
+from tests.chaos.seen import Command, Journal, Seen, fold
 
 
-class LosesOne:
-    """Answers everything as it should be, but what must be refused only when it is asked again; ends the load with
-    what is asked after that."""
+class Way:
+    """Answers everything as it should be, and ends the load with the second life's first command."""
 
     def __init__(self) -> None:
         self.asked: list[Wish] = []
-        self._refused = False
 
     async def ask(self, wish: Wish, patience: float) -> Response:
         del patience
-        if self._refused:
+        if wish.verb == "register" and self.asked and wish.stream_id not in {each.stream_id for each in self.asked}:
             signal.raise_signal(signal.SIGTERM)
-        lost = wish.must_be_refused and wish not in self.asked
         self.asked.append(wish)
-        if lost:
-            raise LeftOpen
+        return self.answer(wish)
+
+    def answer(self, wish: Wish) -> Response:
         if wish.must_be_refused:
-            self._refused = True
-            return Response(409, {"code": "not_accepted"})
-        return Response(201, {"position": len(self.asked), "events": []})
+            return Response(409, {"code": wish.must_be_refused})
+        return Response(201, {"position": self.asked.index(wish), "events": []})
+
+    async def hand_over(self, wish: Wish, patience: float) -> None:
+        del patience
+        self.asked.append(wish)
 
     async def close(self) -> None: ...
 
 
-def holds_too_early(seed: str) -> bool:
-    return any(wish.must_be_refused and wish.verb == "hold" for wish in life(seed).wishes())
+class Queue(Way):
+    """By its name what is refused this way is refused for good."""
+
+
+class LosesTheFirst(Way):
+    """Of what is said to have been held before it was agreed to."""
+
+    def answer(self, wish: Wish) -> Response:
+        if holds_too_early(wish) and self.asked.count(wish) == 1:
+            raise LeftOpen
+        return super().answer(wish)
+
+
+class FailsFirst(Way):
+    def answer(self, wish: Wish) -> Response:
+        return Response(500, {}) if len(self.asked) == 1 else super().answer(wish)
+
+
+class HearsTheSecond(Way):
+    async def hand_over(self, wish: Wish, patience: float) -> None:
+        await super().hand_over(wish, patience)
+        if self.asked.count(wish) == 1:
+            raise LeftOpen
+
+
+def a_seed(fits: Callable[[Wish], bool], *, again: bool = False) -> str:
+    """Of a first life with such a wish, in which something is asked again, or nothing."""
+
+    def found(wishes: list[Wish]) -> bool:
+        return any(map(fits, wishes)) and any(wish.again for wish in wishes) == again
+
+    return next(str(number) for number in count() if found(list(life(f"{number}/0").wishes())))
+
+
+async def asked(way: Way, seed: str) -> Seen:
+    """What a client of that way has seen when its first life is over."""
+    journal = io.StringIO()
+    await Load([way], way, Journal(journal), seed=seed, rate=1000.0).run(clients=1)
+    return fold(map(json.loads, journal.getvalue().splitlines()))
+
+
+def command(wish: Wish) -> Command:
+    return wish.tenant, wish.command_id
+
+
+def holds_too_early(wish: Wish) -> bool:
+    return wish.must_be_refused is not None and wish.verb == "hold"
 
 
 async def test_who_does_not_know_what_became_of_a_command_does_not_go_on() -> None:
     """Given a conversation that is said to have been held before anybody agreed to it, when the first attempt to say so
     may still be under way and the second is refused, then nothing further is asked for this seeker: that attempt could
     be executed when it is right."""
-    seed = next(str(number) for number in count() if holds_too_early(f"{number}/0"))
-    way, journal = LosesOne(), io.StringIO()
-    await Load([way], Journal(journal), seed=seed, rate=1000.0).run(clients=1)
+    way = LosesTheFirst()
+    seen = await asked(way, a_seed(holds_too_early))
     *before, refused, refused_again, after = way.asked
     assert refused == refused_again
     assert refused.verb == "hold"
     assert refused.stream_id in {wish.stream_id for wish in before}
     assert after.verb == "register"
-    assert after.stream_id not in {wish.stream_id for wish in before}
-    seen = fold(map(json.loads, journal.getvalue().splitlines()))
-    assert seen.unknown == {(refused.tenant, refused.command_id)}
+    assert seen.unknown == {command(refused)}
+
+
+async def test_what_was_refused_for_good_is_asked_again_at_last() -> None:
+    """Given a command that was refused by a way that keeps refusals, and one that is to be asked again, when all else
+    of that life was asked, then both are once more, and what they are told then is written down."""
+    way = Queue()
+    seen = await asked(way, a_seed(holds_too_early, again=True))
+    refused = next(wish for wish in way.asked if holds_too_early(wish))
+    assert (command(refused), "out_of_order") in seen.repeated
+    again = {wish for wish in map(command, way.asked) if [command(each) for each in way.asked].count(wish) > 1}
+    assert again == {command(wish) for wish in way.asked if wish.again or wish.must_be_refused}
+    *_, last, _ = way.asked
+    assert command(last) in again
+    assert seen.refused.items() >= {(command(refused), "out_of_order")}
+
+
+async def test_a_failure_is_written_down_and_asked_again() -> None:
+    """Given a service that fails at a command, when it is asked again, then that it was accepted does not hide it."""
+    way = FailsFirst()
+    seen = await asked(way, "1")
+    first = command(way.asked[0])
+    assert seen.wrongly == {first: "was answered with status 500"}
+    assert first in seen.accepted
+
+
+async def test_what_is_handed_over_is_sent_until_the_broker_has_it() -> None:
+    """Given a command that nobody waits for, when the broker confirms the second attempt, then it is handed over."""
+    way = HearsTheSecond()
+    seen = await asked(way, a_seed(lambda wish: wish.unheard))
+    [unheard] = {command(wish) for wish in way.asked if wish.unheard}
+    assert [command(wish) for wish in way.asked].count(unheard) == 2
+    assert seen.handed_over.keys() == {unheard}

@@ -7,7 +7,8 @@ from tests.chaos.outcome import Outcome, summary
 
 def outcome(seed: int, number: int, recovered: float | None, *violations: str) -> Outcome:
     """With figures that grow with the round, as they count from the run's beginning."""
-    return Outcome(seed, number, ("kill postgres", "wipe rabbitmq"), 100 * number, 150 * number, recovered, violations)
+    faults = ("kill postgres", "wipe rabbitmq")
+    return Outcome(seed, number, faults, 100 * number, number, 10.0 * number, 150 * number, recovered, violations)
 
 
 def test_rounds_are_summed_up() -> None:
@@ -16,7 +17,8 @@ def test_rounds_are_summed_up() -> None:
     rounds = [outcome(1, number, float(number)) for number in range(1, 10)]
     rounds += [outcome(2, 1, 12.5, "lost: a command"), outcome(2, 2, 10.0, "lost: a command", "late: a reminder")]
     assert summary(rounds) == (
-        "11 rounds, 2 seeds, 22 faults, 1100 commands, 1650 events, 2 violations\n"
+        "11 rounds, 2 seeds, 22 faults, 1100 commands (11 of unknown fate), 40/s (median of the rounds), 1650 events, "
+        "2 violations\n"
         "lag normal after 6.0 s (median), 10.0 s (p90), 12.5 s (max); after more than 10 s in 1 rounds"
     )
 

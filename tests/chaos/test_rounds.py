@@ -33,6 +33,8 @@ class StubStage:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.found: list[str] = []
+        self.wiped_at = None
+        self.consumer = self.child("witness", "import time; time.sleep(600)")
         self.commands = [self._service("command", number) for number in (1, 2)]
         self.projectors = [self._service("projector", number) for number in (1, 2)]
         self.services = [*self.commands, *self.projectors]
@@ -44,7 +46,8 @@ class StubStage:
         self.is_ready = True
 
     def _service(self, kind: str, number: int) -> ServiceProcess:
-        service = ServiceProcess(kind, number, cast(Any, None), cast(Any, None), self.logs, {})
+        no_way = cast(Any, None)
+        service = ServiceProcess(kind, number, 0, no_way, no_way, no_way, self.logs, {})
         service.log.touch()
         service.child = self.child(service.name, "import time; time.sleep(600)")
         return service
@@ -86,11 +89,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage
         return []
 
     monkeypatch.setattr(rounds, "REST_WITHIN", LIMIT)
+    monkeypatch.setattr(rounds, "CALM", 0.0)
     monkeypatch.setattr(Run, "_places", places)
     monkeypatch.setattr(Run, "_judge", nothing)
     yield stage
-    for service in stage.services:
-        service.running.kill()
+    for child in (*(service.running for service in stage.services), stage.consumer):
+        child.kill()
 
 
 def anything(seen: Seen) -> bool:
@@ -125,6 +129,10 @@ def leave_a_timer_overdue(stage: StubStage) -> None:
     stage.places["overdue"] = 1
 
 
+def fall_far_behind_with_firing(stage: StubStage) -> None:
+    stage.places["overdue"] = 1_000
+
+
 def leave_a_command_in_its_queue(stage: StubStage) -> None:
     stage.commands_left = 1
 
@@ -133,6 +141,12 @@ def end_a_service(stage: StubStage) -> None:
     stage.commands[1].running.kill()
     stage.commands[1].child = ended = stage.child("command 2", "import sys; sys.exit(3)")
     ended.wait()
+
+
+def end_the_witness(stage: StubStage) -> None:
+    stage.consumer.kill()
+    stage.consumer = stage.child("witness", "import sys; sys.exit(4)")
+    stage.consumer.wait()
 
 
 def let_a_loop_die(stage: StubStage) -> None:
@@ -164,10 +178,12 @@ def find_something_in_a_fault(stage: StubStage) -> None:
 PLANTED: list[tuple[Callable[[StubStage], None], str]] = [
     (never_get_ready, "the services did not recover"),
     (stay_far_behind, "the services did not recover"),
+    (fall_far_behind_with_firing, "the services did not recover"),
     (stay_behind, "no rest within"),
     (leave_a_timer_overdue, "no rest within"),
     (leave_a_command_in_its_queue, "no rest within"),
     (end_a_service, "command 2 ended by itself with 3"),
+    (end_the_witness, "witness ended by itself with 4"),
     (let_a_loop_die, "died: projector 1's loop doorbell: KeyError"),
     (end_the_load_badly, "load ended with 2"),
     (bring_no_messages, "deaf: no message brings events to a projector"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 from uuid import UUID
 
 from tests.chaos.lives import Wish
-from tests.chaos.seen import Answer, Journal, Seen, SeenEvent, fold
+from tests.chaos.seen import Answer, Command, Journal, Said, Seen, SeenEvent, fold
 
 REMINDER, NOON = UUID(int=0xF1), datetime(2026, 11, 17, 12, tzinfo=UTC)
 THANK = UUID(int=0xC1)
@@ -50,7 +51,7 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
     ) == Seen(
         accepted={("acme", THANK): KNOWN},
         via=Counter(Queue=1),
-        undated={("acme", THANK)},
+        said={("acme", THANK): Said({}, None)},
         repeated=[(("acme", THANK), KNOWN), (("acme", THANK), "out_of_order")],
         due={other: NOON},
         needless={REMINDER: 7},
@@ -59,14 +60,42 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
 
 def test_what_must_be_refused_is_known_where_it_was_accepted() -> None:
     """Given a wish that contradicts what was accepted before, when it is accepted, then that is known."""
-    seen = told(lambda journal: journal.accepted(wish(must_be_refused=True), ANSWER, "Http"))
-    assert seen.wrongly == {("acme", THANK)}
+    seen = told(lambda journal: journal.accepted(wish(must_be_refused="out_of_order"), ANSWER, "Http"))
+    assert seen.wrongly == {("acme", THANK): "was accepted, not refused (out_of_order)"}
+
+
+def test_only_foreseen_refusals_are_right() -> None:
+    """Given a wish that must be refused, one that may be, and others, when they are refused, then that is wrong where
+    nobody had foreseen that code."""
+
+    def wrongly(**more: Any) -> Mapping[Command, str]:
+        return told(lambda journal: journal.refused(wish(**more), "out_of_order")).wrongly
+
+    assert wrongly(must_be_refused="out_of_order") == {}
+    assert wrongly(may_be_refused=("already_over", "out_of_order")) == {}
+    for unforeseen in ({}, {"must_be_refused": "already_exists"}, {"may_be_refused": ("already_over",)}):
+        assert wrongly(**unforeseen) == {("acme", THANK): "was refused (out_of_order)"}
+
+
+def test_what_failed_is_known_though_it_was_accepted_afterwards() -> None:
+    """Given a command that was answered with a failure, when it is asked again and accepted, then both are known."""
+    seen = told(lambda journal: journal.failed(wish(), 500), lambda journal: journal.accepted(wish(), ANSWER, "Queue"))
+    assert seen.wrongly == {("acme", THANK): "was answered with status 500"}
+    assert seen.accepted == {("acme", THANK): KNOWN}
+
+
+def test_what_was_handed_over_is_known_with_when_and_what_it_said() -> None:
+    """Given a command that nobody waits for, when the broker has it, then it is known since when, and what it said."""
+    seen = told(lambda journal: journal.handed_over(replace(wish(at=NOON), body={"how": "email"}), NOON))
+    command = ("acme", THANK)
+    assert seen == Seen(handed_over={command: NOON}, said={command: Said({"how": "email"}, NOON)})
 
 
 def test_what_was_refused_ends_nothing() -> None:
     """Given a command that would have ended a reminder, when it was refused, then the reminder is as wanted as before:
     it must fire."""
-    seen = told(lambda journal: journal.refused(wish(ends=(REMINDER,)), "out_of_order"))
+    unsure = wish(ends=(REMINDER,), may_be_refused=("out_of_order",))
+    seen = told(lambda journal: journal.refused(unsure, "out_of_order"))
     assert seen == Seen(refused={("acme", THANK): "out_of_order"})
 
 

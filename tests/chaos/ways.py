@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
-from itertools import count, cycle
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count, cycle, zip_longest
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import aio_pika
@@ -28,6 +29,12 @@ class Way(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class WayUnheard(Protocol):
+    async def hand_over(self, wish: Wish, patience: float) -> None:
+        """Returns when it is safe that it will be executed. Raises `NotSent` and `LeftOpen`."""
+        ...
 
 
 class Http:
@@ -63,23 +70,26 @@ class Queue:
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            channel = await self._open()
-            command = aio_pika.Message(
-                json.dumps(wish.message).encode(),
-                content_type="application/json",
-                reply_to=self._replies,
-                correlation_id=number,
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            )
-            try:
-                async with asyncio.timeout(patience):
-                    with told_as_lost():
-                        await channel.default_exchange.publish(command, COMMANDS, mandatory=True)
-                    return await answer
-            except UNREACHABLE as error:
-                raise LeftOpen from error
+            async with self._publishing(patience) as channel:
+                await _publish(channel, wish, reply_to=self._replies, correlation_id=number)
+                return await answer
         finally:
             del self._waiting[number]
+
+    async def hand_over(self, wish: Wish, patience: float) -> None:
+        """Without asking for an answer; returns when the broker has it safe. Raises `NotSent` and `LeftOpen`."""
+        async with self._publishing(patience) as channel:
+            await _publish(channel, wish)
+
+    @asynccontextmanager
+    async def _publishing(self, patience: float) -> AsyncIterator[AbstractChannel]:
+        """Raises `NotSent`, and `LeftOpen` where the connection is lost inside, or patience."""
+        channel = await self._open()
+        try:
+            async with asyncio.timeout(patience):
+                yield channel
+        except UNREACHABLE as error:
+            raise LeftOpen from error
 
     async def _open(self) -> AbstractChannel:
         """Raises `NotSent`; all but one while that one tries to connect."""
@@ -116,6 +126,20 @@ class Queue:
             self._connection = self._channel = None
 
 
+async def _publish(
+    channel: AbstractChannel, wish: Wish, *, reply_to: str | None = None, correlation_id: str | None = None
+) -> None:
+    command = aio_pika.Message(
+        json.dumps(wish.message).encode(),
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        reply_to=reply_to,
+        correlation_id=correlation_id,
+    )
+    with told_as_lost():
+        await channel.default_exchange.publish(command, COMMANDS, mandatory=True)
+
+
 class Imports:
     """What is asked within a moment becomes one file, sent to one service after the other."""
 
@@ -140,21 +164,22 @@ class Imports:
         await asyncio.sleep(GATHER)
         lines, self._lines = self._lines, []
         file = "".join(json.dumps(wish.message) + "\n" for wish, _ in lines)
-        outcomes = []
+        outcomes: list[Response] = []
         with suppress(httpx.HTTPError, ValueError):  # an answer that breaks off is none
             answered = await next(self._services).post("/v1/commands/bulk", content=file)
             if answered.status_code == 200:
-                outcomes = [json.loads(line) for line in answered.text.splitlines()]
-        for at, (_, answer) in enumerate(lines):
-            if answer.done():
-                continue
-            if at < len(outcomes):
-                one = outcomes[at]
-                answer.set_result(Response(one["status"], one["answer"] if one["status"] == 200 else one["problem"]))
+                outcomes = [_outcome(json.loads(line)) for line in answered.text.splitlines()]
             else:
-                answer.set_exception(LeftOpen())
+                outcomes = [Response(answered.status_code, {})] * len(lines)
+        for (_, answer), outcome in zip_longest(lines, outcomes[: len(lines)]):
+            if not answer.done():
+                answer.set_exception(LeftOpen()) if outcome is None else answer.set_result(outcome)
 
     async def close(self) -> None:
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+
+def _outcome(line: dict[str, Any]) -> Response:
+    return Response(line["status"], line["answer"] if line["status"] == 200 else line["problem"])

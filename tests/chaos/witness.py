@@ -13,13 +13,15 @@ import json
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
+from os import SEEK_END
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 from uuid import UUID
 
 import aio_pika
 import httpx
-from aio_pika.abc import AbstractChannel, AbstractQueue
+import uvloop
 from aio_pika.exceptions import ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
@@ -37,6 +39,10 @@ ARGUMENTS: FieldTable = {
     "x-delivery-limit": 1_000_000,
 }
 
+_TAIL = 64 * 1024
+"""Bytes: more than what a broker may bring again."""
+_FIELDS = 5
+"""Of a line that tells of an event."""
 Source = Literal["broker", "feed"]
 
 
@@ -49,6 +55,14 @@ class Delivery:
     """Which queue it came from, or would have: 1, 2, 3 …, one more each time the queue was gone and made anew."""
     position: int
     event_id: UUID
+    digest: str
+    """Of what it says; see `digest_of`."""
+
+
+def digest_of(type: str, tenant: str, stream_id: str, version: int, time: str, data: Any) -> str:
+    """Of an event as consumers see it, whoever tells of it."""
+    said = json.dumps([type, tenant, stream_id, version, time, data], sort_keys=True)
+    return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
 def read(record: Path) -> list[Delivery]:
@@ -57,23 +71,34 @@ def read(record: Path) -> list[Delivery]:
         return []
     deliveries = []
     for line in record.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            source, queue, position, event_id = line.split()
-            assert source in ("broker", "feed")
-            deliveries.append(
-                Delivery("broker" if source == "broker" else "feed", int(queue), int(position), UUID(event_id))
-            )
+        what, number, *event = line.split() if line.endswith("\n") else ("", "")
+        if event:
+            position, event_id, digest = event
+            source: Source = "broker" if what == "broker" else "feed"
+            deliveries.append(Delivery(source, int(number), int(position), UUID(event_id), digest))
     return deliveries
+
+
+def latest(record: Path) -> int:
+    """The furthest position among the last that stand in a record; 0 where there is none."""
+    if not record.exists():
+        return 0
+    with record.open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL))
+        _, *whole = [line.split() for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")] or [[]]
+    return max((int(line[2]) for line in whole if len(line) == _FIELDS), default=0)
 
 
 class Witness:
     def __init__(self, amqp_url: str, feeds: list[str], record: Path, file: TextIO) -> None:
-        """`feeds`: services that have the history feed."""
+        """`feeds`: services that have the history feed; `record`: what was written to `file` before."""
         self._amqp_url, self._file = amqp_url, file
         self._feeds = [httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) for url in feeds]
-        before = read(record)
-        self._last = max((each.position for each in before), default=0)
-        self._queue = max((each.queue for each in before), default=0)
+        self._last = max((each.position for each in read(record)), default=0)
+        begun = [line.split() for line in record.read_text().splitlines()]
+        self._queue = max((int(number) for _, number, *_ in begun), default=0)
+        self._bound = ["bound", str(self._queue)] in begun
+        """Whether the queue is known to have been bound for as long as it is there."""
 
     async def run(self) -> None:
         while True:
@@ -99,20 +124,20 @@ class Witness:
                 await asyncio.wait_for(connection.close(), 2)
 
     async def _declare(self, connection: aio_pika.abc.AbstractConnection) -> None:
+        """A queue that is there may not be bound: whoever made it may have been cut off. It counts as another then."""
         with suppress(ChannelNotFoundEntity):
             async with connection.channel() as channel:
                 await channel.declare_queue(QUEUE, passive=True)
-            if self._queue:
+            if self._bound:
                 return
-        self._queue += 1
+        self._queue, self._bound = self._queue + 1, False
+        self._write("made", self._queue)
         async with connection.channel() as channel:
-            await self._bind(channel)
-
-    async def _bind(self, channel: AbstractChannel) -> AbstractQueue:
-        await channel.declare_exchange(EVENTS, "topic", durable=True)
-        queue = await channel.declare_queue(QUEUE, durable=True, arguments=ARGUMENTS)
-        await queue.bind(EVENTS, "#")
-        return queue
+            await channel.declare_exchange(EVENTS, "topic", durable=True)
+            queue = await channel.declare_queue(QUEUE, durable=True, arguments=ARGUMENTS)
+            await queue.bind(EVENTS, "#")
+        self._bound = True
+        self._write("bound", self._queue)
 
     async def _catch_up(self) -> None:
         """Read the feed from the last event that was seen to its end."""
@@ -126,23 +151,26 @@ class Witness:
                 await asyncio.sleep(PAUSE)
                 continue
             for line in page.text.splitlines():
-                event = json.loads(line)
-                self._write("feed", int(event["position"]), event["id"])
+                self._see("feed", json.loads(line))
             self._last = max(self._last, int(page.headers["Kithlog-Position"]))
             if page.headers["Kithlog-Position"] == page.headers["Kithlog-Head"]:
                 return
 
     async def _take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        position = message.headers["position"]
-        assert isinstance(position, int)
-        self._write("broker", position, message.message_id or "")
-        self._last = max(self._last, position)
+        self._see("broker", json.loads(message.body))
         with suppress(*UNREACHABLE):
             await message.ack()
 
-    def _write(self, source: str, position: int, event_id: str) -> None:
-        self._file.write(f"{source} {self._queue} {position} {event_id}\n")
-        self._file.flush()
+    def _see(self, source: Source, event: dict[str, Any]) -> None:
+        position = int(event["position"])
+        digest = digest_of(
+            event["type"], event["tenant"], event["subject"], event["streamversion"], event["time"], event["data"]
+        )
+        self._write(source, self._queue, position, event["id"], digest)
+        self._last = max(self._last, position)
+
+    def _write(self, *line: object) -> None:
+        print(*line, file=self._file, flush=True)
 
 
 async def main() -> None:
@@ -165,4 +193,4 @@ def _lines(record: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -13,9 +13,10 @@ from uuid import UUID
 import asyncpg
 from aio_pika.abc import AbstractConnection
 
+from deploy.launcher.ports import pick
 from shared.domain import interview, seeker
 from shared.log import Log
-from tests.chaos.processes import ServiceProcess
+from tests.chaos.processes import ServiceProcess, url_of
 from tests.chaos.proxy import Proxy
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, state, until, until_blocked, write
 from tests.projector.histories import Happening, on
@@ -64,8 +65,11 @@ async def process(
     number: int, database_url: str, way_to_the_broker: Proxy, logs: Path, **settings: str
 ) -> AsyncIterator[ServiceProcess]:
     """A projector that is being started; killed in the end."""
-    async with Proxy(database_url) as way_to_the_database:
-        service = ServiceProcess("projector", number, way_to_the_database, way_to_the_broker, logs, settings)
+    port = pick()
+    async with Proxy(database_url) as way_to_the_database, Proxy(url_of(port)) as clients:
+        service = ServiceProcess(
+            "projector", number, port, clients, way_to_the_database, way_to_the_broker, logs, settings
+        )
         service.start()
         try:
             yield service
