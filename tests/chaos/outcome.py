@@ -27,10 +27,12 @@ class Outcome:
     """Since the run began."""
     recovered: float | None
     """Seconds from the last fault's end until all was ready and the lag normal, under load; None: it never was."""
+    last: str
+    """Whose lag was normal last, or `readiness` where all was once the services were ready."""
     violations: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        back = "never" if self.recovered is None else f"{self.recovered:.1f} s"
+        back = "never" if self.recovered is None else f"{self.recovered:.1f} s ({self.last})"
         return (
             f"seed {self.seed} round {self.number}: {self.commands} commands ({self.rate:.0f}/s), "
             f"{self.events} events, lag normal after {back}, {len(self.violations)} violations; "

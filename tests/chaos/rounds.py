@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from pathlib import Path
 from random import Random
@@ -80,26 +81,26 @@ class Run:
             for name in faults:
                 await asyncio.sleep(gap)
                 await fault(name)(self._stage, rng)
-            recovered, lags = await self._lag_is_normal()
-            deaf = await self._deaf()
+            recovered, last = await self._lag_is_normal()
+            deaf = await _until_none(partial(self._no_message_comes, await self._stage.from_messages()))
             await asyncio.sleep(gap)
             while load.running and not enough(read(self._journal)):
                 await grown_beyond(size(self._journal), self._journal)
             lasted = monotonic() - began
         finally:
             await asyncio.to_thread(load.stop, signal.SIGTERM, 120.0)
-        deaf += await self._not_listening()
+        deaf += await _until_none(self._not_listening)
         violations = [*self._stage.found, *self._ended(load), *deaf]
         self._stage.found.clear()
         if recovered is None:
-            violations.append(f"the services did not recover: {lags or 'not all are ready'}")
+            violations.append(f"the services did not recover: {last}")
         violations += await self._rest() or await self._judge()
         seen = read(self._journal)
         self._asked = seen.commands
         rate = (self._asked - asked_before) / lasted
         return Outcome(
             self._seed, number, tuple(faults), seen.commands, len(seen.unknown), rate, len(self._events), recovered,
-            tuple(violations),
+            last, tuple(violations),
         )  # fmt: skip
 
     def _ended(self, load: Child) -> list[str]:
@@ -121,24 +122,25 @@ class Run:
         finally:
             await connection.close()
 
-    async def _lag_is_normal(self) -> tuple[float | None, Mapping[str, float]]:
-        """Seconds until all services are ready and lag is normal and stays so, while the load goes on; and what it was
+    async def _lag_is_normal(self) -> tuple[float | None, str]:
+        """Seconds until all services are ready and lag is normal and stays so, while the load goes on; and who was the
         last."""
-        began = monotonic()
-        lags: Mapping[str, float] = {}
+        began, calm_since, last = monotonic(), None, "readiness"
         try:
             await self._stage.ready()
         except (TimeoutError, LaunchFailure):
-            return None, lags
-        since: float | None = None
-        while (now := monotonic() - began) < REST_WITHIN + CALM:
-            lags = await self._lags()
-            if max(lags.values()) > SMALL_LAG * self._rate:
-                since = None
-            elif now - (since := now if since is None else since) >= CALM:
-                return since, lags
+            return None, last
+        ready = monotonic()
+        while True:
+            now, lags = monotonic(), await self._lags()
+            slowest = max(lags, key=lambda name: lags[name])
+            if lags[slowest] > SMALL_LAG * self._rate:
+                calm_since, last = None, slowest
+            elif now - (calm_since := calm_since or now) >= CALM:
+                return calm_since - began, last
+            if now - ready > REST_WITHIN:
+                return None, last
             await asyncio.sleep(0.25)
-        return None, lags
 
     async def _lags(self) -> Mapping[str, float]:
         """By how many events, commands and timers everybody is behind."""
@@ -153,26 +155,14 @@ class Run:
             "intake": inf if commands is None else commands,
         }
 
-    async def _deaf(self) -> list[str]:
-        """Until messages bring events to a projector, under load. Lag does not tell: a projector that hears nothing
-        looks at the log by itself."""
-        began, before = monotonic(), await self._stage.from_messages()
-        while monotonic() - began < REST_WITHIN:
-            if await self._stage.from_messages() > before:
-                return []
-            await asyncio.sleep(0.2)
+    async def _no_message_comes(self, before: float) -> list[str]:
+        """Lag does not tell: a projector that hears nothing looks at the log by itself."""
+        if await self._stage.from_messages() > before:
+            return []
         return ["deaf: no message brings events to a projector"]
 
     async def _not_listening(self) -> list[str]:
-        """Until all listen to the broker that should: who does not."""
-        began = monotonic()
-        while True:
-            found = await self._silent()
-            if not found or monotonic() - began > REST_WITHIN:
-                return found
-            await asyncio.sleep(0.2)
-
-    async def _silent(self) -> list[str]:
+        """Who should listen to the broker, and does not."""
         try:
             listening = await self._stage.consumers()
         except LaunchFailure as failure:
@@ -186,37 +176,40 @@ class Run:
 
     async def _rest(self) -> list[str]:
         """Until nothing is on its way any more: what could not come to rest."""
-        began, resting = monotonic(), None
         seen = read(self._journal)
         latest = max((at for id, at in seen.due.items() if id not in seen.put_off), default=_NEVER)
-        while monotonic() - began < REST_WITHIN:
-            promised = latest >= datetime.now(UTC)  # asked first: what is due by then is overdue below
-            at = await self._places()
-            heard = max((each.position for each in witness.read(self._record)), default=0)
-            behind = at["head"] - min(at["relay"], at["projector"], heard)
-            waiting, dead = await self._stage.waiting(COMMANDS), await self._stage.waiting(DEAD_COMMANDS)
-            self._dead = dead or 0
-            if not (behind == 0 and at["overdue"] == 0 and waiting == 0 and dead is not None and not promised):
-                resting = None
-            elif monotonic() - (resting := resting or monotonic()) > IN_HAND or not await self._in_hand(seen):
-                return []
-            await asyncio.sleep(0.2)
+        if restless := await _until_none(partial(self._on_its_way, latest)):
+            return restless
+        # What a service has in hand is on its way again. What was lost is not waited for as long: the checker tells.
+        await _until_none(partial(self._in_hand, seen), within=IN_HAND)
+        return await _until_none(partial(self._on_its_way, latest))
+
+    async def _on_its_way(self, latest: datetime) -> list[str]:
+        """`latest`: when the last reminder falls due that clients know of."""
+        promised = latest >= datetime.now(UTC)  # asked first: what is due by then is overdue below
+        at = await self._places()
+        heard = max((each.position for each in witness.read(self._record)), default=0)
+        waiting, dead = await self._stage.waiting(COMMANDS), await self._stage.waiting(DEAD_COMMANDS)
+        self._dead = dead or 0
+        behind = at["head"] - min(at["relay"], at["projector"], heard)
+        if behind == 0 and at["overdue"] == 0 and waiting == 0 and dead is not None and not promised:
+            return []
         return [f"no rest within {REST_WITHIN:.0f} s: {dict(at)}, the consumer is at {heard}, {waiting} commands wait"]
 
-    async def _in_hand(self, seen: Seen) -> bool:
-        """Whether a service may still have commands that nobody waits for: the broker counts only what it has not
+    async def _in_hand(self, seen: Seen) -> list[str]:
+        """The commands that nobody waits for and that are not executed: the broker counts only those that it has not
         handed out."""
         wiped_at = self._stage.wiped_at
         unheard = [command for command, at in seen.handed_over.items() if wiped_at is None or at > wiped_at]
         if not unheard:
-            return False
+            return []
         connection = await asyncpg.connect(self._stage.database_url, timeout=10)
         try:
             tenants, ids = [tenant for tenant, _ in unheard], [id for _, id in unheard]
-            executed: int = await connection.fetchval(_EXECUTED, tenants, ids)
+            executed = await connection.fetchval(_EXECUTED, tenants, ids)
         finally:
             await connection.close()
-        return executed < len(unheard)
+        return [f"{len(unheard) - executed} commands are not executed"] if executed < len(unheard) else []
 
     async def _judge(self) -> list[str]:
         connection = await asyncpg.connect(self._stage.database_url)
@@ -238,6 +231,16 @@ class Run:
         finally:
             await connection.close()
         return [*check(read(self._journal), held, witness.read(self._record)), *differences]
+
+
+async def _until_none(look: Callable[[], Awaitable[list[str]]], *, within: float | None = None) -> list[str]:
+    """Looks until nothing is found, or for so many seconds (else `REST_WITHIN`): what was found last."""
+    began = monotonic()
+    while True:
+        found = await look()
+        if not found or monotonic() - began > (REST_WITHIN if within is None else within):
+            return found
+        await asyncio.sleep(0.2)
 
 
 async def run(

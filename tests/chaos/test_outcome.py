@@ -8,7 +8,8 @@ from tests.chaos.outcome import Outcome, summary
 def outcome(seed: int, number: int, recovered: float | None, *violations: str) -> Outcome:
     """With figures that grow with the round, as they count from the run's beginning."""
     faults = ("kill postgres", "wipe rabbitmq")
-    return Outcome(seed, number, faults, 100 * number, number, 10.0 * number, 150 * number, recovered, violations)
+    counted = (100 * number, number, 10.0 * number, 150 * number)
+    return Outcome(seed, number, faults, *counted, recovered, "firing", violations)
 
 
 def test_rounds_are_summed_up() -> None:
@@ -20,6 +21,14 @@ def test_rounds_are_summed_up() -> None:
         "11 rounds, 2 seeds, 22 faults, 1100 commands (11 of unknown fate), 40/s (median of the rounds), 1650 events, "
         "2 violations\n"
         "lag normal after 6.0 s (median), 10.0 s (p90), 12.5 s (max); after more than 10 s in 1 rounds"
+    )
+
+
+def test_a_round_tells_who_was_behind_last() -> None:
+    """Given a round, then its line names its figures, whose lag was normal last, and its faults."""
+    assert str(outcome(3, 2, 1.25, "late: a reminder")) == (
+        "seed 3 round 2: 200 commands (20/s), 300 events, lag normal after 1.2 s (firing), 1 violations; "
+        "faults: kill postgres, wipe rabbitmq"
     )
 
 
