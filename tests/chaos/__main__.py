@@ -41,19 +41,24 @@ WITH_A_STAND_BY = [["cut connections"], [CUT_OFF_STAND_BY, PROMOTION], ["kill po
 """The last of all: it takes the primary with it."""
 
 
-def tell(outcome: Outcome) -> None:
-    print(outcome, flush=True)
-    for violation in outcome.violations[:20]:
-        print(f"    VIOLATION {violation}", flush=True)
+class Told(list[Outcome]):
+    """Rounds, each told as it ends."""
+
+    def append(self, outcome: Outcome) -> None:
+        super().append(outcome)
+        print(outcome, flush=True)
+        for violation in outcome.violations[:20]:
+            print(f"    VIOLATION {violation}", flush=True)
 
 
 def one_seed(
     infra: Infrastructure,
     seed: int,
     chosen: argparse.Namespace,
+    told: Told,
     faults: list[list[str]] | None = None,
     nodes: Cluster | None = None,
-) -> list[Outcome]:
+) -> None:
     """All rounds of a seed, on a database and a virtual host of their own; the latter on `nodes`, if given."""
     name = f"chaos_{seed}"
     database_url = infra.postgres.create_database(name)
@@ -61,10 +66,14 @@ def one_seed(
     logs = Path(tempfile.mkdtemp(prefix=f"kithlog-chaos-{seed}-"))
     asyncio.run(migrate(database_url))
     stand_by = infra.postgres.stand_by(infra.run) if faults is WITH_A_STAND_BY else None
-    outcomes = uvloop.run(
-        run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
-            faults=faults, stand_by=stand_by, cluster=nodes, tell=tell)
-    )  # fmt: skip
+    try:
+        outcomes = uvloop.run(
+            run(infra, database_url, amqp_url, logs, seed, chosen.rounds, rate=chosen.rate, seconds=chosen.seconds,
+                faults=faults, stand_by=stand_by, cluster=nodes, tell=told.append)
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        shutil.rmtree(logs)
+        raise
     if stand_by is None:
         infra.postgres.drop_database(name)
     else:
@@ -75,7 +84,6 @@ def one_seed(
         print(f"    the logs of seed {seed} are in {logs}", flush=True)
     else:
         shutil.rmtree(logs)
-    return outcomes
 
 
 def main() -> int:
@@ -99,22 +107,34 @@ def main() -> int:
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # all is stopped, and its folder goes
-    outcomes: list[Outcome] = []
-    with Infrastructure.start(mode="local") as infra:
-        print(infra.banner, flush=True)
-        for seed in range(chosen.seed, chosen.seed + chosen.seeds):
-            outcomes += one_seed(infra, seed, chosen, [[each] for each in chosen.fault] or None)
-        further = count(chosen.seed + chosen.seeds)
-        if not chosen.without_silence:
-            outcomes += one_seed(infra, next(further), chosen, IN_LONG_SILENCE)
-        if not chosen.without_cluster:
-            with cluster(infra.run, "chaos") as nodes:
-                outcomes += one_seed(infra, next(further), chosen, ON_A_CLUSTER, nodes)
-        if not chosen.without_promotion:
-            outcomes += one_seed(infra, next(further), chosen, WITH_A_STAND_BY)
-    print(summary(outcomes))
-    return 1 if any(outcome.violations for outcome in outcomes) else 0
+    # As Ctrl-C, also where that is ignored, as in the background: what runs is stopped, and its folder goes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    told = Told()
+    try:
+        with Infrastructure.start(mode="local") as infra:
+            print(infra.banner, flush=True)
+            everything(infra, chosen, told)
+    except KeyboardInterrupt:
+        print("stopped; so far:")
+        return 130
+    finally:
+        if told:
+            print(summary(told))
+    return 1 if any(outcome.violations for outcome in told) else 0
+
+
+def everything(infra: Infrastructure, chosen: argparse.Namespace, told: Told) -> None:
+    for seed in range(chosen.seed, chosen.seed + chosen.seeds):
+        one_seed(infra, seed, chosen, told, [[each] for each in chosen.fault] or None)
+    further = count(chosen.seed + chosen.seeds)
+    if not chosen.without_silence:
+        one_seed(infra, next(further), chosen, told, IN_LONG_SILENCE)
+    if not chosen.without_cluster:
+        with cluster(infra.run, "chaos") as nodes:
+            one_seed(infra, next(further), chosen, told, ON_A_CLUSTER, nodes)
+    if not chosen.without_promotion:
+        one_seed(infra, next(further), chosen, told, WITH_A_STAND_BY)
 
 
 if __name__ == "__main__":
