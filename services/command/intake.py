@@ -8,8 +8,9 @@ it an acceptance or a refusal: the executor has kept it before it is told.
 
 Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
 the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, a
-connection begins by having one delivered at a time, until one comes that went back once at most: those are all through
-then that may have ended the two before. One connection that is lost is no reason to go slowly: brokers are restarted.
+connection begins by having one delivered at a time, until one comes that went back twice at most: those are all through
+then that may have ended the three before. One lost connection, or two, are no reason to go slowly: brokers and services
+are restarted.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ logger = structlog.get_logger(__name__)
 
 BATCH = 200
 """Commands taken from the queue, and executed, at a time."""
-DUBIOUS = 2
+DUBIOUS = 3
 """Deliveries after which a command may be what ends process or connection: those go one by one."""
 SUSPECT = 10
 """Deliveries after which the command at the head of the queue is taken for what ends process or connection."""
