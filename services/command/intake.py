@@ -177,7 +177,7 @@ class Intake:
             # So that it is known which of them ends the process, if one does.
             while len(batch) < BATCH and not waiting.empty() and not self._went_back(batch[-1], DUBIOUS):
                 batch.append(waiting.get_nowait())
-            through = not self._went_back(batch[-1], DUBIOUS)
+            through = not self._went_back(batch[-1], DUBIOUS)  # asked before settling forgets what was held back
             async with busy:
                 await self._settle(broker, batch, stop)
             if careful and through:
@@ -246,7 +246,8 @@ class Intake:
     def _went_back(self, message: AbstractIncomingMessage, times: int) -> bool:
         """Whether it did at least so often, but for PostgreSQL's sake."""
         deliveries = (message.headers or {}).get(DELIVERIES, 0)
-        return isinstance(deliveries, int) and deliveries - self._held_back >= times
+        # On the first delivery the header is whatever the sender has put there.
+        return bool(message.redelivered) and isinstance(deliveries, int) and deliveries - self._held_back >= times
 
     async def _execute(
         self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event

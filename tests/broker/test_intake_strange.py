@@ -185,6 +185,15 @@ async def test_after_three_it_is_one_by_one(amqp_url: str, sender: Sender) -> No
     assert [len(call) for call in executor.calls] == [1] * 5
 
 
+async def test_what_a_sender_says_of_deliveries_is_not_believed(amqp_url: str, sender: Sender) -> None:
+    """Given a command whose sender claims that it went back often, when it is delivered first, then it is executed."""
+    await sender.send(registration(), headers={intake.DELIVERIES: 50})
+    executor = Scripted()
+    async with running(Intake(amqp_url, executor)):
+        _, answer = await sender.answer()
+    assert answer.get("position") == 1
+
+
 class Stumbling(Intake):
     """Its connection ends as soon as a certain command is executed."""
 
