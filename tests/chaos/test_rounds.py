@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +18,7 @@ import pytest
 from deploy.launcher.child import Child
 from shared.broker.topology import COMMANDS
 from tests.chaos import rounds
-from tests.chaos.faults import unsafe
+from tests.chaos.faults import kill_command_service, kill_witness, unsafe
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
 from tests.chaos.seen import Answer, Seen
@@ -198,6 +199,20 @@ async def test_a_planted_violation_is_found(stage: StubStage, plant: Callable[[S
     """Given a sound round but for one thing, when it is judged, then that is named."""
     plant(stage)
     assert any(each.startswith(found) for each in await violations(stage))
+
+
+async def test_a_death_is_told_though_it_is_killed_afterwards(
+    stage: StubStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a service and a consumer that ended by themselves, when they are to be killed, then that is told."""
+    monkeypatch.setattr(ServiceProcess, "start", lambda service: None)
+    monkeypatch.setattr(stage, "start_witness", lambda: None, raising=False)
+    end_a_service(stage)
+    end_the_witness(stage)
+    stage.commands = stage.commands[1:]
+    await kill_command_service(cast(Stage, stage), Random(1))
+    await kill_witness(cast(Stage, stage), Random(1))
+    assert stage.found == ["command 2 ended by itself with 3", "witness ended by itself with 4"]
 
 
 def test_what_was_answered_must_be_on_the_stand_by() -> None:
