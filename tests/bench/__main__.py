@@ -10,12 +10,14 @@ import argparse
 import importlib
 import signal
 import sys
+import traceback
 
 import uvloop
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.operations.garbage import spare_collections
 from tests.bench import report
+from tests.bench.machine import machine
 from tests.bench.rounds import Result
 from tests.bench.servers import Bench
 
@@ -36,17 +38,25 @@ def main() -> int:
         report.RESULTS = report.RESULTS / "partial"  # never to be taken for the whole measurement
     spare_collections()  # as the services do: some parts run them in this process
     everything: list[Result] = []
+    failed: list[str] = []
     with Infrastructure.start(mode="local") as infrastructure:
         print(infrastructure.banner)
         bench = Bench(infrastructure, chosen.rounds, chosen.scale)
         for part in chosen.parts or PARTS:
-            results = uvloop.run(importlib.import_module(f"tests.bench.{part}").run(bench))
-            report.write(part, results)
+            try:
+                results = uvloop.run(importlib.import_module(f"tests.bench.{part}").run(bench))
+            except Exception:  # one part that can't be measured must not take the others along
+                traceback.print_exc()
+                failed.append(part)
+                continue
+            report.write(part, results, machine(infrastructure.banner))
             report.show(results)
             everything += results
     missed = [result.name for result in everything if not result.met]
     print(f"{len(everything) - len(missed)} of {len(everything)} goals met")
-    return 0
+    if failed:
+        print(f"could not be measured: {', '.join(failed)}; the errors are above", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

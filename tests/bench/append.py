@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from statistics import median
 from time import perf_counter
-from uuid import UUID
+from uuid import uuid4
 
 import asyncpg
 
@@ -21,8 +21,10 @@ from tests.bench.pgbench import TABLE, pgbench
 from tests.bench.rounds import Goal, Result, compare
 from tests.bench.servers import Bench
 
+EVENTS = 100_000
+"""Events a round: some seconds, as pgbench gets."""
 _AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
-_ids = count(1)
+_places = count(1)
 _RAW = """
 INSERT INTO bench_raw SELECT $1 + n, 1, 'bench', 'interview', gen_random_uuid(), 1, gen_random_uuid(),
        'interview.held', 1::smallint, now(), now(), 'bench', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), $2
@@ -31,14 +33,12 @@ FROM generate_series(1, 1000) n
 
 
 def appends(number: int) -> list[Append]:
-    """One event each, on streams of their own."""
+    """One event each, on streams of their own. Ids are random, as clients' are: indexes grow everywhere at once."""
     made = []
-    for id in (next(_ids) for _ in range(number)):
-        command, stream = UUID(int=(7 << 96) + id), Stream("interview", UUID(int=(9 << 96) + id))
-        event = Pending(stream, "interview.held", 1, payload(id))
-        made.append(
-            Append("bench", command, [event], {stream: 0}, _AT, command, command, "bench", id.to_bytes(16, "big"))
-        )
+    for place in (next(_places) for _ in range(number)):
+        command, stream = uuid4(), Stream("interview", uuid4())
+        event = Pending(stream, "interview.held", 1, payload(place))
+        made.append(Append("bench", command, [event], {stream: 0}, _AT, command, command, "bench", command.bytes))
     return made
 
 
@@ -58,7 +58,7 @@ async def callers(log: Log, concurrent: int, total: int) -> float:
 async def _plot(log: Log, total: int, rounds: int) -> None:
     points = []
     for concurrent in (1, 4, 16, 64, 256, 1000):
-        rates = [await callers(log, concurrent, max(concurrent, total // 5)) for _ in range(rounds)]
+        rates = [await callers(log, concurrent, max(concurrent, total // 20)) for _ in range(rounds)]
         points.append((float(concurrent), median(rates)))
     plots.lines("append", "Appending, by number of callers", {"the log": points}, "callers", "events/s")
 
@@ -70,7 +70,7 @@ async def run(bench: Bench) -> list[Result]:
     await raw.execute(TABLE)
     await raw.execute("CREATE TABLE bench_raw (LIKE log.event INCLUDING ALL)")
     base = count(0, 1000)
-    total = bench.scaled(20_000)
+    total = bench.scaled(EVENTS)
 
     async def limit() -> float:
         began = perf_counter()

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 from fastapi import FastAPI, Request
 
+from shared.operations.garbage import spare_collections
 from tests.bench.pgbench import TABLE
 
 
+async def _nothing_to_reset(connection: Any) -> None: ...
+
+
 def create_app() -> FastAPI:
+    spare_collections()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(os.environ["KITHLOG_DATABASE_URL"], min_size=10, max_size=10) as pool:
+        # As the services' own pool: what resets a session is a second round trip.
+        url = os.environ["KITHLOG_DATABASE_URL"]
+        async with asyncpg.create_pool(url, min_size=10, max_size=10, reset=_nothing_to_reset) as pool:
             await pool.execute(TABLE)
             app.state.pool = pool
             yield

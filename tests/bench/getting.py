@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import venv
+import sys
 from pathlib import Path
 
 from deploy.launcher.folders import cache_folder
+
+EVENTSOURCING = "9.5.6"
+MESSAGE_DB = "1.3.1"
+_PATIENCE = 900
+"""Seconds for a peer to be installed, or to do its work."""
 
 
 class Missing(Exception):
@@ -20,8 +25,8 @@ def eventsourcing_python() -> Path:
     folder = cache_folder(os.environ) / "bench-eventsourcing"
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        _run(python, "-m", "pip", "install", "--quiet", "eventsourcing[postgres]>=9.5,<10", "psycopg[binary]")
+        _run(sys.executable, "-m", "venv", "--clear", folder)
+        _run(python, "-m", "pip", "install", "--quiet", f"eventsourcing[postgres]=={EVENTSOURCING}", "psycopg[binary]")
         (folder / ".ready").touch()
     return python
 
@@ -30,14 +35,14 @@ def message_db() -> Path:
     """The folder of message-db's SQL files. Raises `Missing`."""
     folder = cache_folder(os.environ) / "bench-message-db"
     database = folder / "package" / "database"
-    if not database.exists():
+    if not (folder / ".ready").exists():
         npm = shutil.which("npm")
         if npm is None:
             raise Missing("message-db comes by npm, which is not here")
         folder.mkdir(parents=True, exist_ok=True)
-        _run(npm, "pack", "--silent", "@eventide/message-db", cwd=folder)
-        [package] = folder.glob("eventide-message-db-*.tgz")
-        shutil.unpack_archive(package, folder, filter="data")
+        _run(npm, "pack", "--silent", f"@eventide/message-db@{MESSAGE_DB}", cwd=folder)
+        shutil.unpack_archive(folder / f"eventide-message-db-{MESSAGE_DB}.tgz", folder, filter="data")
+        (folder / ".ready").touch()
     return database
 
 
@@ -48,7 +53,10 @@ def run_peer(python: Path, arguments: list[str], env: dict[str, str]) -> float:
 
 
 def _run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Missing(f"{error}") from error
     if done.returncode:
-        raise Missing(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1000:]}")
+        raise Missing(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-1000:]}")
     return done.stdout

@@ -55,8 +55,8 @@ async def run(bench: Bench) -> list[Result]:
     databases = iter([await bench.database(f"projection_{number}") for number in range(bench.rounds + 1)])
 
     async def peer() -> float:
-        arguments = ["project", str(bench.scaled(3000)), str(len(MODELS))]
+        arguments = ["project", str(bench.scaled(20_000)), str(len(MODELS))]
         return await asyncio.to_thread(getting.run_peer, python, arguments, postgres_variables(next(databases)))
 
-    runner = (f"eventsourcing's projection runner, {len(MODELS)} upserts an event", peer, Goal(30))
+    runner = (f"eventsourcing's projection runner, {len(MODELS)} read models, two of them an event", peer, Goal(30))
     return await compare(name, ours, [figure, runner], unit="events/s", rounds=bench.rounds)

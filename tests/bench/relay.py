@@ -79,7 +79,7 @@ async def run(bench: Bench) -> list[Result]:
 
         async def peer() -> float:
             async with fresh(bench) as url:
-                return await faststream(url, messages[: max(2000, backlog // 10)])
+                return await faststream(url, messages)
 
         against = [
             ("pre-encoded frames blasted over one socket", limit, Goal(0.6)),

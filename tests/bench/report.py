@@ -14,11 +14,12 @@ from tests.bench.rounds import Result
 RESULTS = Path(__file__).parent / "results"
 
 
-def write(part: str, results: Sequence[Result]) -> Path:
-    """One JSON file for each part: a list of results."""
+def write(part: str, results: Sequence[Result], machine: str) -> Path:
+    """One JSON file for each part: a list of results, each with what it was measured on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{part}.json"
-    path.write_text(json.dumps([result.as_json() for result in results], indent=2, ensure_ascii=False) + "\n")
+    rows = [result.as_json() | {"machine": machine} for result in results]
+    path.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from shared.database.pool import connect, open_pool
 from shared.domain.kernel import Stream
-from shared.log import Append, Appended, Head, KeptRefusal, KeyReused, Log, Pending, WrongVersion
+from shared.log import Append, Appended, Head, KeptRefusal, KeyReused, Log, Pending, RefusedBefore, WrongVersion
 from shared.log.writing import QUERIES
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -123,6 +123,29 @@ async def test_a_repeated_command_gets_the_first_answer(log: Log) -> None:
 async def test_the_same_command_id_of_another_tenant_is_another_command(log: Log) -> None:
     assert not (await log.append(append(1, {A: 0}))).repeated
     assert not (await log.append(append(1, {A: 0}, tenant="other"))).repeated
+
+
+async def test_what_was_refused_is_not_written_and_takes_no_position(log: Log) -> None:
+    """Given a command whose refusal was kept, when it is appended after all, with another one before it, then nothing
+    is written, and the next append gets the next position; the same id with other content, which was not refused, is
+    written."""
+    await log.append(append(1, {A: 0}))
+    await log.refuse([KeptRefusal("acme", UUID(int=2), b"p", "{}")])
+    with pytest.raises(RefusedBefore):
+        await log.append_chain([append(3, {B: 0}), append(2, {A: 1})])
+    assert await log.head() == Head(1, 1)
+    assert (await log.append(append(3, {B: 0}))).position == 2
+    assert (await log.append(append(2, {A: 1}, content=b"other"))).position == 3
+
+
+async def test_what_comes_to_nothing_takes_no_position(log: Log) -> None:
+    """Given appends that are refused or known, when PostgreSQL has said so, then the head is where it was."""
+    await log.append(append(1, {A: 0}, writes=3))
+    with pytest.raises(WrongVersion):
+        await log.append(append(2, {A: 1}, writes=2))
+    assert (await log.append(append(1, {A: 0}, writes=3))).repeated
+    assert await log.head() == Head(3, 1)
+    assert (await log.append(append(4, {B: 0}))).position == 4
 
 
 async def test_two_copies_of_a_command_race(database_url: str, connection: Connection) -> None:
