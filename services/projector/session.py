@@ -31,6 +31,8 @@ from shared.log import Head
 from shared.timing.calendar import SOURCES
 from shared.timing.policies import Policies
 
+OTHERS_LOOKS = 5
+"""Looks at the log for which another projector that has moved the checkpoint is taken to go on doing so."""
 DROP_INTERVAL = 10.0
 """Seconds between attempts to drop unfinished generations: each may hold up readers for a tenth of one."""
 logger = structlog.get_logger(__name__)
@@ -83,6 +85,8 @@ class Session:
         """What the messages in hand tell of."""
         self.next_look = 0.0
         """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
+        self._others_until = 0.0
+        """Until when the log is left to another projector, while this one is idle; on the monotonic clock."""
         self._next_drop = 0.0
         self.stopping = False
         """Set it to end catching up with the page in hand."""
@@ -113,6 +117,7 @@ class Session:
                     await self._fold_all(deliveries)
                     break
                 except CheckpointMoved:
+                    self._leave_to_another()
                     await self._start_from((await self._look()).checkpoint)
                     await self._check()
                 except Unfoldable as error:
@@ -150,15 +155,20 @@ class Session:
         check_timeline(look.checkpoint, look.head, self._furthest)
 
     async def _catch_up(self, *, idle: bool) -> None:
-        """Read the log to its end. While `idle`, leave that to another projector which is seen to do it."""
+        """Read the log to its end. While `idle`, leave that to another projector which is seen to do it.
+
+        Not only from one look to the next: one that takes longer for a page is not helped by somebody else who writes
+        the same page first, for both forget then what they have in memory, and are slower still for the next.
+        """
         look = await self._look()
         self.next_look = monotonic() + self._poll_interval
         if look.marked and monotonic() >= self._next_drop and not await self._store.drop_marked():
             self._next_drop = monotonic() + DROP_INTERVAL
         if look.checkpoint != self.checkpoint:
             await self._start_from(look.checkpoint)
-            if idle and look.head.epoch == look.checkpoint.epoch:
-                return
+            self._leave_to_another()
+        if idle and monotonic() < self._others_until and look.head.epoch == look.checkpoint.epoch:
+            return
         check_timeline(look.checkpoint, look.head, self._furthest)
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
@@ -179,6 +189,9 @@ class Session:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
         await self._land()
+
+    def _leave_to_another(self) -> None:
+        self._others_until = monotonic() + OTHERS_LOOKS * self._poll_interval
 
     async def _fold(self, plan: Plan, source: Source, events: int) -> None:
         """Fold a page, and send what it changes on its way once the page before has arrived."""

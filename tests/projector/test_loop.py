@@ -12,13 +12,14 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector import session as session_module
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.mailbox import Mailbox, Place
 from services.projector.models import MODELS
 from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
-from services.projector.session import Session
+from services.projector.session import OTHERS_LOOKS, Session
 from services.projector.store import Store
 from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
@@ -306,16 +307,26 @@ async def test_two_projectors_race(log: Log, database_url: str, connection: Conn
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
-async def test_one_that_stands_by_leaves_the_folding_to_the_other(log: Log, database_url: str) -> None:
-    """Given that another projector is seen to move, then one without messages only looks on; once that has stopped,
-    it takes over."""
+async def test_one_that_stands_by_leaves_the_folding_to_the_other(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given that another projector is seen to move, then one without messages only looks on, also while the other takes
+    longer than from one look to the next; once that has stopped, it takes over.
+
+    Two of them that took turns as soon as one was slow made each other forget what they had in memory, and stayed slow.
+    """
+    now = 100.0
+    monkeypatch.setattr(session_module, "monotonic", lambda: now)
     await write(log, HISTORY[:20])
-    async with projector(database_url, log).session() as active, projector(database_url, log).session() as standing_by:
+    one, other = (projector(database_url, log, poll_interval=1.0) for _ in range(2))
+    async with one.session() as active, other.session() as standing_by:
         await active.run_once()
         await write(log, [on("contact", UUID(int=78), contact.Added(name="Cleo", source="event"))], after=20)
-        standing_by.next_look = 0.0
         assert await standing_by.run_once() == 20  # adopted, not folded
-        standing_by.next_look = 0.0
+        for _ in range(OTHERS_LOOKS - 1):
+            now += 1.0
+            assert await standing_by.run_once() == 0
+        now += 1.0
         assert await standing_by.run_once() == 1
 
 
