@@ -71,6 +71,18 @@ class Deaf:
         raise AssertionError("the log was read although messages came")
 
 
+class Awaited(Mailbox):
+    """Tells when its loop first waits for it, the look at the log with which it begins behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = asyncio.Event()
+
+    async def filled(self) -> None:
+        self.awaited.set()
+        await super().filled()
+
+
 async def waiting(connection: AbstractConnection) -> int:
     """Messages in the projector's queue that no consumer holds."""
     async with connection.channel() as channel:
@@ -90,10 +102,10 @@ async def test_messages_arrive_in_order_and_are_acknowledged(
 ) -> None:
     """Given a consumer, when events are published, then they are folded from the messages alone, and after stopping
     none is left in the queue."""
-    mailbox = Mailbox()
+    mailbox = Awaited()
     loop = projector(database_url, Deaf(), mailbox, poll_interval=3600)
     async with running(Doorbell(amqp_url, mailbox).run), running(loop.run):
-        await until(lambda: folded(connection, 0))
+        await mailbox.awaited.wait()
         events = await write(log, HISTORY)
         await publish(broker, events)
         await until(lambda: folded(connection, len(events)))
