@@ -74,12 +74,12 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
             command_timeout=PATIENCE,
             target_session_attrs=WRITABLE,
             server_settings={"role": ROLE, "application_name": "kithlog"},
-            reset=_nothing_to_reset,
+            reset=nothing_to_reset,
         ),
     )
 
 
-async def _nothing_to_reset(connection: Any) -> None:
+async def nothing_to_reset(connection: Any) -> None:
     """No statement that goes through a pool leaves anything behind in its session (open transactions are rolled back in
     any case); asyncpg's own reset costs a second round trip for every one of them."""
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 from fastapi import FastAPI, Request
 
+from shared.database.pool import nothing_to_reset
 from shared.operations.garbage import spare_collections
 from tests.bench.pgbench import TABLE
-
-
-async def _nothing_to_reset(connection: Any) -> None: ...
 
 
 def create_app() -> FastAPI:
@@ -23,9 +20,8 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # As the services' own pool: what resets a session is a second round trip.
         url = os.environ["KITHLOG_DATABASE_URL"]
-        async with asyncpg.create_pool(url, min_size=10, max_size=10, reset=_nothing_to_reset) as pool:
+        async with asyncpg.create_pool(url, min_size=10, max_size=10, reset=nothing_to_reset) as pool:
             await pool.execute(TABLE)
             app.state.pool = pool
             yield
