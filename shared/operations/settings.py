@@ -83,8 +83,8 @@ class ProjectorSettings(Settings):
     kept_rows: int = Field(30_000, ge=0, description="Rows of the read models that are kept in memory, at least.")
     poll_interval: Seconds = Field(
         1.0,
-        description="Seconds between looks at the log's head when the broker rings no bell; after five of them a projector "
-        "without messages takes over from one that has stopped.",
+        description="Seconds between looks at the log's head when the broker rings no bell; after five of them a "
+        "projector without messages takes over from one that has stopped.",
     )
     wait_limit: Seconds = Field(
         5.0, description="Most seconds that a query waits for the position it names in `min_position`."
