@@ -26,10 +26,15 @@ PATIENCE = 60.0
 """Seconds that the demo waits for what falls due within some."""
 FELL_DUE = {"due", "delivered", "acknowledged"}
 AWAITED = {("thank_you", "due"), ("keep_in_touch", "due")}
+NEEDLESS = {("thank_you", "overdue"), ("thank_you", "last_call"), ("keep_in_touch", "again")}
 _ZONES = (
     "Pacific/Auckland", "Australia/Brisbane", "Asia/Tokyo", "Asia/Kolkata", "Asia/Dubai", "Europe/Lisbon",
     "America/Sao_Paulo", "America/Bogota", "America/Phoenix", "Pacific/Honolulu",
 )  # fmt: skip
+
+
+class InVain(Exception):
+    """What was waited for did not happen."""
 
 
 def a_zone_where_it_is_afternoon(now: datetime) -> str:
@@ -48,6 +53,11 @@ def _stages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["kind"], stage["stage"]) for each in data for stage in (each, *each.get("others", ()))]
 
 
+def _missing(wanted: set[tuple[str, str]], events: list[dict[str, Any]]) -> str:
+    """The stages that no event is about, by name; empty when there are none."""
+    return ", ".join(sorted(f"{kind}/{stage}" for kind, stage in wanted - set(_stages(events))))
+
+
 async def tell_the_past(platform: Platform, story: Story) -> None:
     telling.chapter("The last weeks, as the platform writes them up (one import)")
     steps = list(told.weeks_before(story))
@@ -63,7 +73,8 @@ async def tell_today(platform: Platform, story: Story) -> None:
         await platform.do(step)
 
 
-async def hear_what_is_due(heard: Heard, story: Story) -> bool:
+async def hear_what_is_due(heard: Heard, story: Story) -> None:
+    """Raises `InVain`."""
     telling.chapter("What falls due now, as a consumer of the exchange receives it")
     telling.console.print(
         f"  [dim]the thank-you two hours after the conversation, in about {told.THANK_YOU_IN} s;"
@@ -76,22 +87,30 @@ async def hear_what_is_due(heard: Heard, story: Story) -> bool:
         for event in heard.due[printed:]:
             telling.received(event, story.zone)
         printed = len(heard.due)
-        return set(_stages(heard.due)) >= AWAITED
+        return not _missing(AWAITED, heard.due)
 
-    return await heard.until(show, seconds=PATIENCE)
+    if not await heard.until(show, seconds=PATIENCE):
+        raise InVain(f"{_missing(AWAITED, heard.due)} did not fall due")
 
 
-async def answer_the_reminders(platform: Platform, heard: Heard, story: Story) -> bool:
+async def deliver(heard: Heard, mailbox: Mailbox) -> None:
+    """Raises `InVain`."""
+    if not await mailbox.has(len(heard.due), seconds=PATIENCE):
+        raise InVain(f"of {len(heard.due)} notifications that fell due {len(mailbox.mails)} were mailed")
+
+
+async def answer_the_reminders(platform: Platform, heard: Heard, story: Story) -> None:
+    """Raises `InVain`, `NotAccepted`."""
     telling.chapter("Maya answers, and what was still to come is withdrawn")
     before = len(heard.withdrawn)
     for step in told.after_the_reminders(story):
         telling.tell(step, story.zone)
         await platform.do(step)
-    needless = {("thank_you", "overdue"), ("thank_you", "last_call"), ("keep_in_touch", "again")}
-    silenced = await heard.until(lambda: needless <= set(_stages(heard.withdrawn[before:])), seconds=PATIENCE)
+    silenced = await heard.until(lambda: not _missing(NEEDLESS, heard.withdrawn[before:]), seconds=PATIENCE)
     for event in heard.withdrawn[before:]:
         telling.received(event, story.zone)
-    return silenced
+    if not silenced:
+        raise InVain(f"{_missing(NEEDLESS, heard.withdrawn[before:])} was not withdrawn")
 
 
 async def ask_for_a_job(platform: Platform, story: Story) -> bool:
@@ -176,17 +195,16 @@ async def main() -> int:
         try:
             await tell_the_past(platform, story)
             await tell_today(platform, story)
+            await hear_what_is_due(heard, story)
+            await deliver(heard, mailbox)
+            await answer_the_reminders(platform, heard, story)
         except NotAccepted as refusal:
             telling.console.print(f"[bold red]The story can't go on:[/] {refusal}")
             return 1
-        if not await hear_what_is_due(heard, story):
-            telling.console.print(f"[bold red]Not everything fell due within {PATIENCE:g} s.[/]")
-            return 1
-        if not await mailbox.has(len(heard.due), seconds=PATIENCE):
-            telling.console.print("[bold red]Not everything that fell due was delivered.[/]")
-            return 1
-        if not await answer_the_reminders(platform, heard, story):
-            telling.console.print("[bold red]What became needless was not withdrawn.[/]")
+        except InVain as missing:
+            telling.console.print(f"[bold red]Within {PATIENCE:g} s {missing}.[/]")
+            for state in await platform.states():
+                telling.console.print(f"  {state}", markup=False)
             return 1
         if not await ask_for_a_job(platform, story):
             telling.console.print("[bold red]A list that asks for a job was taken.[/]")

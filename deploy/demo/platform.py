@@ -77,6 +77,18 @@ class Platform:
         found: dict[str, Any] = answer.json()
         return found
 
+    async def states(self) -> list[str]:
+        """What either service says of itself at `/readyz`: a line each, for a story that does not go on."""
+        told = []
+        for name, client in (("command service", self._commands), ("projector", self._queries)):
+            try:
+                answer = await client.get("/readyz")
+            except httpx.HTTPError as error:
+                told.append(f"the {name} is away: {error!r}")
+            else:
+                told.append(f"the {name} answers {answer.status_code}: {answer.text}")
+        return told
+
     def _command_id(self, step: Step) -> UUID:
         return uuid5(self._run, f"{step.command} {step.id} {step.at}")
 

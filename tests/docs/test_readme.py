@@ -9,11 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import aio_pika
 import pytest
 
+from deploy.demo import __main__ as demo
 from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.services import ROOT, SERVICES, running
+from shared.broker import topology
 from tests.docs.reference import PAGES, README, TABLES, written
 
 TEXT = README.read_text(encoding="utf-8")
@@ -38,9 +42,14 @@ def test_every_target_and_file_that_it_names_exists() -> None:
 
 
 @pytest.fixture(scope="module")
-def services(infra: Infrastructure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both services write what they have to say."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def services(infra: Infrastructure, logs: Path) -> Iterator[dict[str, str]]:
     """Both services, as the launcher starts them, on a database and a virtual host of their own."""
-    logs = tmp_path_factory.mktemp("logs")
     env = {
         **os.environ,
         "KITHLOG_DATABASE_URL": infra.postgres.create_database("readme"),
@@ -68,15 +77,36 @@ def test_the_walk_through_runs(services: dict[str, str]) -> None:
     assert "kithlog.interview.held.v1" in [answer["type"] for answer in answers if "specversion" in answer]
 
 
-def test_the_demo_ends_well(services: dict[str, str]) -> None:
+def test_the_demo_ends_well(services: dict[str, str], logs: Path) -> None:
     """Given both services, when the story is played, then everything falls due once and the demo says so."""
     told = subprocess.run(
         [sys.executable, "-m", "deploy.demo"],
         env=services, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.returncode == 0, told.stdout + told.stderr + "".join(log.read_text() for log in logs.iterdir())
     assert "thank_you/due for seeker" in told.stdout
     assert "keep_in_touch/due for seeker" in told.stdout
     assert "refused asks_for_job" in told.stdout
     assert "Subject: Say thank you to Theo Okafor" in told.stdout
     assert "with me above all: Learn to write a brief" in told.stdout
+
+
+async def test_a_demo_that_hears_nothing_says_what_is_missing(
+    services: dict[str, str], infra: Infrastructure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a broker to which nobody publishes, when the story is played, then it names what did not fall due, and what
+    the services say of themselves."""
+    elsewhere = infra.rabbitmq.create_vhost("elsewhere")
+    for name, value in {**services, "KITHLOG_AMQP_URL": elsewhere}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(demo, "PATIENCE", 0.1)
+    async with await aio_pika.connect(elsewhere) as connection:
+        await topology.declare_on(connection)
+
+    assert await demo.main() == 1
+
+    told = capsys.readouterr().out
+    assert "Within 0.1 s keep_in_touch/due, thank_you/due did not fall due." in told
+    assert "the command service answers 200" in told
+    assert "the projector answers 200" in told
+    infra.rabbitmq.delete_vhost("elsewhere")
