@@ -31,7 +31,7 @@ AWAY = (OSError, AMQPError, RuntimeError)
 """What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
 UNDECLARED = (PublishError, ChannelInvalidStateError)
 """What publishing raises when the queue is not there, or the channel: another session declares and opens them anew."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts while something is away."""
 
 
