@@ -93,10 +93,14 @@ async def hear_what_is_due(heard: Heard, story: Story) -> None:
         raise InVain(f"{_missing(AWAITED, heard.due)} did not fall due")
 
 
-async def deliver(heard: Heard, mailbox: Mailbox) -> None:
+async def hear_of_the_mails(heard: Heard) -> None:
     """Raises `InVain`."""
-    if not await mailbox.has(len(heard.due), seconds=PATIENCE):
-        raise InVain(f"of {len(heard.due)} notifications that fell due {len(mailbox.mails)} were mailed")
+
+    def missing() -> str:
+        return _missing(AWAITED, [event for event in heard.due if event["subject"] in heard.delivered])
+
+    if not await heard.until(lambda: not missing(), seconds=PATIENCE):
+        raise InVain(f"{missing()} was not mailed")
 
 
 async def answer_the_reminders(platform: Platform, heard: Heard, story: Story) -> None:
@@ -196,7 +200,7 @@ async def main() -> int:
             await tell_the_past(platform, story)
             await tell_today(platform, story)
             await hear_what_is_due(heard, story)
-            await deliver(heard, mailbox)
+            await hear_of_the_mails(heard)
             await answer_the_reminders(platform, heard, story)
         except NotAccepted as refusal:
             telling.console.print(f"[bold red]The story can't go on:[/] {refusal}")

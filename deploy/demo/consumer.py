@@ -21,6 +21,8 @@ class Heard:
 
     due: list[dict[str, Any]] = field(default_factory=list)
     withdrawn: list[dict[str, Any]] = field(default_factory=list)
+    delivered: set[str] = field(default_factory=set)
+    """Subjects of the notifications that somebody was told of, says who delivers them."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, message: AbstractIncomingMessage) -> None:
@@ -29,6 +31,8 @@ class Heard:
             self.due.append(event)
         elif event["type"].startswith("kithlog.notification.withdrawn."):
             self.withdrawn.append(event)
+        elif event["type"].startswith("kithlog.notification.delivered."):
+            self.delivered.add(event["subject"])
         self.changed.set()
 
     async def until(self, enough: Any, *, seconds: float) -> bool:

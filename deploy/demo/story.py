@@ -94,7 +94,7 @@ class Story:
 
 
 def weeks_before(story: Story) -> Iterator[Step]:
-    """What happened before today, as it is written up: a first conversation a month ago, then the coach's match."""
+    """What is written up at once: a first conversation a month ago, the coach's match, and today's conversation."""
     maya, ruth, theo = story.seeker, story.id("Ruth"), story.agency_contact
     programme, coach = story.id("Harbour Odyssey"), story.id("coach Dana")
     first, coffee = story.id("call with Ruth"), story.interview
@@ -185,13 +185,14 @@ def weeks_before(story: Story) -> Iterator[Step]:
     )  # fmt: skip
     yield Step("and is ready", "interview.prepare", coffee, story.on(3, 20, 30))
     yield Step("Theo confirms", "interview.confirm", coffee, story.on(1, 9))
+    # Written up together with its appointment: else it is asked how it went, at once, by whoever is quicker.
+    ended = story.ago(hours=2) + timedelta(seconds=THANK_YOU_IN)
+    yield Step("Today they talk for forty minutes", "interview.hold", coffee, ended, {"minutes": 40})
 
 
 def today(story: Story) -> Iterator[Step]:
-    """The conversation, and what it gave."""
-    ended = story.ago(hours=2) + timedelta(seconds=THANK_YOU_IN)
+    """What the conversation gave."""
     written = story.ago(minutes=10)
-    yield Step("They talk for forty minutes", "interview.hold", story.interview, ended, {"minutes": 40})
     yield Step(
         "He brings in the whole agency and shows her round", "interview.take_notes", story.interview, written,
         {"points": ["Met the whole agency, and was shown round"],
