@@ -59,7 +59,7 @@ def _missing(wanted: set[tuple[str, str]], events: list[dict[str, Any]]) -> str:
 
 
 async def tell_the_past(platform: Platform, story: Story) -> None:
-    telling.chapter("The last weeks, as the platform writes them up (one import)")
+    telling.chapter("The last weeks until today, as the platform writes them up (one import)")
     steps = list(told.weeks_before(story))
     for step in steps:
         telling.tell(step, story.zone)
@@ -67,7 +67,7 @@ async def tell_the_past(platform: Platform, story: Story) -> None:
 
 
 async def tell_today(platform: Platform, story: Story) -> None:
-    telling.chapter("Today, command by command")
+    telling.chapter("What the conversation gave, command by command")
     for step in told.today(story):
         telling.tell(step, story.zone)
         await platform.do(step)
