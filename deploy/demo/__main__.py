@@ -14,6 +14,8 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from rich.markup import escape
+
 from deploy.delivery.mailbox import Mailbox, readable
 from deploy.demo import story as told
 from deploy.demo import telling
@@ -203,7 +205,7 @@ async def main() -> int:
             await hear_of_the_mails(heard)
             await answer_the_reminders(platform, heard, story)
         except NotAccepted as refusal:
-            telling.console.print(f"[bold red]The story can't go on:[/] {refusal}")
+            telling.console.print(f"[bold red]The story can't go on:[/] {escape(str(refusal))}")
             return 1
         except InVain as missing:
             telling.console.print(f"[bold red]Within {PATIENCE:g} s {missing}.[/]")

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.demo import story as told
 from deploy.demo.__main__ import AWAITED, a_zone_where_it_is_afternoon
-from deploy.demo.story import KEEP_IN_TOUCH_IN, THANK_YOU_IN, Step, Story
+from deploy.demo.story import THANK_YOU_IN, Step, Story
 from services.projector.folding import Folder
 from services.projector.timing_fold import TimingFold
 from shared.domain.catalogue import COMMANDS
@@ -43,7 +43,7 @@ def test_nothing_falls_due_before_the_reminders_that_are_waited_for(now: datetim
         told_of = [timer for timer in pending if now < timer.expires_at]  # of the others nobody is told
         first = sorted(told_of, key=lambda timer: timer.due_at)[: len(AWAITED)]
         assert {(timer.policy, timer.stage) for timer in first} == AWAITED
-        assert first[0].due_at >= now + timedelta(seconds=min(THANK_YOU_IN, KEEP_IN_TOUCH_IN) - 1)
+        assert first[0].due_at >= now + timedelta(seconds=THANK_YOU_IN)
 
 
 def happened(steps: Iterable[Step], now: datetime) -> list[Recorded[bytes]]:
