@@ -146,14 +146,17 @@ class Run:
         """By how many events, commands and timers everybody is behind."""
         at = await self._places()
         commands = await self._stage.waiting(COMMANDS)
-        # What the broker brings again is no step back.
-        self._heard = max(self._heard, witness.latest(self._record))
-        behind = {"relay": at["relay"], "projector": at["projector"], "consumer": self._heard}
+        behind = {"relay": at["relay"], "projector": at["projector"], "consumer": self._furthest_heard()}
         return {
             **{name: at["head"] - position for name, position in behind.items()},
             "firing": at["overdue"],
             "intake": inf if commands is None else commands,
         }
+
+    def _furthest_heard(self) -> int:
+        """The consumer's position; what the broker brings again is no step back."""
+        self._heard = max(self._heard, witness.latest(self._record))
+        return self._heard
 
     async def _no_message_comes(self, before: float) -> list[str]:
         """Lag does not tell: a projector that hears nothing looks at the log by itself."""
@@ -188,7 +191,7 @@ class Run:
         """`latest`: when the last reminder falls due that clients know of."""
         promised = latest >= datetime.now(UTC)  # asked first: what is due by then is overdue below
         at = await self._places()
-        heard = max((each.position for each in witness.read(self._record)), default=0)
+        heard = self._furthest_heard()
         waiting, dead = await self._stage.waiting(COMMANDS), await self._stage.waiting(DEAD_COMMANDS)
         self._dead = dead or 0
         behind = at["head"] - min(at["relay"], at["projector"], heard)

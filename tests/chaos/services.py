@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 
 from fastapi import FastAPI
 
-from services.command.app import create_app as command_app
-from services.projector.app import create_app as projector_app
 from shared.clock import SystemClock
 
 HOURS_OFF = "CHAOS_HOURS_OFF"
@@ -17,13 +15,17 @@ HOURS_OFF = "CHAOS_HOURS_OFF"
 
 
 def create_command_app() -> FastAPI:
+    from services.command.app import create_app  # here, so that neither service takes as long as both to start
+
     set_the_clock_wrong()
-    return command_app()
+    return create_app()
 
 
 def create_projector_app() -> FastAPI:
+    from services.projector.app import create_app
+
     set_the_clock_wrong()
-    return projector_app()
+    return create_app()
 
 
 def set_the_clock_wrong() -> None:
