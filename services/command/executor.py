@@ -114,10 +114,12 @@ class Executor:
             written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
         except RefusedBefore:
             return await self._one_by_one(chosen, {})
-        if not all(isinstance(outcome, Appended) for outcome in written.values()):
+        if fallen := [index for index, outcome in written.items() if not isinstance(outcome, Appended)]:
             # Another writer came between: what was decided after it, refusals too, may rest on what never was.
-            return await self._one_by_one(chosen, written)
-        if all(isinstance(outcome, Appended) and not outcome.repeated for outcome in written.values()):
+            outcomes = {**refused, **written}
+            return await self._one_by_one(chosen, {index: outcomes[index] for index in outcomes if index < fallen[0]})
+        # What nothing was appended on the log has not confirmed.
+        if written and all(isinstance(outcome, Appended) and not outcome.repeated for outcome in written.values()):
             for tenant, each in states.items():
                 self._streams.keep(tenant, each)
         return {**refused, **written}
@@ -152,12 +154,13 @@ class Executor:
             states[tenant].add(loaded)
 
     async def _one_by_one(
-        self, chosen: Mapping[int, CommandEnvelope], written: Mapping[int, Outcome]
+        self, chosen: Mapping[int, CommandEnvelope], known: Mapping[int, Appended | Exception]
     ) -> dict[int, Appended | Exception]:
-        outcomes: dict[int, Appended | Exception] = {}
+        """All outcomes, those that are not `known` by executing each on its own, in order."""
+        outcomes = dict(known)
         for index, envelope in chosen.items():
-            outcome = written.get(index)
-            outcomes[index] = outcome if isinstance(outcome, Appended) else await self._outcome(envelope)
+            if index not in outcomes:
+                outcomes[index] = await self._outcome(envelope)
         return outcomes
 
     async def _outcome(self, envelope: CommandEnvelope) -> Appended | Exception:

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.command.refusals import from_json, to_json
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Refusal
-from shared.log import Appended, KeptRefusal, KeyReused, WrongVersion
+from shared.log import Appended, KeptRefusal, KeyReused, Known, WrongVersion
 from shared.log.appending import Receipt
 
 
@@ -18,9 +18,7 @@ class RepetitionLog(Protocol):
     """What the log keeps of commands besides their events."""
 
     async def confirm(self) -> None: ...
-    async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]: ...
-    async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]: ...
-    async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]: ...
+    async def known(self, commands: Sequence[tuple[str, UUID]]) -> Known: ...
     async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]: ...
 
 
@@ -40,20 +38,13 @@ class FirstAnswers:
     async def of(self, envelopes: Envelopes) -> Outcomes:
         """By index, what those that came before are to be answered."""
         keys = [(each.tenant, each.command_id) for each in envelopes.values()]
-        receipts, refusals = await self._log.receipts(keys), await self._log.refusals(keys)
-        outcomes = _refused(envelopes, refusals)
-        repeated: list[tuple[int, Receipt]] = []
+        known = await self._log.known(keys)
+        outcomes = _refused(envelopes, known.refusals)
         for index, envelope in envelopes.items():
-            if receipt := receipts.get((envelope.tenant, envelope.command_id)):
-                outcomes[index] = KeyReused(envelope.command_id)
-                if is_of(envelope, receipt):
-                    repeated.append((index, receipt))
-        if repeated:
-            asked = [(envelopes[index].command_id, receipt) for index, receipt in repeated]
-            answers = await self._log.first_answers(asked)
-            outcomes |= {index: answer for (index, _), answer in zip(repeated, answers, strict=True)}
-        if outcomes:
-            await self._log.confirm()
+            key = (envelope.tenant, envelope.command_id)
+            if receipt := known.receipts.get(key):
+                same = is_of(envelope, receipt)
+                outcomes[index] = known.answers[key] if same else KeyReused(envelope.command_id)
         return outcomes
 
     async def instead(self, envelope: CommandEnvelope, refusal: Exception) -> Appended:

@@ -131,13 +131,14 @@ class Streams:
     async def _load_fresh(
         self, wanted: set[tuple[str, Stream]], *, strict: bool = True
     ) -> dict[str, dict[Stream, Folded]]:
-        keys = sorted(wanted, key=lambda each: (each[0], each[1].id))
-        events = await self._log.read_streams([tenant for tenant, _ in keys], [stream.id for _, stream in keys])
+        # Each id once: two streams of one id, of which one is a slip, would have its events twice.
+        ids = sorted({(tenant, stream.id) for tenant, stream in wanted})
+        events = await self._log.read_streams([tenant for tenant, _ in ids], [id for _, id in ids])
         history: dict[tuple[str, UUID], list[Recorded[bytes]]] = defaultdict(list)
         for event in events:
             history[event.tenant, event.stream_id].append(event)
         loaded: dict[str, dict[Stream, Folded]] = defaultdict(dict)
-        for tenant, stream in keys:
+        for tenant, stream in wanted:
             loaded[tenant][stream] = self._fold(stream, history[tenant, stream.id], strict=strict)
         return loaded
 

@@ -115,6 +115,16 @@ class KeptRefusal:
 
 
 @immutable
+class Known:
+    """What the log keeps of some commands that came before, by tenant and command id."""
+
+    receipts: Mapping[tuple[str, UUID], Receipt]
+    answers: Mapping[tuple[str, UUID], Appended]
+    """To each that has a receipt, what it was answered."""
+    refusals: Sequence[KeptRefusal]
+
+
+@immutable
 class Head:
     position: int
     epoch: int

@@ -9,6 +9,7 @@ time. One batch at a time is written, in the order in which they were taken.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -190,7 +191,10 @@ class GroupCommit:
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         """A session that has looked whether the log was restored. Raises what asyncpg raises."""
-        connection = await connect(self._url, command_timeout=self._patience)
+        # Who gives up while the head is held leaves a session behind that waits for it, and notices nothing else: where
+        # nobody ended those, they would use up all connections that the server has.
+        settings = {"lock_timeout": f"{math.ceil(self._patience * 1000)}ms"}
+        connection = await connect(self._url, command_timeout=self._patience, server_settings=settings)
         try:
             self._look_for_restore(await connection.fetchrow(QUERIES["head"]))
         except BaseException:

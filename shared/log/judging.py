@@ -39,18 +39,21 @@ def judge(
     returned in `checks` for the database to confirm. When it does not, judge again with what it said.
 
     `groups` says which appends were decided together, each on what those before it would have written (each on its
-    own, unless told). Where one of them is not written, those that rest on it are refused, too: the versions that they
-    expect may be reached all the same, by another writer's events.
+    own, unless told). Where one of them is not written, all behind it are refused, too. Some may rest on it, and the
+    versions that they expect be reached all the same, by another writer's events; the others are not to overtake it: it
+    is decided again, and may have to be before them.
     """
     verdicts = Verdicts()
     present: dict[Key, int] = {}
     firsts: dict[Key, int] = {}
-    fallen: set[tuple[int, Key]] = set()
+    fallen: set[int] = set()
     for index, append in enumerate(appends):
         group = index if groups is None else groups[index]
         if not _settled_before(append, index, appends, receipts, firsts, verdicts):
-            refusal = _rests_on_fallen(append, group, fallen) or _versions_hold(
-                append, versions, present, verdicts.checks
+            refusal = (
+                _behind_fallen(append)
+                if group in fallen
+                else _versions_hold(append, versions, present, verdicts.checks)
             )
             if refusal is None:
                 for event in append.events:
@@ -60,7 +63,7 @@ def judge(
                     firsts[append.tenant, append.command_id] = index
                 continue
             verdicts.refused[index] = refusal
-        fallen |= {(group, (append.tenant, event.stream.id)) for event in append.events}
+        fallen.add(group)
     return verdicts
 
 
@@ -91,12 +94,9 @@ def _settled_before(
     return False
 
 
-def _rests_on_fallen(append: Append, group: int, fallen: set[tuple[int, Key]]) -> WrongVersion | None:
-    if fallen:
-        for stream, expected in append.expected.items():
-            if (group, (append.tenant, stream.id)) in fallen:
-                return WrongVersion(stream, expected, expected - 1)
-    return None
+def _behind_fallen(append: Append) -> WrongVersion:
+    stream, expected = next(iter(append.expected.items()))
+    return WrongVersion(stream, expected, expected - 1)
 
 
 def _versions_hold(

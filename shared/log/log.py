@@ -13,7 +13,7 @@ import asyncpg
 
 from shared.database.pool import persist
 from shared.envelope import Recorded
-from shared.log.appending import Append, Appended, Head, KeptRefusal, LogUnavailable, Outcome, Receipt
+from shared.log.appending import Append, Appended, Head, KeptRefusal, Known, LogUnavailable, Outcome
 from shared.log.group_commit import GroupCommit, Observer
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
 
@@ -119,9 +119,24 @@ class Log:
         rows = await self._patiently(lambda: self._pool.fetch(QUERIES["read_streams"], tenants, stream_ids, versions))
         return [Recorded(*row) for row in rows]
 
-    async def receipts(self, commands: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Receipt]:
-        """The receipts of those (tenant, command id) that were answered before. Raises `LogUnavailable`."""
-        return await self._patiently(lambda: find_receipts(self._pool, commands))
+    async def known(self, commands: Sequence[tuple[str, UUID]]) -> Known:
+        """What is kept of those (tenant, command id) that came before, as durable as what is appended: see `confirm`.
+
+        All in one session: confirming it on a server that has taken over meanwhile would say nothing of what the one
+        before it has shown. Raises `LogUnavailable`.
+        """
+        return await self._patiently(lambda: self._known(commands))
+
+    async def _known(self, commands: Sequence[tuple[str, UUID]]) -> Known:
+        async with self._pool.acquire() as connection:
+            receipts = await find_receipts(connection, commands)
+            keys = [tenant for tenant, _ in commands], [id for _, id in commands]
+            refusals = [KeptRefusal(*row) for row in await connection.fetch(QUERIES["refusals"], *keys)]
+            if not receipts and not refusals:
+                return Known({}, {}, [])
+            answers = await first_answers(connection, [(id, receipt) for (_, id), receipt in receipts.items()])
+            await connection.execute(QUERIES["confirm"])
+        return Known(receipts, dict(zip(receipts, answers, strict=True)), refusals)
 
     async def confirm(self) -> None:
         """Returns when all that could be read before is as durable as what is appended, on stand-bys, too.
@@ -131,12 +146,6 @@ class Log:
         """
         await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
 
-    async def refusals(self, commands: Sequence[tuple[str, UUID]]) -> list[KeptRefusal]:
-        """Those kept of some commands, by (tenant, command id). Raises `LogUnavailable`."""
-        keys = [tenant for tenant, _ in commands], [id for _, id in commands]
-        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["refusals"], *keys))
-        return [KeptRefusal(*row) for row in rows]
-
     async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]:
         """Keep refusals, durably; the first of each command stands, and is answered.
 
@@ -145,10 +154,6 @@ class Log:
         columns = [list(column) for column in zip(*map(astuple, refusals), strict=True)]
         rows = await self._patiently(lambda: self._pool.fetch(QUERIES["refuse"], *columns))
         return [KeptRefusal(*row) for row in rows]
-
-    async def first_answers(self, receipts: Sequence[tuple[UUID, Receipt]]) -> list[Appended]:
-        """The first answers to repeated commands, by command id and receipt. Raises `LogUnavailable`."""
-        return await self._patiently(lambda: first_answers(self._pool, receipts))
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What a command has to read waits for PostgreSQL as its append does."""

@@ -304,6 +304,65 @@ async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -
     assert await replicas.history() == ["seeker.registered", "seeker.left", "seeker.registered"]
 
 
+async def test_nothing_in_a_batch_overtakes_what_was_decided_on_an_old_state(replicas: Replicas) -> None:
+    """Given a batch that plans an interview and then forgets the contact, when another replica has written about the
+    seeker meanwhile, so that the plan is decided again, then both are accepted, in their order."""
+    here, there = replicas.executors
+    await here.execute_all([register(), envelope("contact.add", ANA, ADD, number=2)])
+    await there.execute(verdict(3))
+    plan = envelope("interview.plan", INTERVIEW, PLAN, number=4)
+    outcomes = await here.execute_all([plan, envelope("contact.forget", ANA, {}, number=5)])
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Appended", "Appended"]
+    assert (await replicas.history())[-2:] == ["interview.planned", "contact.forgotten"]
+
+
+async def test_a_refusal_before_what_falls_stands(replicas: Replicas) -> None:
+    """Given a batch that holds an interview too early, accepts it, and gives a contact the id of a seeker, for which it
+    falls, then the first is refused all the same: what comes behind it was not there yet."""
+    here = replicas.executors[0]
+    await here.execute_all(
+        [
+            register(),
+            envelope("contact.add", ANA, ADD, number=2),
+            envelope("interview.plan", INTERVIEW, {**PLAN, "format": "email"}, number=3),
+            envelope("interview.send_request", INTERVIEW, REQUEST, number=4),
+        ]
+    )
+    outcomes = await here.execute_all(
+        [
+            envelope("interview.hold", INTERVIEW, {}, number=5),
+            envelope("interview.accept", INTERVIEW, {}, number=6),
+            envelope("contact.add", SEEKER, ADD, number=7),
+        ]
+    )
+    told = [outcome.code if isinstance(outcome, Refusal) else type(outcome).__name__ for outcome in outcomes]
+    assert told == ["out_of_order", "Appended", "id_in_use"]
+
+
+async def test_a_slip_in_a_batch_counts_nothing_twice(replicas: Replicas) -> None:
+    """Given a contact who takes two requests a month, of which one is there, when a batch has a command for a seeker by
+    the contact's id beside the second request, then that is accepted: what was asked of the contact counts once."""
+    here, there = replicas.executors
+    other, second = UUID(int=0xE), UUID(int=0xF)
+    await here.execute_all(
+        [
+            register(),
+            register(2, other),
+            envelope("contact.add", ANA, {**ADD, "capacity": 2}, number=3),
+            envelope("interview.plan", INTERVIEW, PLAN, number=4),
+            envelope("interview.send_request", INTERVIEW, REQUEST, number=5),
+            envelope("interview.plan", second, {**PLAN, "seeker_id": str(other)}, number=6),
+        ]
+    )
+    slip = envelope("seeker.leave", ANA, {}, number=7)
+    offer = envelope("contact.correct_details", ANA, {"employer": "Margins"}, number=8)
+    refused, *accepted = await there.execute_all(
+        [slip, offer, envelope("interview.send_request", second, REQUEST, number=9)]
+    )
+    assert isinstance(refused, Refusal)
+    assert [type(outcome).__name__ for outcome in accepted] == ["Appended", "Appended"]
+
+
 async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> None:
     """Given a command in a batch, when its first copy is executed just after the batch asked for receipts, then the
     batch answers what the copy was answered, though on what the log holds now the command would be refused."""
@@ -313,8 +372,8 @@ async def test_a_batch_answers_a_copy_that_came_between(database_url: str) -> No
         class Overtaken(Log):
             answered: Appended | None = None
 
-            async def receipts(self, commands: Any) -> Any:
-                found = await logs[1].receipts(commands)
+            async def known(self, commands: Any) -> Any:
+                found = await logs[1].known(commands)
                 if self.answered is None:
                     self.answered = await first.execute(register())
                 return found

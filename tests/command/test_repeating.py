@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -19,12 +20,14 @@ from shared.database.pool import open_pool
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Refusal
 from shared.domain.seeker import Register
-from shared.log import Appended, KeptRefusal, KeyReused, Log, LogUnavailable, WrongVersion
+from shared.log import Appended, KeptRefusal, KeyReused, Known, Log, LogUnavailable, WrongVersion
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson
 from tests.command.conftest import FixedClock
 from tests.command.stand_by import stand_by_away
 from tests.command.test_executor import envelope, opened, register, verdict
 
+PATIENCE = 60.0
+"""Seconds: longer than anything here takes."""
 BY_EMAIL = {**PLAN, "format": "email"}
 """Held without an appointment."""
 
@@ -235,9 +238,10 @@ class Unaware:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    async def refusals(self, commands: Any) -> list[KeptRefusal]:
+    async def known(self, commands: Any) -> Known:
         first, self.asked = not self.asked, True
-        return [] if first else await self._log.refusals(commands)
+        known = await self._log.known(commands)
+        return Known(known.receipts, known.answers, []) if first else known
 
 
 async def test_a_refusal_never_hides_that_a_command_was_accepted(
@@ -290,6 +294,32 @@ async def test_no_repetition_is_answered_before_the_stand_by_has_it(database_url
         again = await _once_there(lambda: replica(log).execute_all(commands))
         assert told(again) == told(first)
     await pool.close()
+
+
+async def test_what_a_fail_over_has_lost_is_answered_by_nobody(database_url: str) -> None:
+    """Given a repeated command whose first answer only a primary has that lost its stand-by, when the stand-by takes
+    over while the answer waits to be confirmed, then it is not told: the command is executed on what there is now."""
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url, patience=PATIENCE) as log:
+        await replica(log).execute(register())
+        async with stand_by_away(database_url) as owner:
+            again = asyncio.create_task(replica(log).execute_all([register()]))
+            while not (waiting := await owner.fetchval(CONFIRMING)):  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.01)
+            await owner.execute("SET session_replication_role = replica")
+            await owner.execute("DELETE FROM log.event")  # which the server that takes over lacks
+            await owner.execute("DELETE FROM log.receipt")
+            await owner.execute("SELECT pg_terminate_backend($1)", waiting)
+        [outcome] = await again
+    assert isinstance(outcome, Appended)
+    assert not outcome.repeated
+    await pool.close()
+
+
+CONFIRMING = """
+    SELECT pid FROM pg_stat_activity
+    WHERE wait_event = 'SyncRep' AND datname = current_database() AND query LIKE '%log.head%'
+"""
 
 
 async def _once_there(attempt: Callable[[], Awaitable[list[Appended | Exception]]]) -> list[Appended | Exception]:

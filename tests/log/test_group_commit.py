@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
-from shared.log import LogUnavailable, group_commit
+from shared.log import Appended, LogUnavailable, group_commit
 from shared.log.group_commit import GroupCommit
 from tests.broker.events import PATIENCE, an_append
 
@@ -32,3 +33,27 @@ async def test_nobody_waits_for_a_server_that_takes_connections_and_says_nothing
         others = [asyncio.create_task(group.submit([an_append(number)])) for number in range(1, 101)]
         answers = await asyncio.gather(first, *others, return_exceptions=True)
     assert {type(answer) for answer in answers} == {LogUnavailable}
+
+
+async def test_who_gives_up_leaves_no_session_behind(database_url: str) -> None:
+    """Given that somebody holds the head of the log, when appends give up waiting, then no session of theirs goes on
+    waiting for it, though it is held still: they would use up what connections the server has."""
+    owner = await asyncpg.connect(database_url)
+    group = GroupCommit(database_url, batch=1000, patience=0.2, observer=None)
+    async with asyncio.timeout(PATIENCE), group.running():
+        async with owner.transaction():
+            await owner.execute("SELECT FROM log.head FOR UPDATE")
+            for number in range(3):
+                with pytest.raises(LogUnavailable):
+                    await group.submit([an_append(number)])
+            while await owner.fetchval(WAITING):  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.01)
+        [outcome] = await group.submit([an_append(3)])
+    assert isinstance(outcome, Appended)
+    await owner.close()
+
+
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND datname = current_database()
+"""
