@@ -215,6 +215,14 @@ def _introduction(command: ComeToSomething, lead: Recorded, context: Context) ->
     """A promise that was kept makes an edge of the network: who gave the lead introduced the new contact."""
     if command.new_contact_id is None:
         return []
+    if lead.kind not in KINDS_OF["person"]:
+        # Else what the seeker wrote of an opening or a piece of advice would be about somebody who can be forgotten.
+        raise refusal(
+            "not_for_this_kind",
+            f"a {lead.kind} leads to no new contact",
+            field="/new_contact_id",
+            name="new_contact_id",
+        )
     if command.new_contact_id == lead.contact_id:
         raise refusal("own_introducer", "the new contact is who gave the lead", field="/new_contact_id")
     require_contact(context, command.new_contact_id, field="/new_contact_id")

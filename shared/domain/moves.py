@@ -27,5 +27,26 @@ MOVES: dict[str, str] = {
     "assign_coach": "Assign a coach.",
     "enrol_participants": "Enrol participants.",
     "propose_matches": "Propose a match to the participants who have none.",
+    "leave_in_peace": "They asked not to be contacted: leave them in peace.",
 }
 """Name → what to do, in English; other languages translate by the name."""
+
+LEAVE_IN_PEACE = "leave_in_peace"
+"""Whatever writes to people who asked not to be contacted, or to be forgotten, gives way to it."""
+
+TO_CONTACTS = frozenset(
+    {
+        "send_request",
+        "follow_up",
+        "agree_time",
+        "take_offered_time",
+        "send_questions",
+        "confirm",
+        "thank",
+        "offer_new_time",
+        "apologise",
+        "write_to_contact",
+        "keep_in_touch",
+    }
+)
+"""Moves that are to write to the contacts."""

@@ -110,6 +110,15 @@ class Memory:
 
 
 @immutable
+class Hold:
+    """A policy that stands still."""
+
+    policy: str
+    by: str
+    """Type of the event that holds it."""
+
+
+@immutable
 class Subject:
     id: UUID
     tenant: str
@@ -121,8 +130,7 @@ class Subject:
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
-    held: tuple[str, ...] = ()
-    """Policies that stand still."""
+    held: tuple[Hold, ...] = ()
     armings: tuple[Arming, ...] = ()
     ended: tuple[Ended, ...] = ()
     memory: tuple[Memory, ...] = ()
@@ -130,6 +138,10 @@ class Subject:
     @property
     def unreachable(self) -> bool:
         return bool(self.contact_ids) and set(self.contact_ids) <= set(self.closed)
+
+    def held_by(self, policy: str) -> str | None:
+        """Type of the event by which a policy stands still, if it does."""
+        return next((hold.by for hold in self.held if hold.policy == policy), None)
 
 
 def evolve(
@@ -233,10 +245,9 @@ def _cause(e: Recorded[Event]) -> Cause:
 def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event]) -> Subject:
     """What the event means to one policy."""
     policy = meaning.policy
-    if meaning.holds and policy.name not in subject.held:
-        subject = replace(subject, held=(*subject.held, policy.name))
-    if meaning.releases and policy.name in subject.held:
-        subject = replace(subject, held=tuple(name for name in subject.held if name != policy.name))
+    if meaning.holds or (meaning.releases and subject.held):
+        others = tuple(hold for hold in subject.held if hold.policy != policy.name)
+        subject = replace(subject, held=(*others, Hold(policy.name, e.type)) if meaning.holds else others)
     for disarm in meaning.disarms:
         if disarm.wants(e.data):
             subject = _disarmed(subject, policy, disarm, e)

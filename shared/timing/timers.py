@@ -138,8 +138,8 @@ def standstill(subject: Subject, arming: Arming, policy: Policy) -> str | None:
         return "switched_off"
     if arming.acknowledged:
         return "acknowledged"
-    if policy.name in subject.held:
-        return "paused"
+    if (by := subject.held_by(policy.name)) is not None:
+        return by
     if policy.reaches_contact and subject.unreachable:
         return "contact_closed"
     return None

@@ -15,7 +15,7 @@ from shared.domain.catalogue import COMMANDS, DECIDERS, EVENTS, MACHINES, stream
 from shared.domain.conversation.judgement import RULES
 from shared.domain.diagrams import DOCUMENT, document, moves, refusals, state_machines
 from shared.domain.identity import relationship_id
-from shared.domain.moves import MOVES
+from shared.domain.moves import LEAVE_IN_PEACE, MOVES, TO_CONTACTS
 from shared.domain.refusals import REFUSALS
 from tests.domain.scenario import ANA, SEEKER
 
@@ -87,7 +87,8 @@ def test_every_move_is_listed(category: object) -> None:
 def test_no_move_is_a_leftover() -> None:
     """Given the list of moves, then each is offered by some category."""
     offered = set().union(*(returned(each.next_move) for each in (seeker, relationship, interview, lead, programme)))
-    assert set(MOVES) <= offered
+    assert set(MOVES) <= offered | {LEAVE_IN_PEACE}
+    assert set(MOVES) >= TO_CONTACTS
 
 
 def test_documentation_made_from_the_code() -> None:

@@ -313,8 +313,21 @@ def test_no_new_time_for_what_was_never_agreed() -> None:
     given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, CANCELLED).when(reschedule()).refused("never_scheduled")
 
 
+def test_an_appointment_that_fell_through_is_over_when_they_talk_otherwise() -> None:
+    """Given an appointment that the contact called off, when the two agree on e-mail instead and have had their talk
+    before the time of the appointment, then the seeker may thank for it."""
+    times = [{"starts_at": STARTS_AT}]
+    offered = interview.TimesOffered.model_validate({**WHOSE, "times": times, "time_zone": "Europe/Lisbon"})
+    by_email = interview.AgreedLoosely(**WHOSE, what="Send me your questions", format="email")
+    held = interview.Held(**WHOSE, format="email")
+    story = [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, CANCELLED, offered, by_email, held]
+    given(*PEOPLE, ASKED, *story).when(interview.Thank(how="email")).then(THANKED)
+
+
 NEXT = [
     ([PLANNED], "send_request"),
+    ([PLANNED, interview.Cancelled(**WHOSE, by="seeker")], "let_it_rest"),
+    ([PLANNED, REQUESTED, CANCELLED], "let_it_rest"),
     ([PLANNED, REQUESTED], "follow_up"),
     ([PLANNED, REQUESTED, interview.RequestFollowedUp(**WHOSE, channel="email", number=2)], "let_it_rest"),
     ([PLANNED, REQUESTED, ACCEPTED], "agree_time"),

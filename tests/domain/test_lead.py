@@ -109,6 +109,14 @@ def test_new_contact_must_be_known_and_another() -> None:
     given(*PEOPLE, RECORDED).when(lead.ComeToSomething(new_contact_id=ANA)).refused("own_introducer")
 
 
+@pytest.mark.parametrize("kind", ["job_opening", "advice", "resource"])
+def test_only_who_was_to_be_met_becomes_a_contact_by_it(kind: str) -> None:
+    """Given a lead to no person, when it is said to have led to a contact, then it is refused: what it says would be
+    about somebody who may have it forgotten."""
+    recorded = RECORDED.model_copy(update={"kind": kind})
+    given(*PEOPLE, CLEO_KNOWN, recorded).when(KEPT).refused("not_for_this_kind", field="/new_contact_id")
+
+
 @pytest.mark.parametrize(
     ("history", "command", "code"),
     [

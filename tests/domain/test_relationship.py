@@ -73,6 +73,17 @@ def test_refused(history: list[Event], command: relationship.RelationshipCommand
     given(*PEOPLE, BEN_KNOWN, *history).when(command).refused(code)
 
 
+def test_a_cadence_is_not_keeping_in_touch() -> None:
+    """Given a pair for whom only a cadence was set, when the seeker starts keeping in touch, then they do; and again
+    after the end."""
+    start = relationship.StartKeepingInTouch(**PAIR)
+    started = relationship.KeepInTouchStarted(**PAIR)
+    cadence = relationship.CadenceChanged(**PAIR, cadence_days=60)
+    given(*PEOPLE, cadence).when(start).then(started)
+    given(*PEOPLE, KEEPING, relationship.Ended(**PAIR)).when(start).then(started)
+    given(*PEOPLE, KEEPING, cadence).when(start).refused("already_done")
+
+
 def test_both_must_be_known() -> None:
     """Given only one of the two, when something passes between them, then it is refused."""
     given(REGISTERED).when(THANKS).refused("unknown_contact")

@@ -105,6 +105,28 @@ def test_what_calendars_do_not_show_does_not_raise_the_sequence() -> None:
     assert (found.sequence, found.status) == (0, "held")
 
 
+def test_an_appointment_that_fell_through_stays_so_when_they_talk_otherwise() -> None:
+    """Given an appointment that was called off, when the two have their conversation by e-mail, then the calendar shows
+    it cancelled, and neither pipeline nor sheet has its time any more."""
+    times = [{"starts_at": STARTS_AT}]
+    offered = interview.TimesOffered.model_validate({**WHOSE, "times": times, "time_zone": "Europe/Lisbon"})
+    by_email = interview.AgreedLoosely(**WHOSE, what="Send me your questions", format="email")
+    held = interview.Held(**WHOSE, format="email")
+    history = happened(PLANNED, REQUESTED, ACCEPTED, SCHEDULED, CANCELLED, offered, by_email, held)
+    entry = row(AGENDA, history)
+    assert (entry.status, entry.sequence) == ("cancelled", 1)
+    assert (row(PIPELINE, history).starts_at, row(PIPELINE, history).time_zone) == (None, None)
+    sheet = row(PREPARATION, history)
+    assert (sheet.starts_at, sheet.time_zone, sheet.place) == (None, None, None)
+
+
+def test_whom_nobody_agreed_with_is_owed_no_new_time() -> None:
+    """Given a plan or a request that is called off before anybody accepted it, then it is to rest."""
+    off = interview.Cancelled(**WHOSE, by="seeker")
+    assert row(PIPELINE, happened(PLANNED, off)).next_move == "let_it_rest"
+    assert row(PIPELINE, happened(PLANNED, REQUESTED, CANCELLED)).next_move == "let_it_rest"
+
+
 def test_the_sheet_gathers_what_was_prepared() -> None:
     """Given research in two parts, objectives and questions, then one sheet holds all of it, as said last."""
     ask = Question(text="What does a typical day look like?", topic="typical_day")

@@ -24,16 +24,17 @@ def test_a_lead_is_the_seekers_to_act_on_and_a_promise_the_contacts_to_keep() ->
 
 def test_what_came_of_a_lead_is_owed_to_the_contact() -> None:
     """Given a lead acted on, when something comes of it, then the seeker owes a report, and nothing after it."""
-    history = happened(OPENING, lead.ActedOn(**FOLLOWED, what="Applied"))
+    kept = {**PAIR, "interview_id": INTERVIEW, "kind": "promised_introduction"}
+    history = happened(PROMISE, lead.ActedOn(**kept, what="Wrote to him"))
     assert (row(LEADS, history).state, row(LEADS, history).owed_by) == ("acted_on", None)
-    found = row(LEADS, history.add(lead.CameToSomething(**FOLLOWED, what="An offer", new_contact_id=BEN)))
+    found = row(LEADS, history.add(lead.CameToSomething(**kept, what="We met", new_contact_id=BEN)))
     assert (found.state, found.owed_by, found.outcome, found.new_contact_id) == (
         "to_report_back",
         "seeker",
         "something",
         BEN,
     )
-    found = row(LEADS, history.add(lead.ReportedBack(**FOLLOWED, channel="email")))
+    found = row(LEADS, history.add(lead.ReportedBack(**kept, channel="email")))
     assert (found.state, found.owed_by) == ("reported_back", None)
     assert found.ended_at == found.moved_at
 

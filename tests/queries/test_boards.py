@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
@@ -158,6 +160,29 @@ async def test_the_board_of_a_programme(library: Library) -> None:
     assert (item["name"], item["matched_contact_id"]) == ("Mona Quist", str(ANA))
     [listed] = (await library.get(f"{TENANT}/programmes"))["items"]
     assert listed["programme_id"] == str(PROGRAMME)
+
+
+@pytest.mark.parametrize("proposed", [False, True])
+async def test_a_coach_who_comes_later_looks_after_those_who_had_none(library: Library, proposed: bool) -> None:
+    """Given a participant who enrolled before there was a coach, and one who left before, when two coaches are
+    assigned, then who takes part still is the first one's, whether or not anything has happened to them since."""
+    other, second = UUID(int=0x77), UUID(int=0x78)
+    await library.fold(
+        happened(
+            REGISTERED,
+            ADDED,
+            programme.Created(title="Autumn"),
+            programme.ParticipantEnrolled(seeker_id=other),
+            programme.ParticipantLeft(seeker_id=other),
+            programme.ParticipantEnrolled(seeker_id=SEEKER),
+            programme.CoachAssigned(coach_id=COACH),
+            programme.CoachAssigned(coach_id=second),
+            programme.CoachAssigned(coach_id=COACH, name="Rui"),
+            *([programme.MatchProposed(**PAIRING)] if proposed else []),
+        )
+    )
+    items = (await library.get(f"{BOARD}/participants"))["items"]
+    assert {item["seeker_id"]: item["coach_id"] for item in items} == {str(other): None, str(SEEKER): str(COACH)}
 
 
 async def test_an_unknown_programme_has_no_board(library: Library) -> None:

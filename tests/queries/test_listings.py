@@ -110,6 +110,28 @@ async def test_the_agenda_from_an_instant_on(library: Library) -> None:
     assert [item["interview_id"] for item in coming["items"]] == [str(other)]
 
 
+@pytest.mark.parametrize("wish", [contact.AskedNotToBeContacted(), contact.Forgotten()], ids=["peace", "forgotten"])
+async def test_nobody_is_told_to_write_to_who_is_to_be_left_in_peace(
+    library: Library, wish: contact.AskedNotToBeContacted | contact.Forgotten
+) -> None:
+    """Given a request that is unanswered, and a tie that was warm, when the contact asks for peace, or is forgotten,
+    then no next move writes to them."""
+    met = relationship.TouchpointRecorded(seeker_id=SEEKER, contact_id=ANA, kind="met")
+    await library.fold(happened(*PEOPLE, met, PLANNED, REQUESTED, wish))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == "leave_in_peace"
+    assert item["next_move_says"] == "They asked not to be contacted: leave them in peace."
+    [tie] = (await library.get(f"{MINE}/relationships"))["items"]
+    assert tie["next_move"] == "leave_in_peace"
+
+
+async def test_a_plan_alone_is_no_tie_to_keep(library: Library) -> None:
+    """Given a conversation that is only planned, then nothing is to be kept in touch with yet."""
+    await library.fold(happened(*PEOPLE, PLANNED))
+    [tie] = (await library.get(f"{MINE}/relationships"))["items"]
+    assert (tie["warmth"], tie["next_move"], tie["next_move_says"]) == ("untouched", None, None)
+
+
 async def test_relationships_leads_and_contacts_of_a_story(library: Library) -> None:
     """Given a conversation that gave a lead, then each listing shows its side of it."""
     added = ADDED.model_copy(update={"seeker_id": SEEKER})

@@ -74,7 +74,9 @@ def test_why_silent() -> None:
     tie.between(relationship.Paused, "2026-05-02T10:00+09:00")
     tie.touches("2026-05-03T10:00+09:00")
     told = explain(tie.subjects[RELATIONSHIP], tie.recipients[SEEKER], tie.policies)
-    assert {(one.status, one.because) for one in told if one.policy == "keep_in_touch"} == {("silent", "paused")}
+    assert {(one.status, one.because) for one in told if one.policy == "keep_in_touch"} == {
+        ("silent", "relationship.paused")
+    }
 
 
 def test_connected_before() -> None:

@@ -189,7 +189,7 @@ def test_pause_resume_snooze_end() -> None:
     story.thanks("2026-05-01T10:00+09:00")
     story.between(relationship.Paused, "2026-05-10T10:00+09:00")
     assert story.due("keep_in_touch") == {}
-    assert story.ended("keep_in_touch")["due"] == ("withdrawn", "paused")
+    assert story.ended("keep_in_touch")["due"] == ("withdrawn", "relationship.paused")
     story.touches("2026-05-12T10:00+09:00")
     assert story.due("keep_in_touch") == {}
     story.between(relationship.Resumed, "2026-06-01T10:00+09:00")
@@ -200,6 +200,20 @@ def test_pause_resume_snooze_end() -> None:
     assert story.due("keep_in_touch") == {}
     story.touches("2026-06-04T10:00+09:00")
     assert story.due("keep_in_touch") == {}
+
+
+def test_after_the_end_only_the_seeker_begins_anew() -> None:
+    """Given a relationship that was ended after a conversation, when the thank-you that is still owed is written, and
+    they meet again, then there is no word of keeping in touch until the seeker starts that by hand."""
+    story = Story("Asia/Tokyo")
+    story.holds("2026-05-01T10:00+09:00")
+    story.between(relationship.Ended, "2026-05-01T18:00+09:00")
+    story.thanks("2026-05-02T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.touches("2026-05-12T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.between(relationship.KeepInTouchStarted, "2026-06-01T10:00+09:00")
+    assert "due" in story.due("keep_in_touch")
 
 
 def test_resuming_begins_a_new_round() -> None:

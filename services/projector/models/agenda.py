@@ -74,19 +74,24 @@ def _to(status: str, rise: int = 0) -> Callable[[AppointmentRow | None, Recorded
     return fold
 
 
+def _held(row: AppointmentRow | None, e: Recorded[interview.Held]) -> AppointmentRow | None:
+    """One that fell through stays so: they talked in another way."""
+    return row if row is None or row.status in {"cancelled", "missed"} else _to("held")(row, e)
+
+
 FOLDS: dict[type[Event], Callable[[AppointmentRow | None, Recorded[Any]], AppointmentRow | None]] = {
     interview.Scheduled: _scheduled,
     interview.Rescheduled: _scheduled,
     interview.Confirmed: _to("confirmed"),
     interview.Cancelled: _to("cancelled", rise=1),
-    interview.Held: _to("held"),
+    interview.Held: _held,
     interview.Missed: _to("missed"),
 }
 
 
 class Agenda(ReadModel[AppointmentRow]):
     name = "agenda"
-    version = 2
+    version = 3
     folds = FOLDS.keys()
     row = AppointmentRow
 

@@ -30,6 +30,8 @@ class ParticipantRow:
     programme_id: UUID
     seeker_id: UUID
     coach_id: UUID | None
+    """None for one who enrolled while there was no coach, until something happens to them: the first that the programme
+    gets looks after them."""
     enrolled_at: datetime
     """The last time, for one who left and came back."""
     left_at: datetime | None = None
@@ -48,17 +50,19 @@ def _matched(row: ParticipantRow, contact_id: UUID, status: MatchStatus) -> tupl
 
 
 def _left(row: ParticipantRow, e: Recorded[programme.ParticipantLeft]) -> ParticipantRow:
-    return replace(row, left_at=e.occurred_at)
+    return replace(row, coach_id=e.data.coach_id, left_at=e.occurred_at)
 
 
 def _proposed(row: ParticipantRow, e: Recorded[programme.MatchProposed]) -> ParticipantRow:
     matches = _matched(row, e.data.contact_id, "proposed")
-    return replace(row, matches_proposed=row.matches_proposed + 1, matches=matches)
+    proposed = row.matches_proposed + 1
+    return replace(row, coach_id=e.data.coach_id, matches_proposed=proposed, matches=matches)
 
 
 def _accepted(row: ParticipantRow, e: Recorded[programme.MatchAccepted]) -> ParticipantRow:
     return replace(
         row,
+        coach_id=e.data.coach_id,
         matches_accepted=row.matches_accepted + 1,
         matched_contact_id=e.data.contact_id,
         matches=_matched(row, e.data.contact_id, "accepted"),
@@ -67,7 +71,8 @@ def _accepted(row: ParticipantRow, e: Recorded[programme.MatchAccepted]) -> Part
 
 def _turned_down(row: ParticipantRow, e: Recorded[programme.MatchTurnedDown]) -> ParticipantRow:
     matches = _matched(row, e.data.contact_id, "turned_down")
-    return replace(row, matches_turned_down=row.matches_turned_down + 1, matches=matches)
+    turned_down = row.matches_turned_down + 1
+    return replace(row, coach_id=e.data.coach_id, matches_turned_down=turned_down, matches=matches)
 
 
 CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], ParticipantRow]] = {
@@ -80,7 +85,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
-    version = 2
+    version = 3
     folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 

@@ -93,8 +93,12 @@ def _followed_up(row: PipelineRow, e: Recorded[interview.RequestFollowedUp]) -> 
     return {"follow_ups": e.data.number}
 
 
+_NO_TIME: Changed = {"starts_at": None, "time_zone": None}
+"""That of an appointment that fell through counts no more."""
+
+
 def _accepted(row: PipelineRow, e: Recorded[Any]) -> Changed:
-    return {"accepted_at": row.accepted_at or e.occurred_at, "format": e.data.format or row.format}
+    return {"accepted_at": row.accepted_at or e.occurred_at, "format": e.data.format or row.format, **_NO_TIME}
 
 
 def _appointed(row: PipelineRow, e: Recorded[Any]) -> Changed:
@@ -112,7 +116,7 @@ def _appointed(row: PipelineRow, e: Recorded[Any]) -> Changed:
 
 
 def _times_offered(row: PipelineRow, e: Recorded[interview.TimesOffered]) -> Changed:
-    return {"accepted_at": row.accepted_at or e.occurred_at}
+    return {"accepted_at": row.accepted_at or e.occurred_at, **_NO_TIME}
 
 
 def _let_down(row: PipelineRow, e: Recorded[Any]) -> Changed:
@@ -192,6 +196,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
             contact_ids=row.contact_ids,
             format=changed.get("format", row.format),
             follow_ups=changed.get("follow_ups", row.follow_ups),
+            accepted=changed.get("accepted_at", row.accepted_at) is not None,
             prepared=changed.get("prepared", row.prepared),
             reflected=changed.get("reflected", row.reflected),
             thanked=frozenset(changed.get("thanked_ids", row.thanked_ids)),
@@ -202,7 +207,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
 
 class Pipeline(PerStream[PipelineRow]):
     name = "pipeline"
-    version = 1
+    version = 2
     row = PipelineRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = dict.fromkeys(CHANGES, _moved)

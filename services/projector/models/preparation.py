@@ -66,7 +66,12 @@ def _requested(row: SheetRow, e: Recorded[interview.RequestSent]) -> SheetRow:
 
 
 def _format_agreed(row: SheetRow, e: Recorded[Any]) -> SheetRow:
-    return replace(row, format=e.data.format or row.format)
+    return _without_appointment(replace(row, format=e.data.format or row.format), e)
+
+
+def _without_appointment(row: SheetRow, e: Recorded[Any]) -> SheetRow:
+    """That which fell through counts no more."""
+    return replace(row, starts_at=None, time_zone=None, place=None)
 
 
 def _scheduled(row: SheetRow, e: Recorded[interview.Scheduled]) -> SheetRow:
@@ -107,13 +112,14 @@ def _prepared(row: SheetRow, e: Recorded[interview.Prepared]) -> SheetRow:
 
 class Preparation(PerStream[SheetRow]):
     name = "preparation"
-    version = 2
+    version = 3
     row = SheetRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = {
         interview.RequestSent: _requested,
         interview.Accepted: _format_agreed,
         interview.AgreedLoosely: _format_agreed,
+        interview.TimesOffered: _without_appointment,
         interview.Scheduled: _scheduled,
         interview.Rescheduled: _scheduled,
         interview.ResearchRecorded: _researched,

@@ -29,7 +29,9 @@ class ProgrammeRow:
     fields: tuple[str, ...]
     created_at: datetime
     coaches: tuple[Coach, ...] = ()
-    """In the order in which they were assigned."""
+    """In the order in which they were assigned, last."""
+    first_coach_id: UUID | None = None
+    """Who was assigned first of all, and looks after those who had enrolled before."""
 
 
 def _created(e: Recorded[programme.Created]) -> ProgrammeRow:
@@ -39,12 +41,12 @@ def _created(e: Recorded[programme.Created]) -> ProgrammeRow:
 def _coach_assigned(row: ProgrammeRow, e: Recorded[programme.CoachAssigned]) -> ProgrammeRow:
     coach = Coach(e.data.coach_id, e.data.name, e.data.email)
     others = tuple(each for each in row.coaches if each.coach_id != coach.coach_id)
-    return replace(row, coaches=(*others, coach))
+    return replace(row, coaches=(*others, coach), first_coach_id=row.first_coach_id or coach.coach_id)
 
 
 class Programmes(PerStream[ProgrammeRow]):
     name = "programme"
-    version = 1
+    version = 2
     listed = True
     row = ProgrammeRow
     begins: ClassVar = {programme.Created: _created}

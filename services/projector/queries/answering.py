@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
 from services.projector.queries.asking import Look
 from services.projector.reader import MalformedCursor, NotYetVisible, Page, Reader
+from shared.domain.moves import LEAVE_IN_PEACE, TO_CONTACTS
 from shared.immutable import immutable
 from shared.operations.problems import Problem, ProblemError, problem_of
 
@@ -109,20 +111,26 @@ def unknown(what: str, id: UUID, field: str | None = None) -> ProblemError:
 class People:
     """The contacts that some rows mention, by id."""
 
-    def __init__(self, persons: dict[UUID, Person]) -> None:
-        self._persons = persons
+    def __init__(self, persons: dict[UUID, Person], closed: AbstractSet[UUID] = frozenset()) -> None:
+        """`closed`: those who asked to be left in peace, or were forgotten."""
+        self._persons, self._closed = persons, closed
 
     @classmethod
     async def of(cls, reader: Reader, tenant: str, ids: Iterable[UUID | None]) -> People:
         keys = {str(each) for each in ids if each is not None}
-        rows = (CONTACTS.decode(body) for body in (await reader.rows(CONTACTS.name, tenant, keys)).values())
-        return cls({row.contact_id: Person(row.contact_id, row.name, row.employer, row.position) for row in rows})
+        rows = [CONTACTS.decode(body) for body in (await reader.rows(CONTACTS.name, tenant, keys)).values()]
+        persons = {row.contact_id: Person(row.contact_id, row.name, row.employer, row.position) for row in rows}
+        return cls(persons, {row.contact_id for row in rows if row.status != "reachable"})
 
     def __call__(self, contact_id: UUID) -> Person:
         return self._persons.get(contact_id) or Person(contact_id, None, None, None)
 
     def all(self, contact_ids: Sequence[UUID]) -> tuple[Person, ...]:
         return tuple(self(each) for each in contact_ids)
+
+    def polite(self, move: str | None, contact_ids: Sequence[UUID]) -> str | None:
+        """The next move, unless it is to write to people who are all to be left in peace."""
+        return LEAVE_IN_PEACE if move in TO_CONTACTS and set(contact_ids) <= self._closed else move
 
 
 @problem_of.register

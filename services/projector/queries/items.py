@@ -15,6 +15,7 @@ from shared.domain.kernel import NEW
 from shared.domain.moves import MOVES
 from shared.domain.relationship import State, next_move
 from shared.immutable import immutable
+from shared.replacing import replace
 
 
 @immutable(kw_only=True)
@@ -54,9 +55,15 @@ class NotificationItem(NotificationRow):
     contacts: tuple[Person, ...]
 
 
+def in_words(move: str | None) -> str | None:
+    return None if move is None else MOVES[move]
+
+
 def pipeline_item(row: PipelineRow, people: People) -> PipelineItem:
-    says = None if row.next_move is None else MOVES[row.next_move]
-    return widen(PipelineItem, row, contacts=people.all(row.contact_ids), next_move_says=says)
+    move = people.polite(row.next_move, row.contact_ids)
+    return widen(
+        PipelineItem, replace(row, next_move=move), contacts=people.all(row.contact_ids), next_move_says=in_words(move)
+    )
 
 
 def agenda_item(row: AppointmentRow, people: People) -> AgendaItem:
@@ -64,16 +71,17 @@ def agenda_item(row: AppointmentRow, people: People) -> AgendaItem:
 
 
 def relationship_item(row: TieRow, people: People, next_touch_at: datetime | None) -> RelationshipItem:
-    # A conversation opens the relationship as its own events do, and is a touch.
-    status = "open" if row.status == NEW else row.status
-    move = next_move(State(status=status, introduction=row.introduction, touched=row.touches > 0))
-    says = None if move is None else MOVES[move]
+    # A conversation opens the relationship as its own events do, and is a touch; a plan for one does not.
+    touched = row.touches > 0
+    status = "open" if row.status == NEW and touched else row.status
+    move = next_move(State(status=status, introduction=row.introduction, touched=touched))
+    move = people.polite(move, [row.contact_id])
     return widen(
         RelationshipItem,
         row,
         contact=people(row.contact_id),
         next_move=move,
-        next_move_says=says,
+        next_move_says=in_words(move),
         next_touch_at=next_touch_at,
     )
 

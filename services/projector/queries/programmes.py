@@ -26,6 +26,7 @@ from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates,
 from services.projector.reader import Reader
 from shared.clock import Clock
 from shared.immutable import immutable
+from shared.replacing import replace
 
 MOST_ROWS = 50_000
 
@@ -33,6 +34,13 @@ MOST_ROWS = 50_000
 @immutable(kw_only=True)
 class ParticipantItem(ParticipantRow):
     name: str | None
+
+
+def coached(row: ParticipantRow, programme: ProgrammeRow) -> ParticipantRow:
+    """The participant with their coach, who may have been assigned after they enrolled."""
+    if row.coach_id is not None or row.left_at is not None:
+        return row
+    return replace(row, coach_id=programme.first_coach_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ def _add_programmes(router: APIRouter, desk: Desk) -> None:
         tenant: TenantPath, programme_id: UUID, ask: Annotated[Filtered[Literal["enrolled", "left"]], Query()]
     ) -> Response:
         reader = await desk.reader(ask)
-        await _require_programme(reader, tenant, programme_id)
+        programme = await _require_programme(reader, tenant, programme_id)
         page = await reader.page(
             PARTICIPANTS.name,
             tenant,
@@ -87,7 +95,7 @@ def _add_programmes(router: APIRouter, desk: Desk) -> None:
         rows = [PARTICIPANTS.decode(body) for body in page.bodies]
         found = await reader.rows(SEEKERS.name, tenant, [str(row.seeker_id) for row in rows])
         names = {key: SEEKERS.decode(body).name for key, body in found.items()}
-        items = [widen(ParticipantItem, row, name=names.get(str(row.seeker_id))) for row in rows]
+        items = [widen(ParticipantItem, coached(row, programme), name=names.get(str(row.seeker_id))) for row in rows]
         return json_response(PageOf[ParticipantItem], PageOf(items, next_of(page), page.position))
 
 

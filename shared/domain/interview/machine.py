@@ -84,6 +84,7 @@ class State:
     follow_ups: int = 0
     accepted: bool = False
     starts_at: datetime | None = None
+    """Of the appointment that stands, or fell through last; none once they talk about another time, or by e-mail."""
     appointment: e.Scheduled | e.Rescheduled | None = None
     prepared: bool = False
     reflected: bool = False
@@ -107,7 +108,9 @@ def evolve(state: State | None, event: Event) -> State:
         case e.RequestFollowedUp():
             return replace(state, follow_ups=event.number)
         case e.Accepted() | e.AgreedLoosely():
-            return replace(state, accepted=True, format=event.format or state.format)
+            return replace(state, accepted=True, format=event.format or state.format, starts_at=None)
+        case e.TimesOffered():
+            return replace(state, starts_at=None)
         case e.Scheduled() | e.Rescheduled():
             return replace(
                 state,
@@ -154,6 +157,8 @@ def next_move(state: State) -> str | None:
             return "thank"
         case "held" | "thanked":
             return None if state.reflected else "reflect"
+        case "cancelled" if not state.accepted:
+            return "let_it_rest"
         case "cancelled" | "missed":
             return "apologise" if state.let_down_by == "seeker" else "offer_new_time"
         case "declined" | "lapsed":

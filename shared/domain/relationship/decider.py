@@ -86,7 +86,9 @@ class State:
     networks: frozenset[str | None] = frozenset()
     """Where the two are connected."""
     cadence_days: int | None = None
-    """While they keep in touch by the seeker's own wish."""
+    """Their own, where the seeker has set one."""
+    keeping: bool = False
+    """Whether they keep in touch by the seeker's own wish."""
     touched: bool = False
 
 
@@ -106,10 +108,12 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, networks=state.networks | {event.network}, touched=True)
         case e.TouchpointRecorded():
             return replace(state, touched=True)
-        case e.KeepInTouchStarted() | e.CadenceChanged():
+        case e.KeepInTouchStarted():
+            return replace(state, cadence_days=event.cadence_days, keeping=True)
+        case e.CadenceChanged():
             return replace(state, cadence_days=event.cadence_days)
         case e.Ended():
-            return replace(state, cadence_days=None)
+            return replace(state, cadence_days=None, keeping=False)
         case _:
             return state
 
@@ -134,7 +138,7 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             return [_introduced(command, state, context)]
         case c.Connect() if command.network in state.networks:
             raise refusal("already_done", "the two are connected there already", what="connecting")
-        case c.StartKeepingInTouch() if state.status == "open" and state.cadence_days:
+        case c.StartKeepingInTouch() if state.status == "open" and state.keeping:
             raise refusal("already_done", "they keep in touch already", what="starting to keep in touch")
         case c.ChangeCadence() if command.cadence_days == state.cadence_days:
             raise refusal("nothing_changes", "the cadence is that already", field="/cadence_days")
