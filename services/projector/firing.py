@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -26,6 +26,7 @@ from shared.database.pool import PATIENCE, connect, is_away, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
 from shared.operations.pauses import Pauses
+from shared.operations.supervision import Stopped, unless_stopped
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 
@@ -122,8 +123,11 @@ class Firing:
         while not stop.is_set():
             pauses.attempt()
             try:
-                async with self.session() as session:
+                async with AsyncExitStack() as stack:
+                    session = await unless_stopped(stop, stack.enter_async_context(self.session()))
                     await self._work(session, stop)
+            except Stopped:
+                return
             except Exception as error:
                 if not is_away(error):
                     raise

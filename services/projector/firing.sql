@@ -3,12 +3,13 @@
 SELECT pg_advisory_xact_lock(hashtextextended('kithlog.firing', 0));
 
 -- name: told
--- How often some addressees ($1[i], $2[i]) were told since their day began, at $3[i].
+-- How often some addressees ($1[i], $2[i]) were told since their day began, at $3[i], or later: for somebody who has moved
+-- to the west meanwhile it began before the day that they were told on.
 SELECT u.tenant, u.id, u.since, told.times
 FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS u (tenant, id, since)
 CROSS JOIN LATERAL (
     SELECT told.times FROM read.told told
-    WHERE told.tenant = u.tenant AND told.recipient_id = u.id AND told.since = u.since
+    WHERE told.tenant = u.tenant AND told.recipient_id = u.id AND told.since >= u.since
     LIMIT 1
 ) told;
 
@@ -25,7 +26,7 @@ SELECT log.now();
 -- they were not reckoned.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
-       t.guards, t.body,
+       of_timer.recipient ->> 'role' AS role, t.guards, t.body,
        c.position AS checkpoint, c.epoch, r.body AS recipient,
        cause.event_id AS cause_id, cause.correlation_id, clock.now
 FROM (
@@ -39,7 +40,7 @@ FROM (
 JOIN read.checkpoint c ON c.name = 'projector' AND coalesce(c.policies, '') IN ('', $5)
 CROSS JOIN clock
 CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
-           AS of_timer (subject text, armed_by json)
+           AS of_timer (subject text, recipient json, armed_by json)
 CROSS JOIN LATERAL json_to_record(coalesce(t.ending, '{}')) AS of_ending (rule json, cause json)
 LEFT JOIN LATERAL (
     SELECT r.body FROM read.row r
@@ -110,8 +111,8 @@ WITH settled AS (
 INSERT INTO read.told AS told (tenant, recipient_id, since, times)
 SELECT u.tenant, u.recipient_id, u.since, u.times
 FROM unnest($6::text[], $7::uuid[], $8::timestamptz[], $9::integer[]) AS u (tenant, recipient_id, since, times)
-ON CONFLICT (tenant, recipient_id) DO UPDATE SET since = excluded.since, times = excluded.times
-WHERE told.since <= excluded.since;
+ON CONFLICT (tenant, recipient_id) DO UPDATE
+SET since = greatest(told.since, excluded.since), times = excluded.times;
 
 -- name: seconds_to_next
 -- Until the next timer falls due after an instant; null: none is pending.

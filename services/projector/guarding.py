@@ -120,4 +120,5 @@ async def _far(connection: Connection, claimed: Sequence[Claimed], checkpoint: i
 
 
 def _by_other_streams(claimed: Sequence[Claimed]) -> set[int]:
-    return {place for place, one in enumerate(claimed) if one.subject in _BY_OTHER_STREAMS}
+    """Those of these subjects, and what tells a coach: who that is, a programme's events say that is no guard yet."""
+    return {place for place, one in enumerate(claimed) if one.subject in _BY_OTHER_STREAMS or one.role == "coach"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 
 import structlog
@@ -27,6 +27,7 @@ from services.projector.store import Store
 from shared.database.pool import is_away
 from shared.operations.health import OK, Check, Finding
 from shared.operations.pauses import Pauses
+from shared.operations.supervision import Stopped, unless_stopped
 
 logger = structlog.get_logger(__name__)
 
@@ -95,8 +96,11 @@ class Projector:
         while not stop.is_set():
             pauses.attempt()
             try:
-                async with self.session() as session:
+                async with AsyncExitStack() as stack:
+                    session = await unless_stopped(stop, stack.enter_async_context(self.session()))
                     await self._work(session, stop)
+            except Stopped:
+                return
             except Halted as halted:
                 await self._halt(halted)
                 await _wait(stop, self._poll_interval)

@@ -111,9 +111,13 @@ class Session:
         """
         start = self.checkpoint.position
         deliveries = self._mailbox.take(self._page)
+        unfoldable: Unfoldable | None = None
         try:
             while True:
                 try:
+                    if unfoldable is not None:
+                        error, unfoldable = unfoldable, None
+                        await self._isolate(error)
                     await self._fold_all(deliveries)
                     break
                 except CheckpointMoved:
@@ -121,7 +125,7 @@ class Session:
                     await self._start_from((await self._look()).checkpoint)
                     await self._check()
                 except Unfoldable as error:
-                    await self._isolate(error)
+                    unfoldable = error
         except BaseException:
             self._mailbox.put_back(deliveries)
             raise
@@ -244,13 +248,19 @@ class Session:
             self._observer.parked(len(self._parked))
 
     async def _isolate(self, error: Unfoldable) -> None:
-        """Fold one by one what could not be folded together, and park the stream whose event is the reason."""
+        """Fold one by one what could not be folded together, and park the stream whose event is the reason.
+
+        Raises `CheckpointMoved`, `Halted`, and what asyncpg raises.
+        """
         logger.error("page can't be folded, trying event by event", exc_info=error.cause)
         await self._start_from((await self._look()).checkpoint)
         while self._ahead < error.position:
             events = await self._log.read(self._ahead, 1)
+            plan = self._folder.plan(events, self._parked, self._discarded)
+            if plan.unknown is not None:
+                raise unknown_event_type(plan)
             try:
-                await self._fold(self._folder.plan(events, self._parked, self._discarded), "page", 1)
+                await self._fold(plan, "page", 1)
                 await self._land()
             except Unfoldable as unfoldable:
                 [event] = events

@@ -40,6 +40,8 @@ class Claimed:
     """Of the ending."""
     subject: str | None
     """What kind of thing it is about."""
+    role: str | None
+    """Of whom it tells: seeker or coach."""
     guards: Sequence[UUID]
     body: str
     checkpoint: int

@@ -46,6 +46,8 @@ def shifted(moment: Moment, span: Span, sign: int, tz: ZoneInfo, week: WorkWeek,
         moment = Moment.of(moment.instant + sign * timedelta(hours=span.hours), tz)
         return moment if at is None else Moment.local_at(datetime.combine(moment.local.date(), at), tz)
     day = _day(moment.local.date(), span, sign, week)
+    if at is None and day == moment.local.date():
+        return moment  # of two moments with one wall clock, where an hour comes twice, the one that it is
     return Moment.local_at(datetime.combine(day, at or moment.local.time()), tz)
 
 

@@ -501,6 +501,47 @@ async def test_a_person_is_not_flooded(log: Log, database_url: str, connection: 
     assert {each.subject_id for each in due if each.stage == "due"} == set(meetings)
 
 
+async def test_a_day_that_began_later_elsewhere_counts_as_today(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given somebody who was told a day's measure on a day that began to the east of where they live now, and later
+    than their day here, then no more is told to them today."""
+    cap = default_policies().limits.cap_per_day
+    await write(log, [REGISTERED, on("interview", MEETING, interview.AgreedLoosely(**WHOSE, what="Coffee"))])
+    await fold(database_url, log)
+    day = START.replace(hour=11) + timedelta(days=2)
+    await at(day)
+    there = day - timedelta(hours=1)
+    await connection.execute("INSERT INTO read.told VALUES ('acme', $1, $2, $3)", SEEKER, there, cap)
+    assert (await fire(database_url)).deferred == 1
+    assert await told(log) == []
+    await at(day + timedelta(days=1))
+    assert (await fire(database_url)).due == 1
+
+
+@pytest.mark.parametrize("near", [200, 0])
+async def test_a_coach_whom_an_event_names_that_is_not_folded_yet_is_told(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    """Given a thank-you that a coach is to be told of, and nobody who coaches, when the seeker is enrolled with a coach
+    and that is not folded yet, then it waits, near or far behind; once folded, that coach is told."""
+    monkeypatch.setattr(guarding, "NEAR", near)
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    of_coach = "policy' = 'thank_you' AND body -> 'recipient' ->> 'role' = 'coach'"
+    due_at = await connection.fetchval(f"SELECT due_at FROM read.timer WHERE body ->> '{of_coach}")
+    await at(due_at)
+    coach = UUID(int=8)
+    enrolled = programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=coach)
+    await write(log, [on("programme", UUID(int=7), enrolled)], after=2)
+    await fire(database_url)
+    assert "coach" not in [stage for _, stage, _ in await thanks_of(log)]
+    await fold(database_url, log)
+    await fire(database_url)
+    [event] = [each.data for each in await told(log) if each.data.stage == "coach"]
+    assert (event.type, event.recipient.id) == ("notification.due", coach)
+
+
 async def test_what_is_held_back_is_no_part_of_a_days_measure(log: Log, database_url: str, at: At) -> None:
     """Given one more reminder than a day's measure, one of which waits for the fold, then all others fire that day."""
     cap = default_policies().limits.cap_per_day

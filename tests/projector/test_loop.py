@@ -11,8 +11,10 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.projector import session as session_module
+from services.projector.firing import Firing
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.mailbox import Mailbox, Place
@@ -31,6 +33,7 @@ from shared.envelope import Recorded
 from shared.log import Append, Log, Pending
 from shared.timing.policies import default_policies
 from tests.projector.conftest import (
+    PATIENCE,
     CountedLog,
     Letter,
     assert_equals_a_cold_fold,
@@ -494,6 +497,31 @@ async def test_what_can_not_be_written_parks_its_stream_alone(
     await assert_equals_a_cold_fold(connection, without, folder(Unstorable()))
 
 
+async def test_another_may_be_quicker_while_events_are_tried_one_by_one(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a projector that looks for the event which can't be written, when another has folded the page meanwhile,
+    then the first goes on behind it, and the stream is parked once."""
+    odd = on("contact", UUID(int=81), contact.Added(name="Odd", source="event"))
+    events = await write(log, [*HISTORY[:10], odd, *HISTORY[10:]])
+    apply = Store.apply
+    others: list[int] = []
+
+    async def overtaken(self: Store, start: Any, position: int, changes: Any) -> None:
+        if position == 5 and not others:
+            others.append(position)
+            async with projector(database_url, log, folder=folder(Unstorable())).session() as other:
+                await other.run_once()
+        await apply(self, start, position, changes)
+
+    monkeypatch.setattr(Store, "apply", overtaken)
+    async with projector(database_url, log, folder=folder(Unstorable()), page=15).session() as session:
+        assert await session.run_once() == len(events)
+    assert others
+    found = await state(connection)
+    assert [(id, position) for _, id, position, _, _ in found["parked"]] == [(UUID(int=81), 11)]
+
+
 @pytest.mark.parametrize("by_messages", [False, True])
 async def test_what_was_discarded_is_passed_over(
     log: Log, database_url: str, connection: Connection, by_messages: bool
@@ -625,6 +653,20 @@ async def test_it_begins_again_when_postgresql_was_away(log: Log, database_url: 
         events = await write(log, late, after=30)
         await until(lambda: folded(connection, 31))
     await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_it_stops_while_postgresql_is_away(log: Log) -> None:
+    """Given a database that can't be reached, when folding and firing are told to stop, then they do."""
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    for loop in (projector(nowhere, log).run, Firing(nowhere, default_policies()).run):
+        stop = asyncio.Event()
+        with capture_logs() as logs:
+            running = asyncio.create_task(loop(stop))
+            async with asyncio.timeout(PATIENCE):
+                while not any(each["event"] == "waiting for it" for each in logs):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                stop.set()
+                await running
 
 
 async def test_two_that_start_at_once_make_one_set_of_tables(log: Log, database_url: str) -> None:

@@ -235,6 +235,12 @@ def test_hours_are_elapsed_and_days_are_of_the_calendar(span: Span, sign: int, e
     assert shifted(start, span, sign, BERLIN, work_week((), None)).instant == at(expected)
 
 
+def test_no_days_later_is_the_moment_itself() -> None:
+    """Given the second of two moments with one wall clock, then it is not taken for the first."""
+    second = Moment.of(utc("2026-11-01 06:30"), NEW_YORK)
+    assert shifted(second, Span(days=0), 1, NEW_YORK, work_week((), None)) == second
+
+
 def test_a_span_has_one_unit() -> None:
     with pytest.raises(ValueError, match="exactly one"):
         Span(hours=1, days=1)
