@@ -71,7 +71,7 @@ class Consumer(Generic[T]):
         self._wiring, self._rules = wiring, rules
         self._queues = Queues(wiring.queue, rules.delays, wiring.max_length)
         self._ends = _Queued(self._queues)
-        self._worker = Worker(handlers, store, history, self._ends, rules, self._pause)
+        self._worker = Worker(handlers, store, history, self._ends, rules, self._pause, self._go_on)
         self._session: _Session | None = None
 
     @property
@@ -115,13 +115,15 @@ class Consumer(Generic[T]):
         # A layer below aio-pika's own messages: it drops, before any callback, those of which it can't make one (of an
         # unknown delivery mode, say), and whoever acknowledges many at once would acknowledge them unseen.
         deliveries = await channel.get_underlay_channel()
+        # Where the queue is deleted, or what was handed over stayed unanswered for too long, the broker ends the
+        # consumer and leaves the connection as it is.
+        deliveries.on_consumer_cancel_callbacks.add(lambda _: session.lost.set())
         await deliveries.basic_consume(self._queues.name, session.put)
         looked = monotonic()
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
-                # Whoever deletes the queue ends the consumer on it without a word: then this raises, and all is
-                # declared anew.
+                # Should the broker not have said so: this raises where the queue is gone, and all is declared anew.
                 await self._find_queue(session.connection)
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
@@ -152,6 +154,10 @@ class Consumer(Generic[T]):
 
     async def _pause(self, seconds: float) -> None:
         if self._session is None or await self._session.ends_within(seconds):
+            raise Stopped
+
+    def _go_on(self) -> None:
+        if self._session is None or self._session.over:
             raise Stopped
 
     async def _declare(self, channel: AbstractChannel) -> tuple[int, int]:

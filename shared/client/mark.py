@@ -61,7 +61,9 @@ class Mark:
         return replace(mark, done=self.done | {position})
 
     def attempted(self, position: int, attempts: int) -> Mark:
-        """The event there is being dealt with, for the nth time."""
+        """The event there is being dealt with, for the nth time; 0: it has not been, after all."""
+        if not attempts:
+            return self._without(position)
         return replace(self, begun={**self.begun, position: attempts})
 
     def put_aside(self, position: int, previous: int, attempts: int) -> Mark:

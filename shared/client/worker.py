@@ -111,10 +111,15 @@ class Worker(Generic[T]):
         ends: Ends,
         rules: Rules,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
-        """`pause` waits that many seconds; it may raise to end the waiting."""
+        """`pause` waits that many seconds; it may raise to end the waiting. So may `go_on`, which is called before each
+        unit of work, to end between two: what was handled by then is kept."""
         self._handlers, self._store, self._history, self._ends = handlers, store, history, ends
-        self._rules, self._pause = rules, pause
+        self._rules, self._pause, self._go_on = rules, pause, go_on
+        self._after_start = True
+        """Until some event of the history was handled: the process before may have ended of it, and nothing but its
+        place tells."""
         self._kept: Mark | None = None
         self._looked: int | None = None
         """The last known position at the last look."""
@@ -182,6 +187,7 @@ class Worker(Generic[T]):
         Raises what `work` raises; `Forked` also when the log ends before `upto`.
         """
         while True:
+            self._go_on()
             mark = await self._mark()
             if upto is not None and mark.proven >= upto:
                 return
@@ -193,8 +199,14 @@ class Worker(Generic[T]):
                 await self._raise_epoch(page.epoch)
             tasks = [self._healed(line) for line in page.events]
             missing = [each for each in tasks if each and each.event.position <= upto]
-            missing = [each for each in missing if not mark.has(each.event.position)]
+            known = mark.aside  # is to come again after its delay
+            missing = [each for each in missing if not (mark.has(each.event.position) or each.event.position in known)]
+            missing = [replace(each, attempts=mark.begun.get(each.event.position, 0)) for each in missing]
             self.counts.healed += len(missing)
+            if missing and self._after_start:
+                first, missing = missing[: self._rules.batch], missing[self._rules.batch :]
+                await self._flush(first, careful=True)
+                self._after_start = False
             await self._flush(missing, careful)
             end = min(page.position, upto)
             mark = await self._mark()
@@ -289,6 +301,7 @@ class Worker(Generic[T]):
         """Handle them, and empty the list."""
         size = 1 if careful else self._rules.batch
         while tasks:
+            self._go_on()
             unit = tasks[:size]
             try:
                 if len(unit) == 1:
@@ -326,6 +339,10 @@ class Worker(Generic[T]):
                 return await self._unit([task])
             except HandlerFailed as failed:
                 error = failed.error
+            except Unavailable:
+                if careful and not task.replay:
+                    await self._keep((await self._mark()).attempted(task.event.position, task.attempts))
+                raise
             task = replace(task, attempts=attempts)
             if isinstance(error, Park):
                 return await self._give_up(task, error.reason, error.detail)

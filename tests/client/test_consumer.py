@@ -21,6 +21,7 @@ from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
+from tests.chaos.processes import consumers
 from tests.chaos.proxy import Proxy
 from tests.client.messages import PATIENCE, Taken, consuming, messages_of, next_of, publish
 
@@ -200,6 +201,65 @@ async def test_stopping_leaves_nothing_half_done(amqp_url: str, channel: Abstrac
     assert taken.positions == [1, 2]
     async with consuming(a_consumer(amqp_url, taken, held(1), slow, store=store)):
         await taken.until(lambda positions: positions == [1, 2, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("of", ["messages", "history"])
+async def test_stopping_does_not_wait_for_all_that_is_there(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, of: str
+) -> None:
+    """Given many events in hand, as one delivery or one page of the history, when the consumer is told to stop during
+    the first, then that is finished, and the others are the next process's."""
+    began, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @taken.handlers.on("lead.recorded")
+    async def slowly(event: CloudEvent, within: object) -> None:
+        began.set()
+        await go_on.wait()
+        taken.positions.append(event.position)
+
+    store, slow = MemoryStore(), an_event("lead.recorded", {}, position=2)
+    async with consuming(a_consumer(amqp_url, taken, held(1), store=store)):
+        await taken.until(lambda positions: positions == [1])
+    if of == "messages":
+        await publish(channel, slow, held(3))
+    running = asyncio.create_task(a_consumer(amqp_url, taken, held(1), slow, held(3), store=store).run(stop))
+    await began.wait()
+    stop.set()
+    go_on.set()
+    await running
+    assert taken.positions == [1, 2]
+    async with consuming(a_consumer(amqp_url, taken, held(1), slow, held(3), store=store)):
+        await taken.until(lambda positions: positions == [1, 2, 3])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_consumer_that_the_broker_has_ended_begins_again(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
+) -> None:
+    """Given two processes of one consumer, neither of which looks at the history for long, when somebody deletes their
+    queue and it is there again before they look, then both listen to it: the broker has told them."""
+    wiring = Wiring(amqp_url, "statistics", audit_every=3600)
+    store, history = MemoryStore(), MemoryHistory([held(1)])
+
+    def process() -> Consumer[None]:
+        return Consumer(wiring, RULES, taken.handlers, store, history)
+
+    async with consuming(process()), consuming(process()):
+        await taken.until(lambda positions: positions == [1])
+        await _listen(infra, amqp_url, 2)
+        await channel.queue_delete("statistics")
+        await _listen(infra, amqp_url, 2)
+        history.events.append(held(2))
+        await publish(channel, held(2))
+        await taken.until(lambda positions: positions == [1, 2])
+
+
+async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
+    """Until the queue has so many consumers, those included that wait for their turn."""
+    async with asyncio.timeout(PATIENCE):
+        while (await consumers(infra.rabbitmq, amqp_url))["statistics"] != processes:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.usefixtures("exchange")

@@ -270,6 +270,26 @@ async def test_what_the_handler_needs_being_away_is_not_the_events_fault(taker: 
     assert (taker.took, trial.parked, trial.waiting) == ([1, 2, 3], [], [])
 
 
+async def test_nor_that_of_one_that_was_delivered_often(taker: Taker) -> None:
+    """Given messages that the broker had back again and again, and something the handler needs that is away for long,
+    then no attempt is counted, and all is handled when it is back; of what was lost, too."""
+    often = [replace(each, headers={**each.headers, "x-delivery-count": 3}) for each in some(2, 3)]
+    store = MemoryStore(Mark(epoch=1, proven=1, begun={1: 1}))
+    trial = Trial(taker.handlers, rules=FIRST, store=store, history=some(1, 2, 3))
+    taker.fails = lambda event: Unavailable("database")
+    await trial.worker.miss(0)
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await trial.give(*often)
+        with pytest.raises(Unavailable):
+            await trial.worker.recover()
+    assert (store.mark or Mark()).begun == {1: 1}
+    taker.fails = lambda event: None
+    await trial.worker.recover()
+    await trial.give(*often)
+    assert (taker.took, trial.parked, trial.waiting) == ([1, 2, 3], [], [])
+
+
 async def test_a_handler_may_park(taker: Taker) -> None:
     trial = Trial(taker.handlers)
     taker.fails = lambda event: Park("too_late", "the day is over")
@@ -281,9 +301,6 @@ async def test_an_event_that_ends_the_process_is_known_by_its_mark(taker: Taker)
     """Given an event that ended the process at each attempt, when messages that were delivered often come, then it is
     parked, and the one that was behind it is not.
     """
-
-    class Killed(BaseException):
-        pass
 
     def kill(event: CloudEvent) -> None:
         if event.position == 2:
@@ -299,6 +316,49 @@ async def test_an_event_that_ends_the_process_is_known_by_its_mark(taker: Taker)
     await trial.give(*often)
     parked = [each.reason for each in trial.parked]
     assert (parked, taker.took) == (["no_answer"], [3])
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("brought", [False, True])
+async def test_nor_does_an_event_of_the_history_end_it_for_ever(taker: Taker, brought: bool) -> None:
+    """Given an event that ends the process at each attempt, and that no message brings, be it that the consumer begins
+    at the first of the log or that the broker has lost it, then it is parked after as many, and the others are not."""
+
+    def kill(event: CloudEvent) -> None:
+        if event.position == 2:
+            raise Killed
+
+    store, taker.fails, ended = MemoryStore(), kill, 0
+    for deliveries in range(20):
+        trial = Trial(taker.handlers, rules=FIRST, store=store, history=some(1, 2, 3))
+        try:
+            if brought:
+                await trial.give(replace(held(3), headers={"x-delivery-count": deliveries}))
+            else:
+                await trial.worker.audit()
+        except Killed:
+            ended += 1
+            continue
+        break
+    assert [each.reason for each in trial.parked] == ["no_answer"]
+    assert (taker.took, ended) == ([1, 3], len(FIRST.delays) + 2 if not brought else ended)
+
+
+async def test_what_waits_for_its_next_attempt_is_not_missing(taker: Taker) -> None:
+    """Given a filtered consumer with an event that failed and comes again later, when it asks the history whether
+    something is missing, then that is not tried before its time, and its attempts stay counted."""
+    log = [held(position, tenant="mine" if position % 2 else "other") for position in range(1, 8)]
+    trial = Trial(taker.handlers, rules=replace(FIRST, wanted=Patterns(("mine.#",))), history=log)
+    taker.fails = lambda event: OSError("no") if event.position == 5 else None
+    await trial.give(log[0], log[4])
+    await trial.worker.look()
+    await trial.worker.look()
+    assert (taker.took, len(trial.waiting)) == ([1, 3, 7], 1)
+    await trial.give_again()
+    assert [each.headers["attempts"] for each in trial.waiting] == [2]
 
 
 async def test_a_replayed_message_is_handled_and_moves_no_mark(taker: Taker) -> None:
