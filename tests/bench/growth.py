@@ -7,7 +7,7 @@ timers: so the tables are as large as real ones, and every history is legal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -157,31 +157,36 @@ class Side:
 
 
 async def run(bench: Bench) -> list[Result]:
-    long = max(10_000, bench.scaled(10_000_000))
-    short = min(100_000, long // 10)
-    _look_for_room(bench, long)
-    short_url = await folded_log(bench, "short", short)
-    create = bench.infrastructure.postgres.create_database
-    long_url = await asyncio.to_thread(create, "bench_long", "bench_short")
-    await _grow(long_url, long)
+    long = max(100_000, bench.scaled(10_000_000))
+    short = min(100_000, long // 100)
+    middle = 10 * short
+    _look_for_room(bench, long + middle)
+    urls = {short: await folded_log(bench, "short", short)}
+    for name, events in (("middle", middle), ("long", long)):
+        create = bench.infrastructure.postgres.create_database
+        urls[events] = await asyncio.to_thread(create, f"bench_{name}", "bench_short")
+        await _grow(urls[events], events)
     rows = (
-        ("append", Side.append, "events/s", Goal(1 / 1.3)),
-        ("projection", Side.project, "events/s", Goal(1 / 1.3)),
-        ("reading one of a hundred streams, p50", Side.read_some, "s", Goal(1.3, "at most")),
-        ("reading any stream, p50", Side.read_any, "s", Goal(1.3, "at most")),
-        ("memory of the command service, peak", Side.command_memory, "MB", Goal(1.3, "at most")),
-        ("memory of the projector, peak", Side.projector_memory, "MB", Goal(1.3, "at most")),
+        ("append", Side.append, "events/s", Goal(1 / 1.3), (short, middle)),
+        ("projection", Side.project, "events/s", Goal(1 / 1.3), (short, middle)),
+        ("reading one of a hundred streams, p50", Side.read_some, "s", Goal(1.3, "at most"), (short,)),
+        ("reading any stream, p50", Side.read_any, "s", Goal(1.3, "at most"), (short,)),
+        ("memory of the command service, peak", Side.command_memory, "MB", Goal(1.3, "at most"), (short,)),
+        ("memory of the projector, peak", Side.projector_memory, "MB", Goal(1.3, "at most"), (short,)),
     )
     results = []
     async with AsyncExitStack() as stack:
-        large = await stack.enter_async_context(Side.open(bench, long_url))
-        small = await stack.enter_async_context(Side.open(bench, short_url))
-        for what, work, unit, goal in rows:
-            against = [(f"a log of {short:,}", partial(work, small), goal)]
+        sides = {events: await stack.enter_async_context(Side.open(bench, url)) for events, url in urls.items()}
+        for what, work, unit, goal, others in rows:
+            against = [(_log_of(events), partial(work, sides[events]), goal) for events in others]
             name = f"{what}, log of {long:,}"
-            results += await compare(name, partial(work, large), against, unit=unit, rounds=bench.rounds)
-    _plot(results, short, long)
+            results += await compare(name, partial(work, sides[long]), against, unit=unit, rounds=bench.rounds)
+    _plot(results, long, {_log_of(events): events for events in (short, middle)})
     return results
+
+
+def _log_of(events: int) -> str:
+    return f"a log of {events:,}"
 
 
 def _look_for_room(bench: Bench, events: int) -> None:
@@ -211,13 +216,12 @@ async def _grow(database_url: str, events: int) -> None:
     await owner.close()
 
 
-def _plot(results: Sequence[Result], short: int, long: int) -> None:
-    series = {
-        result.name.partition(",")[0]: [
-            (short, 1e6 / (result.limit_or_peer_value or 1)),
-            (long, 1e6 / result.value),
-        ]
-        for result in results
-        if result.unit == "events/s"
-    }
+def _plot(results: Sequence[Result], long: int, shorter: Mapping[str, int]) -> None:
+    """`long`: how many events ours holds; `shorter`: what it was measured against, and how many that holds."""
+    costs: dict[str, dict[int, float]] = {}
+    for result in results:
+        if result.unit == "events/s" and result.limit_or_peer_value:
+            cost = costs.setdefault(result.name.partition(",")[0], {long: 1e6 / result.value})
+            cost[shorter[result.against]] = 1e6 / result.limit_or_peer_value
+    series = {name: list(cost.items()) for name, cost in costs.items()}
     plots.lines("growth", "Cost of an event against the log's length", series, "events in the log", "µs an event")
