@@ -218,7 +218,9 @@ class FiringSession:
     async def _claim(self, connection: Connection, now: datetime, place: tuple[datetime, UUID]) -> Batch:
         transaction = connection.transaction()
         await transaction.start()
-        rows = await connection.fetch(QUERIES["claim"], now, *place, self._batch, self._policies.fingerprint)
+        locked = await connection.fetch(QUERIES["lock"], now, *place, self._batch)
+        ids = [row["tenant"] for row in locked], [row["id"] for row in locked]
+        rows = await connection.fetch(QUERIES["claim"], *ids, self._policies.fingerprint) if locked else []
         claimed = [Claimed(*row) for row in rows]
         last = (claimed[-1].due_at, claimed[-1].id) if len(claimed) == self._batch else None
         recipients: dict[str | None, Recipient | None] = {None: None}

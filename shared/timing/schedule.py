@@ -100,6 +100,8 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
     previous: Moment | None = None
     found: list[Planned] = []
     following: datetime | None = None
+    heard_until: datetime | None = None
+    """Until when a stage before could be heard."""
     dues = []
     for stage in policy.stages[arming.round :]:
         start = previous if previous and stage.then else base
@@ -108,10 +110,13 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
             due, moved = previous, (*moved, "after_previous")
         previous = due
         if stage.enabled:
-            dues.append((stage, due, plain, ("spread", *moved) if spread else moved))
-    for stage, due, plain, moved in reversed(dues):
+            # Of what nobody was reminded of, because all that had passed when it was written down, none is reported.
+            unheard = "written_late" in moved and heard_until is not None and heard_until <= arming.recorded_at
+            dues.append((stage, due, plain, ("spread", *moved) if spread else moved, unheard))
+            heard_until = max(_expiry(stage, due, policy), heard_until or due.instant)
+    for stage, due, plain, moved, unheard in reversed(dues):
         at = due.instant
-        too_late = stage.when_past == "skip" and at < arming.recorded_at
+        too_late = unheard or (stage.when_past == "skip" and at < arming.recorded_at)
         ends = _ends(_expiry(stage, due, policy), limit, following, at if too_late else None)
         found.append(Planned(stage, due, min(plain.instant, at), ends, moved, too_late))
         following = at

@@ -153,6 +153,22 @@ def test_a_conversation_written_up_late_gets_the_right_timings() -> None:
     }
 
 
+def test_nobody_is_reported_for_what_they_could_not_be_reminded_of() -> None:
+    """Given a conversation that is written up when the time of all reminders to say thanks is over, then the coach is
+    told nothing of it either."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    written = "2026-05-20T12:00+02:00"
+    story.holds("2026-05-05T15:00+02:00", written=written)
+    told = {timer.stage: timer for timer in story.timers.values() if timer.policy == "thank_you"}
+    assert told["coach"].due_at > at(written)
+    results = {stage: type(story.settle(timer, timer.due_at)).__name__ for stage, timer in told.items()}
+    assert results["coach"] == "End"
+    assert {type(story.settle(timer, at(written))).__name__ for stage, timer in told.items() if stage != "coach"} == {
+        "End"
+    }
+
+
 def test_a_touch_with_the_introducer_counts_from_when_it_happened() -> None:
     """Given an introducer thanked on Wednesday, when Tuesday's conversation is written up on Friday, then no reminder;
     a touch of the week before does not count."""
