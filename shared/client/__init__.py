@@ -20,7 +20,7 @@ not lost.
 
 **Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
 and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps
-failing then holds up all behind it until it is parked.
+failing then holds up all behind it until it is parked; so does one that fails while a thousand others wait already.
 
 | a message that … | ends |
 |---|---|

@@ -31,6 +31,9 @@ ATTEMPTS = "attempts"
 """Header of a message that comes again: attempts so far."""
 SUSPICIOUS = 3
 """Deliveries that ended without an answer after which a message may be what ended the process."""
+MOST_ASIDE = 1000
+"""Events that wait for another attempt, beyond which one that fails is repeated in place: all of a mark is saved with
+every event, and where so many fail it is hardly the events' fault."""
 MOST_UNPROVEN = 1000
 """Events of a filtered consumer that are handled before the history is asked whether some were missing."""
 
@@ -349,7 +352,7 @@ class Worker(Generic[T]):
             if attempts > len(self._rules.delays):
                 return await self._give_up(task, "failed", repr(error))
             logger.warning("attempt %d at position %d failed: %r", attempts, task.event.position, error)
-            if not self._rules.in_order:
+            if not self._rules.in_order and len((await self._mark()).begun) < MOST_ASIDE:
                 return await self._put_aside(task, repr(error))
             await self._pause(self._rules.delays[attempts - 1])
 

@@ -160,6 +160,19 @@ async def test_a_failing_event_comes_again_and_holds_up_nobody(taker: Taker) -> 
     assert taker.took == [1, 3, 2]
 
 
+async def test_where_very_many_fail_the_others_wait(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given that all events fail, then after so many that wait for their next attempt one is repeated in place, and the
+    mark does not grow for ever; once they succeed, all are handled."""
+    monkeypatch.setattr("shared.client.worker.MOST_ASIDE", 2)
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: OSError("no") if not trial.pauses or event.position < 3 else None
+    await trial.give(*some(1, 2, 3, 4))
+    assert (taker.took, len(trial.waiting), trial.pauses) == ([3, 4], 2, [1])
+    taker.fails = lambda event: None
+    await trial.give_again()
+    assert (taker.took, trial.parked) == ([3, 4, 1, 2], [])
+
+
 async def test_an_event_that_always_fails_is_parked_with_the_reason(taker: Taker) -> None:
     """Given two delays, then it is tried three times and parked; its position is behind the mark by then."""
     trial = Trial(taker.handlers, rules=FIRST)
