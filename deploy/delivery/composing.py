@@ -16,6 +16,10 @@ from deploy.delivery.settings import DeliverySettings
 from deploy.delivery.wording import Piece, mail, piece, thanks, wording, write
 
 
+class Left(Exception):
+    """The seeker is not here any more, and is told nothing."""
+
+
 class Undeliverable(Exception):
     """There is nobody to send it to; trying again won't help."""
 
@@ -29,10 +33,12 @@ class Composer:
     async def compose(self, notifications: Sequence[Notification], id: str) -> EmailMessage:
         """One mail; `id` becomes part of its `Message-ID`. They are of one group, hence for one person.
 
-        Raises `Undeliverable`, `Unavailable`.
+        Raises `Left`, `Undeliverable`, `Unavailable`.
         """
         first = notifications[0]
         seeker = await self._seeker(first)
+        if seeker.get("left_at") and first.due.recipient.role == "seeker":
+            raise Left
         to = self._address(first.due.recipient, seeker)
         pieces = [await self._piece(each) for each in notifications]
         greeting = f"Dear {_named(seeker)}," if first.due.recipient.role == "seeker" else "Dear coach,"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from deploy.delivery.clock import Clock
-from deploy.delivery.composing import Composer, Undeliverable
+from deploy.delivery.composing import Composer, Left, Undeliverable
 from deploy.delivery.ledger import Entry, Ledger, State
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post, Refused, ServerAway, Unsure
@@ -34,15 +34,25 @@ class Overtaken(Exception):
     """While the mail was made, something in it became needless."""
 
 
+async def _nothing() -> None:
+    """Nothing but the ledger says what is needless."""
+
+
 class Desk:
-    def __init__(self, settings: DeliverySettings, platform: Platform, post: Post, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        platform: Platform,
+        post: Post,
+        ledger: Ledger,
+        look: Callable[[], Awaitable[None]] = _nothing,
+        rung: asyncio.Event | None = None,
+    ) -> None:
+        """`look` brings what is needless into the ledger, and may raise `Unavailable`; `rung` is set when there is
+        something new."""
         self._settings, self._platform, self._post, self._ledger = settings, platform, post, ledger
         self._composer = Composer(platform, settings)
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        """There is something new."""
-        self._rung.set()
+        self._look, self._rung = look, rung or asyncio.Event()
 
     async def run(self, stop: asyncio.Event, clock: Clock) -> None:
         """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""
@@ -70,9 +80,10 @@ class Desk:
         if (untold := self._ledger.next_untold()) is not None:
             await self._report(untold)
             return True
-        entries = self._ledger.next_mail(now)
-        if not entries:
+        if not self._ledger.next_mail(now):
             return False
+        await self._look()
+        entries = self._ledger.next_mail(now)
         if entries[0].state == "intended" and self._settings.when_unsure == "never":
             self._ledger.failed(_keys(entries), NOT_KNOWN, permanent=False)
             return True
@@ -90,11 +101,14 @@ class Desk:
         for each in late:
             why = NOT_KNOWN if unsure else f"{TOO_LATE}{f': {each.why}' if each.why else ''}"
             self._ledger.failed([each.key], why, permanent=False)
-        if unsure:
-            self._ledger.failed(_keys(needless), NOT_KNOWN, permanent=False)
-        else:
-            self._ledger.dropped(_keys(needless))
+        self._end_unsent(_keys(needless), entries[0].state)
         return rest
+
+    def _end_unsent(self, keys: Sequence[str], before: State) -> None:
+        if before == "intended":
+            self._ledger.failed(keys, NOT_KNOWN, permanent=False)
+        else:
+            self._ledger.dropped(keys)
 
     async def _try(self, entries: Sequence[Entry], now: datetime) -> None:
         keys, before = _keys(entries), entries[0].state
@@ -109,6 +123,9 @@ class Desk:
             raise Unavailable(str(error)) from error
         except Unavailable:
             raise
+        except Left:
+            logger.info("not sent, since the seeker has left: %s", ", ".join(keys))
+            self._end_unsent(keys, before)
         except Undeliverable as error:
             self._ledger.failed(keys, str(error), permanent=True)
         except Refused as error:

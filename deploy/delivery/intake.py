@@ -7,9 +7,12 @@ from datetime import timedelta
 
 from deploy.delivery.clock import Clock
 from deploy.delivery.ledger import Ledger
-from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Notification, Withdrawn
+from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Acknowledged, Notification, Withdrawn
 from deploy.delivery.wording import wording
 from shared.client import CloudEvent, Handlers, Park
+
+ENDING = ("withdrawn", "acknowledged")
+"""The events of notifications that end what is undelivered."""
 
 
 class Intake:
@@ -21,6 +24,7 @@ class Intake:
         handlers: Handlers[None] = Handlers()
         handlers.on("notification.due")(self.due)
         handlers.on("notification.withdrawn")(self.withdrawn)
+        handlers.on("notification.acknowledged")(self.acknowledged)
         return handlers
 
     async def due(self, event: CloudEvent, within: None) -> None:
@@ -42,3 +46,15 @@ class Intake:
         told = event.read(Withdrawn)
         if told.reason in UNDELIVERED_IS_NEEDLESS:
             self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
+
+    async def acknowledged(self, event: CloudEvent, within: None) -> None:
+        """Who has acted on it, or wants to hear no more, is not told again; where all has fallen due, nothing is left
+        to be withdrawn that would say so."""
+        told = event.read(Acknowledged)
+        if told.how != "seen":
+            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
+
+    async def ends(self, event: CloudEvent) -> None:
+        """What `ENDING` asks for, whoever brings it. Raises `Park`."""
+        handle = self.acknowledged if event.type == "notification.acknowledged" else self.withdrawn
+        await handle(event, None)

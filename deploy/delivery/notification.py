@@ -41,6 +41,14 @@ class Withdrawn(BaseModel):
     reason: str
 
 
+class Acknowledged(BaseModel):
+    """Of `notification.acknowledged`."""
+
+    cancellation_key: str
+    how: str
+    """`seen`, which changes nothing, `acted_on` or `dismissed`."""
+
+
 class Notification(BaseModel):
     """One thing that one person is to be told once."""
 

@@ -96,4 +96,6 @@ class Post:
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> Refused:
-    return Refused(f"the mail server says {error.code} {error.message}"[:1000], permanent=error.code >= 500)
+    # Its words may be in any encoding, whose bytes are passed on as what can't be written down again.
+    said = error.message.encode("utf-8", "replace").decode().replace("\0", "?")
+    return Refused(f"the mail server says {error.code} {said}"[:1000], permanent=error.code >= 500)

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from deploy.delivery.clock import Clock, LogClock
 from deploy.delivery.desk import Desk
-from deploy.delivery.intake import Intake
+from deploy.delivery.intake import ENDING, Intake
 from deploy.delivery.ledger import Ledger
+from deploy.delivery.needless import Needless
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post
 from deploy.delivery.settings import DeliverySettings, Services
@@ -21,9 +22,14 @@ def queue_of(tenant: str) -> str:
     return "kithlog.delivery" if tenant == "*" else f"kithlog.delivery.{tenant}"
 
 
+def ending(tenant: str) -> Patterns:
+    """What ends notifications of a tenant, or of all, that are undelivered."""
+    return Patterns(tuple(f"{tenant}.notification.{event}" for event in ENDING))
+
+
 def rules(tenant: str) -> Rules:
     """What is consumed: the notifications of a tenant, or of all (`*`)."""
-    return Rules(Patterns((f"{tenant}.notification.due", f"{tenant}.notification.withdrawn")))
+    return Rules(Patterns(tuple(f"{tenant}.notification.{event}" for event in ("due", *ENDING))))
 
 
 async def run(
@@ -43,8 +49,11 @@ async def run(
         platform = await stack.enter_async_context(Platform(services.command_url, services.projector_url))
         history = await stack.enter_async_context(HttpHistory(services.projector_url))
         clock = clock or LogClock(history)
-        desk = Desk(settings, platform, post, ledger)
-        intake = Intake(ledger, clock, timedelta(seconds=settings.gather), desk.ring)
+        rung = asyncio.Event()
+        intake = Intake(ledger, clock, timedelta(seconds=settings.gather), rung.set)
+        after = None if mark is None else mark.proven
+        needless = Needless(history, ending(settings.tenant), after, intake.ends)
+        desk = Desk(settings, platform, post, ledger, needless.look, rung)
         wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
         consumer = Consumer(wiring, rules(settings.tenant), intake.handlers(), store, history)
         halves = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(desk.run(stop, clock))]

@@ -15,12 +15,13 @@ from deploy.delivery.desk import Desk
 from deploy.delivery.intake import Intake
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import Mailbox
+from deploy.delivery.needless import Needless
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post
-from deploy.delivery.service import rules
+from deploy.delivery.service import ending, rules
 from deploy.delivery.settings import DeliverySettings
 from shared.client import Incoming
-from shared.client.testing import Trial, an_event
+from shared.client.testing import MemoryHistory, Trial, an_event
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SEEKER, THEO, TALK, COACH = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 5))
@@ -52,6 +53,10 @@ def a_due(
 
 def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1") -> Incoming:
     return an_event("notification.withdrawn", {"cancellation_key": key, "reason": reason}, position=position)
+
+
+def an_acknowledgement(position: int, how: str, key: str = "thank_you:talk:1") -> Incoming:
+    return an_event("notification.acknowledged", {"cancellation_key": key, "how": how}, position=position)
 
 
 def a_problem(status: int, code: str) -> httpx.Response:
@@ -110,6 +115,8 @@ class Office:
         self.clock = Clock()
         self.when_unsure: Literal["never", "again"] = "never"
         self.gather = timedelta()
+        self.log: list[Incoming] = []
+        """What the history feed has, whatever the broker has brought of it."""
 
     async def take(self, *events: Incoming) -> Trial[None]:
         """What the broker brings is written down, by a process that has seen nothing yet."""
@@ -127,7 +134,9 @@ class Office:
         )
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
-        desk = Desk(settings, platform, Post("127.0.0.1", self.port), self.ledger)
+        intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
+        needless = Needless(MemoryHistory(self.log), ending("*"), 0, intake.ends)
+        desk = Desk(settings, platform, Post("127.0.0.1", self.port), self.ledger, needless.look)
         while await desk.run_once(await self.clock.now()):
             pass
 

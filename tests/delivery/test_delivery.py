@@ -19,9 +19,9 @@ from deploy.delivery.post import Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
-from shared.client import Consumer, Unavailable, Wiring
+from shared.client import Consumer, Incoming, Unavailable, Wiring
 from shared.timing.policies import default_policies
-from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal
+from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal, an_acknowledgement
 
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
 
@@ -227,6 +227,31 @@ async def test_a_recipient_whom_the_server_does_not_know_is_reported_for_good(of
     assert (report, body["permanent"], "nobody of that name" in body["why"]) == ("report-failed", True, True)
 
 
+@pytest.mark.parametrize(("verb", "code"), [(b"RCPT", b"550"), (b"RCPT", b"450"), (b".", b"554"), (b".", b"451")])
+async def test_what_a_server_says_may_be_in_any_encoding(office: Office, verb: bytes, code: bytes) -> None:
+    """Given a refusal in Latin-1, then it is reported, or tried again, as any other."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                while (line := await reader.readline()) != b".\r\n":
+                    pass
+            writer.write(code + b" 5.1.1 Empf\xe4nger unbekannt\r\n" if line.startswith(verb) else b"250 yes\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        await office.deliver(a_due())
+    if code.startswith(b"5"):
+        [(report, body)] = office.kithlog.reports
+        assert (report, body["permanent"], "unbekannt" in body["why"]) == ("report-failed", True, True)
+    else:
+        assert office.kithlog.reports == []
+    assert office.mailbox.mails == []
+
+
 async def test_a_server_has_ten_minutes_to_answer_to_the_data(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """As RFC 5321 asks for: it may look through the mail before it says yes."""
     data, patience = aiosmtplib.SMTP.data, list[object]()
@@ -361,6 +386,42 @@ async def test_what_was_withdrawn_meanwhile_is_not_sent(office: Office, reason: 
     assert len(office.mailbox.mails) == sent
     await office.deliver(a_due(3))
     assert len(office.mailbox.mails) == sent + 1
+
+
+@pytest.mark.parametrize(("how", "sent"), [("seen", 1), ("acted_on", 0), ("dismissed", 0)])
+async def test_who_has_answered_is_not_told_again(office: Office, how: str, sent: int) -> None:
+    """Given a mail that waits for another attempt, when the notification is acknowledged, then it is sent only if that
+    says no more than that it was seen: where all stages have fallen due, nothing is left to be withdrawn."""
+    office.mailbox.answer = lambda mail: "451 later"
+    await office.deliver(a_due(1), an_acknowledgement(2, how))
+    office.mailbox.answer = lambda mail: "250 taken"
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    assert len(office.mailbox.mails) == sent
+
+
+@pytest.mark.parametrize("end", [a_withdrawal(2), an_acknowledgement(2, "acted_on")], ids=["withdrawn", "acknowledged"])
+async def test_what_the_log_has_ended_is_not_sent_though_the_broker_is_away(office: Office, end: Incoming) -> None:
+    """Given a mail that waits for another attempt, and an event that ends it and is in the log, but was not brought,
+    then it is not sent; what falls due after that is."""
+    office.mailbox.answer = lambda mail: "451 later"
+    await office.deliver(a_due(1))
+    office.mailbox.answer = lambda mail: "250 taken"
+    office.clock.instant += DELAYS[0]
+    office.log = [a_due(1), end]
+    await office.work()
+    assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
+    await office.deliver(a_due(3))
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_a_seeker_who_has_left_is_told_nothing(office: Office) -> None:
+    """Given a seeker who has left since it fell due, then they get no mail; their coach does."""
+    office.kithlog.seeker["left_at"] = NOON.isoformat()
+    await office.deliver(a_due(1))
+    assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
+    await office.deliver(a_due(2, stage="coach", role="coach"))
+    assert [mail["To"] for mail in office.mailbox.mails] == ["coach@example.org"]
 
 
 async def test_a_withdrawal_that_comes_first_counts_all_the_same(office: Office) -> None:
