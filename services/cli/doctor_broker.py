@@ -16,6 +16,7 @@ from aio_pika.exceptions import (
     ChannelPreconditionFailed,
     ProbableAuthenticationError,
 )
+from aiormq.exceptions import ChannelAccessRefused
 
 from services.cli.findings import Finding, ok
 from shared.broker import topology
@@ -36,14 +37,17 @@ async def look_at_broker(amqp_url: str, management_url: str | None) -> list[Find
     except UNREACHABLE as error:
         return [Finding(_MQ, "connection", "away", str(error) or type(error).__name__,
                         "start RabbitMQ, or correct KITHLOG_AMQP_URL")]  # fmt: skip
+    found = [_version(connection)]
     try:
-        found = [_version(connection)]
-        found += [finding for spec in TOPOLOGY.exchanges if (finding := await _exchange(connection, spec.name))]
+        for exchange in TOPOLOGY.exchanges:
+            found += await _exchange(connection, exchange.name)
         for queue in TOPOLOGY.queues:
             found.append(await _queue(connection, queue))
+        found.append(await _alarm(amqp_url))
+    except UNREACHABLE as error:  # what was found till then is told all the same
+        found.append(Finding(_MQ, "connection", "away", f"was lost: {error!r}", "see the broker's log"))
     finally:
         await _close(connection)
-    found.append(await _alarm(amqp_url))
     return found + await _by_management(amqp_url, management_url)
 
 
@@ -52,13 +56,21 @@ def _version(connection: AbstractConnection) -> Finding:
     return ok(_MQ, "version", str(properties.get("version", "unknown")))
 
 
-async def _exchange(connection: AbstractConnection, name: str) -> Finding | None:
+async def _exchange(connection: AbstractConnection, name: str) -> list[Finding]:
+    what = f"exchange {name}"
     try:
         async with connection.channel() as channel:
             await channel.declare_exchange(name, passive=True)
     except ChannelNotFoundEntity:
-        return Finding(_MQ, f"exchange {name}", "wrong", "is missing", _DECLARES)
-    return None
+        return [Finding(_MQ, what, "wrong", "is missing", _DECLARES)]
+    except ChannelAccessRefused as error:
+        return [_denied(what, error)]
+    return []
+
+
+def _denied(what: str, error: ChannelAccessRefused) -> Finding:
+    """What one check may not look at keeps no other from telling."""
+    return Finding(_MQ, what, "unknown", str(error), "look as a user who may read, write and configure it")
 
 
 async def _queue(connection: AbstractConnection, spec: QueueSpec) -> Finding:
@@ -68,12 +80,16 @@ async def _queue(connection: AbstractConnection, spec: QueueSpec) -> Finding:
             there = await channel.declare_queue(spec.name, passive=True)
     except ChannelNotFoundEntity:
         return Finding(_MQ, what, "wrong", "is missing", _DECLARES)
+    except ChannelAccessRefused as error:
+        return _denied(what, error)
     try:
         async with connection.channel() as channel:
             await channel.declare_queue(spec.name, durable=True, arguments=dict(spec.arguments))
     except ChannelPreconditionFailed as error:
         return Finding(_MQ, what, "wrong", f"was declared otherwise: {error}",
                        "drain it, delete it, and restart the command service")  # fmt: skip
+    except ChannelAccessRefused as error:
+        return _denied(what, error)
     messages = there.declaration_result.message_count or 0
     consumers = there.declaration_result.consumer_count or 0
     counted = f"{messages} messages, {consumers} consumers"
@@ -117,7 +133,10 @@ async def _by_management(amqp_url: str, url: str | None) -> list[Finding]:
         async with httpx.AsyncClient(base_url=url.rstrip("/"), timeout=10, trust_env=False) as client:
             bindings = (await client.get(f"/api/bindings/{vhost}")).raise_for_status().json()
             alarms = (await client.get("/api/health/checks/alarms")).json().get("alarms", ())
-    except (httpx.HTTPError, ValueError) as error:
+    except httpx.HTTPStatusError as error:  # whose own words have the password in them
+        return [Finding(_MQ, "management", "look", f"answers HTTP {error.response.status_code}",
+                        "correct KITHLOG_MANAGEMENT_URL: its user may need the tag management")]  # fmt: skip
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return [Finding(_MQ, "management", "look", f"{type(error).__name__}: {error}",
                         "correct KITHLOG_MANAGEMENT_URL, or enable rabbitmq_management")]  # fmt: skip
     there = {(each["source"], each["destination"], each["routing_key"]) for each in bindings}

@@ -11,10 +11,11 @@ from services.cli.settings import OperatorSettings
 from services.cli.terminal import misunderstood, wrong
 
 NEXT = (
+    "Before any projector runs, unless the broker lost its messages, too: `rabbitmqctl purge_queue kithlog.projector`. "
+    "It may hold events of the old timeline beyond the log's end, and the projector stops at those; what one has been "
+    "handed already is not purged.",
     "Start the services. The projector stops before it folds anything, and `/readyz` says so: its read models are of "
     "the old timeline.",
-    "Unless the broker lost its messages, too: `rabbitmqctl purge_queue kithlog.projector`. It may hold events of the "
-    "old timeline beyond the log's end, and the projector stops at those.",
     "Run `kithlog rebuild`: the read models and timers are made anew from the log as it is now.",
     "Tell the consumers: from the next event on every message carries the new epoch. What they have seen after "
     "position {position} in an earlier epoch did not happen; they go back to {position} and read on from there.",

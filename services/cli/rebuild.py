@@ -8,7 +8,7 @@ import typer
 
 from services.cli.database import record
 from services.cli.rebuild_showing import Models, PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
-from services.cli.terminal import WRONG, AsJson, note, run, settings
+from services.cli.terminal import WRONG, AsJson, given, note, run, settings
 from services.projector.rebuild import rebuild
 from services.projector.rebuild_report import Report
 
@@ -20,7 +20,9 @@ def rebuild_(
     models: Models = None,
     accept: Annotated[
         str | None,
-        typer.Option("--accept", metavar="WHY", help="Switch although rows differ; the reason is recorded."),
+        typer.Option(
+            "--accept", metavar="WHY", help="Switch although rows differ; the reason is recorded.", callback=given
+        ),
     ] = None,
     policies: PolicyFile = None,
     processes: Processes = None,

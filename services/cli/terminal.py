@@ -45,14 +45,14 @@ OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
-def _given(text: str | None) -> str | None:
+def given(text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise typer.BadParameter("say why; it is recorded")
     return text
 
 
-Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", callback=_given)]
-AlsoWhy = Annotated[str | None, typer.Option("--why", help="A reason, to be recorded.", callback=_given)]
+Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", callback=given)]
+AlsoWhy = Annotated[str | None, typer.Option("--why", help="A reason, to be recorded.", callback=given)]
 
 T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

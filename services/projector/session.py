@@ -302,7 +302,7 @@ def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:
             f"a message tells of position {furthest.position} and epoch {furthest.epoch}, the log ends at "
             f"{head.position} of epoch {head.epoch}",
             "this is not the log that is published: correct the settings, or, after restoring the database, raise the "
-            "epoch, empty the queue and run `kithlog rebuild`",
+            "epoch, stop all projectors, empty the queue, start them again and run `kithlog rebuild`",
         )
 
 

@@ -167,9 +167,13 @@ def _answers(path: str, name: str, operations: tuple[Json, Json], roots: tuple[J
             yield Change(path, f"{where} {text}", success and now is None, BESIDE)
             continue
         was, now = resolved(was, roots[0]), resolved(now, roots[1])
-        for header in was.get("headers", {}):
-            if header not in now.get("headers", {}):
+        for header, before_it in was.get("headers", {}).items():
+            after_it = now.get("headers", {}).get(header)
+            if after_it is None:
                 yield Change(path, f"{where}: header {header} was removed", success, BESIDE)
+            elif success:
+                schemas = before_it.get("schema", {}), after_it.get("schema", {})
+                yield from _schema(path, f"{where}: header {header} ", *schemas, "read", BESIDE, roots)
         yield from _content(path, where, was, now, "read" if success else "refused", roots)
 
 

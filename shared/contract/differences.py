@@ -13,8 +13,8 @@ from typing import Any
 
 from shared.contract.json import Json
 
-SILENT = {"title", "description", "examples", "default", "$schema", "$id", "$defs", "discriminator", "x-personal"}
-"""Keywords that no message's validity depends on. Whom a value is about concerns who may keep it, not its form."""
+SILENT = {"title", "description", "examples", "$schema", "$id", "$defs", "discriminator", "x-personal"}
+"""Keywords that no message depends on. Whom a value is about concerns who may keep it, not its form."""
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _BELOW = {
@@ -92,9 +92,9 @@ class _Comparison:
         if isinstance(before, dict) and isinstance(after, dict):
             yield from self.compare(before, after, f"{place}/*")
         elif before != after:
-            closed = after is False
-            text = f"further fields are {'refused' if closed else 'taken'} now"
-            yield Difference(place, text, narrower=closed, wider=not closed)
+            narrower = after is False or (before is True and isinstance(after, dict))
+            said = "refused" if after is False else "not taken of any kind" if narrower else "taken"
+            yield Difference(place, f"further fields are {said} now", narrower=narrower, wider=not narrower)
         patterns, others = old.get("patternProperties", {}), new.get("patternProperties", {})
         if patterns.keys() != others.keys():
             yield _both(place, f"keys were {sorted(patterns)}, are {sorted(others)}")

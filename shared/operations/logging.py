@@ -32,10 +32,13 @@ def configure_logging(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Tracebacks without local variables: they may hold passwords and personal data.
+    renderer: Processor
     if json:
-        # Without local variables: they may hold personal data.
         shared.append(structlog.processors.ExceptionRenderer(_traceback()))
-    renderer: Processor = structlog.processors.JSONRenderer(default=str) if json else structlog.dev.ConsoleRenderer()
+        renderer = structlog.processors.JSONRenderer(default=str)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -216,6 +217,19 @@ def test_faults_of_the_broker_are_found(desk: Terminal) -> None:
     assert f"binding {topology.EVENTS} → {topology.PROJECTOR}" in found
     without = desk.json("doctor", "--watch", "0.5", KITHLOG_MANAGEMENT_URL="http://127.0.0.1:1").objects
     assert [row["state"] for row in without if row["what"] == "management"] == ["look"]
+
+
+@pytest.mark.parametrize("wrong", ["http://kithlog:5ecret@", "http://kithlog:5ecret@127.0.0.1:port"])
+def test_a_management_that_refuses_is_told_without_the_password(
+    desk: Terminal, infra: Infrastructure, wrong: str
+) -> None:
+    """Given a wrong password for the management API, or an address that is none, then that is told, the password is
+    not, and neither are the other findings lost."""
+    url = wrong if "port" in wrong else wrong + infra.rabbitmq.management_url.rpartition("@")[2].removeprefix("http://")
+    said = desk.run("doctor", "--watch", "0.5", "--json", KITHLOG_MANAGEMENT_URL=url)
+    assert "5ecret" not in said.out + said.err
+    states = {row["what"]: row["state"] for row in map(json.loads, said.out.splitlines())}
+    assert (states["management"], states["publishing"]) == ("look", "ok")
 
 
 @pytest.mark.parametrize(

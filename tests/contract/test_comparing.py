@@ -168,6 +168,12 @@ BREAKING: dict[str, tuple[Callable[[], dict[str, Json]], str]] = {
         lambda: changed(QUERIES, "paths", "/v1/events", "get", "parameters", 0, "schema", minimum=1),
         "query parameter after / minimum was 0, is 1",
     ),
+    "an answer's header of another form": (
+        lambda: changed(
+            QUERIES, "paths", "/v1/events", "get", "responses", "200", "headers", "Kithlog-Position", schema=TEXT
+        ),
+        "header Kithlog-Position",
+    ),
     "an answer's header removed": (
         lambda: changed(QUERIES, "paths", "/v1/events", "get", "responses", "200", headers={}),
         "answer 200: header Kithlog-Position was removed",
@@ -257,6 +263,9 @@ SCHEMAS: list[tuple[str, Json, Json, bool, bool]] = [
     ("a constant where any was taken", TEXT, {"type": "string", "const": "x"}, True, False),
     ("any where a constant was", {"type": "string", "const": "x"}, TEXT, False, True),
     ("a constant that became a choice", {"const": "x"}, {"enum": ["x", "y"]}, False, True),
+    ("another default", {"default": 30}, {"default": 45}, True, True),
+    ("further fields of one kind only", {}, {"additionalProperties": TEXT}, True, False),
+    ("further fields of any kind", {"additionalProperties": TEXT}, {}, False, True),
     ("items of another kind", {"items": TEXT}, {"items": {"type": "integer"}}, True, True),
     ("a bound where none was", TEXT, {"type": "string", "maxLength": 5}, True, False),
     ("a higher least", {"minimum": 1}, {"minimum": 2}, True, False),

@@ -98,6 +98,24 @@ def test_a_traceback_tells_no_values(log: io.StringIO) -> None:
         assert "fails" in json.dumps(line["exception"])
 
 
+def test_nor_does_one_on_a_terminal() -> None:
+    """Given a terminal, then a traceback has the frames there, too, and none of their values."""
+    stream = io.StringIO()
+    configure_logging("info", "console", stream)
+
+    def fails(name: str) -> None:
+        raise ValueError("wrong")
+
+    for logger in (structlog.get_logger("kithlog"), logging.getLogger("aio_pika")):
+        try:
+            fails("Mona " + "Quist")
+        except ValueError:
+            logger.error("failed", exc_info=True)
+    structlog.reset_defaults()
+    assert stream.getvalue().count("in fails") == 2
+    assert "Mona Quist" not in stream.getvalue()
+
+
 def test_a_terminal_gets_text() -> None:
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign]
