@@ -16,6 +16,9 @@ from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
 from shared.log import Append, Appended, KeyReused, Outcome, Pending, RefusedBefore, WrongVersion
 
+_TOGETHER = 3
+"""Attempts at executing commands together, each on what the log holds by then."""
+
 
 class EventLog(StreamLog, RepetitionLog, Protocol):
     """What the loop needs of the log."""
@@ -106,23 +109,44 @@ class Executor:
         await self._log.confirm()
 
     async def _execute_new(self, chosen: Mapping[int, CommandEnvelope]) -> dict[int, Appended | Exception]:
-        """Execute commands of which none came before, as far as is known."""
-        states, appends, refused = await self._decide_all(chosen, fresh=False)
-        if refused:  # on states that were kept, so perhaps on old ones
+        """Execute commands of which none came before, as far as is known.
+
+        Where another writer came between, the first that is concerned is executed alone, and those behind it together
+        again; each alone only where that happens again and again.
+        """
+        outcomes: dict[int, Appended | Exception] = {}
+        left = dict(chosen)
+        for attempt in range(_TOGETHER):
+            outcomes |= await self._execute_together(left, fresh=attempt > 0)
+            left = {index: each for index, each in left.items() if index not in outcomes}
+            if not left:
+                return outcomes
+            first = next(iter(left))
+            outcomes[first] = await self._outcome(left.pop(first))
+        for index, envelope in left.items():
+            outcomes[index] = await self._outcome(envelope)
+        return outcomes
+
+    async def _execute_together(
+        self, chosen: Mapping[int, CommandEnvelope], *, fresh: bool
+    ) -> dict[int, Appended | Exception]:
+        """The outcomes of all, or, where another writer came between, of those before: what was decided behind,
+        refusals too, may rest on what never was."""
+        states, appends, refused = await self._decide_all(chosen, fresh=fresh)
+        if refused and not fresh:  # on states that were kept, so perhaps on old ones
             states, appends, refused = await self._decide_all(chosen, fresh=True)
         try:
             written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
         except RefusedBefore:
-            return await self._one_by_one(chosen, {})
-        if fallen := [index for index, outcome in written.items() if not isinstance(outcome, Appended)]:
-            # Another writer came between: what was decided after it, refusals too, may rest on what never was.
-            outcomes = {**refused, **written}
-            return await self._one_by_one(chosen, {index: outcomes[index] for index in outcomes if index < fallen[0]})
-        # What nothing was appended on the log has not confirmed.
-        if written and all(isinstance(outcome, Appended) and not outcome.repeated for outcome in written.values()):
+            return {}
+        there = {index: outcome for index, outcome in written.items() if isinstance(outcome, Appended)}
+        overtaken = [index for index in written if index not in there or there[index].repeated]
+        if overtaken:
+            return there | {index: refusal for index, refusal in refused.items() if index < overtaken[0]}
+        if written:  # the log has confirmed nothing where nothing was appended
             for tenant, each in states.items():
                 self._streams.keep(tenant, each)
-        return {**refused, **written}
+        return {**refused, **there}
 
     async def _decide_all(
         self, chosen: Mapping[int, CommandEnvelope], *, fresh: bool
@@ -152,16 +176,6 @@ class Executor:
             wanted |= {(each.tenant, other) for other in others if other not in own}
         for tenant, loaded in (await self._streams.load_many(wanted, fresh=False)).items():
             states[tenant].add(loaded)
-
-    async def _one_by_one(
-        self, chosen: Mapping[int, CommandEnvelope], known: Mapping[int, Appended | Exception]
-    ) -> dict[int, Appended | Exception]:
-        """All outcomes, those that are not `known` by executing each on its own, in order."""
-        outcomes = dict(known)
-        for index, envelope in chosen.items():
-            if index not in outcomes:
-                outcomes[index] = await self._outcome(envelope)
-        return outcomes
 
     async def _outcome(self, envelope: CommandEnvelope) -> Appended | Exception:
         try:

@@ -222,7 +222,7 @@ class FiringSession:
         ids = [row["tenant"] for row in locked], [row["id"] for row in locked]
         rows = await connection.fetch(QUERIES["claim"], *ids, self._policies.fingerprint) if locked else []
         claimed = [Claimed(*row) for row in rows]
-        last = (claimed[-1].due_at, claimed[-1].id) if len(claimed) == self._batch else None
+        last = (locked[-1]["due_at"], locked[-1]["id"]) if claimed and len(locked) == self._batch else None
         recipients: dict[str | None, Recipient | None] = {None: None}
         verdicts: list[Verdict] = []
         for first in range(0, len(claimed), _AT_ONCE):

@@ -21,7 +21,7 @@ SELECT log.now();
 -- A batch of due timers after a place in the order, locked; those that the fold is just writing are left to the next
 -- pass, those of parked streams until somebody has looked. Nothing else is read here: of a row that was rewritten since
 -- the statement began it is the new version that is locked, while all that is beside it would be as of before.
-SELECT t.tenant, t.id FROM read.timer t
+SELECT t.tenant, t.id, t.due_at FROM read.timer t
 WHERE t.due_at <= $1 AND (t.due_at, t.id) > ($2, $3)
   AND NOT EXISTS (SELECT 1 FROM read.parked p WHERE p.tenant = t.tenant AND p.stream_id = ANY (t.guards))
 ORDER BY t.due_at, t.id
@@ -32,7 +32,8 @@ FOR UPDATE SKIP LOCKED;
 -- The timers ($1[i], $2[i]) that were locked. With each come the checkpoint as of which it is known, what is known of the
 -- recipient (the seeker whom it is about), and the event that armed it or, with an outcome, brought it about. LATERAL, so
 -- that each is found by its index whatever the planner believes. All are judged at one moment, this one: of many that are
--- due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were not reckoned.
+-- due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were not reckoned,
+-- nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
        of_timer.recipient ->> 'role' AS role, t.guards, t.body,
@@ -41,6 +42,7 @@ SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy
 FROM unnest($1::text[], $2::uuid[]) AS u (tenant, id)
 CROSS JOIN LATERAL (SELECT t.* FROM read.timer t WHERE t.tenant = u.tenant AND t.id = u.id LIMIT 1) t
 JOIN read.checkpoint c ON c.name = 'projector' AND coalesce(c.policies, '') IN ('', $3)
+ AND NOT EXISTS (SELECT 1 FROM read.parked p WHERE p.tenant = t.tenant AND p.stream_id = ANY (t.guards))
 CROSS JOIN clock
 CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
            AS of_timer (subject text, recipient json, armed_by json)

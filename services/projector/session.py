@@ -268,7 +268,10 @@ class Session:
                 parked = park(event, unfoldable.model, unfoldable.cause)
                 changes = Changes(parked={(event.tenant, event.stream_id): parked})
                 self._depart(event.position, changes, "page", 1, perf_counter())
-                await self._land()
+                try:
+                    await self._land()
+                except Unfoldable as again:  # not even that it is parked can be written: no event is the reason
+                    raise again.cause from again
         self.next_look = 0.0
 
     async def _start_from(self, checkpoint: Checkpoint) -> None:

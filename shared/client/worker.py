@@ -343,8 +343,9 @@ class Worker(Generic[T]):
             except HandlerFailed as failed:
                 error = failed.error
             except Unavailable:
-                if careful and not task.replay:
-                    await self._keep((await self._mark()).attempted(task.event.position, task.attempts))
+                mark = await self._mark()
+                if careful and not task.replay and task.event.position in mark.begun:  # or it was handled after all
+                    await self._keep(mark.attempted(task.event.position, task.attempts))
                 raise
             task = replace(task, attempts=attempts)
             if isinstance(error, Park):
@@ -352,9 +353,13 @@ class Worker(Generic[T]):
             if attempts > len(self._rules.delays):
                 return await self._give_up(task, "failed", repr(error))
             logger.warning("attempt %d at position %d failed: %r", attempts, task.event.position, error)
-            if not self._rules.in_order and len((await self._mark()).begun) < MOST_ASIDE:
+            if not self._rules.in_order and (task.replay or await self._has_room_aside(task.event.position)):
                 return await self._put_aside(task, repr(error))
             await self._pause(self._rules.delays[attempts - 1])
+
+    async def _has_room_aside(self, position: int) -> bool:
+        aside = (await self._mark()).aside
+        return position in aside or len(aside) < MOST_ASIDE
 
     async def _call(self, event: CloudEvent, within: T) -> None:
         try:

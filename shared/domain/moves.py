@@ -45,8 +45,10 @@ TO_CONTACTS = frozenset(
         "thank",
         "offer_new_time",
         "apologise",
+        "await_introduction",
+        "ask_other_connector",
         "write_to_contact",
         "keep_in_touch",
     }
 )
-"""Moves that are to write to the contacts."""
+"""Moves that are to write to the contacts, or to have somebody do so."""

@@ -168,6 +168,8 @@ async def test_where_very_many_fail_the_others_wait(taker: Taker, monkeypatch: p
     taker.fails = lambda event: OSError("no") if not trial.pauses or event.position < 3 else None
     await trial.give(*some(1, 2, 3, 4))
     assert (taker.took, len(trial.waiting), trial.pauses) == ([3, 4], 2, [1])
+    await trial.give_again()  # what waits already makes nothing grow
+    assert (len(trial.waiting), trial.pauses) == (2, [1])
     taker.fails = lambda event: None
     await trial.give_again()
     assert (taker.took, trial.parked) == ([3, 4, 1, 2], [])

@@ -316,6 +316,27 @@ async def test_nothing_in_a_batch_overtakes_what_was_decided_on_an_old_state(rep
     assert (await replicas.history())[-2:] == ["interview.planned", "contact.forgotten"]
 
 
+async def test_a_batch_goes_on_together_behind_what_falls(replicas: Replicas) -> None:
+    """Given a batch whose first command was decided on an old state, then that is decided again alone, and the others
+    are appended together still: one conflict does not make each of them wait for a commit of its own."""
+    here, there = replicas.executors
+    await here.execute(register())
+    await there.execute(verdict(2))
+
+    chains: list[int] = []
+
+    class Counted(Interrupted):
+        async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
+            chains.append(len(appends))
+            return await self._log.append_chain(appends)
+
+    here._log = Counted(replicas.log, lambda: None)
+    others = [register(number, UUID(int=number)) for number in range(10, 20)]
+    outcomes = await here.execute_all([verdict(3), *others])
+    assert {type(outcome).__name__ for outcome in outcomes} == {"Appended"}
+    assert chains == [11, 10]
+
+
 async def test_a_refusal_before_what_falls_stands(replicas: Replicas) -> None:
     """Given a batch that holds an interview too early, accepts it, and gives a contact the id of a seeker, for which it
     falls, then the first is refused all the same: what comes behind it was not there yet."""

@@ -40,15 +40,16 @@ async def test_who_gives_up_leaves_no_session_behind(database_url: str) -> None:
     waiting for it, though it is held still: they would use up what connections the server has."""
     owner = await asyncpg.connect(database_url)
     group = GroupCommit(database_url, batch=1000, patience=0.2, observer=None)
-    async with asyncio.timeout(PATIENCE), group.running():
-        async with owner.transaction():
-            await owner.execute("SELECT FROM log.head FOR UPDATE")
-            for number in range(3):
-                with pytest.raises(LogUnavailable):
-                    await group.submit([an_append(number)])
-            while await owner.fetchval(WAITING):  # noqa: ASYNC110 - no event tells of it
-                await asyncio.sleep(0.01)
-        [outcome] = await group.submit([an_append(3)])
+    async with asyncio.timeout(PATIENCE), group.running(), owner.transaction():
+        await owner.execute("SELECT FROM log.head FOR UPDATE")
+        for number in range(3):
+            with pytest.raises(LogUnavailable):
+                await group.submit([an_append(number)])
+        while await owner.fetchval(WAITING):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    patient = GroupCommit(database_url, batch=1000, patience=PATIENCE, observer=None)
+    async with patient.running():
+        [outcome] = await patient.submit([an_append(3)])
     assert isinstance(outcome, Appended)
     await owner.close()
 

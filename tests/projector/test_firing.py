@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector import firing as firing_module
 from services.projector import guarding
 from services.projector.alarm import Alarm
 from services.projector.firing import Firing, FiringSession
@@ -356,6 +357,40 @@ async def with_a_parked_conversation(log: Log, database_url: str, connection: Co
 async def due_reminders(log: Log) -> set[tuple[str, str, UUID]]:
     """Of the reminders that fired: tenant, kind and seeker."""
     return {(e.tenant, e.data.kind, e.data.seeker_id) for e in await told(log) if e.type == "notification.due"}
+
+
+async def test_a_stream_that_is_parked_while_its_timer_is_claimed_keeps_it_waiting(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a due timer that has been locked, when its stream is parked before all that judging it takes is read, then
+    it waits: what is not folded of that stream is behind the checkpoint by then."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+
+    class Between:
+        """A connection on which something happens once the timers are locked."""
+
+        def __init__(self, own: Any) -> None:
+            self._own = own
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._own, name)
+
+        async def fetch(self, query: str, *arguments: Any) -> Any:
+            rows = await self._own.fetch(query, *arguments)
+            if query == firing_module.QUERIES["lock"]:
+                await connection.execute(
+                    "INSERT INTO read.parked (tenant, stream_id, category, position, model, error)"
+                    " VALUES ('acme', $1, 'interview', 3, 'x', 'y') ON CONFLICT DO NOTHING",
+                    MEETING,
+                )
+            return rows
+
+    async with firing(database_url).session() as session:
+        session._connections = [Between(each) for each in session._connections]  # type: ignore[misc]
+        assert (await session.run_once()).due == 0
+    assert await told(log) == []
 
 
 async def test_what_waits_of_a_parked_stream_silences_others(

@@ -497,6 +497,22 @@ async def test_what_can_not_be_written_parks_its_stream_alone(
     await assert_equals_a_cold_fold(connection, without, folder(Unstorable()))
 
 
+async def test_what_fails_whatever_is_written_ends_the_loop(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a database that takes nothing from the projector, not even that a stream is parked, then no event is the
+    reason, and that is told instead of being tried for ever."""
+    await write(log, HISTORY[:5])
+
+    async def denied(self: Store, *arguments: Any) -> None:
+        raise asyncpg.InsufficientPrivilegeError("permission denied for table row")
+
+    monkeypatch.setattr(Store, "apply", denied)
+    async with projector(database_url, log).session() as session:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await session.run_once()
+
+
 async def test_another_may_be_quicker_while_events_are_tried_one_by_one(
     log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
