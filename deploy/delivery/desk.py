@@ -34,10 +34,6 @@ class Overtaken(Exception):
     """While the mail was made, something in it became needless."""
 
 
-async def _nothing() -> None:
-    """Nothing but the ledger says what is needless."""
-
-
 class Desk:
     def __init__(
         self,
@@ -45,14 +41,14 @@ class Desk:
         platform: Platform,
         post: Post,
         ledger: Ledger,
-        look: Callable[[], Awaitable[None]] = _nothing,
-        rung: asyncio.Event | None = None,
+        look: Callable[[], Awaitable[None]],
+        rung: asyncio.Event,
     ) -> None:
         """`look` brings what is needless into the ledger, and may raise `Unavailable`; `rung` is set when there is
         something new."""
         self._settings, self._platform, self._post, self._ledger = settings, platform, post, ledger
         self._composer = Composer(platform, settings)
-        self._look, self._rung = look, rung or asyncio.Event()
+        self._look, self._rung = look, rung
 
     async def run(self, stop: asyncio.Event, clock: Clock) -> None:
         """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""

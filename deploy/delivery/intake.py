@@ -53,8 +53,3 @@ class Intake:
         told = event.read(Acknowledged)
         if told.how != "seen":
             self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
-
-    async def ends(self, event: CloudEvent) -> None:
-        """What `ENDING` asks for, whoever brings it. Raises `Park`."""
-        handle = self.acknowledged if event.type == "notification.acknowledged" else self.withdrawn
-        await handle(event, None)

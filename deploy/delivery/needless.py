@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
-from shared.client import CloudEvent, History, Park, Patterns, Unavailable
+from shared.client import CloudEvent, Handlers, History, Park, Patterns
 from shared.client.event import parse
 
 logger = logging.getLogger(__name__)
@@ -15,16 +14,10 @@ class Needless:
     """Reads on in the history feed whenever it is asked, so that no mail is sent which an event before it has ended:
     the broker may be away, or have a backlog."""
 
-    def __init__(
-        self,
-        history: History,
-        wanted: Patterns,
-        after: int | None,
-        take: Callable[[CloudEvent], Awaitable[None]],
-    ) -> None:
-        """`wanted`: the events that end notifications; `take`: what is done with each, more than once at times;
-        `after`: a position up to which that was done; None: at the first look nothing was of any concern yet."""
-        self._history, self._wanted, self._after, self._take = history, wanted, after, take
+    def __init__(self, history: History, wanted: Patterns, after: int | None, handlers: Handlers[None]) -> None:
+        """`wanted`: the events that end notifications; `handlers`: the consumer's, which must be safe to repeat;
+        `after`: a position up to which it has handled them; None: at the first look nothing is of any concern yet."""
+        self._history, self._wanted, self._after, self._handlers = history, wanted, after, handlers
 
     async def look(self) -> None:
         """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it ends before what was read."""
@@ -42,8 +35,6 @@ class Needless:
         if not self._wanted.match(event.routing_key):
             return
         try:
-            await self._take(event)
-        except Unavailable:
-            raise
+            await self._handlers.of(event)(event, None)
         except Park as park:  # the consumer puts it aside when it is brought
             logger.error("position %d ends nothing: %s", event.position, park)

@@ -52,7 +52,7 @@ async def run(
         rung = asyncio.Event()
         intake = Intake(ledger, clock, timedelta(seconds=settings.gather), rung.set)
         after = None if mark is None else mark.proven
-        needless = Needless(history, ending(settings.tenant), after, intake.ends)
+        needless = Needless(history, ending(settings.tenant), after, intake.handlers())
         desk = Desk(settings, platform, post, ledger, needless.look, rung)
         wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
         consumer = Consumer(wiring, rules(settings.tenant), intake.handlers(), store, history)

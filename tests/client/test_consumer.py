@@ -174,29 +174,35 @@ async def test_a_parked_event_can_be_given_again(amqp_url: str, channel: Abstrac
         await taken.until(lambda positions: positions == [1, 2, 1])
 
 
+class Slow:
+    """Handles `lead.recorded` once it may go on."""
+
+    def __init__(self, taken: Taken) -> None:
+        self.began, self.go_on, self._taken = asyncio.Event(), asyncio.Event(), taken
+        taken.handlers.on("lead.recorded")(self._take)
+
+    async def _take(self, event: CloudEvent, within: object) -> None:
+        self.began.set()
+        await self.go_on.wait()
+        self._taken.positions.append(event.position)
+
+
 @pytest.mark.usefixtures("exchange")
 async def test_stopping_leaves_nothing_half_done(amqp_url: str, channel: AbstractChannel, taken: Taken) -> None:
     """Given a handler in the middle of an event, when the consumer is told to stop, then that event is finished and
     acknowledged, and those behind it stay in the queue for the next process.
     """
-    began, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    @taken.handlers.on("lead.recorded")
-    async def slowly(event: CloudEvent, within: object) -> None:
-        began.set()
-        await go_on.wait()
-        taken.positions.append(event.position)
-
+    handler, stop = Slow(taken), asyncio.Event()
     store = MemoryStore()
     slow = an_event("lead.recorded", {}, position=2)
     consumer = a_consumer(amqp_url, taken, held(1), store=store)
     running = asyncio.create_task(consumer.run(stop))
     await taken.until(lambda positions: positions == [1])
     await publish(channel, slow)
-    await began.wait()
+    await handler.began.wait()
     await publish(channel, held(3))
     stop.set()
-    go_on.set()
+    handler.go_on.set()
     await running
     assert taken.positions == [1, 2]
     async with consuming(a_consumer(amqp_url, taken, held(1), slow, store=store)):
@@ -210,23 +216,16 @@ async def test_stopping_does_not_wait_for_all_that_is_there(
 ) -> None:
     """Given many events in hand, as one delivery or one page of the history, when the consumer is told to stop during
     the first, then that is finished, and the others are the next process's."""
-    began, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    @taken.handlers.on("lead.recorded")
-    async def slowly(event: CloudEvent, within: object) -> None:
-        began.set()
-        await go_on.wait()
-        taken.positions.append(event.position)
-
+    handler, stop = Slow(taken), asyncio.Event()
     store, slow = MemoryStore(), an_event("lead.recorded", {}, position=2)
     async with consuming(a_consumer(amqp_url, taken, held(1), store=store)):
         await taken.until(lambda positions: positions == [1])
     if of == "messages":
         await publish(channel, slow, held(3))
     running = asyncio.create_task(a_consumer(amqp_url, taken, held(1), slow, held(3), store=store).run(stop))
-    await began.wait()
+    await handler.began.wait()
     stop.set()
-    go_on.set()
+    handler.go_on.set()
     await running
     assert taken.positions == [1, 2]
     async with consuming(a_consumer(amqp_url, taken, held(1), slow, held(3), store=store)):

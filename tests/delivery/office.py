@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -135,8 +136,9 @@ class Office:
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
         intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
-        needless = Needless(MemoryHistory(self.log), ending("*"), 0, intake.ends)
-        desk = Desk(settings, platform, Post("127.0.0.1", self.port), self.ledger, needless.look)
+        needless = Needless(MemoryHistory(self.log), ending("*"), 0, intake.handlers())
+        post = Post("127.0.0.1", self.port)
+        desk = Desk(settings, platform, post, self.ledger, needless.look, asyncio.Event())
         while await desk.run_once(await self.clock.now()):
             pass
 

@@ -373,31 +373,30 @@ async def test_what_has_expired_is_not_sent(office: Office) -> None:
     assert (office.mailbox.mails, report, body["permanent"]) == ([], "report-failed", False)
 
 
-@pytest.mark.parametrize(("reason", "sent"), [("withdrawn", 0), ("superseded", 0), ("suppressed", 1)])
-async def test_what_was_withdrawn_meanwhile_is_not_sent(office: Office, reason: str, sent: int) -> None:
-    """Given a mail that waits for another attempt, when its occurrence is withdrawn, then it is not sent; what falls
-    due after that is.
+@pytest.mark.parametrize(
+    ("event", "sent"),
+    [
+        (a_withdrawal(2, "withdrawn"), 0),
+        (a_withdrawal(2, "superseded"), 0),
+        (a_withdrawal(2, "suppressed"), 1),
+        # Where all stages have fallen due, nothing is left to be withdrawn.
+        (an_acknowledgement(2, "acted_on"), 0),
+        (an_acknowledgement(2, "dismissed"), 0),
+        (an_acknowledgement(2, "seen"), 1),
+    ],
+)
+async def test_what_was_ended_meanwhile_is_not_sent(office: Office, event: Incoming, sent: int) -> None:
+    """Given a mail that waits for another attempt, when its occurrence is withdrawn or acknowledged, then it is not
+    sent; what falls due after that is.
     """
     office.mailbox.answer = lambda mail: "451 later"
-    await office.deliver(a_due(1), a_withdrawal(2, reason))
+    await office.deliver(a_due(1), event)
     office.mailbox.answer = lambda mail: "250 taken"
     office.clock.instant += DELAYS[0]
     await office.work()
     assert len(office.mailbox.mails) == sent
     await office.deliver(a_due(3))
     assert len(office.mailbox.mails) == sent + 1
-
-
-@pytest.mark.parametrize(("how", "sent"), [("seen", 1), ("acted_on", 0), ("dismissed", 0)])
-async def test_who_has_answered_is_not_told_again(office: Office, how: str, sent: int) -> None:
-    """Given a mail that waits for another attempt, when the notification is acknowledged, then it is sent only if that
-    says no more than that it was seen: where all stages have fallen due, nothing is left to be withdrawn."""
-    office.mailbox.answer = lambda mail: "451 later"
-    await office.deliver(a_due(1), an_acknowledgement(2, how))
-    office.mailbox.answer = lambda mail: "250 taken"
-    office.clock.instant += DELAYS[0]
-    await office.work()
-    assert len(office.mailbox.mails) == sent
 
 
 @pytest.mark.parametrize("end", [a_withdrawal(2), an_acknowledgement(2, "acted_on")], ids=["withdrawn", "acknowledged"])
