@@ -41,7 +41,7 @@ chaos: $(READY) ## Kill, freeze, wipe and cut under load, and check what clients
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seeds $(or $(SEEDS),20) --rounds $(or $(ROUNDS),10) $(CHAOS)
 
 client-soak: $(READY) ## A consumer of 200,000 events: broker killed three times, messages doubled and dropped; EVENTS=
-	KITHLOG_CONSUMER_EVENTS=$(or $(EVENTS),200000) KITHLOG_BROKER_KILLS=3 $(BIN)/python -m pytest tests/client/test_soak.py -s
+	KITHLOG_CONSUMER_EVENTS=$(or $(EVENTS),200000) KITHLOG_BROKER_KILLS=3 $(BIN)/python -m pytest tests/client/test_soak.py -s --timeout 0
 
 soak: $(READY) ## Steady load without faults, in which nothing may grow but the log: MINUTES=10
 	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),10) $(SOAK)

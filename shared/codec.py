@@ -14,7 +14,13 @@ from shared.envelope import Recorded
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+def _as_it_was_meant(payload: dict[str, Any]) -> dict[str, Any]:
+    """What was not said was so many days, and is as the policy has it now."""
+    return {"cadence_days": 90, "first_after_days": 30, **payload}
+
+
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {("relationship.keep_in_touch_started", 1): _as_it_was_meant}
 """(type, schema version) → how its payload becomes one of the next version."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -19,6 +20,14 @@ from shared.database.migrate import migrate
 
 _TEMPLATE = "kithlog_template"
 _numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("INFRA") not in (None, "", "auto", "local"):
+        raise pytest.UsageError(
+            "the tests kill, freeze and wipe their servers, so they bring their own: without INFRA= they start them "
+            "from RabbitMQ as it is installed, or as apt-get has it"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ SELECT number, checksum FROM public.kithlog_migration;
 
 -- name: may_work
 -- Whether the user of the connection may work in the services' role.
-SELECT pg_has_role(session_user, $1, 'MEMBER');
+SELECT pg_has_role(session_user, $1,
+                   CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END);
 
 -- name: oldest_transaction
 -- The transaction of this database that is open longest, in seconds; others' are seen only with pg_read_all_stats.

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import going_on_by, misunderstood, progress, wrong
+from services.cli.terminal import go_on_with, going_on_by, misunderstood, progress, wrong
 from shared.log.contents import Hole
 from shared.log.exporting import CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
@@ -35,7 +35,10 @@ async def export(
         except ValueError as error:
             raise misunderstood(str(error)) from None
         except OSError as error:
-            raise misunderstood(f"can't write {file}: {error.strerror or error}") from None
+            told = f"can't write {file}: {error.strerror or error}"
+            if not _is_begun(file):
+                raise misunderstood(told) from None
+            raise wrong(f"{told}; {go_on_with(*again)}") from None
         report = _report(file, exported.events, exported.receipts, exported.discarded, exported.digest)
         await record(connection, settings, "log export", str(file), **report)
     return report
@@ -61,8 +64,13 @@ async def import_(settings: OperatorSettings, file: Path, *, check_only: bool, j
         except SomebodyWrites as error:
             raise wrong(str(error)) from None
         except OSError as error:
-            raise misunderstood(f"can't read {file}: {error.strerror or error}") from None
+            told = f"can't read {file}: {error.strerror or error}"
+            raise wrong(f"{told}; {go_on_with('log', 'import', str(file))}") from None
     return report
+
+
+def _is_begun(file: Path) -> bool:
+    return Path(f"{file}.part").exists()
 
 
 def _report(file: Path, events: int, receipts: int, discarded: int, digest: str) -> dict[str, Any]:

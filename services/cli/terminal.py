@@ -151,13 +151,18 @@ def _is_of_postgresql(error: Exception) -> bool:
     return not type(error).__module__.startswith(("aio_pika", "aiormq", "shared.broker"))
 
 
+def go_on_with(*command: str) -> str:
+    """Which command of `kithlog` goes on with what was cut off."""
+    return f"go on with `{shlex.join(('kithlog', *command))}`"
+
+
 @contextmanager
 def going_on_by(*command: str) -> Iterator[None]:
     """Whoever interrupts the block, or loses PostgreSQL in it, is told which command of `kithlog` goes on with it.
 
     Raises `Ended` when PostgreSQL is lost; what else an `OSError` may be, such as a full disk, passes.
     """
-    how = f"go on with `{shlex.join(('kithlog', *command))}`"
+    how = go_on_with(*command)
     try:
         yield
     except asyncio.CancelledError:

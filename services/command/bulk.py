@@ -25,6 +25,7 @@ from services.command.executor import Executor
 from services.command.gate import Gate
 from services.command.messages import as_message_problem, parse_message
 from services.command.outcomes import outcome_of
+from services.command.requests import require_all_in_messages, require_uncompressed
 from services.command.spool import Spool
 from shared.command_envelope import CommandEnvelope
 from shared.immutable import immutable
@@ -59,6 +60,8 @@ class BulkEndpoint:
         self._chunk, self._longest = settings.bulk_chunk, settings.bulk_line_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_all_in_messages(scope)
+        require_uncompressed(scope)
         executor = self._gate.executor
         await send(
             {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.command.repeating import FirstAnswers, RepetitionLog, accepted, fingerprint
+from services.command.repeating import FirstAnswers, RepetitionLog, accepted, fingerprint, refused_as
 from services.command.states import States, StreamLog, Streams
 from services.command.turns import Turns
 from shared import codec
@@ -88,6 +88,10 @@ class Executor:
 
         Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
         """
+        return [outcome for part in _parts(envelopes) for outcome in await self._execute_part(part)]
+
+    async def _execute_part(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        """Those of one id are the same command."""
         by_index = dict(enumerate(envelopes))
         outcomes = await self._first_answers.of(by_index)
         new: dict[tuple[str, UUID], int] = {}
@@ -217,6 +221,19 @@ class Executor:
             fingerprint=fingerprint(envelope),
             era=states.era,
         )
+
+
+def _parts(envelopes: Sequence[CommandEnvelope]) -> Iterator[Sequence[CommandEnvelope]]:
+    """Cut before what has the id of another command that came earlier, such as one that was corrected: it is to be
+    executed after that, and before what comes behind it."""
+    start = 0
+    first: dict[tuple[str, UUID], CommandEnvelope] = {}
+    for index, envelope in enumerate(envelopes):
+        same_id = first.setdefault((envelope.tenant, envelope.command_id), envelope)
+        if same_id is not envelope and refused_as(same_id) != refused_as(envelope):
+            yield envelopes[start:index]
+            start, first = index, {(envelope.tenant, envelope.command_id): envelope}
+    yield envelopes[start:]
 
 
 __all__ = ["EventLog", "Executor", "Stream"]

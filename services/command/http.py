@@ -18,7 +18,7 @@ from services.command.answers import answer_of
 from services.command.gate import Gate
 from services.command.messages import OCCURRED_AT, as_message_problem, parse_message
 from services.command.outcomes import outcome_of
-from services.command.requests import PLACES, envelope_fields, read_body
+from services.command.requests import PLACES, envelope_fields, read_body, require_all_in_messages
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
@@ -103,6 +103,7 @@ class MessageEndpoint(Endpoint):
     """One command message: all in the body, as over AMQP."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_all_in_messages(scope)
         body = await read_body(scope, receive, limit=self._limit)
         name = "unknown"
         try:

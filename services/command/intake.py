@@ -179,29 +179,35 @@ class Intake:
                 batch.append(waiting.get_nowait())
             through = not self._went_back(batch[-1], DUBIOUS)  # asked before settling forgets what was held back
             async with busy:
-                await self._settle(broker, batch, stop)
+                # What comes behind a batch that was given up would acknowledge it, too.
+                if stop.is_set() or not await self._settle(broker, batch, stop):
+                    return
             if careful and through:
                 self._careful = False
                 return
 
     async def _settle(
         self, broker: RabbitBroker, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event
-    ) -> None:
-        """Execute the messages, answer or park each, then acknowledge them all. Raises what is in `UNREACHABLE`."""
+    ) -> bool:
+        """Execute the messages, answer or park each, then acknowledge them all. False when told to stop meanwhile: they
+        stay in the queue. Raises what is in `UNREACHABLE`.
+        """
         parsed = [self._parse(message) for message in batch]
         envelopes = [each for each in parsed if isinstance(each, CommandEnvelope)]
         executed = await self._execute(envelopes, stop)
         if executed is None:
-            return
+            return False
         outcomes = iter(executed)
-        await asyncio.gather(
-            *(
-                self._conclude(broker, message, each, each if isinstance(each, Exception) else next(outcomes))
-                for message, each in zip(batch, parsed, strict=True)
-            )
-        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for message, each in zip(batch, parsed, strict=True):
+                    outcome = each if isinstance(each, Exception) else next(outcomes)
+                    group.create_task(self._conclude(broker, message, each, outcome))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         await batch[-1].ack(multiple=True)
         self._suspecting, self._held_back = False, 0
+        return True
 
     def _parse(self, message: AbstractIncomingMessage) -> CommandEnvelope | Exception:
         """Whatever the message is: what is raised here would be raised again at each delivery."""

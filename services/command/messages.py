@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import replace
 from functools import cache
 
@@ -15,10 +16,11 @@ model_of = cache(message_model)
 
 
 def parse_message(body: bytes) -> CommandEnvelope:
-    """The command message in a JSON document.
+    """The command message in a JSON document; a byte-order mark before it is passed over.
 
     Raises `NotJson`, pydantic's `ValidationError`, and `ProblemError` with code `unknown_command`.
     """
+    body = body.removeprefix(BOM_UTF8)
     value = strict_json.parse(body)
     name = value.get("command") if isinstance(value, dict) else None
     if not isinstance(name, str):

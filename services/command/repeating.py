@@ -29,7 +29,8 @@ Outcomes = dict[int, Appended | Exception]
 class FirstAnswers:
     """Receipts of commands that were accepted, and refusals of those that came over AMQP or in an import.
 
-    Where there are both, the receipt counts: nothing hides that a command was accepted. All raise `LogUnavailable`.
+    Where there are both of one command, the receipt counts: nothing hides that it was accepted. One that was refused
+    stays so when another got its id and was accepted. All raise `LogUnavailable`.
     """
 
     def __init__(self, log: RepetitionLog) -> None:
@@ -43,8 +44,10 @@ class FirstAnswers:
         for index, envelope in envelopes.items():
             key = (envelope.tenant, envelope.command_id)
             if receipt := known.receipts.get(key):
-                same = is_of(envelope, receipt)
-                outcomes[index] = known.answers[key] if same else KeyReused(envelope.command_id)
+                if is_of(envelope, receipt):
+                    outcomes[index] = known.answers[key]
+                else:
+                    outcomes.setdefault(index, KeyReused(envelope.command_id))
         return outcomes
 
     async def instead(self, envelope: CommandEnvelope, refusal: Exception) -> Appended:

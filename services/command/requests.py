@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,6 +17,8 @@ from shared.ids import command_id_of, new_id
 from shared.operations.problems import Problem, ProblemError, malformed_header
 
 TAKEN = {b"idempotency-key": "Idempotency-Key", b"if-match": "If-Match", b"x-actor": "X-Actor"}
+IN_MESSAGE = {"Idempotency-Key": "command_id", "If-Match": "expected_version", "X-Actor": "actor"}
+"""What a message carries in itself instead."""
 PLACES = {
     "tenant": "path.tenant",
     "id": "path.id",
@@ -122,9 +125,41 @@ def _occurred_at(query: bytes) -> str:
     return value if _DAY_FIRST.match(value) else f"not a date: {value}"
 
 
+def require_all_in_messages(scope: Scope) -> None:
+    """Raises `ProblemError` for headers and query parameters that say of a command what its message has to say."""
+    for name in _headers(scope):
+        raise malformed_header(name, "is not for messages", f"say it in the message, as {IN_MESSAGE[name]}")
+    for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        raise ProblemError(
+            Problem(
+                422,
+                "unknown_parameter",
+                f"query parameter {name!r} is not known",
+                "a message carries all in itself, occurred_at, too",
+                f"query.{name}",
+            )
+        )
+
+
+def require_uncompressed(scope: Scope) -> None:
+    """Raises `ProblemError` for a body in a content coding."""
+    for name, value in scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise ProblemError(
+                Problem(
+                    415,
+                    "encoded_body",
+                    f"the body is said to be {value.decode('latin-1')!r}",
+                    "send it as it is, without Content-Encoding",
+                    "header.Content-Encoding",
+                )
+            )
+
+
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
     """The whole body. Raises `ProblemError` as soon as it is longer than `limit` bytes, `ClientDisconnect`."""
     _require_json(scope)
+    require_uncompressed(scope)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -137,7 +172,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
             raise too_large(limit)
         parts.append(part)
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return b"".join(parts).removeprefix(BOM_UTF8)
 
 
 def _require_json(scope: Scope) -> None:

@@ -108,7 +108,9 @@ class CommandService:
             self.metrics.head.set(head)
             self.metrics.relay_lag.set(head - place)
 
-        movement = Movement(read, stalled_after=self._settings.stalled_after, observe=observe)
+        # Commands are accepted all the same: see `_broker`.
+        stalled_after = self._settings.stalled_after
+        movement = Movement(read, stalled_after=stalled_after, stalled="degraded", observe=observe)
         self.health.add(Check("publishing", movement.probe))
         return self._supervised("movement", movement.watch)
 

@@ -33,6 +33,7 @@ from services.projector.models import (
 from services.projector.read_model import ReadModel
 from shared.codec import decode
 from shared.database.queries import load_queries
+from shared.domain import lead
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 
@@ -128,23 +129,25 @@ class Past:
 
     async def stream(self, tenant: str, stream_id: UUID, moment: Moment) -> list[Recorded[Event]]:
         """The events of a stream that count, in order; none, too, when there is no such stream."""
-        events = _decoded(await self._database.fetch(QUERIES["events_of_stream"], tenant, stream_id))
-        return await self._counted(tenant, events, moment)
+        found = await self._database.fetch(QUERIES["events_of_stream"], tenant, stream_id)
+        return await self._counted(tenant, found, moment)
 
     async def rows(self, model: str, tenant: str, seeker_id: UUID, moment: Moment) -> PastRows:
         """A seeker's rows of one of `OF_SEEKERS`, folded from the log. What the live models have not seen is not in."""
         checkpoint = int(await self._database.fetchval(QUERIES["checkpoint"]) or 0)
         position = checkpoint if moment.position is None else min(moment.position, checkpoint)
-        found = await self._database.fetch(QUERIES["events_of_seeker"], tenant, seeker_id, position)
+        found = await self._database.fetch(QUERIES["events_of_seeker"], tenant, seeker_id, checkpoint)
         read_model = OF_SEEKERS[model]
-        rows = fold_rows(read_model, await self._counted(tenant, _decoded(found), moment))
+        rows = fold_rows(read_model, await self._counted(tenant, found, moment))
         mine = [(key, row) for key, row in rows.items() if row.seeker_id == seeker_id]
         mine.sort(key=lambda each: (read_model.file(each[1]).sort or datetime.min.replace(tzinfo=UTC), each[0]))
         return PastRows([row for _, row in mine], position)
 
-    async def _counted(self, tenant: str, events: Sequence[Recorded[Event]], moment: Moment) -> list[Recorded[Event]]:
-        """Those that count, without what they tell of contacts who were forgotten, be that later: the past holds
-        nothing that the present may not."""
+    async def _counted(self, tenant: str, found: Sequence[asyncpg.Record], moment: Moment) -> list[Recorded[Event]]:
+        """Those that count, without what they tell of contacts who were forgotten, be that later, as may be whom a lead
+        has led to: the past holds nothing that the present may not."""
+        recorded: list[Recorded[bytes]] = [Recorded(*row) for row in found]
+        events = [read_event(e) for e in recorded if e in moment or e.type == lead.CameToSomething.type]
         told = {id for e in events for id in (*contacts_of(e), *new_contacts_of(e))}
         found = await self._database.fetch(QUERIES["forgotten"], tenant, [str(id) for id in told])
         forgotten = {UUID(row["key"]) for row in found}
@@ -152,8 +155,3 @@ class Past:
             return [e for e in events if e in moment]
         leads = {e.stream_id for e in events if not forgotten.isdisjoint(new_contacts_of(e))}
         return [emptied(e, forgotten, leads) for e in events if e in moment]
-
-
-def _decoded(rows: Sequence[asyncpg.Record]) -> list[Recorded[Event]]:
-    recorded: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
-    return [read_event(e) for e in recorded]

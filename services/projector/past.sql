@@ -5,13 +5,12 @@ SELECT position FROM read.checkpoint WHERE name = 'projector';
 -- name: events_of_seeker
 -- The events up to position $3 of all streams that the rows of a seeker ($2) are folded from: their own, those of
 -- their interviews, leads, relationships and notifications, and those of the contacts that they had to do with. Without
--- those that folding goes on without. Not by the rows `<id>/coach`, for a seeker may coach others: those are about them.
+-- those that folding goes on without.
 WITH mine AS (
     SELECT g.model, r.key, r.body
     FROM read.generation g
     JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = $2
     WHERE g.status = 'live' AND g.model IN ('pipeline', 'lead', 'relationship', 'contact', 'notification')
-      AND r.key NOT LIKE '%/coach'
 ), streams AS (
     SELECT $2::uuid AS id
     UNION SELECT key::uuid FROM mine

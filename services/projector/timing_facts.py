@@ -30,7 +30,7 @@ from shared.envelope import Recorded
 from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.policies import Policies
 from shared.timing.recipient import assigned_programme, evolve_recipient, recipients
-from shared.timing.routing import Route, contacts, routes, timed
+from shared.timing.routing import Route, people, routes, timed
 from shared.timing.subject import evolve
 from shared.timing.timers import Timer
 
@@ -73,11 +73,11 @@ class TimingFacts:
         sources = [(LINK, tenant, id) for id in (assigned_programme(e), wishing) if id is not None]
         if not found and not told and not sources:
             return NOBODY
-        people = [id for route in found for id in contacts(route, e)] if wishing is None else [wishing]
+        named = people(found, e) if wishing is None else [wishing]
         subjects: Iterable[RowId] = [(SUBJECT, tenant, str(route.id)) for route in found]
         if not self._selection.whole:
             subjects = [id for id in subjects if id in self._selection]
-        return Concern(found, tuple(subjects), told, tuple((CONTACT, tenant, str(id)) for id in people), tuple(sources))
+        return Concern(found, tuple(subjects), told, tuple((CONTACT, tenant, str(id)) for id in named), tuple(sources))
 
     def needs(self, e: Recorded[Event], concern: Concern) -> tuple[list[RowId], list[OwnerId]]:
         """The rows that folding the event takes, and the owners all of whose rows it takes."""
@@ -105,11 +105,11 @@ class TimingFacts:
                 after = evolve_recipient(UUID(id[2]) if before is None else before.id, before, e)
             elif id[0] == CONTACT:
                 after = evolve_contact(before, e)
-            elif before is None:
-                closed = [row.id for row in (rows[contact] for contact in concern.contacts) if row is not None]
-                after = evolve(UUID(id[2]), None, e, self.policies, concern.routes, closed)
             else:
-                after = evolve(before.id, before, e, self.policies, concern.routes)
+                closed = [row.id for row in (rows[contact] for contact in concern.contacts) if row is not None]
+                after = evolve(
+                    UUID(id[2]) if before is None else before.id, before, e, self.policies, concern.routes, closed
+                )
             if after is before:
                 continue
             staged[id] = after
@@ -142,6 +142,9 @@ def _links(id: RowId, before: Any, after: Any) -> list[Link]:
     if id[0] == CONTACT:
         return []
     if id[0] == SUBJECT:
-        return [] if before is not None else [Link(contact, SUBJECT, id[2]) for contact in after.contact_ids]
-    known = set() if before is None else {enrolment.programme_id for enrolment in before.enrolments}
-    return [Link(one.programme_id, RECIPIENT, id[2]) for one in after.enrolments if one.programme_id not in known]
+        begun = after.contact_ids if before is None else ()
+        asked = [arming.through for arming in after.armings if arming.through is not None]
+        known = before.people if asked and before is not None else ()
+        return [Link(one, SUBJECT, id[2]) for one in (*begun, *asked) if one not in known]
+    enrolled = set() if before is None else {enrolment.programme_id for enrolment in before.enrolments}
+    return [Link(one.programme_id, RECIPIENT, id[2]) for one in after.enrolments if one.programme_id not in enrolled]

@@ -30,7 +30,7 @@ class Subjects(ReadModel[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 5
+    version = 6
     row = Subject
 
     def __init__(self, policies: Policies) -> None:
@@ -84,7 +84,8 @@ class Contacts(ReadModel[Closed]):
 
 @immutable
 class Link:
-    """From a contact to a subject that they take part in, or from a programme to a recipient who is enrolled.
+    """From a contact to a subject that they take part in or are asked for, or from a programme to a recipient who is
+    enrolled.
 
     Some events concern everything about a contact or a programme, and name only that.
     """
@@ -98,10 +99,11 @@ class Link:
 
 
 class Links(ReadModel[Link]):
-    """Made when a subject or an enrolment begins, and never unmade: following one in vain does no harm."""
+    """Made when a subject or an enrolment begins or a connector is asked, and never unmade: following one in vain does
+    no harm."""
 
     name = LINK
-    version = 1
+    version = 2
     row = Link
     entries = True
 

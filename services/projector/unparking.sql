@@ -14,13 +14,13 @@ ORDER BY version;
 
 -- name: events_of_seekers
 -- The events of some types ($4), up to a position ($3), from which some seekers ($2) as recipients and their timing
--- subjects are folded: on the streams of both, on those of their notifications, of the contacts who take part, and of the
--- programmes that the seekers were ever in. Without those that are not folded, for they wait or were discarded.
+-- subjects are folded: on the streams of both, on those of their notifications, of the contacts who take part or are
+-- asked for them, and of the programmes that the seekers were ever in. Without those that are not folded, for they wait
+-- or were discarded.
 WITH live AS (
     SELECT g.model, r.key, r.body
     FROM read.generation g JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.owner = ANY ($2::uuid[])
     WHERE g.status = 'live' AND g.model IN ('timing_subject', 'notification')
-      AND r.key NOT LIKE '%/coach'  -- which are about others
 ), streams AS (
     SELECT unnest($2::uuid[]) AS id
     UNION
@@ -28,6 +28,9 @@ WITH live AS (
     UNION
     SELECT contact.id::uuid FROM live CROSS JOIN LATERAL json_array_elements_text(body -> 'contact_ids') AS contact (id)
     WHERE model = 'timing_subject'
+    UNION
+    SELECT (arming ->> 'through')::uuid FROM live CROSS JOIN LATERAL json_array_elements(body -> 'armings') AS arming
+    WHERE model = 'timing_subject' AND arming ->> 'through' IS NOT NULL
     UNION
     SELECT p.key::uuid
     FROM read.generation g JOIN read.row p ON p.generation = g.id AND p.tenant = $1

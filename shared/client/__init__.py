@@ -6,6 +6,7 @@
     async def held(event: CloudEvent, connection: Connection) -> None:
         await connection.execute("INSERT …", event.subject, event.read(Held).minutes)
 
+    await pool.execute(PostgresStore.TABLE)  # once, where the consumer's mark is kept
     wiring, rules = Wiring(amqp_url, queue="statistics"), Rules(Patterns(("*.interview.*",)), begin="first")
     async with HttpHistory("http://projector:8102") as history:
         await Consumer(wiring, rules, handlers, PostgresStore(pool, "statistics"), history).run(stop)

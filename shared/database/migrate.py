@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 
 import asyncpg
 import structlog
 
-from shared.database.pool import persist
+from shared.database.pool import ROLE, persist
 
 _LOCK = 0x6B697468  # "kith": the advisory lock that lets one replica migrate while others wait
 _NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")
+MAY_WORK = "CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END"
+"""The privilege that `SET ROLE` takes."""
 logger = structlog.get_logger(__name__)
+
+
+class RoleMissing(Exception):
+    """The services can't work in their role, and this user may not change that."""
 
 
 class MigrationChanged(Exception):
@@ -47,14 +54,36 @@ def migrations() -> list[Migration]:
 async def migrate(database_url: str) -> list[int]:
     """Apply what is missing, each migration in a transaction of its own; answers their numbers.
 
-    Safe with several replicas starting at once. Raises `MigrationChanged` when an applied one was edited.
+    Safe with several replicas starting at once. Raises `MigrationChanged` when an applied one was edited, and
+    `RoleMissing`.
     """
     connection = await persist("postgresql", lambda: asyncpg.connect(database_url, timeout=5))
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await make_role(connection, ROLE)
         return await _apply(connection)
     finally:
         await connection.close(timeout=5)
+
+
+async def make_role(connection: asyncpg.Connection[asyncpg.Record], role: str) -> None:
+    """A role of the cluster that this user may work in: an administrator may have made and granted it beforehand.
+
+    Raises `RoleMissing`.
+    """
+    try:
+        if not await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", role):
+            with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                await connection.execute(f"CREATE ROLE {role} NOLOGIN")
+        # From PostgreSQL 16 on, who makes a role is a member of it, and may not work in it for that.
+        if not await connection.fetchval(f"SELECT pg_has_role(current_user, $1, {MAY_WORK})", role):
+            await connection.execute(f"GRANT {role} TO CURRENT_USER")
+    except asyncpg.InsufficientPrivilegeError as error:
+        user = await connection.fetchval("SELECT current_user")
+        raise RoleMissing(
+            f"{error}: give the user {user} CREATEROLE, or let an administrator run "
+            f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO {user}"
+        ) from None
 
 
 async def _apply(connection: asyncpg.Connection[asyncpg.Record]) -> list[int]:

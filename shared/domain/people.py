@@ -44,6 +44,12 @@ def require_reachable(context: Context, contact_id: UUID, *, field: str = "/cont
     return state
 
 
+def is_reachable(context: Context, contact_id: UUID) -> bool:
+    """Whether `require_reachable` accepts the contact."""
+    state = context.other("contact", contact_id)
+    return state is not None and state.status not in {"forgotten", "do_not_contact"}
+
+
 def require_remembered(context: Context, command: Command, contact_ids: Iterable[UUID]) -> None:
     """Refuse `contact_forgotten` when the command says something about contacts who were all forgotten."""
     told = told_about(command, "contact")

@@ -18,6 +18,8 @@ from shared.log.group_commit import GroupCommit, Observer
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
 
 T = TypeVar("T")
+Session = Any
+"""A connection of the pool, which is none by its type."""
 
 NOTIFY_CHANNEL = "kithlog_log"
 """PostgreSQL channel on which each committed batch announces the log's head."""
@@ -104,7 +106,7 @@ class Log:
         meanwhile, and is to look first whether it still has it.
         """
         rows = await self._in_time(
-            lambda: self._from_a_primary(lambda: self._pool.fetch(QUERIES["read_replicated"], after, limit))
+            lambda: self._in_session(lambda session: session.fetch(QUERIES["read_replicated"], after, limit))
         )
         return [Recorded(*row) for row in rows]
 
@@ -116,7 +118,8 @@ class Log:
     async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]:
         """All events of several streams, by tenant, stream and version. Raises `LogUnavailable`."""
         versions = [0] * len(stream_ids)
-        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["read_streams"], tenants, stream_ids, versions))
+        query = QUERIES["read_streams"]
+        rows = await self._patiently(lambda session: session.fetch(query, tenants, stream_ids, versions))
         return [Recorded(*row) for row in rows]
 
     async def known(self, commands: Sequence[tuple[str, UUID]]) -> Known:
@@ -125,17 +128,17 @@ class Log:
         All in one session: confirming it on a server that has taken over meanwhile would say nothing of what the one
         before it has shown. Raises `LogUnavailable`.
         """
-        return await self._patiently(lambda: self._known(commands))
+        return await self._patiently(lambda session: self._known(session, commands))
 
-    async def _known(self, commands: Sequence[tuple[str, UUID]]) -> Known:
-        async with self._pool.acquire() as connection:
-            receipts = await find_receipts(connection, commands)
-            keys = [tenant for tenant, _ in commands], [id for _, id in commands]
-            refusals = [KeptRefusal(*row) for row in await connection.fetch(QUERIES["refusals"], *keys)]
-            if not receipts and not refusals:
-                return Known({}, {}, [])
-            answers = await first_answers(connection, [(id, receipt) for (_, id), receipt in receipts.items()])
-            await connection.execute(QUERIES["confirm"])
+    @staticmethod
+    async def _known(session: Session, commands: Sequence[tuple[str, UUID]]) -> Known:
+        receipts = await find_receipts(session, commands)
+        keys = [tenant for tenant, _ in commands], [id for _, id in commands]
+        refusals = [KeptRefusal(*row) for row in await session.fetch(QUERIES["refusals"], *keys)]
+        if not receipts and not refusals:
+            return Known({}, {}, [])
+        answers = await first_answers(session, [(id, receipt) for (_, id), receipt in receipts.items()])
+        await session.execute(QUERIES["confirm"])
         return Known(receipts, dict(zip(receipts, answers, strict=True)), refusals)
 
     async def confirm(self) -> None:
@@ -144,7 +147,7 @@ class Log:
         After a crash PostgreSQL shows what it had committed by itself and no synchronous stand-by has yet: a fail-over
         would lose it. Raises `LogUnavailable`, and what asyncpg raises where nothing can be written.
         """
-        await self._patiently(lambda: self._pool.execute(QUERIES["confirm"]))
+        await self._patiently(lambda session: session.execute(QUERIES["confirm"]))
 
     async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]:
         """Keep refusals, durably; the first of each command stands, and is answered.
@@ -152,12 +155,12 @@ class Log:
         None is for a command that has a receipt: it was accepted. Raises `LogUnavailable`.
         """
         columns = [list(column) for column in zip(*map(astuple, refusals), strict=True)]
-        rows = await self._patiently(lambda: self._pool.fetch(QUERIES["refuse"], *columns))
+        rows = await self._patiently(lambda session: session.fetch(QUERIES["refuse"], *columns))
         return [KeptRefusal(*row) for row in rows]
 
-    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, read: Callable[[Session], Awaitable[T]]) -> T:
         """What a command has to read waits for PostgreSQL as its append does."""
-        return await self._in_time(lambda: persist("log", lambda: self._from_a_primary(read)))
+        return await self._in_time(lambda: persist("log", lambda: self._in_session(read)))
 
     async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -166,10 +169,15 @@ class Log:
         except TimeoutError as error:
             raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error
 
-    async def _from_a_primary(self, read: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await read()
-        except asyncpg.ReadOnlySQLTransactionError:
-            # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
-            await self._pool.expire_connections()
-            raise
+    async def _in_session(self, read: Callable[[Session], Awaitable[T]]) -> T:
+        async with self._pool.acquire() as session:
+            try:
+                return await read(session)
+            except asyncpg.ReadOnlySQLTransactionError:
+                # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
+                await self._pool.expire_connections()
+                raise
+            except asyncio.CancelledError:
+                # A server that is silent does not answer that it has cancelled either, which the pool would wait for.
+                session.terminate()
+                raise

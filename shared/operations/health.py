@@ -6,7 +6,7 @@ Alive means that the event loop answers. Ready is what the checks say, each look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any, Literal
@@ -23,7 +23,7 @@ class Finding:
 
 
 OK = Finding("ok")
-Probe = Callable[[], Awaitable[Finding]]
+Probe = Callable[[], Coroutine[Any, Any, Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Health:
     def __init__(self, checks: Sequence[Check] = (), *, patience: float = 2.0) -> None:
         self._checks = {check.name: check for check in checks}
         self._patience = patience
+        self._given_up: set[asyncio.Task[Finding]] = set()
 
     def add(self, check: Check) -> None:
         """Add a check, or put it in the place of the one of that name."""
@@ -67,12 +68,28 @@ class Health:
         )
 
     async def _find(self, check: Check) -> Finding:
+        probing = asyncio.create_task(check.probe())
         try:
-            return await asyncio.wait_for(check.probe(), timeout=self._patience)
-        except TimeoutError:
-            return Finding(check.otherwise, f"no answer within {self._patience:g} s")
+            done, _ = await asyncio.wait({probing}, timeout=self._patience)
+            if done:
+                return probing.result()
         except Exception as error:
             return Finding(check.otherwise, f"{type(error).__name__}: {error}")
+        finally:
+            self._give_up(probing)
+        return Finding(check.otherwise, f"no answer within {self._patience:g} s")
+
+    def _give_up(self, probing: asyncio.Task[Finding]) -> None:
+        """Not waiting for its end: what hangs may take its time to be cancelled, too."""
+        if not probing.done():
+            self._given_up.add(probing)
+            probing.add_done_callback(self._forget)
+            probing.cancel()
+
+    def _forget(self, probing: asyncio.Task[Finding]) -> None:
+        self._given_up.discard(probing)
+        if not probing.cancelled():
+            probing.exception()
 
 
 class Movement:
@@ -87,11 +104,13 @@ class Movement:
         read: Callable[[], Awaitable[tuple[int, int]]],
         *,
         stalled_after: float,
+        stalled: State = "failing",
         observe: Callable[[int, int], None] = lambda head, place: None,
         time: Callable[[], float] = monotonic,
     ) -> None:
-        """`stalled_after` in seconds; `observe(head, place)` hears of each look, for metrics."""
+        """`stalled_after` in seconds; `stalled`: what it is then; `observe(head, place)` hears of each look."""
         self._read, self._stalled_after, self._observe, self._time = read, stalled_after, observe, time
+        self._stalled: State = stalled
         self._place = -1
         self._still_since: float | None = None
 
@@ -111,7 +130,7 @@ class Movement:
             return Finding("ok", f"at {place} of {head}")
         still = now - self._still_since
         if still >= self._stalled_after:
-            return Finding("failing", f"at {place} of {head}, and has not moved for {still:.0f} s")
+            return Finding(self._stalled, f"at {place} of {head}, and has not moved for {still:.0f} s")
         return Finding("ok", f"at {place} of {head}")
 
     async def watch(self, stop: asyncio.Event, *, every: float = 1.0) -> None:

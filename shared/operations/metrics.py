@@ -119,7 +119,10 @@ class ProjectorMetrics(Metrics):
         self.stopped = self.gauge(
             "projector_stopped", "1 when folding has stopped for a reason that time does not mend.", ("reason",)
         )
-        self.timers_pending = self.gauge("timers_pending", "Notifications still to fire.")
+        self.timers_pending = self.gauge(
+            "timers_pending",
+            "Notifications still to fire, by PostgreSQL's statistics, which begin anew after a crash or fail-over.",
+        )
         self.timers_overdue = self.gauge("timers_overdue", "Notifications past their due time that have not fired.")
         self.timers_late_seconds = self.gauge("timers_late_seconds", "Age of the most overdue notification.")
         self.settled = self.counter("notifications", "Notifications settled, by outcome.", ("policy", "outcome"))

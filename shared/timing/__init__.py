@@ -4,8 +4,8 @@ No I/O, no clock, no chance. How a reader of the log uses it, event by event:
 
 1. `recipients(e)`, and all recipients of `assigned_programme(e)`: fold by `evolve_recipient(id, recipient, e)`.
 2. `wishing_contact(e)`: fold by `evolve_contact(closed, e)`. `subjects(e)`, and all subjects with that contact among
-   theirs: fold by `evolve(id, subject, e, policies)`, which returns the same object where nothing changed, and which
-   must be told who is closed where a subject begins.
+   their `people`: fold by `evolve(id, subject, e, policies)`, which returns the same object where nothing changed, and
+   which must be told who of the people whom the event names (`people`) is closed.
 3. For each subject that changed, and all subjects of a recipient who changed: `timers(subject, recipient, policies)`.
    Moving, disarming and rescheduling are nothing but computing this again.
 4. `changes(before, after, subject, recipient, policies, e)`: rows to write, rows to end with an event and its reason.

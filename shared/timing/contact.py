@@ -24,7 +24,7 @@ class Closed:
 
 def wishing_contact(e: Recorded[Event]) -> UUID | None:
     """The contact who is to be left in peace from this event on, or may be asked again: all subjects with them among
-    `contact_ids` change."""
+    their `people` change."""
     return e.stream_id if type(e.data) in WISHES else None
 
 

@@ -17,7 +17,7 @@ from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
 from shared.timing.subject import Arming, Subject, cause_of
-from shared.timing.timers import Timer, addressee, cancellation_key, standstill, waiting
+from shared.timing.timers import Timer, addressee, cancellation_key, standstill, waiting, whom
 
 
 class Facts(NamedTuple):
@@ -150,7 +150,7 @@ def _ending(
         occurrence=occurrence,
         recipient=told[0],
         seeker_id=subject.seeker_id,
-        contact_ids=subject.contact_ids,
+        contact_ids=whom(subject, arming, policy),
         interview_id=arming.interview_id,
         lead_id=subject.id if subject.kind == "lead" else None,
         programme_id=arming.programme_id,

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.kernel import Command, Event
 from shared.timing import calendar
-from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, PolicyOverride
+from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, PolicyOverride, Trigger
 
 LIMITS = "limits"
 """The key of the settings that belong to no policy, in the file and in overrides."""
@@ -229,11 +229,21 @@ def check_policies(
                 problems.append(f"{policy.name}: there is no event {type}")
         problems += [f"{policy.name}: there is no command {name}" for name in policy.actions if name not in commands]
         for trigger in (*policy.armed_by, *policy.disarmed_by):
-            fields = [*trigger.where, *(_FIELDS_OF_ANCHOR[trigger.anchor] if isinstance(trigger, Arm) else ())]
+            fields = list(_fields(trigger))
             known = events[trigger.on].model_fields if trigger.on in events else fields
             problems += [f"{policy.name}: {trigger.on} has no {field}" for field in fields if field not in known]
     if problems:
         raise PolicyError(problems)
+
+
+def _fields(trigger: Trigger) -> Iterator[str]:
+    """Those of its event that a trigger looks at."""
+    yield from trigger.where
+    if isinstance(trigger, Arm):
+        yield from _FIELDS_OF_ANCHOR[trigger.anchor]
+    named = getattr(trigger, "through", None) or getattr(trigger, "of", None)
+    if named is not None:
+        yield named
 
 
 @cache

@@ -55,11 +55,15 @@ class Arm(Trigger):
     restart: bool = False
     """Only restarts what is armed already."""
     side: Side = "contact"
+    through: Literal["connector_id"] | None = None
+    """Field that names another contact, who is to be asked: no more of it once they are to be left in peace."""
     spread_days: int = Field(default=0, ge=0, le=60)
     """A stable hash puts the whole round one to so many days later, at any waking minute."""
 
 
 class Disarm(Trigger):
+    of: Literal["thanked_ids"] | None = None
+    """Field that names the contacts for whom it is over; absent: for all."""
     remember: Remember = "no"
     same_programme: bool = False
     """Ends only what the same programme armed."""
@@ -86,6 +90,9 @@ class Stage(Data):
     urgency: Urgency | None = None
     expires_after: Span | None = None
     """After it was due, in elapsed time; it also expires when a later stage is due."""
+    late: Span | None = None
+    """For so long after it was to be due it may still begin; once it does, `expires_after` counts from then. Absent: no
+    longer than `expires_after`."""
     grace_hours: float = Field(default=0, ge=0, le=24 * 14)
     """Not before so many hours after the arming event was written down: no one is reported for what they were not
     reminded of, when an old conversation is written up late."""

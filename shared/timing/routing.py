@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -89,6 +89,15 @@ def contacts(route: Route, e: Recorded[Event]) -> tuple[UUID, ...]:
     if route.kind == "seeker":
         return ()
     return (route.contact_id,) if route.contact_id else getattr(e.data, "contact_ids", ())
+
+
+def people(found: Iterable[Route], e: Recorded[Event]) -> Iterator[UUID]:
+    """Contacts who take part in the subjects that the event leads to, and one who is asked for them."""
+    for route in found:
+        yield from contacts(route, e)
+    connector_id = getattr(e.data, "connector_id", None)
+    if connector_id is not None:
+        yield connector_id
 
 
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:

@@ -74,6 +74,18 @@ class Clock:
     def open_later(self, stage: Stage, moment: Moment) -> Moment:
         return later(moment, self.tz, self.hours, self._days(stage))
 
+    def open_before(self, stage: Stage, moment: Moment, end: datetime | None) -> Moment:
+        """`open_later`, but rather on a day off than not before `end`."""
+        found = self.open_later(stage, moment)
+        if end is not None and found.instant >= end:
+            sooner = self.awake(moment)
+            return sooner if sooner.instant < end else found
+        return found
+
+    def awake(self, moment: Moment) -> Moment:
+        """The first moment not before that on which the recipient may be disturbed, on whatever day."""
+        return later(moment, self.tz, self.hours)
+
     def _days(self, stage: Stage) -> WorkWeek | None:
         return self.week if stage.on_working_days else None
 
@@ -106,6 +118,9 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
     for stage in policy.stages[arming.round :]:
         start = previous if previous and stage.then else base
         due, plain, moved = _due(stage, start, arming, policy, clock, limit)
+        if previous is None and limit is not None and due.instant >= limit and not stage.before:
+            in_time = _in_time(start, limit, clock)
+            due, moved = (in_time, (*moved, "before_too_late")) if in_time else (due, moved)
         if previous and due.instant < previous.instant:
             due, moved = previous, (*moved, "after_previous")
         previous = due
@@ -145,8 +160,17 @@ def _due(
     return due, plain, moved
 
 
+def _in_time(start: Moment, limit: datetime, clock: Clock) -> Moment | None:
+    """For what is too late before anybody was to be reminded: on any day, when half of the time is over, or at once."""
+    for moment in (clock.moment(start.instant + (limit - start.instant) / 2), start):
+        found = clock.awake(moment)
+        if found.instant < limit:
+            return found
+    return None
+
+
 def _expiry(stage: Stage, due: Moment, policy: Policy) -> datetime:
-    return due.instant + (stage.expires_after or policy.expires_after).nominal
+    return due.instant + (stage.late or stage.expires_after or policy.expires_after).nominal
 
 
 def _digested(stage: Stage, policy: Policy, clock: Clock) -> bool:
@@ -168,7 +192,7 @@ def snoozed(
 ) -> Planned:
     """A stage that is to come again at `until`; `rest` are the stages still to come, `limit` is the `last_moment`."""
     wanted = clock.moment(until)
-    due = clock.open_later(one.stage, wanted)
+    due = clock.open_before(one.stage, wanted, limit)
     following = (other.due_at for other in rest if other.due_at > due.instant)
     ends = _ends(_expiry(one.stage, due, policy), limit, *following)
     moved = ("snoozed",) if due == wanted else ("snoozed", "quiet_hours")

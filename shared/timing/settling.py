@@ -66,7 +66,8 @@ def settle(
         return End(withdrawal(timer, "suppressed", silence))
     if now >= timer.expires_at:
         return End(withdrawal(timer, "expired", "already_past" if timer.too_late else "moment_passed"))
-    return _delay(timer, now, fired_today, stage, clock) or Fire(_due(timer, now, policy, recipient, clock))
+    delay = _delay(timer, now, fired_today, stage, policy, clock)
+    return delay or Fire(_due(timer, now, stage, policy, recipient, clock))
 
 
 @lru_cache(1024)
@@ -91,20 +92,24 @@ def _silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
     return None
 
 
-def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, clock: Clock) -> Defer | None:
+def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, policy: Policy, clock: Clock) -> Defer | None:
     """Late ones keep out of quiet hours too, always forward: their moment is past."""
     moment = clock.moment(now)
-    awake = clock.open_later(stage, moment)
+    end = timer.expires_at if policy.expires_with_lead else None
+    awake = clock.open_before(stage, moment, end)
     if awake != moment:
         return Defer(awake.instant, "quiet_hours")
     capped = timer.recipient.role == "seeker" and timer.urgency != "high"
     if capped and fired_today >= clock.policies.limits.cap_per_day:
         tomorrow = clock.midnight(moment.local.date() + ONE_DAY)
-        return Defer(clock.open_later(stage, tomorrow).instant, "cap_per_day")
+        return Defer(clock.open_before(stage, tomorrow, end).instant, "cap_per_day")
     return None
 
 
-def _due(timer: Timer, now: datetime, policy: Policy, recipient: Recipient, clock: Clock) -> Due:
+def _due(timer: Timer, now: datetime, stage: Stage, policy: Policy, recipient: Recipient, clock: Clock) -> Due:
+    expires_at = timer.expires_at
+    if stage.late is not None:
+        expires_at = min(expires_at, now + (stage.expires_after or policy.expires_after).nominal)
     return Due(
         kind=timer.kind,
         stage=timer.stage,
@@ -124,7 +129,7 @@ def _due(timer: Timer, now: datetime, policy: Policy, recipient: Recipient, cloc
         due_at=timer.due_at,
         local_due=timer.local_due,
         not_before=timer.not_before,
-        expires_at=timer.expires_at,
+        expires_at=expires_at,
         late_seconds=int((now - timer.due_at).total_seconds()),
         urgency=timer.urgency,
         topic=timer.topic,

@@ -75,6 +75,10 @@ class Arming:
     """Those that fell due, and were not taken back."""
     snoozes: tuple[Snooze, ...] = ()
     acknowledged: bool = False
+    done_with: tuple[UUID, ...] = ()
+    """Contacts for whom it is over."""
+    through: UUID | None = None
+    """Another contact, who is to be asked."""
     interview_id: UUID | None = None
     programme_id: UUID | None = None
 
@@ -126,7 +130,7 @@ class Subject:
     seeker_id: UUID
     contact_ids: tuple[UUID, ...] = ()
     closed: tuple[UUID, ...] = ()
-    """Contacts among them who are to be left in peace."""
+    """People among them, and those through whom they are asked for, who are to be left in peace."""
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
@@ -136,8 +140,16 @@ class Subject:
     memory: tuple[Memory, ...] = ()
 
     @property
-    def unreachable(self) -> bool:
-        return bool(self.contact_ids) and set(self.contact_ids) <= set(self.closed)
+    def people(self) -> tuple[UUID, ...]:
+        """Contacts who take part, and those through whom they are asked for."""
+        through = (arming.through for arming in self.armings)
+        return tuple(dict.fromkeys((*self.contact_ids, *(id for id in through if id is not None))))
+
+    def reachable(self, arming: Arming) -> tuple[UUID, ...]:
+        """The contacts whom a round is about still, and who may be written to."""
+        if arming.through in self.closed:
+            return ()
+        return tuple(id for id in self.contact_ids if id not in self.closed and id not in arming.done_with)
 
     def held_by(self, policy: str) -> str | None:
         """Type of the event by which a policy stands still, if it does."""
@@ -155,8 +167,8 @@ def evolve(
     """Fold one event that `subjects` or `wishing_contact` routed to the subject `id`.
 
     Never refuses. A subject that the event does not concern is returned as the same object. `found` are the event's
-    routes, where they are known already. `closed` are contacts who are to be left in peace, for a subject that begins:
-    those who take part in it, at least.
+    routes, where they are known already. `closed` are those to be left in peace of the people whom the event names
+    (`people`).
     """
     if contact_id := wishing_contact(e):
         return _regarding(subject, contact_id, evolve_contact(None, e) is not None, policies) if subject else None
@@ -164,40 +176,46 @@ def evolve(
     assert answer is None or isinstance(answer, notification.NotificationEvent)
     for route in routes(e) if found is None else found:
         if route.id == id:
-            subject = subject or _new(route, e, closed)
+            subject = subject or _new(route, e)
             subject = _knowing(subject, e)
             for meaning in policies.by_event.get(e.type, ()):
                 policy = meaning.policy
                 if policy.subject in (route.kind, "any") and (answer is None or _own(policy, subject, answer)):
                     subject = _under(subject, meaning, route, e)
+            if closed or subject.closed:
+                subject = _closing(subject, closed)
             if answer is not None:
                 subject = _answered(subject, answer, e)
     return subject
 
 
-def _new(route: Route, e: Recorded[Event], closed: Collection[UUID]) -> Subject:
+def _new(route: Route, e: Recorded[Event]) -> Subject:
     data: Any = e.data
     seeker_id = e.stream_id if e.category == "seeker" else data.seeker_id
-    contact_ids = contacts(route, e)
-    return Subject(route.id, e.tenant, route.kind, seeker_id, contact_ids, _among(contact_ids, closed))
+    return Subject(route.id, e.tenant, route.kind, seeker_id, contacts(route, e))
+
+
+def _closing(subject: Subject, closed: Collection[UUID]) -> Subject:
+    now = _among(subject.people, {*subject.closed, *closed})
+    return subject if now == subject.closed else replace(subject, closed=now)
 
 
 def _regarding(subject: Subject, contact_id: UUID, closed: bool, policies: Policies) -> Subject:
     others = [id for id in subject.closed if id != contact_id]
-    now = _among(subject.contact_ids, [*others, contact_id] if closed else others)
+    now = _among(subject.people, [*others, contact_id] if closed else others)
     if now == subject.closed:
         return subject
-    subject = replace(subject, closed=now)
-    return _silenced(subject, policies) if closed and subject.unreachable else subject
+    after = replace(subject, closed=now)
+    return _silenced(subject, after, policies) if closed else after
 
 
-def _silenced(subject: Subject, policies: Policies) -> Subject:
-    """What is armed and would reach only those to be left in peace is over: it does not come back when one of them may
-    be asked again. What is armed from now on stands still until then."""
+def _silenced(before: Subject, subject: Subject, policies: Policies) -> Subject:
+    """What is armed and would reach only those to be left in peace from now on is over: it does not come back when one
+    of them may be asked again. What stands still already, or is armed from now on, does so until then."""
 
     def over(arming: Arming) -> Arming:
         policy = policies.by_name.get(arming.policy)
-        if policy is None or not policy.reaches_contact:
+        if policy is None or not policy.reaches_contact or not before.reachable(arming) or subject.reachable(arming):
             return arming
         snoozes = tuple(one if one.settled else replace(one, settled=True) for one in arming.snoozes)
         return _settled(replace(arming, snoozes=snoozes), tuple(stage.name for stage in policy.stages))
@@ -205,9 +223,9 @@ def _silenced(subject: Subject, policies: Policies) -> Subject:
     return replace(subject, armings=tuple(over(arming) for arming in subject.armings))
 
 
-def _among(contact_ids: tuple[UUID, ...], closed: Collection[UUID]) -> tuple[UUID, ...]:
+def _among(people: tuple[UUID, ...], closed: Collection[UUID]) -> tuple[UUID, ...]:
     """In the order of those who take part, so that it plays no part who was the first to be left in peace."""
-    return tuple(id for id in contact_ids if id in closed)
+    return tuple(id for id in people if id in closed)
 
 
 def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
@@ -258,14 +276,28 @@ def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event])
 
 
 def _disarmed(subject: Subject, policy: Policy, disarm: Disarm, e: Recorded[Event]) -> Subject:
+    if disarm.of is not None:
+        subject = _done_with(subject, policy, getattr(e.data, disarm.of))
+
     def ends(arming: Arming) -> bool:
         if disarm.same_programme and arming.programme_id != e.stream_id:
+            return False
+        if disarm.of is not None and not set(subject.contact_ids) <= set(arming.done_with):
             return False
         return disarm.remember != "later" or arming.occurred_at <= e.occurred_at
 
     if disarm.remember != "no":
         subject = _remembering(subject, policy, disarm, e)
     return _ending(subject, [a for a in subject.armings if a.policy == policy.name and ends(a)], "withdrawn", e)
+
+
+def _done_with(subject: Subject, policy: Policy, contact_ids: tuple[UUID, ...]) -> Subject:
+    def done(arming: Arming) -> Arming:
+        if arming.policy != policy.name:
+            return arming
+        return replace(arming, done_with=(*arming.done_with, *contact_ids))
+
+    return replace(subject, armings=tuple(done(arming) for arming in subject.armings))
 
 
 def _remembering(subject: Subject, policy: Policy, disarm: Disarm, e: Recorded[Event]) -> Subject:
@@ -317,6 +349,7 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Su
         on=on,
         days=getattr(e.data, "first_after_days", None) if arm.delay == "first" else None,
         round=min(used_up, len(policy.stages) - 1),
+        through=getattr(e.data, arm.through) if arm.through else None,
         interview_id=e.stream_id if e.category == "interview" else getattr(e.data, "interview_id", None),
         programme_id=e.stream_id if e.category == "programme" else getattr(e.data, "programme_id", None),
     )

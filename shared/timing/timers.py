@@ -140,18 +140,27 @@ def standstill(subject: Subject, arming: Arming, policy: Policy) -> str | None:
         return "acknowledged"
     if (by := subject.held_by(policy.name)) is not None:
         return by
-    if policy.reaches_contact and subject.unreachable:
+    if policy.reaches_contact and subject.contact_ids and not subject.reachable(arming):
         return "contact_closed"
     return None
+
+
+def whom(subject: Subject, arming: Arming, policy: Policy) -> tuple[UUID, ...]:
+    """The contacts whom a round is about; of one that asks to write to them, only those who may be written to still."""
+    return subject.reachable(arming) if policy.reaches_contact else subject.contact_ids
 
 
 def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Pending]:
     """Every stage of a round, pending or not, and every snooze of one.
 
-    A snooze stands for the seeker's stages that would have come before it ends; the coach's are not snoozed.
+    A snooze stands for the seeker's stages that would have come before it ends, or with that; the coach's are not
+    snoozed.
     """
     stages = plan(subject, arming, policy, clock)
-    awake = max((snooze.until for snooze in arming.snoozes), default=None)
+    limit = last_moment(subject, arming, policy, clock) if arming.snoozes else None
+    plain = {one.stage.name: one for one in stages}
+    again = [(snooze, plain[snooze.stage]) for snooze in arming.snoozes if snooze.stage in plain]
+    awake = max((clock.open_before(one.stage, clock.moment(s.until), limit).instant for s, one in again), default=None)
     rest = []
     for one in stages:
         gone = "settled" if one.stage.name in arming.settled else ""
@@ -160,11 +169,9 @@ def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> It
         if not gone:
             rest.append(one)
         yield Pending(one, arming.occurrence, gone)
-    for snooze in arming.snoozes:
-        one_again = next((one for one in stages if one.stage.name == snooze.stage), None)
-        if one_again is not None:
-            again = snoozed(one_again, snooze.until, rest, policy, clock, last_moment(subject, arming, policy, clock))
-            yield Pending(again, snooze.event_id, "settled" if snooze.settled else "")
+    for snooze, one in again:
+        later = snoozed(one, snooze.until, rest, policy, clock, limit)
+        yield Pending(later, snooze.event_id, "settled" if snooze.settled else "")
 
 
 def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:
@@ -179,6 +186,7 @@ def _timers_of(
     recipient, armed_by = clock.recipient, arming.armed_by
     coach = recipient.coach(arming.programme_id)
     cancelled_by = cancellation_key(subject, arming)
+    contact_ids = whom(subject, arming, policy)
     guards: dict[Role, tuple[UUID, ...]] = {}
     sooner: tuple[UUID, ...] = ()
     for planned, occurrence, _ in stages:
@@ -204,7 +212,7 @@ def _timers_of(
             recipient=to,
             escalates_to=coach if to_seeker else None,
             seeker_id=subject.seeker_id,
-            contact_ids=subject.contact_ids,
+            contact_ids=contact_ids,
             interview_id=arming.interview_id,
             lead_id=subject.id if subject.kind == "lead" else None,
             programme_id=arming.programme_id,
@@ -239,12 +247,13 @@ def _addressee(id: UUID | None, role: Role, time_zone: str, locale: str | None) 
 
 
 def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipient, role: Role) -> tuple[UUID, ...]:
-    """The subject's stream; the seeker's (left, moved, muted); the contacts' where they could have asked to be left
+    """The subject's stream; the seeker's (left, moved, muted); the people's where they could have asked to be left
     alone; the programmes' where a coach is told; and what this round has fired: it may have been answered. So may what
     it is to fire before this one, once it has, whether or not that is folded: see `_timers_of`."""
     streams = [subject.id, subject.seeker_id]
     if policy.reaches_contact:
         streams += subject.contact_ids
+        streams += [arming.through] if arming.through else []
     if role == "coach":
         streams += [enrolment.programme_id for enrolment in recipient.enrolments]
     streams += [notification_id(policy.name, subject.id, arming.occurrence, stage) for stage in arming.fired]

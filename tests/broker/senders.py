@@ -57,8 +57,8 @@ def registration(number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running(intake: Intake) -> AsyncIterator[asyncio.Task[None]]:
-    stop = asyncio.Event()
+async def running(intake: Intake, stop: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
+    stop = stop or asyncio.Event()
     task = asyncio.create_task(intake.run(stop))
     try:
         yield task

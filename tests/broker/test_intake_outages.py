@@ -25,7 +25,7 @@ from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log, LogUnavailable
-from tests.broker.events import an_id, reached, taken
+from tests.broker.events import PATIENCE, an_id, reached, taken
 from tests.broker.senders import (
     Scripted,
     Sender,
@@ -74,6 +74,34 @@ async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_
     async with running(Intake(amqp_url, Scripted())):
         _, answer = await sender.answer()
     assert answer["position"] == 1
+
+
+async def test_told_to_stop_as_the_database_comes_back_it_acknowledges_only_what_was_executed(
+    amqp_url: str, sender: Sender, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given commands that wait for the database, and others behind them, when the service is told to stop and the
+    database is back at that moment, then none is lost, and none overtakes another."""
+    monkeypatch.setattr(intake, "LONGEST_PAUSE", PATIENCE)  # so that the stop falls into a pause
+    away, stop = Away(), asyncio.Event()
+    away.back = True
+    async with running(Intake(amqp_url, away), stop):
+        await sender.send(registration(1))
+        await sender.answer(1)
+        away.back = False
+        await sender.send(registration(2))
+        await reached(partial(away.is_asked, away.asked + 4))
+        await sender.send(registration(3))
+        await reached(partial(is_empty, channel, COMMANDS))
+        away.back = True
+        stop.set()
+
+    done = [str(envelope.command_id) for call in away.calls for envelope in call]
+    rest = Scripted()
+    async with running(Intake(amqp_url, rest)):
+        await reached(partial(is_empty, channel, COMMANDS))
+        await sender.answer(3)
+    done += [str(envelope.command_id) for call in rest.calls for envelope in call]
+    assert done == [registration(number)["command_id"] for number in (1, 2, 3)]
 
 
 class Away(Scripted):

@@ -37,10 +37,11 @@ class Killed(Intake):
         self._careful = False  # so that it is sent the next before it has acknowledged the first
         self._left, self._batch = batch, list[AbstractIncomingMessage]()
 
-    async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> None:
+    async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> bool:
         self._batch += batch
         if len(self._batch) == self._left:
-            await super()._settle(broker, self._batch, stop)
+            return await super()._settle(broker, self._batch, stop)
+        return True
 
     async def _conclude(self, *arguments: Any) -> None:
         await super()._conclude(*arguments)

@@ -98,12 +98,12 @@ class Breaking(Intake):
     most = 0
     """Deliveries of any other command that did not count for it."""
 
-    async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> None:
+    async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> bool:
         if any(json.loads(message.body) == CULPRIT for message in batch):
             raise ConnectionLost("for a reason that nobody has thought of")
         counts: list[Any] = [(message.headers or {}).get("x-delivery-count", 0) for message in batch]
         self.most = max(self.most, *counts)
-        await super()._settle(broker, batch, stop)
+        return await super()._settle(broker, batch, stop)
 
 
 async def test_what_ends_every_connection_takes_none_along(

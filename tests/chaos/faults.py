@@ -62,6 +62,17 @@ async def kill_postgres(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(stage.postgres.start)
 
 
+async def stop_command_service_as_postgres_comes_back(stage: Stage, rng: Random) -> None:
+    """In order, while it waits: what it gives up then must be there for the next, and nothing may overtake it."""
+    service = rng.choice(stage.commands)
+    stage.found += service.ended_by_itself()
+    await asyncio.to_thread(stage.postgres.kill)
+    await asyncio.sleep(rng.uniform(1.0, 3.0))
+    await asyncio.to_thread(stage.postgres.start)
+    await asyncio.to_thread(service.running.stop)
+    service.start()
+
+
 async def kill_rabbitmq(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(stage.rabbitmq.settle)
     await _kill_rabbitmq(stage, rng)
@@ -182,6 +193,7 @@ FAULTS: dict[str, Fault] = {
         kill_both_projectors,
         kill_witness,
         kill_postgres,
+        stop_command_service_as_postgres_comes_back,
         kill_rabbitmq,
         wipe_rabbitmq,
         kill_both_servers,

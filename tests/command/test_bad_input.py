@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -151,6 +152,29 @@ async def test_all_faults_are_named_at_once(client: Client) -> None:
 async def test_a_body_of_another_kind_is_refused(client: Client) -> None:
     response = await client.send("seekers/register", SEEKER, REGISTER, headers={"Content-Type": "text/xml"})
     assert problem(response, 415, "not_json")["field"] == "header.Content-Type"
+
+
+async def test_a_body_in_a_content_coding_is_refused(client: Client) -> None:
+    """Given a compressed body, of a command or an import, then it is refused before anything of it is read."""
+    compressed = gzip.compress(json.dumps(MESSAGE).encode())
+    for path in (f"/v1/tenants/acme/seekers/{SEEKER}/register", "/v1/commands", "/v1/commands/bulk"):
+        response = await client.http.post(path, content=compressed, headers={"Content-Encoding": "gzip"})
+        assert problem(response, 415, "encoded_body")["field"] == "header.Content-Encoding"
+
+
+@pytest.mark.parametrize("path", ["/v1/commands", "/v1/commands/bulk"])
+async def test_what_a_message_says_itself_is_not_taken_from_elsewhere(client: Client, path: str) -> None:
+    """Given a header or a parameter that a command in a path has, then it is not passed over in silence."""
+    for name, value, member in (
+        ("If-Match", '"3"', "expected_version"),
+        ("X-Actor", "coach:7", "actor"),
+        ("Idempotency-Key", "abc", "command_id"),
+    ):
+        response = await client.http.post(path, json=MESSAGE, headers={name: value})
+        document = problem(response, 400, "malformed_header")
+        assert (document["field"], member in document["remedy"]) == (f"header.{name}", True)
+    response = await client.http.post(f"{path}?occurred_at=2026-03-01T10:00:00Z", json=MESSAGE)
+    assert problem(response, 422, "unknown_parameter")["field"] == "query.occurred_at"
 
 
 async def test_a_chunked_body_is_not_read_beyond_the_limit(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 from collections.abc import AsyncIterator, MutableMapping, Sequence
 from typing import Any
@@ -19,9 +20,10 @@ from services.command.spool import IN_MEMORY, Spool
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
 from shared.operations.metrics import CommandMetrics
-from tests.command.client import REGISTER, Client, message, ndjson, problem
+from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
 
+SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b"", "correlation_id": UUID(int=1)}
 VERDICT = {"field": "Geology", "verdict": "pursue"}
 
 
@@ -146,7 +148,7 @@ async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
             await sent_all.wait()
             received.append(sent["body"])
 
-    await endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send)
+    await endpoint(SCOPE, receive, send)
     outcomes = b"".join(received).splitlines()
     assert len(b"".join(received)) > IN_MEMORY
     assert [json.loads(outcome)["line"] for outcome in outcomes] == list(range(1, count + 1))
@@ -190,7 +192,7 @@ async def test_the_next_chunk_is_read_while_one_is_executed(database_url: str) -
         if sent.get("body"):
             reported.put_nowait(sent["body"])
 
-    answering = asyncio.create_task(endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send))
+    answering = asyncio.create_task(endpoint(SCOPE, receive, send))
     await log.begun.acquire()
     for _ in range(2):
         await taken.acquire()
@@ -225,7 +227,7 @@ async def test_a_caller_that_goes_away_keeps_what_was_written(database_url: str)
         ends.append(sent["type"] == "http.response.body" and not sent["more_body"])
 
     with pytest.raises(ClientDisconnect):
-        await endpoint({"type": "http", "correlation_id": UUID(int=1)}, receive, send)
+        await endpoint(SCOPE, receive, send)
     assert log.calls == 2
     assert not any(ends)
 
@@ -268,3 +270,14 @@ async def test_a_spool_gives_back_what_it_was_given() -> None:
                 await asyncio.sleep(0)
         spool.finish()
         assert await reading == b"".join(written)
+
+
+async def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
+    mark = codecs.BOM_UTF8
+    response = await client.send("seekers/register", SEEKER, content=mark + json.dumps(REGISTER).encode())
+    assert response.status_code == 201
+    added = message("contact.add", ANA, ADD, number=2)
+    response = await client.http.post("/v1/commands", content=mark + json.dumps(added).encode())
+    assert response.status_code == 201
+    [planned] = await client.bulk(mark + ndjson(message("interview.plan", INTERVIEW, PLAN, number=3)))
+    assert planned["status"] == 200

@@ -20,6 +20,7 @@ from shared.domain.catalogue import COMMANDS, DECIDERS
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
 from shared.log import Append, Appended, KeyReused, Log, LogUnavailable, Outcome, WrongVersion
+from tests.chaos.proxy import Proxy
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER
 from tests.command.conftest import NOW, FixedClock
 
@@ -453,3 +454,18 @@ async def test_a_log_out_of_reach_is_said_to_be(database_url: str) -> None:
             await executor.execute(register(2, UUID(int=2)))
         with pytest.raises(LogUnavailable):
             await executor.execute_all([register(3, UUID(int=3))])
+
+
+async def test_nobody_waits_for_a_server_that_says_nothing(database_url: str) -> None:
+    """Given a server that is silent from some moment on, when a command has to read, then it is told within its
+    patience, and not when asyncpg has given up to tell the server that nobody waits any more."""
+    async with Proxy(database_url) as proxy:
+        pool = await open_pool(proxy.url, max_size=1)
+        async with Log.open(pool, database_url, patience=0.5) as log:
+            await log.confirm()
+            proxy.silence()
+            async with asyncio.timeout(30):
+                for _ in range(2):
+                    with pytest.raises(LogUnavailable):
+                        await log.read_streams(["acme"], [SEEKER])
+            pool.terminate()

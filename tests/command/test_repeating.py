@@ -154,6 +154,17 @@ async def test_a_command_that_comes_twice_in_a_batch_is_refused_twice(executor: 
     assert told(await executor.execute_all([hold(), accept(), hold()])) == ["out_of_order", "Appended", "out_of_order"]
 
 
+async def test_a_correction_in_the_same_batch_comes_before_what_needs_it(log: Log, executor: Executor) -> None:
+    """Given a batch with a command that is refused, its correction under the same id, and one that needs that, when it
+    comes once and again, then each is judged in its turn, and answered the same."""
+    await given_a_request(executor)
+    batch = [hold(9), accept(9), hold(10), hold(9), accept(9)]
+    expected = ["out_of_order", "Appended", "Appended", "out_of_order", "Appended"]
+    assert told(await executor.execute_all(batch)) == expected
+    assert told(await replica(log).execute_all(batch)) == expected
+    assert told(await executor.execute_all([hold(9)])) == ["out_of_order"]
+
+
 async def test_an_import_that_is_sent_again_is_told_the_same(client: Client) -> None:
     """Given an import of which a line is refused and a later one makes what it needs, when it is sent again, then each
     line is reported as before; with its error corrected, a line may keep its command id."""
@@ -172,6 +183,8 @@ async def test_an_import_that_is_sent_again_is_told_the_same(client: Client) -> 
     corrected = message("interview.hold", INTERVIEW, {}, number=7, expected_version=3)
     [outcome] = await client.bulk(ndjson(corrected))
     assert outcome["status"] == 200
+    once_more = await client.bulk(ndjson(*lines))
+    assert [_problem(each) for each in once_more] == [_problem(each) for each in first]
 
 
 def _problem(outcome: dict[str, Any]) -> dict[str, Any]:

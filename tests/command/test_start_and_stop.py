@@ -14,6 +14,7 @@ import pytest
 
 from services.command.app import create_app
 from shared.broker import topology
+from tests.broker.events import reached
 from tests.command.client import REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import FixedClock, serving, settings
 from tests.command.proxy import Proxy
@@ -175,9 +176,17 @@ async def next_of(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractInc
 
 async def test_without_a_broker_commands_are_still_accepted(database_url: str) -> None:
     """Given no RabbitMQ, then commands are accepted and durable, and `/readyz` calls it degraded."""
-    nowhere = settings(database_url, amqp_url="amqp://nobody@127.0.0.1:1/", relay=True, intake=True)
+    nowhere = settings(
+        database_url, amqp_url="amqp://nobody@127.0.0.1:1/", relay=True, intake=True, stalled_after=0.001
+    )
     app = create_app(nowhere, clock=FixedClock())
     async with serving(app) as client:
         await app.state.gate.opened()
         assert (await client.send("seekers/register", SEEKER, REGISTER)).status_code == 201
         assert (await checks(client, 200))["status"] == "degraded"
+
+        async def stands_still() -> bool:
+            found = await checks(client, 200)
+            return "has not moved" in found["checks"]["publishing"]["detail"]
+
+        await reached(stands_still)

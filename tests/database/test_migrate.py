@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from shared.database import migrate as module
-from shared.database.migrate import Migration, MigrationChanged, migrate, migrations
+from shared.database.migrate import Migration, MigrationChanged, RoleMissing, make_role, migrate, migrations
 from tests.projector.conftest import until_blocked
 
 if TYPE_CHECKING:
@@ -82,3 +84,54 @@ async def test_the_tenant_is_in_the_key_of_every_row(empty_database_url: str, ow
            WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('log', 'read', 'public')"""
     )
     assert {table["name"] for table in tables if not table["keyed"]} == OF_THE_WHOLE
+
+
+@pytest.fixture
+async def user(empty_database_url: str, owner: Connection) -> AsyncIterator[str]:
+    """A login without rights, in the database that is its own."""
+    name = f"user_{uuid4().hex}"
+    await owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    yield name
+    await owner.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def as_user(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{name}:secret@{parts.hostname}:{parts.port}"))
+
+
+async def test_a_user_who_may_make_roles_may_work_in_the_one_made(
+    empty_database_url: str, owner: Connection, user: str
+) -> None:
+    """Given a user with CREATEROLE alone, which from PostgreSQL 16 on is given no way to use what it makes, then it can
+    work in the role all the same, at the first start and at later ones."""
+    await owner.execute(f"ALTER ROLE {user} CREATEROLE")
+    role = f"{user}_app"
+    connection = await asyncpg.connect(as_user(empty_database_url, user))
+    try:
+        for _ in range(2):
+            await make_role(connection, role)
+            await connection.execute(f"SET ROLE {role}; RESET ROLE")
+    finally:
+        await connection.execute(f"DROP ROLE {role}")
+        await connection.close()
+
+
+async def test_a_user_without_rights_works_in_the_role_that_was_granted(
+    empty_database_url: str, owner: Connection, user: str
+) -> None:
+    """Given a user who may make no roles, then it is told what an administrator has to do, and once that is done it
+    works."""
+    role = f"{user}_app"
+    connection = await asyncpg.connect(as_user(empty_database_url, user))
+    try:
+        with pytest.raises(RoleMissing) as missing:
+            await make_role(connection, role)
+        commands = str(missing.value).partition("administrator run ")[2]
+        assert commands == f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO {user}"
+        await owner.execute(commands)
+        await make_role(connection, role)
+        await connection.execute(f"SET ROLE {role}")
+    finally:
+        await connection.close()
+        await owner.execute(f"DROP ROLE IF EXISTS {role}")

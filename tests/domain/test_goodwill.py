@@ -16,6 +16,7 @@ from tests.domain.scenario import (
     ADDED,
     ANA,
     ASKED,
+    BEN,
     INTERVIEW,
     OTHER_INTERVIEW,
     OTHER_SEEKER,
@@ -89,6 +90,19 @@ def test_who_asked_not_to_be_contacted_is_left_in_peace() -> None:
     given(*PEOPLE, PLANNED, REQUESTED, wish).when(follow_up).refused("contact_asked_not_to_be_contacted")
 
 
+def test_one_of_two_is_left_in_peace() -> None:
+    """Given a request to two, when one of them asks not to be contacted, then it may be followed up with the other,
+    and only of the other more is asked."""
+    both = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+    history: list[Any] = [*PEOPLE, on("contact", BEN, ADDED), ASKED, on("contact", BEN, ASKED)]
+    history += [PLANNED.model_copy(update=both), REQUESTED.model_copy(update=both), contact.AskedNotToBeContacted()]
+    follow_up = interview.FollowUp(channel="email")
+    first = interview.RequestFollowedUp(**both, channel="email", number=1, asked_ids=(BEN,))
+    given(*history).when(follow_up).then(first, on("contact", BEN, FOLLOW_UP))
+    history.append(on("contact", BEN, contact.Forgotten()))
+    given(*history).when(follow_up).refused("contact_asked_not_to_be_contacted", field="/contact_ids")
+
+
 FOLLOW_UP, NEW_TIME = ASKED.model_copy(update={"why": "follow_up"}), ASKED.model_copy(update={"why": "new_time"})
 
 
@@ -140,7 +154,7 @@ def test_what_comes_to_nothing_gives_the_place_back(command: Command, event: Any
 
 def test_a_plan_that_was_dropped_gives_nothing_back() -> None:
     """Given a plan without a request, when it is cancelled, then there is no place to give back."""
-    cancelled = interview.Cancelled(**WHOSE, by="seeker")
+    cancelled = interview.Cancelled(**WHOSE, by="seeker", asked=False)
     given(*PEOPLE, PLANNED).when(interview.Cancel(by="seeker")).then(cancelled)
 
 

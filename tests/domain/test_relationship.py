@@ -16,7 +16,7 @@ PAIR: dict[str, Any] = {"seeker_id": SEEKER, "contact_id": ANA}
 BEN_KNOWN = on("contact", BEN, ADDED)
 REQUESTED = relationship.IntroductionRequested(**PAIR, connector_id=BEN)
 MADE = relationship.IntroductionMade(**PAIR, connector_id=BEN, introduced_by=(BEN,))
-KEEPING = relationship.KeepInTouchStarted(**PAIR)
+KEEPING = relationship.KeepInTouchStarted(**PAIR, cadence_days=90)
 THANKS = relationship.RecordTouchpoint(**PAIR, kind="thanks")
 
 
@@ -74,12 +74,12 @@ def test_refused(history: list[Event], command: relationship.RelationshipCommand
 
 
 def test_a_cadence_is_not_keeping_in_touch() -> None:
-    """Given a pair for whom only a cadence was set, when the seeker starts keeping in touch, then they do; and again
-    after the end."""
+    """Given a pair for whom only a cadence was set, when the seeker starts keeping in touch, then they do, at that; and
+    again after the end, at the seeker's usual one."""
     start = relationship.StartKeepingInTouch(**PAIR)
     started = relationship.KeepInTouchStarted(**PAIR)
     cadence = relationship.CadenceChanged(**PAIR, cadence_days=60)
-    given(*PEOPLE, cadence).when(start).then(started)
+    given(*PEOPLE, cadence).when(start).then(relationship.KeepInTouchStarted(**PAIR, cadence_days=60))
     given(*PEOPLE, KEEPING, relationship.Ended(**PAIR)).when(start).then(started)
     given(*PEOPLE, KEEPING, cadence).when(start).refused("already_done")
 
@@ -106,6 +106,7 @@ def test_it_has_one_id() -> None:
         ([relationship.Paused(**PAIR), relationship.TouchpointRecorded(**PAIR, kind="met")], "paused", None),
         ([KEEPING, relationship.Ended(**PAIR)], "ended", None),
         ([relationship.Ended(**PAIR), KEEPING], "open", "keep_in_touch"),
+        ([REQUESTED, relationship.IntroductionLapsed(**PAIR), relationship.Connected(**PAIR)], "open", "keep_in_touch"),
     ],
 )
 def test_how_it_stands(history: list[Event], status: str, move: str | None) -> None:

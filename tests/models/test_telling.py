@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.projector.models import NOTIFICATIONS, PARTICIPANTS, PROGRAMMES
 from services.projector.models.notification import COACH as COACH_ROW
+from services.projector.models.notification import coachs_list
 from services.projector.models.participant import Match
 from shared.domain import notification, programme
 from shared.domain.kernel import Event, On
@@ -89,7 +90,7 @@ def test_a_coach_finds_what_they_were_told() -> None:
     to_coach = notification.Addressee(id=COACH, role="coach", time_zone="Europe/Lisbon")
     found = rows(NOTIFICATIONS, happened(*told(DUE.model_copy(update={"recipient": to_coach}))))
     owners = {key: NOTIFICATIONS.file(each).owner for key, each in found.items()}
-    assert owners == {str(REMINDER): SEEKER, f"{REMINDER}{COACH_ROW}": COACH}
+    assert owners == {str(REMINDER): SEEKER, f"{REMINDER}{COACH_ROW}": coachs_list(COACH)}
 
 
 def test_a_programme_and_its_coaches() -> None:
@@ -123,6 +124,8 @@ def test_a_participants_way_through_a_programme() -> None:
     assert found.matches == (Match(BEN, "proposed"), Match(ANA, "accepted"))
     assert (found.matched_contact_id, found.coach_id) == (ANA, COACH)
     assert PARTICIPANTS.file(found).owner == PROGRAMME
+    down = row(PARTICIPANTS, history.add(programme.MatchTurnedDown(**pairing)))
+    assert (down.matched_contact_id, down.matches[-1]) == (None, Match(ANA, "turned_down"))
     left = row(PARTICIPANTS, history.add(programme.ParticipantLeft(seeker_id=SEEKER)))
     assert PARTICIPANTS.file(left).state == "left"
     back = row(PARTICIPANTS, history.add(programme.ParticipantEnrolled(seeker_id=SEEKER)))

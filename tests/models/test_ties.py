@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -131,6 +131,24 @@ def test_a_connector_sees_the_introduction_too() -> None:
     """Given that Ben introduced Ana, then that is an entry of his timeline as well."""
     made = relationship.IntroductionMade(**PAIR, connector_id=BEN, introduced_by=(BEN,))
     assert {entry.contact_id for entry in rows(TIMELINE, happened(made)).values()} == {ANA, BEN}
+    ties = {tie.contact_id: tie for tie in rows(RELATIONSHIPS, happened(made)).values()}
+    assert [(ties[each].status, ties[each].introduction, ties[each].introduced_by) for each in (ANA, BEN)] == [
+        ("open", "made", (BEN,)),
+        ("new", "new", ()),
+    ]
+
+
+def test_a_pause_ends_when_the_seeker_keeps_in_touch_anew() -> None:
+    paused = relationship.Paused(**PAIR, until=date(2027, 1, 1))
+    tie = row(RELATIONSHIPS, happened(paused, relationship.KeepInTouchStarted(**PAIR)))
+    assert (tie.status, tie.paused_until) == ("open", None)
+
+
+def test_who_is_left_in_peace_was_not_asked_again() -> None:
+    """Given two of whom one was left out when the request was followed up, then it is in the other's timeline alone."""
+    both = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+    again = interview.RequestFollowedUp(**both, channel="email", number=1, asked_ids=(BEN,))
+    assert {entry.contact_id for entry in rows(TIMELINE, happened(again)).values()} == {BEN}
 
 
 def test_a_contact_of_the_tenant_is_in_nobodys_timeline_or_network() -> None:

@@ -92,6 +92,24 @@ async def test_a_check_that_hangs_is_not_waited_for() -> None:
     assert readiness.findings["a"].state == "failing"
 
 
+async def test_nor_for_its_being_cancelled() -> None:
+    """Given a check that hangs while it is cancelled, too, as one does that asks a silent server, then readiness
+    answers all the same."""
+    over = asyncio.Event()
+
+    async def hangs() -> Finding:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await over.wait()
+        return OK
+
+    async with asyncio.timeout(30):
+        readiness = await Health([Check("a", hangs)], patience=0.01).look()
+    over.set()
+    assert readiness.findings["a"].detail == "no answer within 0.01 s"
+
+
 async def test_a_degraded_service_is_ready() -> None:
     async def broken() -> Finding:
         raise OSError

@@ -11,7 +11,7 @@ import pytest
 
 from services.projector.timing_models import OF_TIMING
 from services.projector.unparking import unpark
-from shared.domain import interview, programme, relationship, seeker
+from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.log import Log
 from tests.cli.test_parked import Broken
@@ -73,6 +73,31 @@ async def test_nothing_begins_that_had_ended(log: Log, database_url: str, connec
     policies = "SELECT DISTINCT body ->> 'policy' FROM read.timer WHERE outcome IS NULL"
     assert "keep_in_touch" not in {row[0] for row in await connection.fetch(policies)}
     await assert_nothing_was_late(connection, log)
+
+
+@pytest.mark.parametrize("waits", ["contact.asked_not_to_be_contacted", "relationship.introduction_requested"])
+async def test_a_connector_who_asked_for_peace_is_left_in_peace(
+    log: Log, database_url: str, connection: Connection, waits: str
+) -> None:
+    """Given a contact who was only asked to introduce another and wants to be left alone, when that wish, or what was
+    asked, waits and is taken up, then nobody is told to ask again."""
+    friend = UUID(int=4)
+    pair: dict[str, Any] = {"seeker_id": SEEKER, "contact_id": ANA}
+    lives = [
+        on("seeker", SEEKER, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin")),
+        on("contact", friend, contact.Added(name="A friend", source="alumni_network")),
+        on(
+            "relationship",
+            relationship_id(SEEKER, ANA),
+            relationship.IntroductionRequested(**pair, connector_id=friend),
+        ),
+        on("contact", friend, contact.AskedNotToBeContacted()),
+    ]
+    position = next(n for n, each in enumerate(lives, start=1) if each.event.type == waits)
+    await parked_and_taken_up(log, database_url, lives, position)
+    await assert_nothing_was_late(connection, log)
+    policies = "SELECT body ->> 'policy' FROM read.timer WHERE outcome IS NULL AND ending IS NULL"
+    assert "introduction_nudge" not in {row[0] for row in await connection.fetch(policies)}
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,16 @@ async def test_appointments_stand_in_order(library: Library) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Ana; Reis, \\ & Co", "東京" * 40, "two\nlines", "a\rb\x07c", "BEGIN:VEVENT\r\nUID:x"]
+    "name",
+    [
+        "Ana; Reis, \\ & Co",
+        "東京" * 40,
+        "two\nlines",
+        "a\rb\x07c",
+        "山田\u3000太郎",
+        "Salle\xa03\tB",
+        "BEGIN:VEVENT\r\nUID:x",
+    ],
 )
 def test_any_name_fits_into_a_calendar(name: str) -> None:
     """Given a name with separators, of many octets, or with lines, then it can neither break nor add an entry."""

@@ -290,6 +290,30 @@ async def test_a_tie_without_conversation_has_a_timeline(library: Library) -> No
     assert answer["relationship"]["next_move"] == "await_introduction"
 
 
+async def test_a_connector_has_a_timeline(library: Library) -> None:
+    """Given a contact who was only asked to introduce another, then their timeline tells of it."""
+    asked = relationship.IntroductionRequested(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN)
+    await library.fold(happened(*PEOPLE, on("contact", BEN, ADDED), asked))
+    answer = await library.get(f"{MINE}/timeline/{BEN}")
+    assert [item["type"] for item in answer["items"]] == ["relationship.introduction_requested"]
+    assert (answer["relationship"]["contact"]["contact_id"], answer["relationship"]["next_move"]) == (str(BEN), None)
+
+
+@pytest.mark.parametrize(("reflected", "move"), [(False, "reflect"), (True, None)])
+async def test_nobody_is_left_to_thank(library: Library, reflected: bool, move: str | None) -> None:
+    """Given two of whom one was thanked and the other wants to be left alone, then the thanks are done with."""
+    both = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+    history = [
+        *(PLANNED.model_copy(update=both), HELD.model_copy(update=both)),
+        interview.Thanked(**both, how="email", thanked_ids=(BEN,), complete=False),
+        contact.AskedNotToBeContacted(),
+    ]
+    more = [interview.ReflectionRecorded(**both, learned="Much", clicked=4)] if reflected else []
+    await library.fold(happened(*PEOPLE, on("contact", BEN, ADDED), *history, *more))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == move
+
+
 @pytest.mark.parametrize("away", [ConnectionRefusedError(), asyncpg.AdminShutdownError(), TimeoutError()])
 async def test_a_database_that_is_away_is_said_to_be(away: Exception) -> None:
     """Given that PostgreSQL does not answer, then the query is told so, and to repeat."""

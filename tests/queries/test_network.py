@@ -163,9 +163,9 @@ def test_a_network_without_anybody_is_a_seeker() -> None:
 
 def test_characters_that_pictures_can_not_hold_are_left_out() -> None:
     """Given a name with control characters, then GraphML and SVG are well-formed XML."""
-    named = graph(seeker="Mo\x01na\x0b & <Co>")
-    assert [text for text, *_ in shown(Xml.fromstring(to_svg(named)))] == ["Mona & <Co>"]
-    assert "Mona &amp; &lt;Co&gt;" in to_graphml(named).decode()
+    named = graph(seeker="Mo\x01na\u3000\x0b & <Co>")
+    assert [text for text, *_ in shown(Xml.fromstring(to_svg(named)))] == ["Mona\u3000 & <Co>"]
+    assert "Mona\u3000 &amp; &lt;Co&gt;" in to_graphml(named).decode()
 
 
 def test_growth_month_by_month() -> None:

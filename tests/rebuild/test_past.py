@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector.models.notification import coachs_list
 from services.projector.past import OF_SEEKERS, Moment, Past
 from services.projector.reader import Reader
 from shared.codec import encode
@@ -123,7 +124,8 @@ async def test_a_seeker_who_coaches_others_has_a_past(system: System) -> None:
     await system.at((START + timedelta(days=24)).replace(hour=11))
     await system.fire()
     await system.fold()
-    [key] = await system.connection.fetch("SELECT key FROM read.row WHERE owner = $1 AND key LIKE '%/coach'", coach_id)
+    coachs = coachs_list(coach_id)
+    [key] = await system.connection.fetch("SELECT key FROM read.row WHERE owner = $1 AND key LIKE '%/coach'", coachs)
     past = Past(system.connection)
     for id, told in ((coach_id, set()), (other, {key[0].removesuffix("/coach")})):
         rows = (await past.rows("notification", TENANT, id, Moment())).rows

@@ -230,6 +230,9 @@ async def test_nothing_is_left_of_a_forgotten_contact(stage: Open, database_url:
         forgotten = story.position
         assert left(garden.words, await story.stored()) == []
         assert left(garden.words, await answers(story), await answers(story, **moment)) == []
+        # Also of a moment at which it was not known yet that what was promised leads to her.
+        [led] = await story.events("lead.came_to_something")
+        assert left(garden.words, await answers(story, as_of=int(led["position"]) - 1)) == []
         touch = {"seeker_id": IRIS, "contact_id": ANA, "kind": "other", "note": "She has moved"}
         tie = relationship_id(IRIS, ANA)
         await story.refused("relationships/record-touchpoint", tie, touch, "contact_forgotten")

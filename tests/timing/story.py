@@ -104,7 +104,7 @@ class Story:
         for id in seekers:
             self.recipients[id] = evolve_recipient(id, self.recipients.get(id), e)
         if contact_id := wishing_contact(e):
-            touched |= {k for k, s in self.subjects.items() if contact_id in s.contact_ids}
+            touched |= {k for k, s in self.subjects.items() if contact_id in s.people}
             self.closed.discard(contact_id)
             self.closed |= {contact_id} if evolve_contact(None, e) else set()
         for id in touched:
@@ -149,6 +149,11 @@ class Story:
     def timer(self, policy: str, stage: str = "due") -> Timer:
         """The one pending timer of a policy's stage."""
         (found,) = [t for t in self.timers.values() if (t.policy, t.stage) == (policy, stage)]
+        return found
+
+    def timer_of(self, subject_id: UUID, stage: str = "due") -> Timer:
+        """The one pending timer of a stage of a subject's."""
+        (found,) = [t for t in self.timers.values() if (t.subject_id, t.stage) == (subject_id, stage)]
         return found
 
     def due(self, policy: str) -> dict[str, datetime]:

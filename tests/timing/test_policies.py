@@ -96,7 +96,9 @@ def test_it_is_known_which_events_lead_to_other_subjects() -> None:
     [
         ('armed_by = ["interview.held"]', 'armed_by = ["interview.hold"]', "no event interview.hold"),
         ('actions = ["interview.thank"]', 'actions = ["interview.praise"]', "no command interview.praise"),
-        ("where = { complete = [true] }", "where = { all = [true] }", "interview.thanked has no all"),
+        ('where = { kind = ["job_opening"] }', "where = { all = [true] }", "lead.recorded has no all"),
+        ('on = "interview.thanked", of', 'on = "interview.declined", of', "interview.declined has no thanked_ids"),
+        ('introduction_requested", through', 'introduction_lapsed", through', "lapsed has no connector_id"),
         ('anchor = "goal_date"', 'anchor = "starts_at"', "seeker.registered has no starts_at"),
         ('name = "overdue"', 'name = "due"', "not unique"),
         ("after = { hours = 48 }", "after = { hours = 20 }", "last_call does not come after"),

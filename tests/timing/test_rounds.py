@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
 from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
-from shared.timing.settling import End, Fire
+from shared.timing.settling import Defer, End, Fire
 from shared.timing.subject import evolve
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER
-from tests.timing.story import COACH, CONTACT, INTERVIEW, INTRODUCER, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named
+from tests.timing.story import (
+    COACH,
+    CONTACT,
+    INTERVIEW,
+    INTRODUCER,
+    LEAD,
+    PROGRAMME,
+    RELATIONSHIP,
+    SEEKER,
+    Story,
+    at,
+    named,
+)
 
 
 def test_thanks_end_the_reminders() -> None:
@@ -33,9 +46,31 @@ def test_thanking_one_of_two_is_not_enough() -> None:
     other = named("other contact")
     story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
     story.thanks("2026-05-05T11:00+02:00", complete=False)
-    assert "due" in story.due("thank_you")
+    assert story.timer("thank_you").contact_ids == (other,)
+    assert not story.ended("thank_you")
     assert story.timer("keep_in_touch").subject_id == RELATIONSHIP
     story.thanks("2026-05-05T12:00+02:00", thanked=(other,))
+    assert story.due("thank_you") == {}
+    assert story.ended("thank_you")["due"] == ("withdrawn", "interview.thanked")
+
+
+@pytest.mark.parametrize("thanked_first", [True, False])
+def test_who_is_left_to_thank_asked_to_be_left_alone(thanked_first: bool) -> None:
+    """Given two contacts, when one is thanked and the other asks to be left alone, in whatever order, then nobody is
+    left to be thanked, and it does not come back."""
+    story = Story()
+    other = named("other contact")
+    story.holds("2026-05-05T10:00+02:00", contacts=(CONTACT, other))
+    if thanked_first:
+        story.thanks("2026-05-05T11:00+02:00", complete=False)
+        story.tell(other, contact.AskedNotToBeContacted(), "2026-05-05T11:10+02:00")
+    else:
+        story.tell(other, contact.AskedNotToBeContacted(), "2026-05-05T11:00+02:00")
+        assert story.timer("thank_you").contact_ids == (CONTACT,)
+        story.thanks("2026-05-05T11:10+02:00", complete=False)
+    assert story.due("thank_you") == {}
+    assert set(story.ended("thank_you")) == {"due", "overdue", "last_call", "coach"}
+    story.tell(other, contact.HoursOffered(capacity=3), "2026-05-05T12:00+02:00")
     assert story.due("thank_you") == {}
 
 
@@ -151,6 +186,26 @@ def test_a_conversation_written_up_late_gets_the_right_timings() -> None:
         "due": ("expired", "moment_passed"),
         "overdue": ("expired", "moment_passed"),
     }
+
+
+def test_a_tie_that_is_late_already_is_told_of_once() -> None:
+    """Given a cadence that is made shorter than the tie was left alone, or thanks written up months late, then the
+    seeker is told once that it cools."""
+    story = Story()
+    story.thanks("2026-01-05T10:00+01:00")
+    story.touches("2026-01-10T10:00+01:00")
+    story.between(relationship.CadenceChanged, "2026-01-10T11:00+01:00", cadence_days=365)
+    assert story.run_until("2026-10-01T10:00+02:00") == []
+    story.between(relationship.CadenceChanged, "2026-10-01T10:00+02:00", cadence_days=30)
+    late = Story()
+    thanked = interview.Thanked(
+        seeker_id=SEEKER, contact_ids=(CONTACT,), how="email", thanked_ids=(CONTACT,), complete=True
+    )
+    late.tell(INTERVIEW, thanked, "2026-03-01T10:00+01:00", "2026-10-01T10:00+02:00")
+    for one in (story, late):
+        pending = sorted((t for t in one.timers.values() if t.policy == "keep_in_touch"), key=lambda t: t.due_at)
+        results = {timer.stage: one.settle(timer, at("2026-10-01T12:00+02:00")) for timer in pending}
+        assert {stage: type(result) for stage, result in results.items()} == {"due": End, "again": End, "cooling": Fire}
 
 
 def test_nobody_is_reported_for_what_they_could_not_be_reminded_of() -> None:
@@ -310,6 +365,44 @@ def test_a_contact_who_may_be_asked_again() -> None:
     assert set(story.due("promised_introduction")) == {"due", "again"}
 
 
+def test_what_stands_still_is_not_ended_by_what_concerns_others() -> None:
+    """Given a conversation with somebody who is to be left alone, and a connector who had been asked for them and wants
+    to be, too, when the first offers hours, then the conversation's reminders fall due."""
+    story = Story()
+    story.between(relationship.IntroductionRequested, "2026-05-04T10:00+02:00", connector_id=INTRODUCER)
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-04T11:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    story.tell(INTRODUCER, contact.AskedNotToBeContacted(), "2026-05-05T11:00+02:00")
+    story.tell(CONTACT, contact.HoursOffered(capacity=3), "2026-05-05T11:30+02:00")
+    assert set(story.due("connect")) == {"due"}
+    assert story.due("introduction_nudge") == {}
+
+
+def test_who_talks_to_somebody_needs_no_introduction() -> None:
+    story = Story()
+    story.between(relationship.IntroductionRequested, "2026-05-04T10:00+02:00", connector_id=INTRODUCER)
+    story.holds("2026-05-05T10:00+02:00")
+    assert set(story.ended("introduction_nudge").values()) == {("withdrawn", "interview.held")}
+
+
+def test_a_connector_who_asked_to_be_left_alone() -> None:
+    """Given two connectors who were asked for an introduction each, when one asks to be left alone, then the seeker is
+    not told to ask that one again; nor where it is asked for when the wish was known."""
+    story = Story()
+    other, friend = named("other contact"), named("friend")
+    story.between(relationship.IntroductionRequested, "2026-05-04T10:00+02:00", connector_id=INTRODUCER)
+    story.between(relationship.IntroductionRequested, "2026-05-04T10:00+02:00", other, connector_id=friend)
+    assert INTRODUCER in story.timer_of(RELATIONSHIP).guards
+    story.tell(INTRODUCER, contact.AskedNotToBeContacted(), "2026-05-05T10:00+02:00")
+    assert {timer.contact_ids for timer in story.timers.values()} == {(other,)}
+    assert set(story.ended("introduction_nudge").values()) == {("withdrawn", "contact_closed")}
+    story.between(relationship.IntroductionRequested, "2026-05-06T10:00+02:00", connector_id=friend)
+    assert {timer.contact_ids for timer in story.timers.values()} == {(CONTACT,), (other,)}
+    third = named("third contact")
+    story.between(relationship.IntroductionRequested, "2026-05-06T10:00+02:00", third, connector_id=INTRODUCER)
+    assert {timer.contact_ids for timer in story.timers.values()} == {(CONTACT,), (other,)}
+
+
 def test_who_was_first_to_be_left_alone_plays_no_part() -> None:
     """Given two contacts who both ask to be left alone, in whatever order, and whether before the conversation or
     after, then the same is known of it."""
@@ -384,6 +477,59 @@ def test_a_lead_that_is_too_late_on_a_day() -> None:
     assert told == ["due", "week_1"]
     story.pursues(lead.CameToNothing, "2026-07-01T10:00+02:00", "job_opening")
     assert story.timer("report_back").expires_at > at("2026-07-02T10:00+02:00")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "until", "due"),
+    [
+        ("2026-05-08T15:00+02:00", "2026-05-09", "2026-05-09T08:00+02:00"),  # Friday, closes on Saturday: half at 7:30
+        ("2026-05-08T10:00+02:00", "2026-05-10", "2026-05-09T17:00+02:00"),
+        ("2026-05-08T20:30+02:00", "2026-05-08", "2026-05-08T20:30+02:00"),  # half of it is at night: at once
+    ],
+)
+def test_an_opening_that_closes_before_it_would_be_mentioned(recorded: str, until: str, due: str) -> None:
+    story = Story(country="DE")
+    story.leads(recorded, "job_opening", until=until)
+    timer = story.timer("act_on_job_opening")
+    assert (timer.due_at, timer.moved_by) == (at(due), ("before_too_late",))
+    assert [stage for _, stage in story.run_until("2026-06-30T10:00+02:00")] == ["due"]
+
+
+def test_an_opening_that_closes_on_a_day_off_is_not_put_off_beyond_that() -> None:
+    """Given what closes on Sunday, written down on Saturday, on a full day, or snoozed until then, then it is told on a
+    day off rather than never."""
+    recorded = lead.Recorded(
+        seeker_id=SEEKER, contact_id=CONTACT, kind="job_opening", what="Apply", until=date(2026, 5, 10)
+    )
+    story = Story(country="DE")
+    story.tell(LEAD, recorded, "2026-05-07T10:00+02:00", "2026-05-09T10:00+02:00")
+    timer = story.timer("act_on_job_opening")
+    assert isinstance(story.settle(timer, at("2026-05-09T10:00+02:00")), Fire)
+
+    story = Story(country="DE")
+    story.tell(LEAD, recorded.model_copy(update={"kind": "referral"}), "2026-05-08T10:00+02:00")
+    timer = story.timer("act_on_lead")
+    put_off = story.settle(timer, timer.due_at, fired_today=100)
+    assert isinstance(put_off, Defer)
+    assert put_off.until == at("2026-05-10T08:00+02:00")
+
+    story = Story(country="DE")
+    story.tell(LEAD, recorded, "2026-05-08T10:00+02:00")
+    due = _fired(story, "act_on_job_opening")
+    _answers(story, due, notification.Snoozed, "2026-05-09T18:00+02:00", until=at("2026-05-10T10:00+02:00"))
+    again = story.timer("act_on_job_opening")
+    assert again.due_at == at("2026-05-10T10:00+02:00")
+    assert isinstance(story.settle(again, again.due_at), Fire)
+
+
+def test_an_opening_that_is_over_already() -> None:
+    """Given an opening that closed before it was written down, then nobody is told."""
+    story = Story()
+    story.leads("2026-05-08T22:00+02:00", "job_opening", until="2026-05-08")
+    assert story.run_until("2026-06-30T10:00+02:00") == []
+    story = Story()
+    story.leads("2026-05-08T10:00+02:00", "job_opening", until="2026-05-01")
+    assert story.run_until("2026-06-30T10:00+02:00") == []
 
 
 def test_results_are_reported_back_once() -> None:
@@ -482,6 +628,18 @@ def test_snoozing_a_notification() -> None:
     assert set(story.due("thank_you")) == {"due", "coach"}
     story.thanks("2026-05-07T10:00+02:00")
     assert story.due("thank_you") == {}
+
+
+def test_a_snooze_that_ends_at_night_stands_for_what_is_due_in_the_morning() -> None:
+    """Given a reminder that was snoozed until the night before the next one, which is due when quiet hours end, then
+    there is one of the two in the morning."""
+    story = Story("Asia/Kolkata")
+    story.asks("2026-01-22T22:30+05:30")
+    due = _fired(story, "request_follow_up")
+    morning = story.due("request_follow_up")["again"]
+    _answers(story, due, notification.Snoozed, "2026-01-30T09:00+05:30", until=morning - timedelta(hours=9))
+    pending = [t for t in story.timers.values() if t.policy == "request_follow_up" and t.due_at == morning]
+    assert [timer.moved_by for timer in pending] == [("snoozed", "quiet_hours")]
 
 
 def test_a_snoozed_reminder_guards_what_is_due_after_it() -> None:

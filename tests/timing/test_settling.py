@@ -31,7 +31,7 @@ def test_the_shape_of_a_notification_event() -> None:
     assert event.model_dump(mode="json", exclude_none=True) == {
         "kind": "thank_you",
         "stage": "due",
-        "rule": {"policy": "thank_you", "version": "2"},
+        "rule": {"policy": "thank_you", "version": "3"},
         "subject": "interview",
         "subject_id": str(INTERVIEW),
         "occurrence": str(held.event_id),

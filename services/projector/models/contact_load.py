@@ -83,7 +83,7 @@ FOLDS = PLACES | CONVERSATIONS
 
 class ContactLoad(ReadModel[LoadRow]):
     name = "contact_load"
-    version = 2
+    version = 3
     folds = FOLDS.keys()
     listed = True
     row = LoadRow
@@ -92,9 +92,10 @@ class ContactLoad(ReadModel[LoadRow]):
         kind = type(e.data)
         if kind in PLACES:
             return (f"{e.stream_id}/{e.data.month}",)
-        if kind in CONVERSATIONS:
+        if kind in CONVERSATIONS and getattr(e.data, "asked", True):
             month = e.occurred_at.astimezone(UTC).strftime("%Y-%m")
-            return [f"{contact_id}/{month}" for contact_id in e.data.contact_ids]
+            asked = getattr(e.data, "asked_ids", None) or e.data.contact_ids
+            return [f"{contact_id}/{month}" for contact_id in asked]
         return ()
 
     def evolve(self, key: str, row: LoadRow | None, e: Recorded[Event]) -> LoadRow | None:

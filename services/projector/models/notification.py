@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from services.projector.read_model import Filed, ReadModel
 from shared.domain import notification
@@ -23,8 +23,8 @@ from shared.replacing import replace
 @immutable
 class NotificationRow:
     notification_id: UUID
-    owner_id: UUID
-    """Whose list it is in: the seeker's whom it is about, or the coach's."""
+    for_coach: bool
+    """Whether it is the row by which the coach finds it, or that by which the seeker does whom it is about."""
     seeker_id: UUID
     recipient_id: UUID | None
     role: str
@@ -66,6 +66,13 @@ class NotificationRow:
 
 
 COACH = "/coach"
+
+
+def coachs_list(coach_id: UUID) -> UUID:
+    """What the rows of a coach are filed under: not the coach's id, which may be a seeker's, too."""
+    return uuid5(coach_id, "what a coach was told")
+
+
 Fold = Callable[[NotificationRow, Recorded[Any]], NotificationRow]
 
 
@@ -97,7 +104,7 @@ def _begun(key: str, e: Recorded[Any]) -> NotificationRow:
     told = next(each for each in _told(e) if key in each.keys)
     return NotificationRow(
         notification_id=told.id,
-        owner_id=(key.endswith(COACH) and told.recipient_id) or data.seeker_id,
+        for_coach=key.endswith(COACH),
         seeker_id=data.seeker_id,
         recipient_id=told.recipient_id,
         role=told.role,
@@ -175,7 +182,7 @@ FOLDS: dict[type[Event], Fold] = {
 
 class Notifications(ReadModel[NotificationRow]):
     name = "notification"
-    version = 1
+    version = 2
     folds = FOLDS.keys()
     row = NotificationRow
 
@@ -189,4 +196,5 @@ class Notifications(ReadModel[NotificationRow]):
         return replace(row, changed_at=e.recorded_at)
 
     def file(self, row: NotificationRow) -> Filed:
-        return Filed(owner=row.owner_id, state=row.state, sort=row.recorded_at)
+        owner = coachs_list(row.recipient_id) if row.for_coach and row.recipient_id else row.seeker_id
+        return Filed(owner=owner, state=row.state, sort=row.recorded_at)

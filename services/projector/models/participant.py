@@ -39,7 +39,7 @@ class ParticipantRow:
     matches_accepted: int = 0
     matches_turned_down: int = 0
     matched_contact_id: UUID | None = None
-    """Of the last match that was accepted."""
+    """Of the last match that was accepted, and not turned down after all."""
     matches: tuple[Match, ...] = ()
     """With each contact once, the one that something happened to last, last."""
 
@@ -71,8 +71,14 @@ def _accepted(row: ParticipantRow, e: Recorded[programme.MatchAccepted]) -> Part
 
 def _turned_down(row: ParticipantRow, e: Recorded[programme.MatchTurnedDown]) -> ParticipantRow:
     matches = _matched(row, e.data.contact_id, "turned_down")
-    turned_down = row.matches_turned_down + 1
-    return replace(row, coach_id=e.data.coach_id, matches_turned_down=turned_down, matches=matches)
+    accepted = [match.contact_id for match in matches if match.status == "accepted"]
+    return replace(
+        row,
+        coach_id=e.data.coach_id,
+        matches_turned_down=row.matches_turned_down + 1,
+        matched_contact_id=accepted[-1] if accepted else None,
+        matches=matches,
+    )
 
 
 CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], ParticipantRow]] = {
@@ -85,7 +91,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
-    version = 3
+    version = 4
     folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 

@@ -97,7 +97,11 @@ def _introduced(row: TieRow, e: Recorded[relationship.IntroductionMade]) -> TieR
     return replace(row, introduced_by=e.data.introduced_by)
 
 
-def _cadence(row: TieRow, e: Recorded[Any]) -> TieRow:
+def _started(row: TieRow, e: Recorded[relationship.KeepInTouchStarted]) -> TieRow:
+    return replace(row, cadence_days=e.data.cadence_days, paused_until=None)
+
+
+def _cadence(row: TieRow, e: Recorded[relationship.CadenceChanged]) -> TieRow:
     return replace(row, cadence_days=e.data.cadence_days)
 
 
@@ -124,7 +128,7 @@ OWN: dict[type[Event], Fold] = {
     relationship.IntroductionDeclined: _seen,
     relationship.IntroductionLapsed: _seen,
     relationship.Connected: _connected,
-    relationship.KeepInTouchStarted: _cadence,
+    relationship.KeepInTouchStarted: _started,
     relationship.CadenceChanged: _cadence,
     relationship.TouchpointRecorded: _touchpoint,
     relationship.Snoozed: _snoozed,
@@ -147,9 +151,15 @@ def _cools(data: notification.Due) -> bool:
     return (data.rule.policy, data.stage) == COOLING
 
 
+def _both(data: Any) -> tuple[UUID, ...]:
+    """The contact whom an event is about, and the one who was asked to introduce them, or did."""
+    connector_id = getattr(data, "connector_id", None)
+    return (data.contact_id,) if connector_id is None else (data.contact_id, connector_id)
+
+
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
-    version = 1
+    version = 2
     folds = FOLDS.keys()
     row = TieRow
 
@@ -158,7 +168,7 @@ class Relationships(ReadModel[TieRow]):
         if kind in IN_CONVERSATION:
             return [pair(e.data.seeker_id, contact_id) for contact_id in e.data.contact_ids]
         if kind in OWN or kind in ABOUT_LEADS:
-            return (pair(e.data.seeker_id, e.data.contact_id),)
+            return [pair(e.data.seeker_id, contact_id) for contact_id in _both(e.data)]
         return (str(e.data.subject_id),) if kind is notification.Due and _cools(e.data) else ()
 
     def evolve(self, key: str, row: TieRow | None, e: Recorded[Any]) -> TieRow | None:
@@ -167,9 +177,11 @@ class Relationships(ReadModel[TieRow]):
             return None
         if row is None:
             seeker_id = e.data.seeker_id
-            others = e.data.contact_ids if kind in IN_CONVERSATION else (e.data.contact_id,)
+            others = e.data.contact_ids if kind in IN_CONVERSATION else _both(e.data)
             contact_id = next(each for each in others if pair(seeker_id, each) == key)
             row = TieRow(UUID(key), seeker_id, contact_id, since=e.occurred_at)
+        if kind in OWN and row.contact_id != e.data.contact_id:
+            return row
         row = FOLDS[kind](row, e)
         if kind not in OWN:
             return row

@@ -103,9 +103,13 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID, ...]:
     data = e.data
     kind = type(data)
     if e.category == "interview":
-        # Who was not thanked yet has not been thanked.
-        everyone: tuple[UUID, ...] = data.thanked_ids if kind is interview.Thanked else data.contact_ids
-        return everyone
+        # Who was not thanked yet has not been thanked, and who is to be left in peace is not asked again.
+        some: tuple[UUID, ...] | None = None
+        if kind is interview.Thanked:
+            some = data.thanked_ids
+        elif kind is interview.RequestFollowedUp:
+            some = data.asked_ids
+        return some or data.contact_ids
     if kind is contact.Added:
         return (e.stream_id,)
     if kind is relationship.IntroductionRequested or kind is relationship.IntroductionMade:
@@ -125,7 +129,7 @@ def _plain(value: Any) -> JsonValue:
 
 class Timeline(ReadModel[EntryRow]):
     name = "timeline"
-    version = 2
+    version = 3
     folds = FACTS.keys()
     entries = True
     row = EntryRow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, timedelta
 from hashlib import sha256
@@ -15,6 +16,8 @@ from services.projector.queries.answering import People
 REFRESH = timedelta(hours=1)
 SECRET = r"^[A-Za-z0-9_-]{32,128}$"
 """What a feed's secret must look like: too long to be found by trying."""
+
+_CONTROL = re.compile("[^\t\n\x20-\x7e\xa0-\U0010ffff]")
 
 
 def opens(secret: str, feed_sha256: str | None) -> bool:
@@ -58,4 +61,4 @@ def _entry(row: AppointmentRow, people: People) -> Event:
 
 def _text(written: str) -> vText:
     """What people wrote, without the control characters that a calendar can't hold."""
-    return vText("".join(each for each in written if each.isprintable() or each == "\n"))
+    return vText(_CONTROL.sub("", written))

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Xml
 
 from services.projector.queries.graph import Graph, Node
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _KEYS = {
     "label": ("node", "string"),
     "kind": ("node", "string"),
@@ -34,7 +34,7 @@ def to_graphml(graph: Graph) -> bytes:
         element = Xml.SubElement(drawn, "node", id=str(node.id))
         for name, value in _facts(node).items():
             if value is not None:
-                Xml.SubElement(element, "data", key=name).text = _NOT_XML.sub("", str(value))
+                Xml.SubElement(element, "data", key=name).text = NOT_XML.sub("", str(value))
     for number, edge in enumerate(graph.edges):
         element = Xml.SubElement(drawn, "edge", id=f"e{number}", source=str(edge.source), target=str(edge.target))
         Xml.SubElement(element, "data", key="relation").text = edge.kind

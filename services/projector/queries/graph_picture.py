@@ -7,6 +7,7 @@ from html import escape
 from uuid import UUID
 
 from services.projector.queries.graph import Edge, Graph, Node
+from services.projector.queries.graph_formats import NOT_XML
 
 COLUMN = 200
 """Pixels from one hop to the next: as wide as the longest label that is shown."""
@@ -120,4 +121,4 @@ def _dot(node: Node, place: tuple[float, float]) -> str:
 
 def _text(label: str) -> str:
     """Escaped, without the control characters that XML can't hold."""
-    return escape("".join(each for each in label if each.isprintable()))
+    return escape(NOT_XML.sub("", label))

@@ -60,7 +60,11 @@ def in_words(move: str | None) -> str | None:
 
 
 def pipeline_item(row: PipelineRow, people: People) -> PipelineItem:
-    move = people.polite(row.next_move, row.contact_ids)
+    move = row.next_move
+    if move == "thank" and people.polite(move, [id for id in row.contact_ids if id not in row.thanked_ids]) != move:
+        # Those who are left to thank are to be left in peace: what comes after the thanks.
+        move = None if row.reflected else "reflect"
+    move = people.polite(move, row.contact_ids)
     return widen(
         PipelineItem, replace(row, next_move=move), contacts=people.all(row.contact_ids), next_move_says=in_words(move)
     )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
 
 from services.projector.models import NOTIFICATIONS
-from services.projector.models.notification import NotificationRow
+from services.projector.models.notification import NotificationRow, coachs_list
 from services.projector.queries.answering import (
     Desk,
     One,
@@ -103,7 +103,7 @@ def _add_told(router: APIRouter, desk: Desk) -> None:
         page = await reader.page(
             NOTIFICATIONS.name,
             tenant,
-            owner=coach_id,
+            owner=coachs_list(coach_id),
             states=ask.state,
             since=ask.since,
             until=ask.until,

@@ -202,21 +202,7 @@ BEGIN
 END
 $$;
 
--- What the services may do. A role of the cluster, so it may be there already.
-DO $$
-BEGIN
-    CREATE ROLE kithlog_app NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN
-    NULL;
-END
-$$;
-DO $$
-BEGIN
-    IF NOT pg_has_role(current_user, 'kithlog_app', 'MEMBER') THEN
-        GRANT kithlog_app TO CURRENT_USER;
-    END IF;
-END
-$$;
+-- What the services may do. Being a role of the cluster, it is made before the migrations, where it is not there.
 GRANT USAGE ON SCHEMA log TO kithlog_app;
 GRANT SELECT, INSERT ON log.event, log.receipt TO kithlog_app;
 GRANT SELECT, UPDATE ON log.head TO kithlog_app;

@@ -17,6 +17,7 @@ from shared.domain.occurrence import check_occurrence
 from shared.domain.people import (
     chain,
     chain_streams,
+    is_reachable,
     require_reachable,
     require_remembered,
     require_seeker,
@@ -63,7 +64,8 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.Lapse():
             return [_event(command, state), *places.free(context, state, "lapsed")]
         case c.Cancel():
-            return [_event(command, state), *places.free(context, state, "cancelled")]
+            cancelled = _event(command, state, asked=state.status != "planned")
+            return [cancelled, *places.free(context, state, "cancelled")]
         case c.OfferTimes():
             _check_accepted(state)
             welcome = command.by == "contact"
@@ -117,12 +119,14 @@ def _check_distinct(contact_ids: tuple[UUID, ...]) -> None:
 
 
 def _followed_up(command: c.FollowUp, state: State, context: Context) -> e.InterviewEvent:
-    for contact_id in state.contact_ids:
-        require_reachable(context, contact_id, field="/contact_ids")
+    asked = tuple(contact_id for contact_id in state.contact_ids if is_reachable(context, contact_id))
+    if not asked:
+        require_reachable(context, state.contact_ids[0], field="/contact_ids")
     if state.follow_ups >= MOST_FOLLOW_UPS:
         raise refusal("enough_follow_ups", f"the request was followed up {state.follow_ups} times")
     check_wording([("/message", command.message)])
-    return _event(command, state, number=state.follow_ups + 1)
+    asked_ids = asked if asked != state.contact_ids else None
+    return _event(command, state, number=state.follow_ups + 1, asked_ids=asked_ids)
 
 
 def _check_accepted(state: State) -> None:

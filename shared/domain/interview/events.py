@@ -32,6 +32,8 @@ class RequestFollowedUp(InterviewEvent, said.FollowUp, type="interview.request_f
     """The contacts were asked again, no answer having come."""
 
     number: int = Field(ge=1, le=2)
+    asked_ids: said.Contacts | None = None
+    """Those who were, where it was not all of them: others asked not to be contacted."""
 
 
 class Accepted(InterviewEvent, said.Answer, type="interview.accepted"):
@@ -68,6 +70,9 @@ class Confirmed(InterviewEvent, type="interview.confirmed"):
 
 class Cancelled(InterviewEvent, said.Cancellation, type="interview.cancelled"):
     """The conversation was called off before its time."""
+
+    asked: bool = True
+    """Whether the contacts had been asked for it."""
 
 
 class ResearchRecorded(InterviewEvent, said.Research, type="interview.research_recorded"):

@@ -23,7 +23,7 @@ from uuid import UUID
 from shared.domain import contact
 from shared.domain.interview.machine import State
 from shared.domain.kernel import Context, On, Stream
-from shared.domain.people import require_contact, require_reachable
+from shared.domain.people import is_reachable, require_contact, require_reachable
 from shared.domain.refusals import refusal
 
 
@@ -46,8 +46,10 @@ def take_again(context: Context, state: State, *, welcome: bool) -> list[On]:
 
 
 def spend(context: Context, state: State, why: contact.Asking) -> list[On]:
-    """More is asked of those whose place is held: it counts, and is not given back."""
-    return _asked(context, state, [each for each in state.contact_ids if _holds(context, each)], why)
+    """More is asked of those whose place is held, but for who is to be left in peace: it counts, and is not given
+    back."""
+    asked = [each for each in state.contact_ids if _holds(context, each) and is_reachable(context, each)]
+    return _asked(context, state, asked, why)
 
 
 def free(context: Context, state: State, why: Literal["declined", "lapsed", "cancelled"]) -> list[On]:

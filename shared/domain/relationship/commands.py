@@ -40,7 +40,7 @@ class Connect(RelationshipCommand, said.Connection, command="relationship.connec
 class StartKeepingInTouch(
     RelationshipCommand, said.KeepingInTouch, command="relationship.start_keeping_in_touch", creates=True
 ):
-    pass
+    """Without a cadence it is the one that was set before, if any."""
 
 
 class ChangeCadence(RelationshipCommand, said.Cadence, command="relationship.change_cadence", creates=True):

@@ -144,6 +144,8 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             raise refusal("nothing_changes", "the cadence is that already", field="/cadence_days")
         case c.Snooze() if command.until <= context.at:
             raise refusal("already_over", f"{command.until.isoformat()} is past", field="/until")
+        case c.StartKeepingInTouch() if command.cadence_days is None:
+            command = command.model_copy(update={"cadence_days": state.cadence_days})
     return [event(**said(command))]
 
 
@@ -211,13 +213,17 @@ def next_move(state: State) -> str | None:
     """The next polite move, a key of `moves.MOVES`."""
     if state.status in {NEW, "paused", "ended"}:
         return None
-    if state.introduction == "requested":
-        return "await_introduction"
-    if state.introduction in {"declined", "lapsed"}:
-        return "ask_other_connector"
-    if state.introduction == "made" and not state.touched:
-        return "write_to_contact"
-    return "keep_in_touch"
+    if state.touched:
+        return "keep_in_touch"
+    match state.introduction:
+        case "requested":
+            return "await_introduction"
+        case "declined" | "lapsed":
+            return "ask_other_connector"
+        case "made":
+            return "write_to_contact"
+        case _:
+            return "keep_in_touch"
 
 
 DECIDER = Decider("relationship", evolve, decide, also)

@@ -65,8 +65,11 @@ class Cadence(Details):
     cadence_days: CadenceDays = 90
 
 
-class KeepingInTouch(Cadence):
-    first_after_days: int = Field(default=30, ge=1, le=730)
+class KeepingInTouch(Details):
+    """What is not said is as the policy `keep_in_touch` has it for the seeker."""
+
+    cadence_days: CadenceDays | None = None
+    first_after_days: int | None = Field(default=None, ge=1, le=730)
 
 
 class Touchpoint(Details):

@@ -43,7 +43,7 @@ class Connected(RelationshipEvent, said.Connection, type="relationship.connected
     """The two are connected, on a network for instance."""
 
 
-class KeepInTouchStarted(RelationshipEvent, said.KeepingInTouch, type="relationship.keep_in_touch_started"):
+class KeepInTouchStarted(RelationshipEvent, said.KeepingInTouch, type="relationship.keep_in_touch_started", version=2):
     """From now on the seeker wants to be reminded to stay in touch."""
 
 
