@@ -62,14 +62,13 @@ async def kill_postgres(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(stage.postgres.start)
 
 
-async def stop_command_service_as_postgres_comes_back(stage: Stage, rng: Random) -> None:
-    """In order, while it waits: what it gives up then must be there for the next, and nothing may overtake it."""
+async def stop_command_service_while_postgres_is_away(stage: Stage, rng: Random) -> None:
+    """In order, as PostgreSQL comes back: what is given up then must be there for the next, and nothing overtake it."""
     service = rng.choice(stage.commands)
     stage.found += service.ended_by_itself()
     await asyncio.to_thread(stage.postgres.kill)
-    await asyncio.sleep(rng.uniform(1.0, 3.0))
-    await asyncio.to_thread(stage.postgres.start)
-    await asyncio.to_thread(service.running.stop)
+    await asyncio.sleep(rng.uniform(0.5, 12.0))  # `KITHLOG_APPEND_PATIENCE` is ten seconds
+    await asyncio.gather(asyncio.to_thread(stage.postgres.start), asyncio.to_thread(service.running.stop))
     service.start()
 
 
@@ -193,7 +192,7 @@ FAULTS: dict[str, Fault] = {
         kill_both_projectors,
         kill_witness,
         kill_postgres,
-        stop_command_service_as_postgres_comes_back,
+        stop_command_service_while_postgres_is_away,
         kill_rabbitmq,
         wipe_rabbitmq,
         kill_both_servers,
