@@ -43,6 +43,7 @@ app = typer.Typer(
     help="Streams whose fold failed: their events wait, their timers are held, all others go on.",
 )
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="The stream's id.")]
+At = Annotated[int | None, typer.Option("--at", help="Only if that is the position of the event that can't be folded.")]
 
 
 @app.command("list")
@@ -131,8 +132,9 @@ def retry(
 
 
 @app.command()
-def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: AsJson = False) -> None:
-    """Go on without the event that can't be folded; those behind it are folded in order.
+def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, at: At = None, as_json: AsJson = False) -> None:
+    """Go on without the event that can't be folded; those behind it are folded in order. With --at only where it is the
+    one at that position, as `kithlog parked list` showed it.
 
     The event stays in the log, and whatever folds the log afresh (rebuild, verify) passes over it, too. Exit code 1
     when another one can't be folded, either.
@@ -142,6 +144,8 @@ def discard(stream: StreamArgument, why: Why, tenant: Tenant = None, as_json: As
 
     async def verb() -> dict[str, Any]:
         found = await _the_one(settings(), tenant, stream)
+        if at is not None:
+            found |= {"position": at}
         return await _take_up(settings(), found, discard=True, why=why)
 
     if not _tell(run(verb()), as_json):
@@ -214,7 +218,13 @@ async def _take_up(
     folder = Folder(MODELS, TimingFold(policies_of(settings.policies)))
     try:
         unparked = await unpark(
-            settings.database_url, folder, tenant, UUID(stream), discard=discard, recording=recording
+            settings.database_url,
+            folder,
+            tenant,
+            UUID(stream),
+            discard=discard,
+            at=row["position"],
+            recording=recording,
         )
     except NotParked as error:
         raise wrong(f"{error} any more: somebody else was quicker") from None

@@ -141,6 +141,7 @@ class BulkEndpoint:
                 away = error
         if away is not None:
             outcomes = [away] * len(envelopes)
+        away = next((each for each in outcomes if isinstance(each, LogUnavailable)), away)
         settled = iter(outcomes)
         reports: list[bytes] = []
         for line in chunk:

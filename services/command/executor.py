@@ -14,7 +14,7 @@ from shared.clock import Clock
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
-from shared.log import Append, Appended, KeyReused, Outcome, Pending, RefusedBefore, WrongVersion
+from shared.log import Append, Appended, KeyReused, LogUnavailable, Outcome, Pending, RefusedBefore, WrongVersion
 
 _TOGETHER = 3
 """Attempts at executing commands together, each on what the log holds by then."""
@@ -88,7 +88,15 @@ class Executor:
 
         Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
         """
-        return [outcome for part in _parts(envelopes) for outcome in await self._execute_part(part)]
+        outcomes: list[Appended | Exception] = []
+        for part in _parts(envelopes):
+            try:
+                outcomes += await self._execute_part(part)
+            except LogUnavailable as error:
+                if not outcomes:
+                    raise
+                return outcomes + [error] * (len(envelopes) - len(outcomes))
+        return outcomes
 
     async def _execute_part(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
         """Those of one id are the same command."""

@@ -32,6 +32,7 @@ from services.command.messages import as_message_problem, parse_message
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
+from shared.broker.outgoing import ConnectionLost
 from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
@@ -198,13 +199,16 @@ class Intake:
         if executed is None:
             return False
         outcomes = iter(executed)
+        concluding = []
         try:
             async with asyncio.TaskGroup() as group:
                 for message, each in zip(batch, parsed, strict=True):
                     outcome = each if isinstance(each, Exception) else next(outcomes)
-                    group.create_task(self._conclude(broker, message, each, outcome))
+                    concluding.append(group.create_task(self._conclude(broker, message, each, outcome)))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        if any(task.cancelled() for task in concluding):
+            raise ConnectionLost("what was told on it was cancelled")  # by the client library, as the group overlooks
         await batch[-1].ack(multiple=True)
         self._suspecting, self._held_back = False, 0
         return True

@@ -77,7 +77,7 @@ REFUSALS = {
     "409": "Not now: the command does not fit the present state.",
     "412": "The stream does not have the version named in `If-Match`.",
     "413": "The body is too large.",
-    "415": "The body is not JSON.",
+    "415": "The body is not JSON, or it is in a content coding.",
     "422": "Never so: `errors` names each field at fault. Or the Idempotency-Key was used for another command.",
     "503": "The database is away. Repeat with the same Idempotency-Key.",
 }
@@ -175,6 +175,8 @@ def _in_bulk() -> dict[str, Any]:
         "responses": {
             "200": {"description": "One outcome per line.", "content": {NDJSON: {"schema": {"type": "string"}}}},
             "400": {"$ref": "#/components/responses/Problem400"},
+            "415": {"$ref": "#/components/responses/Problem415"},
+            "422": {"$ref": "#/components/responses/Problem422"},
             "503": {"$ref": "#/components/responses/Problem503"},
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.command.refusals import from_json, to_json
@@ -101,7 +101,22 @@ def fingerprint(envelope: CommandEnvelope) -> bytes:
 
 def is_of(envelope: CommandEnvelope, receipt: Receipt) -> bool:
     """Whether a receipt with the command's id is of this command; in the first receipts defaults counted."""
-    return receipt.fingerprint in (fingerprint(envelope), _digest(envelope, envelope.data.model_dump_json()))
+    ways = (fingerprint(envelope), _under_former_defaults(envelope), _digest(envelope, envelope.data.model_dump_json()))
+    return receipt.fingerprint in ways
+
+
+FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "relationship.start_keeping_in_touch": {"cadence_days": 90, "first_after_days": 30},
+}
+"""Command → field → its default in an earlier release, where it was another than None is now."""
+
+
+def _under_former_defaults(envelope: CommandEnvelope) -> bytes:
+    """The fingerprint by a release in which what was said was the default, and did not count."""
+    former = FORMER_DEFAULTS.get(envelope.command, {})
+    defaults = {name: None for name, value in former.items() if getattr(envelope.data, name) == value}
+    data = envelope.data.model_copy(update=defaults)
+    return _digest(envelope, data.model_dump_json(exclude_defaults=True))
 
 
 def refused_as(envelope: CommandEnvelope) -> bytes:

@@ -17,7 +17,7 @@ from services.command.relay import NAME, Relay
 from shared.clock import Clock
 from shared.database.clock import DatabaseClock
 from shared.database.migrate import migrate
-from shared.database.pool import open_pool, persist
+from shared.database.pool import open_pool, persist, session_of
 from shared.database.queries import load_queries
 from shared.domain.catalogue import DECIDERS
 from shared.log import Appended, Log
@@ -100,7 +100,8 @@ class CommandService:
 
     def _relay_movement(self, pool: asyncpg.Pool[asyncpg.Record]) -> Supervised:
         async def read() -> tuple[int, int]:
-            row = await pool.fetchrow(QUERIES["relay_movement"], NAME)
+            async with session_of(pool) as session:
+                row = await session.fetchrow(QUERIES["relay_movement"], NAME)
             assert row is not None
             return row[0], row[1]
 
@@ -116,7 +117,8 @@ class CommandService:
 
     def _watch_database(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         async def answers() -> Finding:
-            await pool.fetchval("SELECT 1")
+            async with session_of(pool) as session:
+                await session.fetchval("SELECT 1")
             return OK if self.gate.is_open else Finding("failing", "commands are not accepted yet")
 
         self.health.add(Check("database", answers))

@@ -67,11 +67,11 @@ CROSS JOIN LATERAL (
 ) r;
 
 -- name: forget_retired
--- Removes rows that mention contacts who were forgotten from the generations that are kept to go back to. Whoever does
--- go back lacks them until they are mended (`kithlog verify --heal`).
+-- Removes rows of some models ($3) that mention contacts who were forgotten from the generations that are kept to go back
+-- to. Whoever does go back lacks them until they are mended (`kithlog verify --heal`).
 DELETE FROM read.row r
 USING read.generation g, unnest($1::text[], $2::uuid[]) AS u (tenant, id)
-WHERE g.status = 'retired' AND r.generation = g.id AND r.tenant = u.tenant
+WHERE g.status = 'retired' AND g.model = ANY ($3::text[]) AND r.generation = g.id AND r.tenant = u.tenant
   AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
 
 -- name: apply

@@ -21,11 +21,9 @@ SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c
 FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
 
 -- name: hold_checkpoint
--- The same, with every projector held back until commit; queries and firing go on.
-SELECT c.position, c.epoch, c.turn, h.position AS head, h.epoch AS head_epoch, c.policies
-FROM read.checkpoint c, log.head h
-WHERE c.name = 'projector'
-FOR UPDATE OF c;
+-- Every projector is held back until commit; queries and firing go on. Apart from the look at the situation, which would
+-- see the checkpoint as it is after having waited, and the head as it was before.
+SELECT FROM read.checkpoint WHERE name = 'projector' FOR UPDATE;
 
 -- name: parked
 -- The streams whose events wait, each from a position on. Not those parked by an event that a restored log does not hold:
@@ -156,7 +154,7 @@ ORDER BY s.tenant, s.key;
 
 -- name: timers_of
 -- The timers of some subjects ($1[i], $2[i]).
-SELECT t.tenant, t.id, t.subject_id, t.due_at, t.outcome, t.body
+SELECT t.tenant, t.id, t.subject_id, t.seeker_id, t.guards, t.due_at, t.outcome, t.body, log.now() AS now
 FROM unnest($1::text[], $2::uuid[]) AS u (tenant, subject_id)
 JOIN read.timer t ON t.tenant = u.tenant AND t.subject_id = u.subject_id;
 
@@ -216,8 +214,8 @@ FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::time
             $9::text[])
      AS u (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
 ON CONFLICT (tenant, id) DO UPDATE
-SET guards = excluded.guards, due_at = excluded.due_at, outcome = excluded.outcome, ending = excluded.ending,
-    body = excluded.body;
+SET seeker_id = excluded.seeker_id, guards = excluded.guards, due_at = excluded.due_at, outcome = excluded.outcome,
+    ending = excluded.ending, body = excluded.body;
 
 -- name: delete_timers
 -- Timers that are not to be there.

@@ -178,20 +178,29 @@ async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -
         id = (row["tenant"], row["id"])
         timer = afresh.pop(id, None)
         text = None if timer is None else TIMER.dump_json(timer).decode()
-        if row["outcome"] is None and timer is not None and row["body"] == text and row["due_at"] == timer.due_at:
+        filed = timer is not None and _is_filed(row, timer)
+        in_time = timer is not None and row["due_at"] == timer.due_at
+        if row["outcome"] is None and filed and row["body"] == text and in_time:
             continue
         due = (row["due_at"], None if timer is None else timer.due_at)
         if row["outcome"] is not None:
             found.append(TimerDifference(id, row["subject_id"], None, timer, due, ended=row["outcome"]))
             continue
         body = TIMER.validate_json(row["body"])
-        same = body == timer
-        if same and timer is not None and row["due_at"] == timer.due_at:
+        same = filed and body == timer
+        if same and in_time:
             continue
-        deferred = "deferred" if same and timer is not None and row["due_at"] > timer.due_at else None
+        # Only what is due is put off.
+        was_due = timer is not None and timer.due_at <= row["now"] and row["due_at"] > timer.due_at
+        deferred = "deferred" if same and was_due else None
         found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred))
     found += (TimerDifference(id, timer.subject_id, None, timer, (None, timer.due_at)) for id, timer in afresh.items())
     return await _explained(connection, facts.position, found)
+
+
+def _is_filed(row: Any, timer: Timer) -> bool:
+    """Whether firing finds the timer, and what it waits for, by what it is."""
+    return row["seeker_id"] == timer.seeker_id and set(row["guards"]) == set(timer.guards)
 
 
 @lru_cache(maxsize=64)

@@ -37,9 +37,14 @@ class Generations:
         """Model → the generation that is built, gone back to, or folded to compare."""
         self.live: dict[str, asyncpg.Record] = {}
 
-    async def look(self, query: str = "situation") -> Situation:
-        """Where everything stands; after `hold_checkpoint` it stays until the transaction ends. Raises `Refused`."""
-        row = await self._connection.fetchrow(QUERIES[query])
+    async def hold(self) -> Situation:
+        """Where everything stands, and stays until the transaction ends. Raises `Refused`."""
+        await self._connection.execute(QUERIES["hold_checkpoint"])
+        return await self.look()
+
+    async def look(self) -> Situation:
+        """Where everything stands. Raises `Refused`."""
+        row = await self._connection.fetchrow(QUERIES["situation"])
         if row is None or row["position"] is None:
             raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
         situation = Situation(*row)

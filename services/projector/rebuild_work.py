@@ -190,7 +190,7 @@ class Work:
         """A transaction in which both sides stand at one position, and stay there."""
         await self._come_near(builder)
         async with self._connection.transaction():
-            situation = await self.generations.look("hold_checkpoint")
+            situation = await self.generations.hold()
             await self._know_left_out(builder.position)
             await builder.build(situation.target, self._left_out, lambda n: None)
             yield situation

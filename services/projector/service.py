@@ -24,7 +24,7 @@ from services.projector.progress import Progress
 from services.projector.reader import Reader
 from services.projector.timing_fold import TimingFold
 from shared.database.migrate import migrate
-from shared.database.pool import open_pool
+from shared.database.pool import open_pool, session_of
 from shared.log import Log
 from shared.log.history import History
 from shared.operations.health import OK, Check, Finding, Health, Movement
@@ -131,7 +131,8 @@ class ProjectorService:
 
     def _watch(self, pool: asyncpg.Pool[asyncpg.Record], projector: Projector, doorbell: Doorbell) -> None:
         async def answers() -> Finding:
-            await pool.fetchval("SELECT 1")
+            async with session_of(pool) as session:
+                await session.fetchval("SELECT 1")
             return OK
 
         self.health.add(Check("database", answers))
@@ -140,8 +141,9 @@ class ProjectorService:
 
     def _movement(self, pool: asyncpg.Pool[asyncpg.Record]) -> Supervised:
         async def read() -> tuple[int, int]:
-            timers = await pool.fetchrow(firing.QUERIES["figures"])
-            row = await pool.fetchrow(store.QUERIES["movement"])
+            async with session_of(pool) as session:
+                timers = await session.fetchrow(firing.QUERIES["figures"])
+                row = await session.fetchrow(store.QUERIES["movement"])
             assert row is not None
             assert timers is not None
             self._measuring.timers(pending=timers["pending"], overdue=timers["overdue"], late=timers["late"])

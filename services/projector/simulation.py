@@ -130,7 +130,8 @@ class Simulation:
         self._record(timer.tenant, timer.id, settlement.event, now)
         if not isinstance(settlement.event, Due) or recipient is None:
             return None
-        self._told[day] = self._told.get(day, 0) + 1
+        if timer.recipient.role == "seeker":
+            self._told[day] = self._told.get(day, 0) + 1
         self._fired.add(id)
         clock = Clock(recipient, recipient.policies(self._policies))
         local = clock.moment(now).local

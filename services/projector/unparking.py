@@ -65,11 +65,13 @@ async def unpark(
     stream_id: UUID,
     *,
     discard: bool,
+    at: int | None = None,
     recording: Callable[[Connection, Unparked], Awaitable[None]],
 ) -> Unparked:
     """Fold what waits of a stream up to the checkpoint; with `discard`, without the event that can't be folded.
 
-    `recording` is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
+    `at` is the position of that event, as far as whoever wishes it knows: at another one nothing is done. `recording`
+    is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
     `StillUnwritable`, `Refused`, `Halted` (also where the log was restored to an earlier point: then other events may
     be where those that waited were), and what asyncpg raises while PostgreSQL is away.
     """
@@ -77,16 +79,17 @@ async def unpark(
         refuse_others(await store.reckoned_by(), folder.policies)
         head = (await store.look()).head
         check_timeline(checkpoint, head, head)
-        start = await connection.fetchval(QUERIES["take"], tenant, stream_id)
+        # What an operator has decided is not folded again after a crash.
+        await connection.execute("SET LOCAL synchronous_commit = on")
+        start = await connection.fetchval(QUERIES["take"], tenant, stream_id, at)
         if start is None:
-            raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked")
+            where = "" if at is None else f" at position {at}"
+            raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked{where}")
         found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
         waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         discarded = waiting.pop(0) if discard else None
         if discarded is not None:
             await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)
-        done = "retried" if discarded is None else "discarded"
-        await connection.execute(QUERIES["outdate"], f"stream {stream_id} of tenant {tenant} was {done} since")
         changes, late = Changes(), dict[RowId, Subject | Recipient]()
         if waiting:
             plan = folder.plan(waiting, ())
@@ -108,6 +111,10 @@ async def unpark(
                 raise
             raise StillUnwritable(str(error)) from error
         folded = sum(still is None or event.position < still.position for event in waiting)
+        if folded or discarded is not None:
+            done = "retried" if discarded is None else "discarded"
+            why = f"stream {stream_id} of tenant {tenant} was {done} since"
+            await connection.execute(QUERIES["outdate"], why, start)
         unparked = Unparked(folded, discarded, still)
         await recording(connection, unparked)
     return unparked

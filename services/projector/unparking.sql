@@ -1,6 +1,7 @@
 -- name: take
--- A parked stream leaves the list; it comes back to it in the same transaction should its fold fail again.
-DELETE FROM read.parked WHERE tenant = $1 AND stream_id = $2
+-- A parked stream leaves the list, if it is parked at position $3 (null: wherever); it comes back to it in the same
+-- transaction should its fold fail again.
+DELETE FROM read.parked WHERE tenant = $1 AND stream_id = $2 AND position = coalesce($3, position)
 RETURNING position;
 
 -- name: waiting
@@ -60,12 +61,12 @@ ORDER BY e.position;
 INSERT INTO read.discarded (tenant, event_id, stream_id, position) VALUES ($1, $2, $3, $4);
 
 -- name: outdate
--- Generations that are not live were folded without what waited: nobody is to go on with one that is being built, nor
--- back to an earlier one, for what they lack lies before where they stand.
+-- Generations that are not live were folded without what waited from position $2 on: nobody is to go on with one that is
+-- being built, nor back to an earlier one that stands there or beyond, for what they lack lies before where they stand.
 UPDATE read.generation
 SET status = CASE status WHEN 'building' THEN 'scratch' ELSE status END,
     stale = CASE status WHEN 'retired' THEN $1 ELSE stale END
-WHERE status IN ('building', 'retired');
+WHERE status = 'building' OR (status = 'retired' AND position >= $2);
 
 -- name: discarded
 -- The events of a tenant ($1, null: all) that folding goes on without, in the order in which that was decided; by whom

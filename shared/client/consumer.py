@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -131,11 +131,34 @@ class Consumer(Generic[T]):
             messages = await session.take(self._wiring.prefetch, to_wait)
             if not messages:
                 continue
-            incoming = [Incoming(each.body, each.header.properties.headers or {}) for each in messages]
-            await self._insist(session, self._worker.work, incoming)
-            last = messages[-1].delivery_tag
-            assert last is not None
-            await deliveries.basic_ack(last, multiple=True)
+            await self._work_through(session, deliveries, messages)
+
+    async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[DeliveredMessage]) -> None:
+        """Acknowledge the messages when they have had their end. What has had it is not done again while what is behind
+        it waits; where the consumer is told to stop meanwhile, it is acknowledged by itself."""
+        left = [Incoming(each.body, each.header.properties.headers or {}) for each in messages]
+
+        async def work() -> None:
+            nonlocal left
+            try:
+                await self._worker.work(left)
+            finally:
+                left = left[self._worker.ended :]
+
+        async def acknowledge() -> None:
+            if done := messages[: len(messages) - len(left)]:
+                tag = done[-1].delivery_tag
+                assert tag is not None
+                await deliveries.basic_ack(tag, multiple=True)
+
+        try:
+            await self._insist(session, work)
+        except (Stopped, Forked):
+            if not session.lost.is_set():
+                with suppress(*AWAY):
+                    await acknowledge()
+            raise
+        await acknowledge()
 
     async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""

@@ -103,6 +103,8 @@ class _Task:
     message: Incoming
     attempts: int
     replay: bool = False
+    number: int = 0
+    """Of its message among those that `work` was given."""
 
 
 class Worker(Generic[T]):
@@ -124,6 +126,7 @@ class Worker(Generic[T]):
         """Until some event of the history was handled: the process before may have ended of it, and nothing but its
         place tells."""
         self._kept: Mark | None = None
+        self._taken, self._waiting = 0, list[_Task]()
         self._looked: int | None = None
         """The last known position at the last look."""
         self.counts = Counts()
@@ -145,14 +148,21 @@ class Worker(Generic[T]):
     async def work(self, messages: Sequence[Incoming]) -> None:
         """Return when each message has had its end and the mark is kept: then acknowledge them.
 
-        Raises `Unavailable`, `Forked`, `Stale`, and what store and `Ends` raise while they are away; then give the same
-        messages again: those that had their end are duplicates by then.
+        Raises `Unavailable`, `Forked`, `Stale`, and what store and `Ends` raise while they are away; then the first
+        `ended` of them had their end: give the others again.
         """
         careful = any(_deliveries(message) >= SUSPICIOUS for message in messages)
         waiting: list[_Task] = []
+        self._taken, self._waiting = 0, waiting
         ahead = await self._mark()
-        for message in messages:
-            task = await self._task(message)
+        for number, message in enumerate(messages):
+            self._taken = number
+            try:
+                task = self._task(message)
+            except NotACloudEvent as error:
+                ahead = await self._flush(waiting, careful)  # so that it is not parked again because of what is before
+                await self._park(message, 0, error.reason, str(error))
+                continue
             if task is None:
                 continue
             if task.event.epoch != ahead.epoch and not task.replay:
@@ -168,13 +178,21 @@ class Worker(Generic[T]):
                 await self._flush(waiting, careful)
                 await self.audit(event.previous, careful=careful)
                 ahead = await self._mark()
-            task = replace(task, attempts=max(task.attempts, ahead.begun.get(event.position, 0)))
-            waiting.append(task)
+            attempts = max(task.attempts, ahead.begun.get(event.position, 0))
+            waiting.append(replace(task, attempts=attempts, number=number))
+            self._taken = number + 1
             if not task.replay:
                 ahead = ahead.after(event.position, event.previous)
+        self._taken = len(messages)
         mark = await self._flush(waiting, careful)
         if len(mark.done) >= MOST_UNPROVEN:
             await self.audit(mark.top, careful=careful)
+
+    @property
+    def ended(self) -> int:
+        """How many messages of those that `work` was given last, from the first on, had their end, and were not kept in
+        vain: handled, put aside, parked, or not to be handled at all."""
+        return self._waiting[0].number if self._waiting else self._taken
 
     async def look(self) -> None:
         """From time to time: is anything missing before what was seen last, and, if nothing new has come since the last
@@ -249,14 +267,11 @@ class Worker(Generic[T]):
     async def _mark(self) -> Mark:
         return self._kept if self._kept is not None else await self.load()
 
-    async def _task(self, message: Incoming) -> _Task | None:
-        try:
-            event = parse(message.body)
-            if message.headers.get("position", event.position) != event.position:
-                raise NotACloudEvent("not_a_cloudevent", "its header position is not that of the body")
-        except NotACloudEvent as error:
-            await self._park(message, 0, error.reason, str(error))
-            return None
+    def _task(self, message: Incoming) -> _Task | None:
+        """None: it is none that this consumer wants. Raises `NotACloudEvent`."""
+        event = parse(message.body)
+        if message.headers.get("position", event.position) != event.position:
+            raise NotACloudEvent("not_a_cloudevent", "its header position is not that of the body")
         replay = REPLAY in message.headers
         if not (replay or self._rules.wanted.match(event.routing_key)):
             self.counts.unwanted += 1
@@ -311,10 +326,11 @@ class Worker(Generic[T]):
                     await self._alone(unit[0], careful=careful)
                 else:
                     await self._unit(unit)
+                del tasks[:size]
             except HandlerFailed:
                 for task in unit:
                     await self._alone(task, careful=careful)
-            del tasks[:size]
+                    del tasks[0]
         return await self._mark()
 
     async def _unit(self, tasks: Sequence[_Task]) -> None:

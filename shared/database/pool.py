@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,6 +16,11 @@ ROLE = "kithlog_app"
 
 PATIENCE = 60
 """Seconds that a statement may take: a server that vanished without a word is given up then."""
+
+LETTING_GO = 2.0
+"""Seconds after which a server that does not answer that it has cancelled a statement is given up."""
+
+_TASKS: set[asyncio.Task[None]] = set()
 
 UNAVAILABLE = (
     OSError,
@@ -77,6 +83,34 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
             reset=nothing_to_reset,
         ),
     )
+
+
+@asynccontextmanager
+async def session_of(pool: asyncpg.Pool[asyncpg.Record]) -> AsyncIterator[Any]:
+    """A session of the pool, for as long as the block takes.
+
+    Whoever is cancelled in it is let go at once: what it had asked the server for is cancelled there without anybody
+    waiting for that, and the session is given up where the server does not answer. The pool would wait for it, with
+    its caller, as long as for a statement.
+    """
+    session = await pool.acquire()
+    try:
+        yield session
+    except asyncio.CancelledError:
+        _unattended(pool.release(session, timeout=LETTING_GO))
+        raise
+    except BaseException:
+        await pool.release(session)
+        raise
+    else:
+        await pool.release(session)
+
+
+def _unattended(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 async def nothing_to_reset(connection: Any) -> None:

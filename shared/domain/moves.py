@@ -7,6 +7,7 @@ MOVES: dict[str, str] = {
     "let_it_rest": "Let the request rest, and ask somebody else.",
     "agree_time": "Agree on a time that suits them.",
     "take_offered_time": "Take one of the times that they offer.",
+    "await_choice": "They have your times: let them choose.",
     "send_questions": "Send your questions.",
     "prepare": "Prepare: research, objectives, about ten questions.",
     "confirm": "Confirm the appointment.",

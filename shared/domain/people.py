@@ -15,13 +15,13 @@ LONGEST_CHAIN = 20
 """Hops of introductions that are remembered."""
 
 
-def require_seeker(context: Context, seeker_id: UUID) -> None:
+def require_seeker(context: Context, seeker_id: UUID, *, field: str | None = "/seeker_id") -> None:
     """Refuse `unknown_seeker` or `seeker_left`."""
     seeker = context.other("seeker", seeker_id)
     if seeker is None:
-        raise refusal("unknown_seeker", f"there is no seeker {seeker_id}", field="/seeker_id")
+        raise refusal("unknown_seeker", f"there is no seeker {seeker_id}", field=field)
     if seeker.status == "left":
-        raise refusal("seeker_left", f"seeker {seeker_id} has left", field="/seeker_id")
+        raise refusal("seeker_left", f"seeker {seeker_id} has left", field=field)
 
 
 def require_contact(context: Context, contact_id: UUID, *, field: str = "/contact_id") -> Any:

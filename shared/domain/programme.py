@@ -12,7 +12,7 @@ from pydantic import Field
 from shared.domain import fields
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
-from shared.domain.people import require_reachable, require_seeker
+from shared.domain.people import require_reachable, require_remembered, require_seeker
 from shared.domain.personal import Personal
 from shared.domain.refusals import refusal
 from shared.domain.values import Details, Email, Name, Party, Text, said
@@ -36,6 +36,11 @@ class Reason(Details):
     why: Annotated[Text | None, Personal("seeker")] = None
 
 
+class Answer(Details):
+    why: Annotated[Text | None, Personal("contact")] = None
+    """What the contact said, or what the seeker thinks of them."""
+
+
 class Pairing(Details):
     """A participant and the contact that they are matched with."""
 
@@ -46,7 +51,7 @@ class Pairing(Details):
 class Proposal(Pairing):
     field: Name | None = None
     """The field that both have in common, in the words of either."""
-    why: Annotated[Text | None, Personal("seeker")] = None
+    why: Annotated[Text | None, Personal("contact")] = None
 
 
 class ProgrammeEvent(Event):
@@ -86,7 +91,7 @@ class MatchAccepted(ParticipantEvent, Pairing, type="programme.match_accepted"):
     by: Party = "contact"
 
 
-class MatchTurnedDown(ParticipantEvent, Pairing, Reason, type="programme.match_turned_down"):
+class MatchTurnedDown(ParticipantEvent, Pairing, Answer, type="programme.match_turned_down"):
     """The proposed match is not wanted."""
 
     by: Party = "contact"
@@ -118,7 +123,7 @@ class AcceptMatch(Command, Pairing, command="programme.accept_match"):
     by: Party = "contact"
 
 
-class TurnDownMatch(Command, Pairing, Reason, command="programme.turn_down_match"):
+class TurnDownMatch(Command, Pairing, Answer, command="programme.turn_down_match"):
     by: Party = "contact"
 
 
@@ -203,7 +208,12 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case ProposeMatch() | AcceptMatch() | TurnDownMatch():
             coach_id = _coach_of(command.seeker_id, state)
             MATCH.require(state.matches.get((command.seeker_id, command.contact_id), NEW), event)
+            if isinstance(command, AcceptMatch):
+                require_reachable(context, command.contact_id)
+            if isinstance(command, TurnDownMatch):
+                require_remembered(context, command, [command.contact_id])
             if isinstance(command, ProposeMatch):
+                require_seeker(context, command.seeker_id)
                 _check_free(command, context)
                 _check_field(command, context)
             return [event(**said(command) | {"coach_id": coach_id})]
@@ -260,6 +270,8 @@ def also(command: Command, state: State | None, context: Context) -> list[Stream
             return [Stream("seeker", command.seeker_id)]
         case ProposeMatch():
             return [Stream("seeker", command.seeker_id), Stream("contact", command.contact_id)]
+        case AcceptMatch() | TurnDownMatch():
+            return [Stream("contact", command.contact_id)]
         case _:
             return []
 

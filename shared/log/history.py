@@ -9,6 +9,7 @@ from datetime import datetime
 
 import asyncpg
 
+from shared.database.pool import session_of
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log.appending import Head
@@ -65,9 +66,10 @@ class History:
         """
         types = None if wanted.types is None else list(wanted.types)
         async with asyncio.timeout(PATIENCE):
-            rows = await self._pool.fetch(
-                QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
-            )
+            async with session_of(self._pool) as session:
+                rows = await session.fetch(
+                    QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
+                )
             if rows[0]["head"] > after:  # or a fail-over could put other events where the reader has been already
                 await self._await_stand_by()
         head = Head(rows[0]["head"], rows[0]["timeline"])
@@ -83,5 +85,6 @@ class History:
         async with self._turn:
             if self._safe < asked:
                 so_far = self._asked
-                await self._pool.execute(LOG_QUERIES["await_stand_by"])
+                async with session_of(self._pool) as session:
+                    await session.execute(LOG_QUERIES["await_stand_by"])
                 self._safe = so_far

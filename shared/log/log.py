@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database.pool import persist
+from shared.database.pool import persist, session_of
 from shared.envelope import Recorded
 from shared.log.appending import Append, Appended, Head, KeptRefusal, Known, LogUnavailable, Outcome
 from shared.log.group_commit import GroupCommit, Observer
@@ -170,14 +170,10 @@ class Log:
             raise LogUnavailable(f"PostgreSQL did not answer for {self._patience:g} s") from error
 
     async def _in_session(self, read: Callable[[Session], Awaitable[T]]) -> T:
-        async with self._pool.acquire() as session:
-            try:
+        try:
+            async with session_of(self._pool) as session:
                 return await read(session)
-            except asyncpg.ReadOnlySQLTransactionError:
-                # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
-                await self._pool.expire_connections()
-                raise
-            except asyncio.CancelledError:
-                # A server that is silent does not answer that it has cancelled either, which the pool would wait for.
-                session.terminate()
-                raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The pool's sessions may all be with a server that is a stand-by by now, and would stay.
+            await self._pool.expire_connections()
+            raise

@@ -19,6 +19,8 @@ from shared.timing.waking import Waking, at_minute, into, later
 from shared.zones import zone
 
 _UTC = ZoneInfo("UTC")
+LATE_DAYS = 30
+"""Over so many days is told what was late already when it was written down."""
 
 
 @immutable
@@ -118,6 +120,9 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
     for stage in policy.stages[arming.round :]:
         start = previous if previous and stage.then else base
         due, plain, moved = _due(stage, start, arming, policy, clock, limit)
+        if stage.late and due.instant + (stage.expires_after or policy.expires_after).nominal <= arming.recorded_at:
+            # So that what was written up long after, as an import brings it by the dozen, does not come all at once.
+            due, moved = _spread(clock.moment(arming.recorded_at), subject.id, LATE_DAYS, clock), (*moved, "spread")
         if previous is None and limit is not None and due.instant >= limit and not stage.before:
             in_time = _in_time(start, limit, clock)
             due, moved = (in_time, (*moved, "before_too_late")) if in_time else (due, moved)

@@ -95,7 +95,7 @@ def _silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
 def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, policy: Policy, clock: Clock) -> Defer | None:
     """Late ones keep out of quiet hours too, always forward: their moment is past."""
     moment = clock.moment(now)
-    end = timer.expires_at if policy.expires_with_lead else None
+    end = timer.expires_at if policy.expires_with_lead or policy.expires_at_anchor else None
     awake = clock.open_before(stage, moment, end)
     if awake != moment:
         return Defer(awake.instant, "quiet_hours")

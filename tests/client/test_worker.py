@@ -376,6 +376,25 @@ async def test_what_waits_for_its_next_attempt_is_not_missing(taker: Taker) -> N
     assert [each.headers["attempts"] for each in trial.waiting] == [2]
 
 
+async def test_what_had_its_end_is_told_when_what_is_behind_it_waits(taker: Taker) -> None:
+    """Given messages of which the last needs what is away, behind one that is replayed, one that is no event and one
+    that fails, then the worker tells how many had their end, so that none of them need be given again: it would be
+    handled, parked or put aside once more."""
+    trial = Trial(taker.handlers, rules=FIRST, history=some(1, 2, 3, 4))
+    replayed = replace(held(1), headers={REPLAY: "again"})
+    messages = [held(1), replayed, Incoming(b"no event", {}), held(2), held(3), held(4)]
+    fails: dict[int, Exception] = {2: ValueError("for now"), 4: Unavailable("database")}
+    taker.fails = lambda event: fails.get(event.position)
+    with pytest.raises(Unavailable):
+        await trial.give(*messages)
+    assert trial.worker.ended == 5
+    fails.clear()
+    await trial.give(*messages[5:])
+    assert trial.worker.ended == 1
+    assert taker.took == [1, 1, 3, 4]
+    assert (len(trial.parked), len(trial.waiting)) == (1, 1)
+
+
 async def test_a_replayed_message_is_handled_and_moves_no_mark(taker: Taker) -> None:
     trial = Trial(taker.handlers)
     await trial.give(*some(1, 2))

@@ -14,15 +14,17 @@ import pytest
 
 from services.command import executor as deciding
 from services.command.executor import Executor
-from services.command.repeating import _digest, fingerprint
+from services.command.repeating import _digest, fingerprint, is_of
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import open_pool
 from shared.domain.catalogue import DECIDERS
+from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
 from shared.domain.seeker import Register
 from shared.log import Appended, KeptRefusal, KeyReused, Known, Log, LogUnavailable, WrongVersion
+from shared.log.appending import Receipt
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson
-from tests.command.conftest import FixedClock
+from tests.command.conftest import NOW, FixedClock
 from tests.command.stand_by import stand_by_away
 from tests.command.test_executor import envelope, opened, register, verdict
 
@@ -106,6 +108,21 @@ def test_an_optional_field_that_is_new_leaves_a_command_the_same() -> None:
     ):
         after = before.model_copy(update={"data": Newer.model_validate_json(json.dumps(data))})
         assert (fingerprint(after) == fingerprint(before)) == same
+
+
+def test_a_receipt_under_a_former_default_is_known() -> None:
+    """Given a command that said what was the default when it came, and so did not count, then it is known by its
+    receipt; one that said something else is another."""
+    pair = {"seeker_id": str(SEEKER), "contact_id": str(ANA)}
+    tie = relationship_id(SEEKER, ANA)
+
+    def started(**said: int) -> CommandEnvelope:
+        return envelope("relationship.start_keeping_in_touch", tie, pair | said, number=1)
+
+    receipt = Receipt(fingerprint(started()), 1, 1, NOW)
+    assert is_of(started(cadence_days=90, first_after_days=30), receipt)
+    assert is_of(started(cadence_days=90), receipt)
+    assert not is_of(started(cadence_days=60), receipt)
 
 
 async def test_a_receipt_of_before_defaults_were_left_out_is_known(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from shared.domain import contact, interview
+from shared.domain import contact, interview, seeker
 from shared.domain.advice import advise
 from shared.domain.kernel import Command, On
 from tests.domain.scenario import (
@@ -178,6 +178,35 @@ def test_a_new_time_takes_a_place_again() -> None:
         interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="contact"), on("contact", ANA, ASKED)
     )
     history.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).refused("contact_at_capacity")
+
+
+def test_calling_it_off_first_is_no_cheaper() -> None:
+    """Given an appointment that the seeker has called off, when the seeker asks for another time, then that takes the
+    request's place again, and one more."""
+    off = [interview.Cancelled(**WHOSE, by="seeker"), FREED]
+    history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *off)
+    again = interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="seeker")
+    history.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(
+        again, on("contact", ANA, ASKED), on("contact", ANA, NEW_TIME)
+    )
+
+
+def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
+    """Given an appointment whose hour has come, when the seeker calls it off, then the place is used up; when it was
+    called off before that and is told late, or by the contact, it is given back."""
+    history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
+    off = interview.Cancelled(**WHOSE, by="seeker")
+    history.when(interview.Cancel(by="seeker")).then(off, on("contact", ANA, USED))
+    before = SCHEDULED.starts_at - timedelta(hours=1)
+    history.when(interview.Cancel(by="seeker"), at=before).then(off, on("contact", ANA, FREED))
+    history.when(interview.Cancel(by="contact")).then(CANCELLED, on("contact", ANA, FREED))
+
+
+def test_who_has_left_asks_nobody() -> None:
+    """Given a seeker who has left, when a request is to be sent or followed up, then it is refused."""
+    left = seeker.Left()
+    given(*PEOPLE, PLANNED, left).when(REQUEST).refused("seeker_left")
+    given(*PEOPLE, ASKED, PLANNED, REQUESTED, left).when(interview.FollowUp(channel="email")).refused("seeker_left")
 
 
 def test_a_late_yes_is_welcome() -> None:

@@ -324,7 +324,33 @@ def test_an_appointment_that_fell_through_is_over_when_they_talk_otherwise() -> 
     given(*PEOPLE, ASKED, *story).when(interview.Thank(how="email")).then(THANKED)
 
 
+@pytest.mark.parametrize(
+    "fell_through",
+    [[CANCELLED], [interview.Cancelled(**WHOSE, by="seeker")], [interview.Missed(**WHOSE, by="contact")]],
+)
+def test_an_appointment_that_fell_through_may_end_or_become_vague(fell_through: list[Event]) -> None:
+    """Given an appointment that was called off or missed, then the contact may say no after all, or agree to some
+    other time, and the seeker may let it rest; nobody has to make up times for that."""
+    freed = on(
+        "contact", ANA, contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="cancelled")
+    )
+    history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *fell_through, freed)
+    history.when(interview.Decline()).then(interview.Declined(**WHOSE))
+    history.when(interview.Lapse()).then(interview.Lapsed(**WHOSE))
+    loosely = interview.AgreedLoosely(**WHOSE, what="In January")
+    history.when(interview.AgreeLoosely(what="In January")).then(loosely, on("contact", ANA, ASKED))
+    withdrawn = given(*PEOPLE, ASKED, PLANNED, REQUESTED, CANCELLED)
+    withdrawn.when(interview.AgreeLoosely(what="In January")).refused("never_accepted")
+
+
+def offered(by: str) -> interview.TimesOffered:
+    times = [{"starts_at": STARTS_AT, "minutes": 30}]
+    return interview.TimesOffered.model_validate({**WHOSE, "times": times, "time_zone": "Europe/Lisbon", "by": by})
+
+
 NEXT = [
+    ([PLANNED, REQUESTED, offered("contact")], "take_offered_time"),
+    ([PLANNED, REQUESTED, ACCEPTED, offered("seeker")], "await_choice"),
     ([PLANNED], "send_request"),
     ([PLANNED, interview.Cancelled(**WHOSE, by="seeker")], "let_it_rest"),
     ([PLANNED, REQUESTED, CANCELLED], "let_it_rest"),

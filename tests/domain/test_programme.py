@@ -120,6 +120,17 @@ def test_what_a_forgotten_contact_did_is_not_kept() -> None:
             programme.ProposeMatch(**PAIR),
             "contact_asked_not_to_be_contacted",
         ),
+        ([CREATED, ENROLLED, seeker.Left()], programme.ProposeMatch(**PAIR), "seeker_left"),
+        (
+            [CREATED, ENROLLED, PROPOSED, contact.AskedNotToBeContacted()],
+            programme.AcceptMatch(**PAIR),
+            "contact_asked_not_to_be_contacted",
+        ),
+        (
+            [CREATED, ENROLLED, PROPOSED, contact.Forgotten()],
+            programme.TurnDownMatch(**PAIR, why="She is on leave"),
+            "contact_forgotten",
+        ),
     ],
 )
 def test_refused(history: list[Event], command: Command, code: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import contact, relationship
+from shared.domain import contact, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event, On
 from tests.domain.scenario import ADDED, ANA, BEN, NOW, PEOPLE, REGISTERED, SEEKER, given, on
@@ -64,6 +64,8 @@ def test_introduction_needs_a_connector(connector: dict[str, Any], code: str) ->
         ([relationship.Ended(**PAIR)], relationship.Pause(**PAIR), "out_of_order"),
         ([KEEPING], relationship.Snooze(**PAIR, until=NOW), "already_over"),
         ([contact.Forgotten()], THANKS, "contact_forgotten"),
+        ([KEEPING, seeker.Left()], relationship.AskReferral(**PAIR), "seeker_left"),
+        ([KEEPING, seeker.Left()], relationship.RequestIntroduction(**PAIR, connector_id=BEN), "seeker_left"),
         ([contact.AskedNotToBeContacted()], relationship.AskReferral(**PAIR), "contact_asked_not_to_be_contacted"),
         ([], relationship.AskReferral(**PAIR, about="Would anybody hire me?"), "asks_for_job"),
     ],

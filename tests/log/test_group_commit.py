@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.log import Appended, LogUnavailable, group_commit
+from shared.database.pool import open_pool
+from shared.log import Appended, Log, LogUnavailable, group_commit
 from shared.log.group_commit import GroupCommit
 from tests.broker.events import PATIENCE, an_append
 
@@ -51,6 +52,21 @@ async def test_who_gives_up_leaves_no_session_behind(database_url: str) -> None:
     async with patient.running():
         [outcome] = await patient.submit([an_append(3)])
     assert isinstance(outcome, Appended)
+    await owner.close()
+
+
+async def test_nor_does_who_gives_up_a_read(database_url: str) -> None:
+    """Given the same, when what is read is not confirmed in time, then no session goes on waiting for the head."""
+    owner = await asyncpg.connect(database_url)
+    pool = await open_pool(database_url)
+    async with asyncio.timeout(PATIENCE), Log.open(pool, database_url, patience=0.2) as log, owner.transaction():
+        await owner.execute("SELECT FROM log.head FOR UPDATE")
+        for _ in range(3):
+            with pytest.raises(LogUnavailable):
+                await log.confirm()
+        while await owner.fetchval(WAITING):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    await pool.close()
     await owner.close()
 
 

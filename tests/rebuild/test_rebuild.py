@@ -20,7 +20,7 @@ from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_work import NAMES, working
 from services.projector.rebuild_worker import build_in_process
 from services.projector.timing_fold import TimingFold
-from services.projector.unparking import Unparked, unpark
+from services.projector.unparking import NotParked, Unparked, unpark
 from services.projector.verify import compare
 from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
@@ -327,6 +327,30 @@ async def test_what_lacks_events_that_waited_is_not_gone_back_to(folded: System,
     assert await folded.state() == before
     assert (await rebuild(folded.url, POLICIES, NAMES, accept="in the log's order")).switched
     assert (await roll_back(folded.url, POLICIES, NAMES)).switched
+
+
+async def test_what_waited_beyond_a_generation_does_not_keep_from_going_back_to_it(folded: System) -> None:
+    """Given a stream that was parked after a rebuild, when it is taken up again, then what was there before is gone
+    back to: it folds those events in their order."""
+    await rebuild(folded.url, POLICIES, NAMES)
+    stream = await park(folded)
+    await take_up(folded, stream)
+    assert (await roll_back(folded.url, POLICIES, NAMES)).switched
+    assert (await compare(folded.url, POLICIES, NAMES)).unexplained == 0
+
+
+async def test_only_the_event_that_was_looked_at_is_discarded(folded: System) -> None:
+    """Given a stream that is parked at another event than whoever discards it knows, then nothing is done."""
+    stream = await park(folded)
+    before = await folded.state()
+
+    async def recording(connection: object, unparked: Unparked) -> None:
+        pytest.fail("nothing was to be done")
+
+    at = await folded.connection.fetchval("SELECT position FROM read.parked")
+    with pytest.raises(NotParked, match=f"not parked at position {at + 1}"):
+        await unpark(folded.url, folder(), TENANT, stream, discard=True, at=at + 1, recording=recording)
+    assert await folded.state() == before
 
 
 async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(

@@ -331,3 +331,24 @@ async def test_an_event_that_nothing_folds_is_read_all_the_same(folded: System) 
 def test_the_more_is_folded_the_less_is_passed_over() -> None:
     """Given no read model, all types are passed over; given more of them, fewer."""
     assert set(EVENTS) == set(passed_over([])) > set(passed_over(["contact"])) > set(passed_over(NAMES))
+
+
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        "due_at = (SELECT log.now() + interval '2 years')",
+        "guards = '{}'",
+        "seeker_id = '00000000-0000-4000-8000-0000000000ff'",
+    ],
+)
+async def test_a_timer_that_firing_would_judge_wrongly_is_found(folded: System, spoiling: str) -> None:
+    """Given a timer that is to come, and is filed under another time, for nobody's events to hold back, or for another
+    seeker, then it is found and mended: only what was due already may have been put off."""
+    before = await folded.state()
+    spoilt = await folded.connection.fetchval(
+        f"UPDATE read.timer SET {spoiling} WHERE id = (SELECT id FROM read.timer WHERE outcome IS NULL"
+        " AND due_at > log.now() ORDER BY id LIMIT 1) RETURNING id"
+    )
+    report = await compare(folded.url, POLICIES, NAMES, heal=True)
+    assert [one.key for one in report.models["timer"].first] == [str(spoilt)]
+    assert await folded.state() == before

@@ -204,8 +204,21 @@ def test_a_tie_that_is_late_already_is_told_of_once() -> None:
     late.tell(INTERVIEW, thanked, "2026-03-01T10:00+01:00", "2026-10-01T10:00+02:00")
     for one in (story, late):
         pending = sorted((t for t in one.timers.values() if t.policy == "keep_in_touch"), key=lambda t: t.due_at)
-        results = {timer.stage: one.settle(timer, at("2026-10-01T12:00+02:00")) for timer in pending}
+        results = {timer.stage: one.settle(timer, max(timer.due_at, at("2026-10-01T12:00+02:00"))) for timer in pending}
         assert {stage: type(result) for stage, result in results.items()} == {"due": End, "again": End, "cooling": Fire}
+
+
+def test_ties_that_are_written_down_late_by_the_dozen_do_not_cool_all_at_once() -> None:
+    """Given forty conversations of last year that are imported, then the seeker hears of few in one day, each once."""
+    story = Story()
+    for number in range(40):
+        whom = named(f"contact {number}")
+        thanked = interview.Thanked(seeker_id=SEEKER, contact_ids=(whom,), how="email", thanked_ids=(whom,))
+        story.tell(named(f"talk {number}"), thanked, "2026-01-05T10:00+01:00", "2026-10-01T10:00+02:00")
+    dues = [timer.local_due.date() for timer in story.timers.values() if timer.stage == "cooling"]
+    assert len(dues) == 40
+    assert max(dues.count(day) for day in dues) <= 4
+    assert date(2026, 10, 2) <= min(dues) < max(dues) <= date(2026, 10, 31)
 
 
 def test_nobody_is_reported_for_what_they_could_not_be_reminded_of() -> None:
@@ -519,6 +532,13 @@ def test_an_opening_that_closes_on_a_day_off_is_not_put_off_beyond_that() -> Non
     _answers(story, due, notification.Snoozed, "2026-05-09T18:00+02:00", until=at("2026-05-10T10:00+02:00"))
     again = story.timer("act_on_job_opening")
     assert again.due_at == at("2026-05-10T10:00+02:00")
+    assert isinstance(story.settle(again, again.due_at), Fire)
+
+    story = Story(country="DE")
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-10T10:00+02:00")
+    due = _fired(story, "confirmation")
+    _answers(story, due, notification.Snoozed, "2026-05-08T10:00+02:00", until=at("2026-05-09T10:00+02:00"))
+    again = story.timer("confirmation")
     assert isinstance(story.settle(again, again.due_at), Fire)
 
 

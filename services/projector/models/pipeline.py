@@ -57,6 +57,8 @@ class PipelineRow:
     """When every contact had been thanked."""
     let_down_by: str | None = None
     """Who cancelled or missed it last."""
+    offered_by: str | None = None
+    """Who offered times last."""
 
 
 def _planned(e: Recorded[interview.Planned]) -> PipelineRow:
@@ -116,7 +118,7 @@ def _appointed(row: PipelineRow, e: Recorded[Any]) -> Changed:
 
 
 def _times_offered(row: PipelineRow, e: Recorded[interview.TimesOffered]) -> Changed:
-    return {"accepted_at": row.accepted_at or e.occurred_at, **_NO_TIME}
+    return {"accepted_at": row.accepted_at or e.occurred_at, "offered_by": e.data.by, **_NO_TIME}
 
 
 def _let_down(row: PipelineRow, e: Recorded[Any]) -> Changed:
@@ -201,13 +203,14 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
             reflected=changed.get("reflected", row.reflected),
             thanked=frozenset(changed.get("thanked_ids", row.thanked_ids)),
             let_down_by=changed.get("let_down_by", row.let_down_by),
+            offered_by=changed.get("offered_by", row.offered_by),
         )
     )
 
 
 class Pipeline(PerStream[PipelineRow]):
     name = "pipeline"
-    version = 2
+    version = 3
     row = PipelineRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = dict.fromkeys(CHANGES, _moved)

@@ -11,7 +11,7 @@ from shared.domain.courtesy import Wording, check_wording
 from shared.domain.interview import commands as c
 from shared.domain.interview import events as e
 from shared.domain.interview import places
-from shared.domain.interview.machine import AGREED, EVENT_OF, MACHINE, State, evolve
+from shared.domain.interview.machine import AGREED, EVENT_OF, FIXED, MACHINE, State, evolve
 from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
 from shared.domain.occurrence import check_occurrence
 from shared.domain.people import (
@@ -36,6 +36,7 @@ CONCERN_CONTACTS = (
     c.Accept,
     c.Decline,
     c.Lapse,
+    c.AgreeLoosely,
     c.OfferTimes,
     c.Reschedule,
     c.Cancel,
@@ -53,6 +54,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             _check_plan(command, context)
             return [e.Planned(**said(command))]
         case c.SendRequest():
+            require_seeker(context, state.seeker_id, field=None)
             check_wording([("/intent", command.intent), ("/message", command.message)])
             return [_event(command, state), *places.take(context, state)]
         case c.FollowUp():
@@ -64,8 +66,11 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.Lapse():
             return [_event(command, state), *places.free(context, state, "lapsed")]
         case c.Cancel():
-            cancelled = _event(command, state, asked=state.status != "planned")
-            return [cancelled, *places.free(context, state, "cancelled")]
+            return _cancelled(command, state, context)
+        case c.AgreeLoosely():
+            if state.status in {"cancelled", "missed"}:
+                _check_accepted(state)
+            return [_event(command, state), *places.take_again(context, state, welcome=True)]
         case c.OfferTimes():
             _check_accepted(state)
             welcome = command.by == "contact"
@@ -119,6 +124,7 @@ def _check_distinct(contact_ids: tuple[UUID, ...]) -> None:
 
 
 def _followed_up(command: c.FollowUp, state: State, context: Context) -> e.InterviewEvent:
+    require_seeker(context, state.seeker_id, field=None)
     asked = tuple(contact_id for contact_id in state.contact_ids if is_reachable(context, contact_id))
     if not asked:
         require_reachable(context, state.contact_ids[0], field="/contact_ids")
@@ -144,8 +150,21 @@ def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[
         getattr(event, name) == getattr(state.appointment, name) for name in same
     ):
         raise refusal("nothing_changes", "that is the appointment already")
-    burden = places.spend(context, state, "new_time") if command.asked_by == "seeker" else []
-    return [event, *burden, *places.take_again(context, state, welcome=command.asked_by == "contact")]
+    again = places.take_again(context, state, welcome=command.asked_by == "contact")
+    if command.asked_by == "contact":
+        return [event, *again]
+    # Calling it off before asking for another time is no cheaper than asking for that.
+    put_off = state.status == "cancelled" and state.let_down_by == "seeker"
+    return [event, *again, *places.spend(context, state, "new_time", [on.stream.id for on in again] if put_off else ())]
+
+
+def _cancelled(command: c.Cancel, state: State, context: Context) -> list[Event | On]:
+    event = _event(command, state, asked=state.status != "planned")
+    begun = state.status in FIXED and state.starts_at is not None and context.at >= state.starts_at
+    if begun and command.by == "seeker":
+        # Whoever was kept waiting has given their time, whatever it is called.
+        return [event, *places.use(context, state, "missed")]
+    return [event, *places.free(context, state, "cancelled")]
 
 
 def _check_begun(context: Context, state: State, early: timedelta = EARLY) -> None:
@@ -227,6 +246,8 @@ def also(command: Command, state: State | None, context: Context) -> Iterator[St
     elif isinstance(command, c.Hold):
         yield from chain_streams(state.seeker_id, state.contact_ids)
     elif isinstance(command, CONCERN_CONTACTS):
+        if isinstance(command, c.SendRequest | c.FollowUp):
+            yield Stream("seeker", state.seeker_id)
         yield from (Stream("contact", contact_id) for contact_id in state.contact_ids)
     else:
         yield from told_streams(command, state.contact_ids)

@@ -23,9 +23,9 @@ MACHINE = Machine(
         e.RequestSent: Move({"planned"}, "requested"),
         e.RequestFollowedUp: Move({"requested"}),
         e.Accepted: Move({"requested", "lapsed"}, "accepted"),
-        e.Declined: Move({"requested", "lapsed", *AGREED}, "declined"),
-        e.Lapsed: Move({"requested", *AGREED, "missed"}, "lapsed"),
-        e.AgreedLoosely: Move({"requested", "accepted", "times_offered"}, "agreed_loosely"),
+        e.Declined: Move({"requested", "lapsed", *AGREED, "missed", "cancelled"}, "declined"),
+        e.Lapsed: Move({"requested", *AGREED, "missed", "cancelled"}, "lapsed"),
+        e.AgreedLoosely: Move({"requested", "accepted", "times_offered", "missed", "cancelled"}, "agreed_loosely"),
         e.TimesOffered: Move({*AGREED, "missed", "cancelled"}, "times_offered"),
         e.Scheduled: Move(AGREED, "scheduled"),
         e.Rescheduled: Move({*FIXED, "missed", "cancelled"}, "scheduled"),
@@ -86,6 +86,8 @@ class State:
     starts_at: datetime | None = None
     """Of the appointment that stands, or fell through last; none once they talk about another time, or by e-mail."""
     appointment: e.Scheduled | e.Rescheduled | None = None
+    offered_by: str | None = None
+    """Who offered times last."""
     prepared: bool = False
     reflected: bool = False
     thanked: frozenset[UUID] = frozenset()
@@ -110,7 +112,7 @@ def evolve(state: State | None, event: Event) -> State:
         case e.Accepted() | e.AgreedLoosely():
             return replace(state, accepted=True, format=event.format or state.format, starts_at=None)
         case e.TimesOffered():
-            return replace(state, starts_at=None)
+            return replace(state, starts_at=None, offered_by=event.by)
         case e.Scheduled() | e.Rescheduled():
             return replace(
                 state,
@@ -146,7 +148,7 @@ def next_move(state: State) -> str | None:
         case "accepted" | "agreed_loosely":
             return "agree_time"
         case "times_offered":
-            return "take_offered_time"
+            return "await_choice" if state.offered_by == "seeker" else "take_offered_time"
         case "scheduled":
             return "confirm" if state.prepared else "prepare"
         case "confirmed":

@@ -6,7 +6,7 @@ All seekers of a tenant share them. What takes a place, and what it needs:
 | --- | --- | --- |
 | a request | one, given back when it is declined, lapses or is cancelled in time | yes |
 | a follow-up | one, for good | no: there are two at most |
-| another time by the seeker's wish | one, for good; the request's anew where that was given back or used | only anew |
+| another time by the seeker's wish | one, for good, or the request's anew; after calling it off, both | only anew |
 | another time by the contact's wish, a late yes | the request's anew where it was given back or used | no |
 | a conversation, or a seeker who does not come | the request's, for good | no |
 
@@ -17,6 +17,7 @@ both get it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 from uuid import UUID
 
@@ -45,11 +46,11 @@ def take_again(context: Context, state: State, *, welcome: bool) -> list[On]:
     return _asked(context, state, without)
 
 
-def spend(context: Context, state: State, why: contact.Asking) -> list[On]:
-    """More is asked of those whose place is held, but for who is to be left in peace: it counts, and is not given
-    back."""
-    asked = [each for each in state.contact_ids if _holds(context, each) and is_reachable(context, each)]
-    return _asked(context, state, asked, why)
+def spend(context: Context, state: State, why: contact.Asking, taken: Collection[UUID] = ()) -> list[On]:
+    """More is asked of those whose place is held, or `taken` at the same time, but for who is to be left in peace: it
+    counts, and is not given back."""
+    held = [each for each in state.contact_ids if each in taken or _holds(context, each)]
+    return _asked(context, state, [each for each in held if is_reachable(context, each)], why)
 
 
 def free(context: Context, state: State, why: Literal["declined", "lapsed", "cancelled"]) -> list[On]:

@@ -128,9 +128,11 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
         INTRODUCTION.require(state.introduction, event)
     match command:
         case c.AskReferral():
+            require_seeker(context, command.seeker_id)
             require_reachable(context, command.contact_id)
             check_wording([("/about", command.about)])
         case c.RequestIntroduction():
+            require_seeker(context, command.seeker_id)
             require_reachable(context, command.contact_id)
             _check_connector(command, context)
             check_wording([("/intent", command.intent)])
@@ -201,7 +203,7 @@ def introduction_made(
 
 def also(command: c.RelationshipCommand, state: State | None, context: Context) -> Iterator[Stream]:
     yield Stream("contact", command.contact_id)
-    if state is None:
+    if state is None or isinstance(command, c.AskReferral | c.RequestIntroduction):
         yield Stream("seeker", command.seeker_id)
     if isinstance(command, c.RequestIntroduction | c.RecordIntroduction):
         connector_id = command.connector_id or (state.connector_id if state else None)
