@@ -148,10 +148,15 @@ class Past:
         has led to: the past holds nothing that the present may not."""
         recorded: list[Recorded[bytes]] = [Recorded(*row) for row in found]
         events = [read_event(e) for e in recorded if e in moment or e.type == lead.CameToSomething.type]
-        told = {id for e in events for id in (*contacts_of(e), *new_contacts_of(e))}
-        found = await self._database.fetch(QUERIES["forgotten"], tenant, [str(id) for id in told])
+        of_leads = {str(e.stream_id) for e in events if e.category == "lead"}
+        led_to = await self._database.fetch(QUERIES["led_to"], tenant, list(of_leads)) if of_leads else []
+        told = {str(id) for e in events for id in (*contacts_of(e), *new_contacts_of(e))} | {
+            row["id"] for row in led_to
+        }
+        found = await self._database.fetch(QUERIES["forgotten"], tenant, list(told))
         forgotten = {UUID(row["key"]) for row in found}
         if not forgotten:
             return [e for e in events if e in moment]
         leads = {e.stream_id for e in events if not forgotten.isdisjoint(new_contacts_of(e))}
+        leads |= {UUID(row["key"]) for row in led_to if UUID(row["id"]) in forgotten}
         return [emptied(e, forgotten, leads) for e in events if e in moment]

@@ -30,6 +30,14 @@ FROM read.generation g
 JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::text[])
 WHERE g.status = 'live' AND g.model = 'contact' AND r.state = 'forgotten';
 
+-- name: led_to
+-- Whom some leads ($2) have led to by conversations that were planned through them.
+SELECT r.key, contact.id
+FROM read.generation g
+JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::text[])
+CROSS JOIN LATERAL json_array_elements_text(r.body -> 'led_to') AS contact (id)
+WHERE g.status = 'live' AND g.model = 'lead';
+
 -- name: events_of_stream
 -- The events of one stream, in order.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,

@@ -13,8 +13,9 @@ import structlog
 from services.projector.changes import Changes, Checkpoint, Ending, EventId, OwnerId, Parked, RowId, StreamId, TimerId
 from services.projector.folding import rebuilt_as
 from services.projector.halting import Halted
-from services.projector.read_model import ReadModel, Telling
+from services.projector.read_model import ReadModel
 from services.projector.rebuild_leftovers import drop_marked, mark_unfinished
+from services.projector.timing_models import OF_TIMING
 from shared.codec import encode
 from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
@@ -214,8 +215,9 @@ class Store:
         if changes.forgotten:
             # Before the rest: done twice it does no harm, and what is not done is done again with the page.
             forgotten = columns(list(changes.forgotten), 2)
-            telling = [name for name, model in self._models.items() if issubclass(model.row, Telling)]
-            await self._writing.execute(QUERIES["forget_retired"], *forgotten, telling, timeout=GOING_THROUGH)
+            # What timers follow from holds ids alone: without it, reminders would be taken back with a rollback.
+            others = [name for name in self._models if name not in OF_TIMING]
+            await self._writing.execute(QUERIES["forget_retired"], *forgotten, others, timeout=GOING_THROUGH)
             await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(
             QUERIES["apply"],

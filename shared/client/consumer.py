@@ -124,7 +124,12 @@ class Consumer(Generic[T]):
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
                 # Should the broker not have said so: this raises where the queue is gone, and all is declared anew.
-                await self._find_queue(session.connection)
+                waiting, aside = await self._count(session.connection)
+                if not waiting and not session.waits:
+                    # Nothing is on its way back from its delay: so what is not there was lost, as in a queue that is
+                    # bounded, or that somebody has purged.
+                    await self._insist(session, self._worker.miss, aside)
+                    await self._insist(session, self._worker.recover)
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
                 continue
@@ -198,10 +203,18 @@ class Consumer(Generic[T]):
                 aside += count
         return waiting, aside
 
-    async def _find_queue(self, connection: AbstractConnection) -> None:
-        """Raises aio-pika's `ChannelNotFoundEntity`."""
+    async def _count(self, connection: AbstractConnection) -> tuple[int, int]:
+        """As `_declare`, of queues that are there. Raises aio-pika's `ChannelNotFoundEntity`."""
+        waiting = aside = 0
         async with connection.channel() as attempt:
-            await attempt.get_queue(self._queues.name, ensure=True)
+            for name, _ in self._queues.declared():
+                found = await attempt.declare_queue(name, passive=True)
+                count = found.declaration_result.message_count or 0
+                if name == self._queues.name:
+                    waiting = count
+                elif name != self._queues.parked:
+                    aside += count
+        return waiting, aside
 
 
 class _Session:
@@ -224,6 +237,11 @@ class _Session:
         # Nothing is awaited here, so that messages keep their order.
         self._waiting.append(message)
         self._filled.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether messages are in hand that nobody has taken yet."""
+        return bool(self._waiting)
 
     async def take(self, most: int, seconds: float) -> list[DeliveredMessage]:
         """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""

@@ -352,6 +352,30 @@ async def test_queues_that_are_there_and_have_lost_what_was_put_aside(
 
 
 @pytest.mark.usefixtures("exchange")
+async def test_what_was_put_aside_and_lost_is_found_while_the_connection_lasts(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given an event that waits for its next attempt, when somebody purges the queue that it waits in, then it is
+    handled, though no connection is lost and nothing new comes."""
+    failing = asyncio.Event()
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1 and not failing.is_set():
+            raise LookupError
+
+    taken.fails = fail
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.1), replace(RULES, delays=(3600,))
+    history = MemoryHistory([held(1), held(2)])
+    async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
+        await taken.until(lambda positions: positions == [2])
+        failing.set()
+        for name, _ in Queues("statistics", rules.delays).declared():
+            if name not in ("statistics", "statistics.parked"):
+                await (await channel.get_queue(name)).purge()
+        await taken.until(lambda positions: positions == [2, 1])
+
+
+@pytest.mark.usefixtures("exchange")
 async def test_what_still_waits_in_the_broker_is_left_there(
     amqp_url: str, channel: AbstractChannel, taken: Taken
 ) -> None:

@@ -6,7 +6,7 @@ from services.projector.models import LEADS, NOTEBOOK
 from shared.domain import interview, lead, relationship, seeker
 from shared.domain.interview.details import Advice
 from shared.domain.values import Resource
-from tests.domain.scenario import ANA, BEN, INTERVIEW, LEAD, SEEKER, WHOSE
+from tests.domain.scenario import ANA, BEN, INTERVIEW, LEAD, NOW, SEEKER, WHOSE
 from tests.models.history import happened, row, rows
 
 PAIR = {"seeker_id": SEEKER, "contact_id": ANA}
@@ -20,6 +20,18 @@ def test_a_lead_is_the_seekers_to_act_on_and_a_promise_the_contacts_to_keep() ->
     opening, promise = row(LEADS, happened(OPENING)), row(LEADS, happened(PROMISE))
     assert (opening.state, opening.owed_by) == ("to_act_on", "seeker")
     assert (promise.state, promise.owed_by, promise.person) == ("promised", "contact", "Ben Sousa")
+
+
+def test_a_lead_knows_whom_it_led_to() -> None:
+    """Given leads through which conversations were planned, then one that names somebody tells of them until they are
+    forgotten; an opening tells of the opening."""
+    both = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
+    planned = interview.Planned.model_validate(both | {"purpose": "field", "about": "Marketing", "lead_id": LEAD})
+    for recorded, led_to in ((PROMISE, (BEN,)), (OPENING, ())):
+        found = row(LEADS, happened(recorded, planned))
+        assert found.led_to == led_to
+        assert (found.forgetting(BEN, NOW).what == "(forgotten)") == bool(led_to)
+        assert found.forgetting(ANA, NOW) is found
 
 
 def test_what_came_of_a_lead_is_owed_to_the_contact() -> None:

@@ -88,13 +88,12 @@ async def test_what_is_kept_to_go_back_to_loses_its_rows(system: System) -> None
     assert (await rebuild(system.url, POLICIES, NAMES)).switched
     retired = (
         "SELECT count(*) FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'retired'"
-        " WHERE r.body::text LIKE $1 AND g.model = ANY ($2)"
+        " WHERE r.body::text LIKE $1 AND g.model NOT LIKE 'timing%'"
     )
-    telling = list(folder().telling)
-    assert await system.connection.fetchval(retired, f"%{ana}%", telling) > 5
+    assert await system.connection.fetchval(retired, f"%{ana}%") > 5
     await system.log.append_all([last])
     await system.fold()
-    assert await system.connection.fetchval(retired, f"%{ana}%", telling) == 0
+    assert await system.connection.fetchval(retired, f"%{ana}%") == 0
     pending = "SELECT tenant, id, due_at, guards, outcome FROM read.timer ORDER BY tenant, id"
     before = await system.connection.fetch(pending)
     await roll_back(system.url, POLICIES, NAMES)

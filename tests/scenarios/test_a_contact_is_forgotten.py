@@ -34,7 +34,8 @@ from tests.scenarios.stage import TENANT, Stage
 IRIS, OMAR = UUID(int=0x51), UUID(int=0x52)
 ANA, RUI = UUID(int=0xC1), UUID(int=0xC2)
 COACH = UUID(int=0xCC)
-TALK, REFUSED, MISSED, PROMISE, TIP = (UUID(int=0x11 + n) for n in range(5))
+TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL = (UUID(int=0x11 + n) for n in range(6))
+REFERRED = "The one who hung the blue room"
 SECRET = "s3cret-" * 6
 ABOUT = {"contact", "new_contact"}
 ALL = ",".join(f"{category}.*" for category in CATEGORIES)
@@ -105,10 +106,15 @@ async def all_know_ana(garden: Garden) -> None:
     promise = {"seeker_id": IRIS, "contact_id": RUI, "kind": "promised_introduction"}
     await garden.do("lead.record", PROMISE, promise)
     await garden.do("lead.act_on", PROMISE)
+    referral = {"seeker_id": IRIS, "contact_id": RUI, "kind": "referral", "what": REFERRED, "person": REFERRED}
+    await story.do("leads/record", REFERRAL, referral)
     await garden.do("contact.add", ANA, {"source": "referral", "seeker_id": IRIS})
     await garden.between(IRIS, "request_introduction", {"connector_id": RUI})
     await garden.between(IRIS, "decline_introduction")
     await garden.do("lead.come_to_something", PROMISE, {"new_contact_id": ANA})
+    match = {"seeker_id": IRIS, "contact_id": ANA}
+    await garden.do("programme.propose_match", COACH, match)
+    await garden.do("programme.turn_down_match", COACH, match)
     await garden.do("contact.correct_details", ANA)
     await garden.do("contact.ask_not_to_be_contacted", ANA)
     await garden.do("contact.offer_hours", ANA, {"capacity": 20})
@@ -119,7 +125,7 @@ async def they_talk(garden: Garden) -> None:
     story = garden.story
     plan = {"seeker_id": IRIS, "purpose": "field", "about": "Museums"}
     request = {"channel": "email", "minutes": 20, "intent": "To learn how exhibitions are made"}
-    await story.do("interviews/plan", REFUSED, plan | {"contact_ids": [ANA]})
+    await story.do("interviews/plan", REFUSED, plan | {"contact_ids": [ANA], "lead_id": REFERRAL})
     await garden.do("interview.send_request", REFUSED, request)
     await garden.do("interview.decline", REFUSED)
     time = {"starts_at": story.instant("2026-03-03 10:00"), "time_zone": "Europe/Lisbon", "format": "coffee"}
@@ -192,7 +198,7 @@ async def answers(story: Stage, **moment: Any) -> str:
         "coach_id": [COACH],
         "notification_id": [event["data"]["dedupe_key"] for event in await story.events("notification.due")],
         "subject_id": [TALK, PROMISE, TIP, *ties],
-        "stream_id": [ANA, TALK, REFUSED, MISSED, PROMISE, TIP, *ties],
+        "stream_id": [ANA, TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL, *ties],
         "secret": [SECRET],
         "model": list(OF_SEEKERS),
     }
@@ -225,6 +231,8 @@ async def test_nothing_is_left_of_a_forgotten_contact(stage: Open, database_url:
         before, moment = await answers(story), {"as_of": story.position}
         assert set(left(garden.words, before)) >= SHOWN
         assert set(left(garden.words, await story.stored())) >= SHOWN
+        garden.words["lead.record", "of whom they planned to talk to"] = REFERRED
+        assert REFERRED in before
 
         await story.do("contacts/forget", ANA)
         forgotten = story.position

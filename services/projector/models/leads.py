@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed, Telling
-from shared.domain import lead
+from shared.domain import interview, lead
 from shared.domain.personal import FORGOTTEN
 from shared.domain.values import Resource
 from shared.envelope import Recorded
@@ -50,12 +51,14 @@ class LeadRow(Telling):
     """something or nothing, once it is known."""
     result: str | None = None
     new_contact_id: UUID | None = None
+    led_to: tuple[UUID, ...] = ()
+    """Contacts with whom a conversation was planned through it, where it is to lead to somebody."""
     ended_at: datetime | None = None
     """When it was reported back or dropped."""
 
     def forgetting(self, contact_id: UUID, at: datetime) -> LeadRow:
         """What it said is about whom it led to, not about who gave it."""
-        if self.new_contact_id != contact_id:
+        if contact_id not in (self.new_contact_id, *self.led_to):
             return self
         return replace(self, what=FORGOTTEN, person=None, employer=None, result=None)
 
@@ -110,9 +113,16 @@ def _dropped(row: LeadRow, e: Recorded[lead.Dropped]) -> LeadRow:
     return replace(_to(row, "dropped", e.occurred_at), ended_at=e.occurred_at)
 
 
+def _planned(row: LeadRow, e: Recorded[interview.Planned]) -> LeadRow:
+    if row.kind not in lead.KINDS_OF["person"]:
+        return row
+    led_to = dict.fromkeys((*row.led_to, *(id for id in e.data.contact_ids if id != row.contact_id)))
+    return replace(row, led_to=tuple(led_to))
+
+
 class Leads(PerStream[LeadRow]):
     name = "lead"
-    version = 2
+    version = 3
     row = LeadRow
     begins: ClassVar = {lead.Recorded: _recorded}
     changes: ClassVar = {
@@ -121,7 +131,13 @@ class Leads(PerStream[LeadRow]):
         lead.CameToNothing: _came_to_nothing,
         lead.ReportedBack: _reported_back,
         lead.Dropped: _dropped,
+        interview.Planned: _planned,
     }
+
+    def keys(self, e: Recorded[Any]) -> Iterable[str]:
+        if type(e.data) is interview.Planned:
+            return () if e.data.lead_id is None else (str(e.data.lead_id),)
+        return super().keys(e)
 
     def file(self, row: LeadRow) -> Filed:
         return Filed(owner=row.seeker_id, state=row.state, sort=row.recorded_at)
