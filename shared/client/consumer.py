@@ -120,16 +120,19 @@ class Consumer(Generic[T]):
         deliveries.on_consumer_cancel_callbacks.add(lambda _: session.lost.set())
         await deliveries.basic_consume(self._queues.name, session.put)
         looked = monotonic()
+        before: tuple[int, int, int] | None = None
         while True:
             to_wait = looked + self._wiring.audit_every - monotonic()
             if to_wait <= 0:
                 # Should the broker not have said so: this raises where the queue is gone, and all is declared anew.
-                waiting, aside = await self._count(session.connection)
-                if not waiting and not session.waits:
-                    # Nothing is on its way back from its delay: so what is not there was lost, as in a queue that is
-                    # bounded, or that somebody has purged.
+                counted = (*await self._count(session.connection), session.delivered)
+                waiting, aside, delivered = counted
+                if delivered and counted == before and not waiting and not session.waits:
+                    # Nothing is on its way back from its delay, be it to another process, from which this one would
+                    # take over: so what is not there was lost, as in a queue that is bounded, or was purged.
                     await self._insist(session, self._worker.miss, aside)
                     await self._insist(session, self._worker.recover)
+                before = counted
                 await self._insist(session, self._worker.look)
                 looked = monotonic()
                 continue
@@ -205,16 +208,14 @@ class Consumer(Generic[T]):
 
     async def _count(self, connection: AbstractConnection) -> tuple[int, int]:
         """As `_declare`, of queues that are there. Raises aio-pika's `ChannelNotFoundEntity`."""
-        waiting = aside = 0
+        counts: dict[str, int] = {}
         async with connection.channel() as attempt:
-            for name, _ in self._queues.declared():
+            # The queue last: what comes back to it meanwhile is counted twice rather than not at all.
+            for name in sorted((name for name, _ in self._queues.declared()), key=lambda n: n == self._queues.name):
                 found = await attempt.declare_queue(name, passive=True)
-                count = found.declaration_result.message_count or 0
-                if name == self._queues.name:
-                    waiting = count
-                elif name != self._queues.parked:
-                    aside += count
-        return waiting, aside
+                counts[name] = found.declaration_result.message_count or 0
+        del counts[self._queues.parked]
+        return counts.pop(self._queues.name), sum(counts.values())
 
 
 class _Session:
@@ -226,6 +227,8 @@ class _Session:
         # `connection.closed()` answers only to an end that was asked for on this side.
         connection.close_callbacks.add(lambda *_: self.lost.set())
         self._waiting: deque[DeliveredMessage] = deque()
+        self.delivered = 0
+        """Messages that it has brought; none to a process that stands by."""
         self._filled = asyncio.Event()
         self._ends = [asyncio.create_task(each.wait()) for each in (self.lost, stop)]
 
@@ -236,6 +239,7 @@ class _Session:
     async def put(self, message: DeliveredMessage) -> None:
         # Nothing is awaited here, so that messages keep their order.
         self._waiting.append(message)
+        self.delivered += 1
         self._filled.set()
 
     @property

@@ -46,7 +46,7 @@ REFUSALS: dict[str, Rule] = {
     ),
     "never_accepted": Rule(
         "conflict",
-        "A new time is recorded for an interview that was called off before the contact accepted.",
+        "An answer or a new time is recorded for an interview called off before it was asked for, or accepted.",
         "plan a new interview and ask again",
     ),
     "never_scheduled": Rule(

@@ -120,7 +120,8 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
     for stage in policy.stages[arming.round :]:
         start = previous if previous and stage.then else base
         due, plain, moved = _due(stage, start, arming, policy, clock, limit)
-        if stage.late and due.instant + (stage.expires_after or policy.expires_after).nominal <= arming.recorded_at:
+        gone = due.instant + (stage.expires_after or policy.expires_after).nominal
+        if stage.late and gone <= arming.recorded_at < due.instant + stage.late.nominal:
             # So that what was written up long after, as an import brings it by the dozen, does not come all at once.
             due, moved = _spread(clock.moment(arming.recorded_at), subject.id, LATE_DAYS, clock), (*moved, "spread")
         if previous is None and limit is not None and due.instant >= limit and not stage.before:

@@ -365,14 +365,16 @@ async def test_what_was_put_aside_and_lost_is_found_while_the_connection_lasts(
 
     taken.fails = fail
     wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.1), replace(RULES, delays=(3600,))
-    history = MemoryHistory([held(1), held(2)])
+    history = MemoryHistory([held(1), held(2), held(3)])
     async with consuming(Consumer(wiring, rules, taken.handlers, MemoryStore(), history)):
-        await taken.until(lambda positions: positions == [2])
+        await taken.until(lambda positions: positions == [2, 3])
+        # A process that is brought nothing stands by, and leaves this to the one that works.
+        await publish(channel, held(3), to="statistics")
         failing.set()
         for name, _ in Queues("statistics", rules.delays).declared():
             if name not in ("statistics", "statistics.parked"):
                 await (await channel.get_queue(name)).purge()
-        await taken.until(lambda positions: positions == [2, 1])
+        await taken.until(lambda positions: positions == [2, 3, 1])
 
 
 @pytest.mark.usefixtures("exchange")

@@ -186,9 +186,14 @@ def test_calling_it_off_first_is_no_cheaper() -> None:
     off = [interview.Cancelled(**WHOSE, by="seeker"), FREED]
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *off)
     again = interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="seeker")
-    history.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(
-        again, on("contact", ANA, ASKED), on("contact", ANA, NEW_TIME)
-    )
+    both = (on("contact", ANA, ASKED), on("contact", ANA, NEW_TIME))
+    history.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(again, *both)
+    times = {"times": [{"starts_at": SCHEDULED.starts_at, "minutes": 30}], "time_zone": "Europe/Lisbon", "by": "seeker"}
+    offered = interview.TimesOffered.model_validate(WHOSE | times)
+    history.when(interview.OfferTimes.model_validate(times)).then(offered, *both)
+    late = [interview.Cancelled(**WHOSE, by="seeker", late=True), USED]
+    stayed_away = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *late)
+    stayed_away.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(again, on("contact", ANA, ASKED))
 
 
 def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
@@ -196,10 +201,12 @@ def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
     called off before that and is told late, or by the contact, it is given back."""
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
     off = interview.Cancelled(**WHOSE, by="seeker")
-    history.when(interview.Cancel(by="seeker")).then(off, on("contact", ANA, USED))
+    late = off.model_copy(update={"late": True})
+    history.when(interview.Cancel(by="seeker")).then(late, on("contact", ANA, USED))
     before = SCHEDULED.starts_at - timedelta(hours=1)
     history.when(interview.Cancel(by="seeker"), at=before).then(off, on("contact", ANA, FREED))
-    history.when(interview.Cancel(by="contact")).then(CANCELLED, on("contact", ANA, FREED))
+    late = CANCELLED.model_copy(update={"late": True})
+    history.when(interview.Cancel(by="contact")).then(late, on("contact", ANA, FREED))
 
 
 def test_who_has_left_asks_nobody() -> None:

@@ -341,6 +341,9 @@ def test_an_appointment_that_fell_through_may_end_or_become_vague(fell_through: 
     history.when(interview.AgreeLoosely(what="In January")).then(loosely, on("contact", ANA, ASKED))
     withdrawn = given(*PEOPLE, ASKED, PLANNED, REQUESTED, CANCELLED)
     withdrawn.when(interview.AgreeLoosely(what="In January")).refused("never_accepted")
+    dropped = given(*PEOPLE, PLANNED, interview.Cancelled(**WHOSE, by="seeker", asked=False))
+    for command in (interview.Decline(), interview.Lapse()):
+        dropped.when(command).refused("never_accepted")
 
 
 def offered(by: str) -> interview.TimesOffered:

@@ -216,6 +216,10 @@ def test_ties_that_are_written_down_late_by_the_dozen_do_not_cool_all_at_once() 
         thanked = interview.Thanked(seeker_id=SEEKER, contact_ids=(whom,), how="email", thanked_ids=(whom,))
         story.tell(named(f"talk {number}"), thanked, "2026-01-05T10:00+01:00", "2026-10-01T10:00+02:00")
     dues = [timer.local_due.date() for timer in story.timers.values() if timer.stage == "cooling"]
+    long_ago = interview.Thanked(seeker_id=SEEKER, contact_ids=(CONTACT,), how="email", thanked_ids=(CONTACT,))
+    story.tell(INTERVIEW, long_ago, "2023-01-05T10:00+01:00", "2026-10-01T10:00+02:00")
+    gone = story.timer_of(RELATIONSHIP, "cooling")
+    assert isinstance(story.settle(gone, at("2026-10-01T12:00+02:00")), End)
     assert len(dues) == 40
     assert max(dues.count(day) for day in dues) <= 4
     assert date(2026, 10, 2) <= min(dues) < max(dues) <= date(2026, 10, 31)

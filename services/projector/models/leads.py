@@ -96,7 +96,7 @@ def _came_to_something(row: LeadRow, e: Recorded[lead.CameToSomething]) -> LeadR
     return replace(
         _to(row, "to_report_back", e.occurred_at),
         outcome="something",
-        result=e.data.what,
+        result=None if row.what == FORGOTTEN else e.data.what,  # it is about whom it led to
         new_contact_id=e.data.new_contact_id,
     )
 

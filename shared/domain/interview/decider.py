@@ -62,8 +62,10 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.Accept():
             return [_event(command, state), *places.take_again(context, state, welcome=True)]
         case c.Decline():
+            _check_asked(state)
             return [_event(command, state), *places.free(context, state, "declined")]
         case c.Lapse():
+            _check_asked(state)
             return [_event(command, state), *places.free(context, state, "lapsed")]
         case c.Cancel():
             return _cancelled(command, state, context)
@@ -73,8 +75,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return [_event(command, state), *places.take_again(context, state, welcome=True)]
         case c.OfferTimes():
             _check_accepted(state)
-            welcome = command.by == "contact"
-            return [_event(command, state), *places.take_again(context, state, welcome=welcome)]
+            return [_event(command, state), *_ask_again(command.by == "seeker", state, context)]
         case c.Reschedule():
             return _rescheduled(command, state, context)
         case c.Start():
@@ -135,6 +136,11 @@ def _followed_up(command: c.FollowUp, state: State, context: Context) -> e.Inter
     return _event(command, state, number=state.follow_ups + 1, asked_ids=asked_ids)
 
 
+def _check_asked(state: State) -> None:
+    if not state.asked:
+        raise refusal("never_accepted", "it was called off before anybody was asked")
+
+
 def _check_accepted(state: State) -> None:
     if not state.accepted:
         raise refusal("never_accepted", "it was called off before the contact accepted")
@@ -150,17 +156,23 @@ def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[
         getattr(event, name) == getattr(state.appointment, name) for name in same
     ):
         raise refusal("nothing_changes", "that is the appointment already")
-    again = places.take_again(context, state, welcome=command.asked_by == "contact")
-    if command.asked_by == "contact":
-        return [event, *again]
-    # Calling it off before asking for another time is no cheaper than asking for that.
-    put_off = state.status == "cancelled" and state.let_down_by == "seeker"
-    return [event, *again, *places.spend(context, state, "new_time", [on.stream.id for on in again] if put_off else ())]
+    by_seeker = command.asked_by == "seeker"
+    burden = places.spend(context, state, "new_time") if by_seeker else []
+    return [event, *burden, *_ask_again(by_seeker, state, context)]
+
+
+def _ask_again(by_seeker: bool, state: State, context: Context) -> list[On]:
+    """For another time, after it fell through."""
+    again = places.take_again(context, state, welcome=not by_seeker)
+    if by_seeker and state.gave_back:
+        # Calling it off before asking for another time is no cheaper than asking for that.
+        again += places.spend(context, state, "new_time", [on.stream.id for on in again])
+    return again
 
 
 def _cancelled(command: c.Cancel, state: State, context: Context) -> list[Event | On]:
-    event = _event(command, state, asked=state.status != "planned")
     begun = state.status in FIXED and state.starts_at is not None and context.at >= state.starts_at
+    event = _event(command, state, asked=state.asked, late=begun)
     if begun and command.by == "seeker":
         # Whoever was kept waiting has given their time, whatever it is called.
         return [event, *places.use(context, state, "missed")]

@@ -73,6 +73,8 @@ class Cancelled(InterviewEvent, said.Cancellation, type="interview.cancelled"):
 
     asked: bool = True
     """Whether the contacts had been asked for it."""
+    late: bool = False
+    """Whether its hour had come by then."""
 
 
 class ResearchRecorded(InterviewEvent, said.Research, type="interview.research_recorded"):

@@ -82,6 +82,7 @@ class State:
     minutes: int | None = None
     """Asked for, then agreed on."""
     follow_ups: int = 0
+    asked: bool = False
     accepted: bool = False
     starts_at: datetime | None = None
     """Of the appointment that stands, or fell through last; none once they talk about another time, or by e-mail."""
@@ -93,6 +94,8 @@ class State:
     thanked: frozenset[UUID] = frozenset()
     let_down_by: str | None = None
     """Who cancelled or missed it last."""
+    gave_back: bool = False
+    """Whether the seeker has called it off in time, so that the contacts' places were given back."""
 
     @property
     def unthanked(self) -> tuple[UUID, ...]:
@@ -101,18 +104,19 @@ class State:
 
 def evolve(state: State | None, event: Event) -> State:
     state = state or State()
+    missed = state.status == "missed"
     state = replace(state, status=MACHINE.next(state.status, event))
     match event:
         case e.Planned():
             return replace(state, seeker_id=event.seeker_id, contact_ids=event.contact_ids, format=event.format)
         case e.RequestSent():
-            return replace(state, minutes=event.minutes, format=event.format or state.format)
+            return replace(state, asked=True, minutes=event.minutes, format=event.format or state.format)
         case e.RequestFollowedUp():
             return replace(state, follow_ups=event.number)
         case e.Accepted() | e.AgreedLoosely():
             return replace(state, accepted=True, format=event.format or state.format, starts_at=None)
         case e.TimesOffered():
-            return replace(state, starts_at=None, offered_by=event.by)
+            return replace(state, starts_at=None, offered_by=event.by, gave_back=False)
         case e.Scheduled() | e.Rescheduled():
             return replace(
                 state,
@@ -121,9 +125,13 @@ def evolve(state: State | None, event: Event) -> State:
                 minutes=event.minutes,
                 format=event.format,
                 let_down_by=None,
+                gave_back=False,
             )
-        case e.Cancelled() | e.Missed():
-            return replace(state, let_down_by=event.by)
+        case e.Cancelled():
+            gave_back = event.by == "seeker" and event.asked and not (event.late or missed)
+            return replace(state, let_down_by=event.by, gave_back=gave_back)
+        case e.Missed():
+            return replace(state, let_down_by=event.by, gave_back=False)
         case e.Prepared():
             return replace(state, prepared=True)
         case e.Held():
