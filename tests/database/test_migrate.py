@@ -14,6 +14,9 @@ import pytest
 
 from shared.database import migrate as module
 from shared.database.migrate import Migration, MigrationChanged, RoleMissing, make_role, migrate, migrations
+from shared.database.pool import ROLE, open_pool
+from shared.log import Log
+from tests.broker.events import an_append
 from tests.projector.conftest import until_blocked
 
 if TYPE_CHECKING:
@@ -135,3 +138,21 @@ async def test_a_user_without_rights_works_in_the_role_that_was_granted(
     finally:
         await connection.close()
         await owner.execute(f"DROP ROLE IF EXISTS {role}")
+
+
+async def test_no_superuser_is_needed(empty_database_url: str, owner: Connection, user: str) -> None:
+    """Given a user whom the database belongs to and who was granted the role, and nothing else, then the schema comes
+    into being, and commands can be written and read."""
+    database = await owner.fetchval("SELECT current_database()")
+    await make_role(owner, ROLE)
+    await owner.execute(f'ALTER DATABASE "{database}" OWNER TO {user}; GRANT {ROLE} TO {user}')
+    url = as_user(empty_database_url, user)
+    try:
+        assert await migrate(url) == ALL
+        pool = await open_pool(url)
+        async with Log.open(pool, url) as log:
+            assert (await log.append(an_append(1))).position == 1
+            assert len(await log.read(0, 10)) == 1
+        await pool.close()
+    finally:
+        await owner.execute(f'ALTER DATABASE "{database}" OWNER TO CURRENT_USER')
