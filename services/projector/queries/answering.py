@@ -130,7 +130,11 @@ class People:
 
     def polite(self, move: str | None, contact_ids: Sequence[UUID]) -> str | None:
         """The next move, unless it is to write to people who are all to be left in peace."""
-        return LEAVE_IN_PEACE if move in TO_CONTACTS and set(contact_ids) <= self._closed else move
+        return LEAVE_IN_PEACE if move in TO_CONTACTS and self.closed(contact_ids) else move
+
+    def closed(self, contact_ids: Iterable[UUID]) -> bool:
+        """Whether all of them are to be left in peace."""
+        return set(contact_ids) <= self._closed
 
 
 @problem_of.register

@@ -61,8 +61,8 @@ def in_words(move: str | None) -> str | None:
 
 def pipeline_item(row: PipelineRow, people: People) -> PipelineItem:
     move = row.next_move
-    if move == "thank" and people.polite(move, [id for id in row.contact_ids if id not in row.thanked_ids]) != move:
-        # Those who are left to thank are to be left in peace: what comes after the thanks.
+    if move == "thank" and people.closed(id for id in row.contact_ids if id not in row.thanked_ids):
+        # Nobody is left to thank: what comes after the thanks.
         move = None if row.reflected else "reflect"
     move = people.polite(move, row.contact_ids)
     return widen(
