@@ -263,3 +263,21 @@ class Story:
 
     def pursues(self, event: type[lead.LeadFollowed], when: str, kind: str = "referral") -> None:
         self.tell(LEAD, event.model_validate({"seeker_id": SEEKER, "contact_id": CONTACT, "kind": kind}), when)
+
+
+def fired(story: Story, policy: str, stage: str = "due") -> notification.Due:
+    timer = story.timer(policy, stage)
+    result = story.settle(timer, timer.due_at)
+    assert isinstance(result, Fire)
+    return result.event
+
+
+def answers(
+    story: Story, due: notification.Due, event: type[notification.NotificationEvent], when: str, **said: object
+) -> None:
+    same = {name: getattr(due, name) for name in notification.NotificationEvent.model_fields}
+    story.tell(id_of(due), event.model_validate({**same, **said}), when)
+
+
+def id_of(due: notification.Due) -> UUID:
+    return UUID(due.dedupe_key)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from shared.domain import contact, interview, relationship
 from shared.domain.identity import notification_id
-from shared.domain.notification import Due, NotificationEvent, Snoozed, Withdrawn
+from shared.domain.notification import Due, Snoozed, Withdrawn
 from shared.timing.calendar import Moment, wall, work_week
 from shared.timing.settling import Defer, End, Fire, settle
 from shared.timing.timers import timers
 from shared.timing.waking import earlier, later, waking
-from tests.timing.story import CONTACT, SEEKER, Story, named
+from tests.timing.story import CONTACT, SEEKER, Story, answers, named
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,19 +81,14 @@ class Told:
     def put_off(self, story: Story, now: datetime) -> None:
         if self.open:
             self.snoozed.append(self.open.pop())
-            _answers(story, self.snoozed[-1], Snoozed, now, until=now + timedelta(hours=40))
+            answers(story, self.snoozed[-1], Snoozed, now.isoformat(), until=now + timedelta(hours=40))
 
     def take_back(self, story: Story, now: datetime) -> None:
         if of := self.snoozed or self.open:
             due = of.pop()
-            _answers(story, due, Withdrawn, now, reason="withdrawn", because="asked")
+            answers(story, due, Withdrawn, now.isoformat(), reason="withdrawn", because="asked")
             again = [t for t in story.timers.values() if t.cancellation_key == due.cancellation_key]
             assert due.stage not in {t.stage for t in again}
-
-
-def _answers(story: Story, due: Due, event: type[NotificationEvent], now: datetime, **said: object) -> None:
-    same = {name: getattr(due, name) for name in NotificationEvent.model_fields}
-    story.tell(UUID(due.dedupe_key), event.model_validate({**same, **said}), now.isoformat())
 
 
 def _lives(story: Story, told: Told, step: str, now: datetime) -> None:

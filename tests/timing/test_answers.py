@@ -1,0 +1,170 @@
+"""What becomes of a round when what it has fired is snoozed, taken back, acknowledged or not delivered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain import notification
+from shared.timing.settling import End
+from tests.timing.story import (
+    COACH,
+    INTERVIEW,
+    Story,
+    answers,
+    at,
+    fired,
+    id_of,
+)
+
+
+def test_what_fired_does_not_come_again() -> None:
+    """Given a fired notification, when anything moves the round, then only the stages to come move."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    assert "due" not in story.due("thank_you")
+    story.moves("2026-05-05T13:00+02:00", "America/New_York")
+    story.prefers("2026-05-05T13:00+02:00", overrides={"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}})
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+    assert id_of(due) in story.timer("thank_you", "overdue").guards
+
+
+def test_snoozing_a_notification() -> None:
+    """Given a fired reminder, when it is snoozed, then it comes again then, as another notification, in place of what
+    would come before; it may be snoozed again; the coach's stage is not snoozed."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    again = story.timer("thank_you")
+    assert again.due_at == at("2026-05-07T08:00+02:00")
+    assert again.id != id_of(due)
+    assert again.moved_by == ("snoozed", "quiet_hours")
+    assert story.ended("thank_you") == {"overdue": ("superseded", "snoozed")}
+    assert set(story.due("thank_you")) == {"due", "last_call", "coach"}
+    assert again.expires_at == story.due("thank_you")["last_call"]
+    second = fired(story, "thank_you")
+    assert second.cancellation_key == due.cancellation_key
+    assert second.dedupe_key != due.dedupe_key
+    answers(story, second, notification.Snoozed, "2026-05-07T09:00+02:00", until=at("2026-05-08T20:00+02:00"))
+    assert set(story.due("thank_you")) == {"due", "coach"}
+    story.thanks("2026-05-07T10:00+02:00")
+    assert story.due("thank_you") == {}
+
+
+def test_a_snooze_that_ends_at_night_stands_for_what_is_due_in_the_morning() -> None:
+    """Given a reminder that was snoozed until the night before the next one, which is due when quiet hours end, then
+    there is one of the two in the morning."""
+    story = Story("Asia/Kolkata")
+    story.asks("2026-01-22T22:30+05:30")
+    due = fired(story, "request_follow_up")
+    morning = story.due("request_follow_up")["again"]
+    answers(story, due, notification.Snoozed, "2026-01-30T09:00+05:30", until=morning - timedelta(hours=9))
+    pending = [t for t in story.timers.values() if t.policy == "request_follow_up" and t.due_at == morning]
+    assert [timer.moved_by for timer in pending] == [("snoozed", "quiet_hours")]
+
+
+def test_a_snoozed_reminder_guards_what_is_due_after_it() -> None:
+    """Given a reminder that was snoozed until shortly before the next one, then that one waits for it, too: it may have
+    been answered. What is due before does not."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    again, last_call = story.timer("thank_you"), story.timer("thank_you", "last_call")
+    assert again.due_at < last_call.due_at
+    assert again.id in last_call.guards
+    assert last_call.id not in again.guards
+    assert {again.id, last_call.id} <= set(story.timer("thank_you", "coach").guards)
+
+
+def test_a_snooze_does_not_outlive_the_moment() -> None:
+    """Given a confirmation snoozed until the conversation is over, a lead's reminder until it is too late, and a goal's
+    until its date is past, then none of them is told any more."""
+    story = Story()
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-12T10:00+02:00")
+    due = fired(story, "confirmation")
+    answers(story, due, notification.Snoozed, "2026-05-11T09:30+02:00", until=at("2026-05-12T15:00+02:00"))
+    story.leads("2026-05-11T10:00+02:00", until="2026-05-15")
+    due = fired(story, "act_on_lead")
+    answers(story, due, notification.Snoozed, "2026-05-14T11:00+02:00", until=at("2026-05-16T09:00+02:00"))
+    story.registers("2026-05-14T12:00+02:00", goal_date="2026-06-01")
+    due = fired(story, "goal_date_ahead", "two_weeks")
+    answers(story, due, notification.Snoozed, "2026-05-18T10:00+02:00", until=at("2026-06-02T09:00+02:00"))
+    ends = {
+        "confirmation": "2026-05-12T10:00",
+        "act_on_lead": "2026-05-16T00:00",
+        "goal_date_ahead": "2026-06-02T00:00",
+    }
+    for policy, end in ends.items():
+        (timer,) = [t for t in story.timers.values() if t.policy == policy and "snoozed" in t.moved_by]
+        assert timer.expires_at == at(f"{end}+02:00")
+        assert isinstance(story.settle(timer, timer.due_at), End)
+
+
+def test_what_is_taken_back_does_not_come_again() -> None:
+    """Given a fired reminder that was snoozed, when it is withdrawn, then the snooze ends by that, and is recorded so;
+    the later ones stay. Snoozed once more when it came again and then withdrawn, likewise."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    first = fired(story, "thank_you")
+    answers(story, first, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-05T18:00+02:00"))
+    again = story.timer("thank_you")
+    answers(story, first, notification.Withdrawn, "2026-05-05T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+    ending = story.endings[again.id]
+    assert (ending.reason, ending.because, ending.stages) == ("withdrawn", "notification.withdrawn", ("due",))
+
+    overdue = fired(story, "thank_you", "overdue")
+    answers(story, overdue, notification.Snoozed, "2026-05-06T11:00+02:00", until=at("2026-05-06T12:00+02:00"))
+    second = fired(story, "thank_you", "overdue")
+    answers(story, second, notification.Snoozed, "2026-05-06T13:00+02:00", until=at("2026-05-06T15:00+02:00"))
+    answers(story, second, notification.Withdrawn, "2026-05-06T14:00+02:00", reason="withdrawn", because="asked")
+    assert set(story.due("thank_you")) == {"last_call", "coach"}
+
+
+@pytest.mark.parametrize("how", ["acted_on", "dismissed"])
+def test_acknowledging_ends_the_reminders_of_the_round(how: str) -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Acknowledged, "2026-05-05T13:00+02:00", how=how)
+    assert story.due("thank_you") == {}
+    assert set(story.ended("thank_you").values()) == {("withdrawn", "acknowledged")}
+
+
+def test_having_seen_it_changes_nothing() -> None:
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Acknowledged, "2026-05-05T13:00+02:00", how="seen")
+    assert set(story.due("thank_you")) == {"overdue", "last_call", "coach"}
+
+
+def test_acknowledging_keep_in_touch_starts_the_next_interval() -> None:
+    """Given keep-in-touch fell due, when acted on, then the next is due a cadence later; an answer to a round that is
+    over changes nothing."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    answers(story, due, notification.Acknowledged, "2026-06-01T10:00+09:00", how="acted_on")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-30T10:00+09:00")
+    pending = dict(story.timers)
+    answers(story, due, notification.Acknowledged, "2026-06-05T10:00+09:00", how="acted_on")
+    assert story.timers == pending
+
+
+def test_what_can_not_be_delivered_is_told_to_the_coach() -> None:
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-08T15:00+02:00")
+    due = fired(story, "thank_you")
+    assert due.escalates_to == COACH
+    answers(story, due, notification.Escalated, "2026-05-08T17:30+02:00", coach_id=COACH)
+    timer = story.timer("undeliverable", "coach")
+    assert (timer.recipient.id, timer.recipient.role) == (COACH, "coach")
+    assert timer.due_at == at("2026-05-08T17:30+02:00")
+    assert timer.subject_id == INTERVIEW
