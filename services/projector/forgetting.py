@@ -12,11 +12,15 @@ from shared.envelope import Recorded
 
 
 def contacts_of(e: Recorded[Any]) -> tuple[UUID, ...]:
-    """The contacts whom an event's fields marked `contact` are about."""
+    """The contacts whom an event's fields marked `contact` are about: who introduces has words of their own."""
     if e.category == "contact":
         return (e.stream_id,)
-    one = getattr(e.data, "contact_id", None)
-    return getattr(e.data, "contact_ids", ()) if one is None else (one,)
+    one: UUID | None = getattr(e.data, "contact_id", None)
+    if one is None:
+        several: tuple[UUID, ...] = getattr(e.data, "contact_ids", ())
+        return several
+    connector: UUID | None = getattr(e.data, "connector_id", None)
+    return (one,) if connector is None else (one, connector)
 
 
 def new_contacts_of(e: Recorded[Any]) -> tuple[UUID, ...]:

@@ -29,6 +29,11 @@ WITH live AS (
     UNION
     SELECT contact.id::uuid FROM live CROSS JOIN LATERAL json_array_elements_text(body -> 'contact_ids') AS contact (id)
     WHERE model = 'timing_subject'
+    UNION  -- also of who dropped out: while they took part it mattered whether they were to be left in peace
+    SELECT contact.id::uuid
+    FROM live JOIN log.event d ON d.tenant = $1 AND d.stream_id = live.key::uuid AND d.type = 'interview.dropped_out'
+    CROSS JOIN LATERAL json_array_elements_text(convert_from(d.data, 'UTF8')::json -> 'dropped_ids') AS contact (id)
+    WHERE live.model = 'timing_subject'
     UNION
     SELECT (arming ->> 'through')::uuid FROM live CROSS JOIN LATERAL json_array_elements(body -> 'armings') AS arming
     WHERE model = 'timing_subject' AND arming ->> 'through' IS NOT NULL

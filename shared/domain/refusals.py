@@ -49,6 +49,11 @@ REFUSALS: dict[str, Rule] = {
         "An answer or a new time is recorded for an interview called off before it was asked for, or accepted.",
         "plan a new interview and ask again",
     ),
+    "nobody_left": Rule(
+        "invalid",
+        "Every contact of the interview would have dropped out of it.",
+        "record interview.decline, interview.cancel or interview.miss, which are about all of them",
+    ),
     "never_scheduled": Rule(
         "conflict",
         "An interview is rescheduled that had no time yet.",

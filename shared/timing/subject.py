@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from shared.domain import lead, notification, relationship
+from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Reason
 from shared.envelope import Recorded
@@ -28,7 +28,7 @@ _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
 _TELLING = frozenset(
     {
-        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded),
+        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded, interview.DroppedOut),
     }
 )
 """Events that say more than when what is armed; see `_knowing`."""
@@ -177,7 +177,7 @@ def evolve(
     for route in routes(e) if found is None else found:
         if route.id == id:
             subject = subject or _new(route, e)
-            subject = _knowing(subject, e)
+            subject = _knowing(subject, e, policies)
             for meaning in policies.by_event.get(e.type, ()):
                 policy = meaning.policy
                 if policy.subject in (route.kind, "any") and (answer is None or _own(policy, subject, answer)):
@@ -228,7 +228,7 @@ def _among(people: tuple[UUID, ...], closed: Collection[UUID]) -> tuple[UUID, ..
     return tuple(id for id in people if id in closed)
 
 
-def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
+def _knowing(subject: Subject, e: Recorded[Event], policies: Policies) -> Subject:
     data = e.data
     if type(data) not in _TELLING:
         return subject
@@ -237,6 +237,9 @@ def _knowing(subject: Subject, e: Recorded[Event]) -> Subject:
             return replace(subject, cadence_days=data.cadence_days)
         case lead.Recorded():
             return replace(subject, until=data.until)
+        case interview.DroppedOut():
+            left = replace(subject, contact_ids=interview.without(subject.contact_ids, data))
+            return _silenced(subject, _closing(left, ()), policies)
         case _:
             return subject
 

@@ -123,9 +123,9 @@ def test_event_types_are_named_as_the_domain_says() -> None:
         "relationship": "referral_asked introduction_requested introduction_made introduction_declined "
         "introduction_lapsed connected keep_in_touch_started cadence_changed touchpoint_recorded snoozed paused "
         "resumed ended",
-        "interview": "planned request_sent request_followed_up accepted declined lapsed agreed_loosely times_offered "
-        "scheduled rescheduled confirmed cancelled research_recorded objectives_set questions_chosen prepared started "
-        "held missed notes_taken reflection_recorded thanked",
+        "interview": "planned request_sent request_followed_up accepted declined dropped_out lapsed agreed_loosely "
+        "times_offered scheduled rescheduled confirmed cancelled research_recorded objectives_set questions_chosen "
+        "prepared started held missed notes_taken reflection_recorded thanked",
         "lead": "recorded acted_on came_to_something came_to_nothing reported_back dropped",
         "programme": "created coach_assigned participant_enrolled participant_left match_proposed match_accepted "
         "match_turned_down",

@@ -268,6 +268,42 @@ def test_every_contact_is_owed_thanks() -> None:
     half.when(stranger).refused("not_a_contact_of_this_interview", field="/contact_ids")
 
 
+OF_BEN = on("contact", BEN, ASKED)
+FREED = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="declined")
+WITHOUT_BEN = interview.DroppedOut(**TWO, dropped_ids=(BEN,), why="On leave")
+
+
+def test_a_conversation_goes_on_without_one_of_two() -> None:
+    """Given a conversation with two, when one of them says no, then that one's place is free, and all that follows is
+    with the other alone."""
+    asked = [*BOTH, ASKED, OF_BEN, interview.RequestSent(**TWO, channel="email", minutes=20, intent="Learn")]
+    drop = interview.DropOut(contact_ids=(BEN,), why="On leave")
+    given(*asked).when(drop).then(WITHOUT_BEN, on("contact", BEN, FREED))
+    alone = given(*asked, WITHOUT_BEN, on("contact", BEN, FREED))
+    alone.when(interview.Accept()).then(ACCEPTED)
+    alone.when(interview.Decline()).then(interview.Declined(**WHOSE), on("contact", ANA, FREED))
+    alone.when(drop).refused("not_a_contact_of_this_interview", field="/contact_ids")
+    alone.when(interview.DropOut(contact_ids=(ANA,))).refused("nobody_left", field="/contact_ids")
+    given(*HELD_WITH_BOTH).when(drop).refused("out_of_order")
+
+
+def test_who_stayed_away_has_not_given_their_time() -> None:
+    """Given an appointment with two, when only one came, then the conversation was with that one: the other's place is
+    free, and thanks are owed to the one who was there."""
+    scheduled = [SCHEDULED.model_copy(update=TWO)]
+    agreed = [*BOTH, ASKED, OF_BEN, REQUESTED.model_copy(update=TWO), ACCEPTED.model_copy(update=TWO), *scheduled]
+    hold = interview.Hold(minutes=30, contact_ids=(ANA,))
+    away = interview.DroppedOut(**TWO, dropped_ids=(BEN,))
+    used = contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="held", minutes=30)
+    given(*agreed).when(hold).then(away, on("contact", BEN, FREED), HELD, on("contact", ANA, used))
+    given(*agreed, away, HELD).when(interview.Thank(how="email")).then(THANKED)
+    with_both = HELD.model_copy(update=TWO)
+    everybody = interview.Hold(minutes=30, contact_ids=(BEN, ANA))
+    given(*agreed).when(everybody).then(with_both, on("contact", ANA, used), on("contact", BEN, used))
+    stranger = interview.Hold(contact_ids=(ANA, OTHER_SEEKER))
+    given(*agreed).when(stranger).refused("not_a_contact_of_this_interview", field="/contact_ids")
+
+
 def test_empty_notes_and_research_are_refused() -> None:
     """Given a talk, when a recording has nothing in it, then it is refused."""
     given(*HELD_WITH_BOTH).when(interview.TakeNotes()).refused("nothing_changes")

@@ -126,6 +126,15 @@ def test_a_forgotten_contact_may_be_let_go() -> None:
     gone.when(relationship.End(**PAIR, why="She has moved")).refused("contact_forgotten")
 
 
+def test_who_declined_is_told_of_who_was_asked() -> None:
+    """Given a contact who was asked to introduce, when they decline, then the event says whose words those are."""
+    asked = relationship.IntroductionRequested(**PAIR, connector_id=BEN)
+    history = given(*PEOPLE, on("contact", BEN, ADDED), asked)
+    history.when(relationship.DeclineIntroduction(**PAIR, why="We fell out")).then(
+        relationship.IntroductionDeclined(**PAIR, connector_id=BEN, why="We fell out")
+    )
+
+
 def test_snoozed_until_a_moment_to_come() -> None:
     """Given a relationship, when it is snoozed for a week, then it is."""
     until = NOW + timedelta(days=7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.projector.models import AGENDA, PIPELINE, PREPARATION
-from shared.domain import interview
+from shared.domain import contact, interview
 from shared.domain.interview.details import Question
 from tests.domain.scenario import (
     ACCEPTED,
@@ -20,6 +20,7 @@ from tests.domain.scenario import (
     SEEKER,
     STARTS_AT,
     WHOSE,
+    on,
 )
 from tests.models.history import happened, row, rows
 
@@ -63,6 +64,24 @@ def test_an_interview_with_two_is_not_over_until_both_were_thanked() -> None:
     found = row(PIPELINE, history.add(other))
     assert (found.next_move, found.thanked_ids) == ("reflect", (ANA, BEN))
     assert found.thanked_at is not None
+
+
+def test_who_dropped_out_is_nowhere_asked_for() -> None:
+    """Given an appointment with two, when one drops out, then board, calendar and sheet are of the other alone, and
+    nothing is left of either once they are forgotten."""
+    scheduled = SCHEDULED.model_copy(update=BOTH)
+    history = happened(interview.Planned(**BOTH, purpose="field", about="Publicity"), scheduled)
+    before = row(AGENDA, history)
+    history.add(interview.ResearchRecorded(**BOTH, person="Both paint"))
+    history.add(interview.DroppedOut(**BOTH, dropped_ids=(BEN,), why="On leave"))
+    assert row(PIPELINE, history).contact_ids == row(PREPARATION, history).contact_ids == (ANA,)
+    after = row(AGENDA, history)
+    assert (after.contact_ids, after.sequence, after.uid) == ((ANA,), before.sequence + 1, before.uid)
+    held = HELD.model_copy(update={"contact_ids": (ANA,)})
+    assert row(PIPELINE, happened(*(e.data for e in history.events), held, THANKED)).next_move == "reflect"
+    history.add(on("contact", BEN, contact.Forgotten()))
+    assert row(AGENDA, history).place is None
+    assert row(PREPARATION, history).person is None
 
 
 def test_whoever_let_down_decides_the_next_move() -> None:

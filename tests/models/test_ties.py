@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+from services.projector.forgetting import emptied
 from services.projector.models import NETWORK, RELATIONSHIPS, TIMELINE
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
@@ -136,6 +137,20 @@ def test_a_connector_sees_the_introduction_too() -> None:
         ("open", "made", (BEN,)),
         ("new", "new", ()),
     ]
+
+
+def test_the_words_of_a_connector_go_with_the_connector() -> None:
+    """Given that Ben would not introduce Ana, when Ben is forgotten, then that it happened stays, without his words."""
+    declined = relationship.IntroductionDeclined(**PAIR, connector_id=BEN, why="We fell out")
+    history = happened(relationship.IntroductionRequested(**PAIR, connector_id=BEN), declined)
+    entries = [each for each in rows(TIMELINE, history).values() if each.type == declined.type]
+    assert {each.contact_id: each.facts["why"] for each in entries} == dict.fromkeys((ANA, BEN), "We fell out")
+    history.add(on("contact", BEN, contact.Forgotten()))
+    entries = [each for each in rows(TIMELINE, history).values() if each.type == declined.type]
+    assert [each.facts for each in entries] == [{"connector_id": str(BEN)}] * 2
+    told = history.events[1]
+    assert emptied(told, {BEN}, frozenset()).data == declined.model_copy(update={"why": None})
+    assert emptied(told, {SEEKER}, frozenset()) is told
 
 
 def test_a_pause_ends_when_the_seeker_keeps_in_touch_anew() -> None:

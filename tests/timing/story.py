@@ -207,11 +207,18 @@ class Story:
         again = interview.RequestFollowedUp(seeker_id=SEEKER, contact_ids=(CONTACT,), channel="email", number=number)
         self.tell(INTERVIEW, again, when)
 
-    def schedules(self, when: str, starts: str, minutes: int = 30, again: bool = False) -> Recorded[Event]:
+    def schedules(
+        self,
+        when: str,
+        starts: str,
+        minutes: int = 30,
+        again: bool = False,
+        contacts: tuple[UUID, ...] = (CONTACT,),
+    ) -> Recorded[Event]:
         kind = interview.Rescheduled if again else interview.Scheduled
         event = kind(
             seeker_id=SEEKER,
-            contact_ids=(CONTACT,),
+            contact_ids=contacts,
             starts_at=at(starts),
             time_zone=self.time_zone,
             minutes=minutes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.domain import contact, relationship, seeker
+from shared.domain import contact, interview, relationship, seeker
 from tests.timing.story import (
     CONTACT,
     INTERVIEW,
@@ -56,6 +56,42 @@ def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
     assert "due" in story.due("thank_you")
     story.tell(other, contact.Forgotten(), "2026-05-05T10:20+02:00")
     assert story.due("thank_you") == {}
+
+
+def test_a_conversation_that_goes_on_without_the_one_who_may_be_asked() -> None:
+    """Given an appointment with two of whom one asked to be left alone, when the other drops out, then nobody is left
+    to confirm it with, and it does not come back; what concerns the seeker stays."""
+    story = Story()
+    other = named("other contact")
+    both = (CONTACT, other)
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00", contacts=both)
+    assert story.timer("confirmation").contact_ids == both
+    story.tell(other, contact.AskedNotToBeContacted(), "2026-05-02T10:00+02:00")
+    assert story.timer("confirmation").contact_ids == (CONTACT,)
+    story.happens(interview.DroppedOut, "2026-05-03T10:00+02:00", contact_ids=both, dropped_ids=(CONTACT,))
+    assert story.due("confirmation") == {}
+    assert story.ended("confirmation") == {"due": ("withdrawn", "contact_closed")}
+    assert story.timer("preparation").contact_ids == (other,)
+    story.tell(other, contact.HoursOffered(capacity=3), "2026-05-04T10:00+02:00")
+    assert story.due("confirmation") == {}
+
+
+def test_who_dropped_out_is_not_reminded_of() -> None:
+    """Given an appointment with two, when one drops out, then the reminders go on and name the other; whether the one
+    who dropped out wants to be left alone plays no part any more."""
+    story = Story()
+    other = named("other contact")
+    both = (CONTACT, other)
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00", contacts=both)
+    before = story.timer("confirmation")
+    story.happens(interview.DroppedOut, "2026-05-03T10:00+02:00", contact_ids=both, dropped_ids=(other,))
+    after = story.timer("confirmation")
+    assert (after.id, after.due_at, after.contact_ids) == (before.id, before.due_at, (CONTACT,))
+    story.tell(other, contact.AskedNotToBeContacted(), "2026-05-04T10:00+02:00")
+    assert story.timer("confirmation") == after
+    story.holds("2026-05-20T10:30+02:00")
+    story.thanks("2026-05-20T11:00+02:00")
+    assert story.ended("thank_you")["due"] == ("withdrawn", "interview.thanked")
 
 
 def test_what_begins_with_a_contact_to_be_left_alone_is_silent() -> None:

@@ -37,10 +37,12 @@ class AppointmentRow(Telling):
     created_at: datetime
     changed_at: datetime
     """When the last change was written down; calendar programs ask for it."""
+    former_ids: tuple[UUID, ...] = ()
+    """Contacts who dropped out since this time was agreed on."""
 
     def forgetting(self, contact_id: UUID, at: datetime) -> AppointmentRow:
         """The sequence rises: calendar programs are to take over that place and name are gone."""
-        if contact_id not in self.contact_ids:
+        if contact_id not in (*self.contact_ids, *self.former_ids):
             return self
         return replace(self, place=None, sequence=self.sequence + 1, changed_at=at)
 
@@ -74,6 +76,18 @@ def _to(status: str, rise: int = 0) -> Callable[[AppointmentRow | None, Recorded
     return fold
 
 
+def _dropped_out(row: AppointmentRow | None, e: Recorded[interview.DroppedOut]) -> AppointmentRow | None:
+    if row is None:
+        return None
+    return replace(
+        row,
+        contact_ids=interview.without(row.contact_ids, e.data),
+        former_ids=(*row.former_ids, *e.data.dropped_ids),
+        sequence=row.sequence + 1,
+        changed_at=e.recorded_at,
+    )
+
+
 def _held(row: AppointmentRow | None, e: Recorded[interview.Held]) -> AppointmentRow | None:
     """One that fell through stays so: they talked in another way."""
     return row if row is None or row.status in {"cancelled", "missed"} else _to("held")(row, e)
@@ -84,6 +98,7 @@ FOLDS: dict[type[Event], Callable[[AppointmentRow | None, Recorded[Any]], Appoin
     interview.Rescheduled: _scheduled,
     interview.Confirmed: _to("confirmed"),
     interview.Cancelled: _to("cancelled", rise=1),
+    interview.DroppedOut: _dropped_out,
     interview.Held: _held,
     interview.Missed: _to("missed"),
 }
@@ -91,7 +106,7 @@ FOLDS: dict[type[Event], Callable[[AppointmentRow | None, Recorded[Any]], Appoin
 
 class Agenda(ReadModel[AppointmentRow]):
     name = "agenda"
-    version = 3
+    version = 4
     folds = FOLDS.keys()
     row = AppointmentRow
 

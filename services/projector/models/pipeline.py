@@ -95,6 +95,10 @@ def _followed_up(row: PipelineRow, e: Recorded[interview.RequestFollowedUp]) -> 
     return {"follow_ups": e.data.number}
 
 
+def _dropped_out(row: PipelineRow, e: Recorded[interview.DroppedOut]) -> Changed:
+    return {"contact_ids": interview.without(row.contact_ids, e.data)}
+
+
 _NO_TIME: Changed = {"starts_at": None, "time_zone": None}
 """That of an appointment that fell through counts no more."""
 
@@ -163,6 +167,7 @@ CHANGES: dict[type[Event], Callable[[PipelineRow, Recorded[Any]], Changed]] = {
     interview.RequestFollowedUp: _followed_up,
     interview.Accepted: _accepted,
     interview.Declined: _nothing_else,
+    interview.DroppedOut: _dropped_out,
     interview.Lapsed: _nothing_else,
     interview.AgreedLoosely: _accepted,
     interview.TimesOffered: _times_offered,
@@ -195,7 +200,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
     return next_move(
         State(
             status=status,
-            contact_ids=row.contact_ids,
+            contact_ids=changed.get("contact_ids", row.contact_ids),
             format=changed.get("format", row.format),
             follow_ups=changed.get("follow_ups", row.follow_ups),
             accepted=changed.get("accepted_at", row.accepted_at) is not None,
@@ -210,7 +215,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
 
 class Pipeline(PerStream[PipelineRow]):
     name = "pipeline"
-    version = 3
+    version = 4
     row = PipelineRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = dict.fromkeys(CHANGES, _moved)

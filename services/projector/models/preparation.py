@@ -41,10 +41,12 @@ class SheetRow(Telling):
     reserve: tuple[Question, ...] = ()
     prepared_at: datetime | None = None
     note: str | None = None
+    former_ids: tuple[UUID, ...] = ()
+    """Contacts who dropped out: what was learned of them is here still."""
 
     def forgetting(self, contact_id: UUID, at: datetime) -> SheetRow:
         """What the seeker wants to learn stays."""
-        if contact_id not in self.contact_ids:
+        if contact_id not in (*self.contact_ids, *self.former_ids):
             return self
         return replace(self, place=None, person=None, company=None, position=None)
 
@@ -63,6 +65,11 @@ def _planned(e: Recorded[interview.Planned]) -> SheetRow:
 
 def _requested(row: SheetRow, e: Recorded[interview.RequestSent]) -> SheetRow:
     return replace(row, intent=e.data.intent, minutes=e.data.minutes, format=e.data.format or row.format)
+
+
+def _dropped_out(row: SheetRow, e: Recorded[interview.DroppedOut]) -> SheetRow:
+    left = interview.without(row.contact_ids, e.data)
+    return replace(row, contact_ids=left, former_ids=(*row.former_ids, *e.data.dropped_ids))
 
 
 def _format_agreed(row: SheetRow, e: Recorded[Any]) -> SheetRow:
@@ -112,11 +119,12 @@ def _prepared(row: SheetRow, e: Recorded[interview.Prepared]) -> SheetRow:
 
 class Preparation(PerStream[SheetRow]):
     name = "preparation"
-    version = 3
+    version = 4
     row = SheetRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = {
         interview.RequestSent: _requested,
+        interview.DroppedOut: _dropped_out,
         interview.Accepted: _format_agreed,
         interview.AgreedLoosely: _format_agreed,
         interview.TimesOffered: _without_appointment,

@@ -55,7 +55,7 @@ FACTS: dict[type[Event], tuple[str, ...]] = {
     relationship.ReferralAsked: ("about", "channel", "interview_id"),
     relationship.IntroductionRequested: ("connector_id", "connector", "channel", "intent"),
     relationship.IntroductionMade: ("connector_id", "connector", "introduced_by", "lead_id"),
-    relationship.IntroductionDeclined: ("why",),
+    relationship.IntroductionDeclined: ("connector_id", "why"),
     relationship.IntroductionLapsed: (),
     relationship.Connected: ("network",),
     relationship.KeepInTouchStarted: ("cadence_days", "first_after_days"),
@@ -70,6 +70,7 @@ FACTS: dict[type[Event], tuple[str, ...]] = {
     interview.RequestFollowedUp: ("channel", "number"),
     interview.Accepted: ("format", "note"),
     interview.Declined: ("why",),
+    interview.DroppedOut: ("dropped_ids", "why"),
     interview.Lapsed: (),
     interview.AgreedLoosely: ("what", "format"),
     interview.TimesOffered: ("by", "time_zone"),
@@ -98,6 +99,11 @@ FACTS: dict[type[Event], tuple[str, ...]] = {
 whom or what a lead is about: the leads board has that, and it is joined in."""
 
 
+WITH_CONNECTOR: frozenset[type[Event]] = frozenset(
+    {relationship.IntroductionRequested, relationship.IntroductionMade, relationship.IntroductionDeclined}
+)
+
+
 def _contacts(e: Recorded[Any]) -> tuple[UUID, ...]:
     """With whom it passed: a connector takes part in an introduction as much as the one introduced."""
     data = e.data
@@ -112,7 +118,7 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID, ...]:
         return some or data.contact_ids
     if kind is contact.Added:
         return (e.stream_id,)
-    if kind is relationship.IntroductionRequested or kind is relationship.IntroductionMade:
+    if kind in WITH_CONNECTOR:
         connector = data.connector_id
         if connector is not None and connector != data.contact_id:
             return (data.contact_id, connector)
@@ -129,7 +135,7 @@ def _plain(value: Any) -> JsonValue:
 
 class Timeline(ReadModel[EntryRow]):
     name = "timeline"
-    version = 3
+    version = 4
     folds = FACTS.keys()
     entries = True
     row = EntryRow

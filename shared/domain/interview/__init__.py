@@ -9,3 +9,4 @@ from shared.domain.interview.machine import EVENT_OF as EVENT_OF
 from shared.domain.interview.machine import MACHINE as MACHINE
 from shared.domain.interview.machine import State as State
 from shared.domain.interview.machine import next_move as next_move
+from shared.domain.interview.machine import without as without

@@ -30,6 +30,13 @@ class Decline(Command, said.Reason, command="interview.decline"):
     pass
 
 
+class DropOut(Command, said.Reason, command="interview.drop_out"):
+    """Some of several contacts take no part, or no longer; the others do."""
+
+    contact_ids: said.Contacts
+    """Who drops out; at least one other must be left."""
+
+
 class Lapse(Command, command="interview.lapse"):
     pass
 
@@ -84,6 +91,8 @@ class Hold(Command, command="interview.hold"):
     minutes: Minutes | None = None
     format: Format | None = None
     """How it took place, where that is not as agreed."""
+    contact_ids: said.Contacts | None = None
+    """Who was there; absent: all. Whoever was not has dropped out."""
 
 
 class Miss(Command, command="interview.miss"):

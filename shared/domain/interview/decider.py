@@ -25,6 +25,7 @@ from shared.domain.people import (
 )
 from shared.domain.refusals import refusal
 from shared.domain.values import said
+from shared.replacing import replace
 
 MOST_FOLLOW_UPS = 2
 EARLY = timedelta(days=1)
@@ -35,6 +36,7 @@ CONCERN_CONTACTS = (
     c.FollowUp,
     c.Accept,
     c.Decline,
+    c.DropOut,
     c.Lapse,
     c.AgreeLoosely,
     c.OfferTimes,
@@ -63,10 +65,12 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return [_event(command, state), *places.take_again(context, state, welcome=True)]
         case c.Decline():
             _check_asked(state)
-            return [_event(command, state), *places.free(context, state, "declined")]
+            return [_event(command, state), *places.free(context, state.contact_ids, "declined")]
+        case c.DropOut():
+            return _dropped_out(command.contact_ids, state, context, command.why)
         case c.Lapse():
             _check_asked(state)
-            return [_event(command, state), *places.free(context, state, "lapsed")]
+            return [_event(command, state), *places.free(context, state.contact_ids, "lapsed")]
         case c.Cancel():
             return _cancelled(command, state, context)
         case c.AgreeLoosely():
@@ -84,7 +88,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return _held(command, state, context)
         case c.Miss():
             _check_begun(context, state, early=timedelta())
-            used = places.use(context, state, "missed") if command.by == "seeker" else []
+            used = places.use(context, state.contact_ids, "missed") if command.by == "seeker" else []
             return [_event(command, state), *used]
         case c.Thank():
             _check_begun(context, state)
@@ -122,6 +126,28 @@ def _check_plan(command: c.Plan, context: Context) -> None:
 def _check_distinct(contact_ids: tuple[UUID, ...]) -> None:
     if len(set(contact_ids)) < len(contact_ids):
         raise refusal("named_twice", "a contact is named twice", field="/contact_ids")
+
+
+def _check_take_part(contact_ids: tuple[UUID, ...], state: State) -> None:
+    _check_distinct(contact_ids)
+    if strangers := set(contact_ids) - set(state.contact_ids):
+        raise refusal(
+            "not_a_contact_of_this_interview",
+            f"took no part: {', '.join(sorted(map(str, strangers)))}",
+            field="/contact_ids",
+        )
+
+
+def _dropped_out(
+    contact_ids: tuple[UUID, ...], state: State, context: Context, why: str | None = None
+) -> list[Event | On]:
+    """Who takes no part has not given their time, however late it turns out."""
+    _check_take_part(contact_ids, state)
+    if len(contact_ids) == len(state.contact_ids):
+        raise refusal("nobody_left", "nobody else takes part", field="/contact_ids")
+    whose = {"seeker_id": state.seeker_id, "contact_ids": state.contact_ids}
+    event = e.DroppedOut(**whose, dropped_ids=contact_ids, why=why)
+    return [event, *places.free(context, contact_ids, "declined")]
 
 
 def _followed_up(command: c.FollowUp, state: State, context: Context) -> e.InterviewEvent:
@@ -175,8 +201,8 @@ def _cancelled(command: c.Cancel, state: State, context: Context) -> list[Event 
     event = _event(command, state, asked=state.asked, late=begun)
     if begun and command.by == "seeker":
         # Whoever was kept waiting has given their time, whatever it is called.
-        return [event, *places.use(context, state, "missed")]
-    return [event, *places.free(context, state, "cancelled")]
+        return [event, *places.use(context, state.contact_ids, "missed")]
+    return [event, *places.free(context, state.contact_ids, "cancelled")]
 
 
 def _check_begun(context: Context, state: State, early: timedelta = EARLY) -> None:
@@ -189,6 +215,13 @@ def _check_begun(context: Context, state: State, early: timedelta = EARLY) -> No
 
 
 def _held(command: c.Hold, state: State, context: Context) -> list[Event | On]:
+    absent: list[Event | On] = []
+    if command.contact_ids is not None:
+        _check_take_part(command.contact_ids, state)
+        missing = tuple(each for each in state.contact_ids if each not in command.contact_ids)
+        if missing:
+            absent = _dropped_out(missing, state, context)
+            state = replace(state, contact_ids=tuple(each for each in state.contact_ids if each not in missing))
     format = command.format or state.format
     if state.status in AGREED and format != "email":
         raise refusal("held_before_scheduled", "the conversation was never scheduled")
@@ -202,18 +235,12 @@ def _held(command: c.Hold, state: State, context: Context) -> list[Event | On]:
         overran=overran,
         introduced_by=chain(context, state.seeker_id, state.contact_ids),
     )
-    return [event, *places.use(context, state, "held", command.minutes)]
+    return [*absent, event, *places.use(context, state.contact_ids, "held", command.minutes)]
 
 
 def _thanked(command: c.Thank, state: State) -> e.Thanked:
     thanked = command.contact_ids or state.unthanked
-    _check_distinct(thanked)
-    if strangers := set(thanked) - set(state.contact_ids):
-        raise refusal(
-            "not_a_contact_of_this_interview",
-            f"took no part: {', '.join(sorted(map(str, strangers)))}",
-            field="/contact_ids",
-        )
+    _check_take_part(thanked, state)
     if not thanked or not set(thanked).isdisjoint(state.thanked):
         raise refusal("already_done", "they were thanked already", field="/contact_ids", what="the thank-you")
     return e.Thanked(

@@ -44,6 +44,13 @@ class Declined(InterviewEvent, said.Reason, type="interview.declined"):
     """The contacts are not willing, or not now."""
 
 
+class DroppedOut(InterviewEvent, said.Reason, type="interview.dropped_out"):
+    """Some of the contacts take no part, or no longer; the conversation is with the others."""
+
+    dropped_ids: said.Contacts
+    """Those of the contacts who are no longer among them from now on."""
+
+
 class Lapsed(InterviewEvent, type="interview.lapsed"):
     """No answer came, or nothing came of it."""
 

@@ -24,6 +24,7 @@ MACHINE = Machine(
         e.RequestFollowedUp: Move({"requested"}),
         e.Accepted: Move({"requested", "lapsed"}, "accepted"),
         e.Declined: Move({"requested", "lapsed", *AGREED, "missed", "cancelled"}, "declined"),
+        e.DroppedOut: Move({*AHEAD, "started", "lapsed", "missed", "cancelled"}),
         e.Lapsed: Move({"requested", *AGREED, "missed", "cancelled"}, "lapsed"),
         e.AgreedLoosely: Move({"requested", "accepted", "times_offered", "missed", "cancelled"}, "agreed_loosely"),
         e.TimesOffered: Move({*AGREED, "missed", "cancelled"}, "times_offered"),
@@ -50,6 +51,7 @@ EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
     c.FollowUp: e.RequestFollowedUp,
     c.Accept: e.Accepted,
     c.Decline: e.Declined,
+    c.DropOut: e.DroppedOut,
     c.Lapse: e.Lapsed,
     c.AgreeLoosely: e.AgreedLoosely,
     c.OfferTimes: e.TimesOffered,
@@ -113,6 +115,8 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, asked=True, minutes=event.minutes, format=event.format or state.format)
         case e.RequestFollowedUp():
             return replace(state, follow_ups=event.number)
+        case e.DroppedOut():
+            return replace(state, contact_ids=without(state.contact_ids, event))
         case e.Accepted() | e.AgreedLoosely():
             return replace(state, accepted=True, format=event.format or state.format, starts_at=None)
         case e.TimesOffered():
@@ -142,6 +146,11 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, thanked=state.thanked | set(event.thanked_ids))
         case _:
             return state
+
+
+def without(contact_ids: tuple[UUID, ...], event: e.DroppedOut) -> tuple[UUID, ...]:
+    """Who takes part from then on."""
+    return tuple(each for each in contact_ids if each not in event.dropped_ids)
 
 
 def next_move(state: State) -> str | None:

@@ -4,7 +4,7 @@ All seekers of a tenant share them. What takes a place, and what it needs:
 
 | what | takes | needs a free place |
 | --- | --- | --- |
-| a request | one, given back when it is declined, lapses or is cancelled in time | yes |
+| a request | one, given back when it is declined, lapses, is cancelled in time or goes on without them | yes |
 | a follow-up | one, for good | no: there are two at most |
 | another time by the seeker's wish | one, for good, or the request's anew; after calling it off, both | only anew |
 | another time by the contact's wish, a late yes | the request's anew where it was given back or used | no |
@@ -53,23 +53,25 @@ def spend(context: Context, state: State, why: contact.Asking, taken: Collection
     return _asked(context, state, [each for each in held if is_reachable(context, each)], why)
 
 
-def free(context: Context, state: State, why: Literal["declined", "lapsed", "cancelled"]) -> list[On]:
+def free(context: Context, contact_ids: Collection[UUID], why: Literal["declined", "lapsed", "cancelled"]) -> list[On]:
     """Give back the places that are held."""
     return [
         On(Stream("contact", contact_id), contact.PlaceFreed(**_place(context, contact_id), why=why))
-        for contact_id in state.contact_ids
+        for contact_id in contact_ids
         if _holds(context, contact_id)
     ]
 
 
-def use(context: Context, state: State, why: Literal["held", "missed"], minutes: int | None = None) -> list[On]:
+def use(
+    context: Context, contact_ids: Collection[UUID], why: Literal["held", "missed"], minutes: int | None = None
+) -> list[On]:
     """The contacts gave their time, or waited in vain."""
     return [
         On(
             Stream("contact", contact_id),
             contact.PlaceUsed(**_place(context, contact_id), why=why, minutes=minutes),
         )
-        for contact_id in state.contact_ids
+        for contact_id in contact_ids
         if _holds(context, contact_id)
     ]
 

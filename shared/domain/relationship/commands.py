@@ -26,7 +26,7 @@ class RecordIntroduction(RelationshipCommand, said.Connector, command="relations
 
 
 class DeclineIntroduction(RelationshipCommand, said.Reason, command="relationship.decline_introduction"):
-    pass
+    """By the connector who was asked."""
 
 
 class LapseIntroduction(RelationshipCommand, command="relationship.lapse_introduction"):

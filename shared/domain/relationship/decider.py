@@ -138,6 +138,8 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             check_wording([("/intent", command.intent)])
         case c.RecordIntroduction():
             return [_introduced(command, state, context)]
+        case c.DeclineIntroduction():
+            return [e.IntroductionDeclined(**said(command), connector_id=state.connector_id)]
         case c.Connect() if command.network in state.networks:
             raise refusal("already_done", "the two are connected there already", what="connecting")
         case c.StartKeepingInTouch() if state.status == "open" and state.keeping:

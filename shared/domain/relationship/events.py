@@ -34,6 +34,9 @@ class IntroductionMade(RelationshipEvent, said.Connector, type="relationship.int
 class IntroductionDeclined(RelationshipEvent, said.Reason, type="relationship.introduction_declined"):
     """Who was asked for the introduction would not make it."""
 
+    connector_id: UUID | None = None
+    """Who that was, where it is a contact: the words are theirs."""
+
 
 class IntroductionLapsed(RelationshipEvent, type="relationship.introduction_lapsed"):
     """No introduction came, and none is awaited any more."""
