@@ -60,7 +60,8 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position
 _WORK = 2000
 """Events appended and projected a round."""
 _MUCH = 20_000
-"""Commands executed, or events projected, by a service whose memory is looked at: enough to fill its caches."""
+"""Commands executed, or events projected, by a service whose memory is looked at: many times what its caches keep."""
+_SMALL_CACHES = {"kept_states": "1000", "kept_rows": "1000"}
 _READS = 500
 """Streams read a round."""
 _SOME = 100
@@ -148,7 +149,7 @@ class Side:
         raise RuntimeError("the projector has ended")
 
     def _serving(self, service: Service) -> AbstractAsyncContextManager[list[Running]]:
-        return serving(self._bench, self._database_url, service, amqp_url=self._amqp_url, fire="false")
+        return serving(self._bench, self._database_url, service, amqp_url=self._amqp_url, fire="false", **_SMALL_CACHES)
 
     async def _write(self, appends: Sequence[Append]) -> None:
         for outcome in await self._log.append_all(appends):
@@ -208,7 +209,7 @@ def peak_memory(process: Running) -> float:
 async def _grow(database_url: str, events: int) -> None:
     owner = await asyncpg.connect(database_url)
     base = await owner.fetchval("SELECT position FROM log.head")
-    for number in range(1, events // base):
+    for number in range(1, -(-events // base)):
         async with owner.transaction():
             for statement in _COPY.split(";\n")[:-1]:
                 await owner.execute(statement.replace("$1", str(number)).replace("$2", str(base)))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
+from statistics import median
 from time import perf_counter
 
 import asyncpg
@@ -23,6 +25,8 @@ from tests.bench.servers import Bench
 
 LIVE_RATE = 500
 """Events a second."""
+ENOUGH = 0.95
+"""The share of the rate that must have come about."""
 CLIENTS = 50
 _HEAD = "SELECT position FROM log.head"
 _seeds = count(10_001)
@@ -33,31 +37,39 @@ async def run(bench: Bench) -> list[Result]:
     seconds = bench.seconds * 3
     watch = await asyncpg.connect(database_url)
     rounds: list[list[float]] = []
+    shares: list[float] = []
     async with serving(bench, database_url, *SERVICES, fire="false") as (command, _):
         commands_a_second = float(LIVE_RATE)
         for number in range(bench.rounds + 1):
             each = round(commands_a_second * seconds / CLIENTS)
             scripts = [synthetic.requests(each, seed=next(_seeds)) for _ in range(CLIENTS)]
             before = await watch.fetchval(_HEAD)
-            lateness = await _visible_after(watch, command.url, scripts, commands_a_second)
+            lateness, reached = await _visible_after(watch, command.url, scripts, commands_a_second)
             if number:
                 rounds.append(lateness)
+                shares.append(reached / commands_a_second)
             else:  # the round that does not count tells how many events a command makes
                 commands_a_second = LIVE_RATE * each * CLIENTS / (await watch.fetchval(_HEAD) - before)
     await watch.close()
     late = [each * 1000 for lateness in rounds for each in lateness]
     histogram("live-lateness", f"Answered → visible in the read models, {LIVE_RATE} events/s", late, "ms")
     name = f"projector, live at {LIVE_RATE} events/s: answered → visible"
-    return [
+    results = [
         times(f"{name}, p50", [percentile(each, 0.5) for each in rounds], 0.010),
         times(f"{name}, p99", [percentile(each, 0.99) for each in rounds], 0.060),
     ]
+    return results if median(shares) >= ENOUGH else [too_slow(each, LIVE_RATE * median(shares)) for each in results]
+
+
+def too_slow(result: Result, reached: float) -> Result:
+    """What was measured at a lower rate than it was to be says nothing of that one: the goal is not met by it."""
+    return replace(result, name=f"{result.name} (only {reached:.0f} events/s came about)", met=False)
 
 
 async def _visible_after(
     watch: asyncpg.Connection[asyncpg.Record], url: str, scripts: Sequence[Sequence[bytes]], wanted_rate: float
-) -> list[float]:
-    """Seconds for each command, sent at an even rate of so many commands a second, which is told if it is not reached.
+) -> tuple[list[float], float]:
+    """Seconds for each command, sent at an even rate of so many commands a second, and the rate that came about.
 
     Who looks for them does so each millisecond or two, and finds them as much later.
     """
@@ -87,8 +99,6 @@ async def _visible_after(
     await asyncio.gather(*(play(place, *each) for place, each in enumerate(zip(callers, scripts, strict=True))))
     ended.set()
     reached = len(answered) / (perf_counter() - began)
-    if reached < 0.95 * wanted_rate:
-        print(f"only {reached:.0f} of {wanted_rate:.0f} commands/s came about: this machine is too slow for more")
     await asyncio.wait_for(looking, 60)
     for caller in callers:
         caller.close()
@@ -99,4 +109,4 @@ async def _visible_after(
         while position < wanted:
             position, at = next(moves)
         lateness.append(max(0.0, at - when))
-    return lateness
+    return lateness, reached

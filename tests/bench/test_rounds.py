@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bench.live import too_slow
 from tests.bench.rounds import Goal, Side, compare, measure, of_figure, percentile, times
 
 
@@ -92,3 +93,12 @@ def test_percentiles(share: float, value: float) -> None:
     numbers = [float((number * 37) % 100 + 1) for number in range(100)]
 
     assert percentile(numbers, share) == value
+
+
+def test_what_came_about_too_slowly_meets_no_goal() -> None:
+    """Given times within their goal, when they were not measured at the rate that they are of, then that is said, and
+    the goal is not met."""
+    result = times("live, p99", [0.02], 0.06)
+    told = too_slow(result, 312.4)
+    assert (result.met, told.met, told.value) == (True, False, result.value)
+    assert told.name == "live, p99 (only 312 events/s came about)"

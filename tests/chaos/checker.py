@@ -205,8 +205,8 @@ def _digest(event: Recorded[bytes], held: Held) -> str:
 
 
 def same_answers(seen: Seen, held: Held) -> Iterator[str]:
-    """A command that is sent again gets its first answer, and there is a receipt that says the same; for what the log
-    does not hold, there is none."""
+    """A command that is sent again gets its first answer, and there is a receipt that says the same: for all that the
+    log holds, and nothing else."""
     for command, again in seen.repeated:
         first = seen.accepted.get(command) or seen.refused.get(command)
         if first is not None and again != first:
@@ -215,6 +215,9 @@ def same_answers(seen: Seen, held: Held) -> Iterator[str]:
         receipt = held.receipts.get(command)
         if receipt != answer.position:
             yield f"receipts: command {_name(command)} was answered {answer.position}, its receipt says {receipt}"
+    for command in seen.handed_over.keys() | seen.unknown:
+        if command not in held.receipts and (wrote := held.by_command.get(command)):
+            yield f"receipts: command {_name(command)} wrote {_positions(wrote)} and has none"
     for command, position in held.receipts.items():
         written = held.by_command.get(command)
         if written is None or written[-1].position != position:

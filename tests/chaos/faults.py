@@ -348,5 +348,5 @@ async def _freeze(what: Server | Child, seconds: float) -> None:
 
 
 def _way(stage: Stage, rng: Random) -> Proxy:
-    """Between a service and a server, or between clients and either."""
-    return rng.choice(stage.ways)
+    """Between a service and a server, or between clients and either; one that is in use, where there is one."""
+    return rng.choice([way for way in stage.ways if way.carries] or stage.ways)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ PAUSE = 0.2
 """Seconds between attempts."""
 LAST_WORD = 30.0
 """Seconds that clients go on asking for what is not answered yet when all is to end."""
+TELL = 0.2
+"""Seconds after which it is told anew who waits for an answer."""
 _IS_AN_ANSWER = {200, 201, 400, 404, 409, 412, 422}
 _WAITS = 503
 """PostgreSQL is away."""
@@ -39,10 +42,21 @@ _KEPT = {"Queue", "Imports"}
 
 
 class Load:
-    def __init__(self, ways: Sequence[Way], unheard: WayUnheard, journal: Journal, *, seed: str, rate: float) -> None:
+    def __init__(
+        self,
+        ways: Sequence[Way],
+        unheard: WayUnheard,
+        journal: Journal,
+        waiting: Path,
+        *,
+        seed: str,
+        rate: float,
+    ) -> None:
         """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times; `unheard`:
-        for commands whose answer nobody waits for."""
-        self._journal, self._seed, self._every = journal, seed, 1 / rate
+        for commands whose answer nobody waits for; `waiting`: a file that tells since when clients wait."""
+        self._journal, self._waiting, self._seed, self._every = journal, waiting, seed, 1 / rate
+        self._asked: dict[object, tuple[str, float]] = {}
+        """For each attempt that is not answered yet: by which way, and since when."""
         self._ways, self._unheard = ways, unheard
         self._numbers, self._turns, self._next_turn = count(), cycle(ways), 0.0
         self._stop, self._give_up = asyncio.Event(), asyncio.Event()
@@ -51,10 +65,12 @@ class Load:
         """Until told to stop; then what is under way is brought to its end."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        telling = asyncio.create_task(self._tell())
         tasks = [asyncio.create_task(self._client()) for _ in range(clients)]
         await self._stop.wait()
         loop.call_later(LAST_WORD, self._give_up.set)
         await asyncio.gather(*tasks)
+        telling.cancel()
         for way in set(self._ways):
             await way.close()
 
@@ -74,6 +90,16 @@ class Load:
                 if self._stop.is_set():
                     return
                 await self._ask_again(wish)
+
+    async def _tell(self) -> None:
+        while True:
+            since: dict[str, list[float]] = {}
+            for via, at in self._asked.values():
+                since.setdefault(via, []).append(at)
+            whole = self._waiting.with_suffix(".new")
+            whole.write_text(json.dumps(since))
+            whole.replace(self._waiting)
+            await asyncio.sleep(TELL)
 
     async def _turn(self) -> None:
         """Wait for the next place in the steady stream of commands; an outage is not made up for."""
@@ -154,17 +180,36 @@ class Load:
 
     async def _attempt(self, way: Way, wish: Wish, patience: float) -> Response | str:
         """A clear answer; else whether the command may have arrived (`not sent`, `open`)."""
+        via, attempt = type(way).__name__, object()
+        self._asked[attempt] = via, monotonic()
         try:
             response = await way.ask(wish, patience)
         except NotSent:
             return "not sent"
         except LeftOpen:
             return "open"
+        finally:
+            del self._asked[attempt]
         if response.status in _IS_AN_ANSWER:
-            return replace(response, via=type(way).__name__)
+            return replace(response, via=via)
         if response.status != _WAITS:
             self._journal.failed(wish, response.status)
         return "open"
+
+
+def waiting_file(journal: Path) -> Path:
+    """Where the load tells since when its clients wait."""
+    return journal.with_suffix(".waiting")
+
+
+def longest_waits(waiting: Path, since: float) -> dict[str, float]:
+    """Way → seconds for which the first of those waits for an answer who asked by it at `since` or later.
+
+    `since` is of the monotonic clock, which all processes share. Raises FileNotFoundError before the load has told.
+    """
+    now, asked = monotonic(), json.loads(waiting.read_text())
+    ages = {way: [now - at for at in starts if at >= since] for way, starts in asked.items()}
+    return {way: max(waited) for way, waited in ages.items() if waited}
 
 
 async def main() -> None:
@@ -180,7 +225,8 @@ async def main() -> None:
     queue = Queue(chosen.amqp_url)
     ways: list[Way] = [*http, queue, *http, Imports(chosen.urls), *http, queue]
     with chosen.journal.open("a") as file:
-        await Load(ways, queue, Journal(file), seed=chosen.seed, rate=chosen.rate).run(chosen.clients)
+        load = Load(ways, queue, Journal(file), waiting_file(chosen.journal), seed=chosen.seed, rate=chosen.rate)
+        await load.run(chosen.clients)
 
 
 if __name__ == "__main__":

@@ -190,10 +190,12 @@ class Stage:
                 return found.declaration_result.message_count
         return None
 
-    async def from_messages(self) -> float:
-        """How many events the projectors folded as messages brought them, since each was started."""
+    async def from_messages(self) -> float | None:
+        """How many events the projectors folded as messages brought them, since each was started; None when one of them
+        does not answer."""
         asked = [each.metric('folded_events_total{source="message"}') for each in self.projectors]
-        return sum(value or 0.0 for value in await asyncio.gather(*asked))
+        told = await asyncio.gather(*asked)
+        return None if None in told else sum(value for value in told if value is not None)
 
     def start_witness(self) -> None:
         self.consumer = Child("witness", self.witness, env=os.environ, log=self.logs / "witness.log", cwd=ROOT)

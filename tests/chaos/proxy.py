@@ -30,6 +30,11 @@ class Proxy:
         return urlunsplit(self._target._replace(netloc=f"{user}@127.0.0.1:{self._port}"))
 
     @property
+    def carries(self) -> bool:
+        """Whether anybody is connected by it."""
+        return bool(self._writers)
+
+    @property
     def server_port(self) -> int | None:
         """Of the server that it leads to."""
         return self._target.port

@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from random import Random
 from time import monotonic
+from uuid import UUID
 
 import asyncpg
 
@@ -25,6 +26,7 @@ from tests.chaos.checker import Held, check
 from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
+from tests.chaos.load import longest_waits, waiting_file
 from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Stage, ended_by_itself, grown_beyond, size, stage
 from tests.chaos.seen import Seen, read
@@ -32,12 +34,13 @@ from tests.chaos.seen import Seen, read
 REST_WITHIN = 90.0
 """Seconds after which a run that does not come to rest is a violation itself."""
 SMALL_LAG = 2.0
-"""Lag is normal when relay, projector and consumer are behind by no more than what the load writes in so many seconds,
-and no more commands wait in their queue, nor timers that are due."""
+"""Seconds. Lag is normal when relay, projector and consumer have all events that are older than this, when no timer has
+been due for longer, and when nobody who asked since the last fault waits longer for an answer, by whichever way."""
 IN_HAND = 30.0
 """Seconds for which a service may be at commands that nobody waits for, when all else is at rest."""
-CALM = 2.0
-"""Seconds for which lag must be normal to count as normal again."""
+CALM = 3.0
+"""Seconds for which lag must be normal to count as normal again: more than `SMALL_LAG`, for it takes that long to find
+that somebody does nothing."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _COLUMNS = ", ".join(Recorded.__dataclass_fields__)
 _RECEIPTS = "SELECT tenant, command_id, position FROM log.receipt"
@@ -51,6 +54,17 @@ _PLACES = """
            (SELECT count(*) FROM read.timer WHERE due_at <= log.now()) AS overdue
     FROM log.head h
 """
+_AGES = """
+    WITH place AS (
+        SELECT coalesce((SELECT min(position) FROM log.relay_cursor), 0) AS relay,
+               coalesce((SELECT min(position) FROM read.checkpoint), 0) AS projector, $1::bigint AS consumer
+    )
+    SELECT b.name, greatest(extract(epoch FROM log.now() - e.recorded_at), 0)::float8 AS age
+    FROM place, LATERAL (VALUES ('relay', relay), ('projector', projector), ('consumer', consumer)) b (name, position)
+    LEFT JOIN log.event e ON e.position = b.position + 1
+"""
+"""How old the first event is that each does not have yet."""
+_OVERDUE = "SELECT tenant, id FROM read.timer WHERE due_at <= log.now()"
 
 
 class Run:
@@ -82,7 +96,7 @@ class Run:
                 await asyncio.sleep(gap)
                 await fault(name)(self._stage, rng)
             recovered, last = await self._lag_is_normal()
-            deaf = await _until_none(partial(self._no_message_comes, await self._stage.from_messages()))
+            deaf = await self._deaf()
             await asyncio.sleep(gap)
             while load.running and not enough(read(self._journal)):
                 await grown_beyond(size(self._journal), self._journal)
@@ -126,15 +140,16 @@ class Run:
         """Seconds until all services are ready and lag is normal and stays so, while the load goes on; and who was the
         last."""
         began, calm_since, last = monotonic(), None, "readiness"
+        overdue: dict[tuple[str, UUID], float] = {}
         try:
             await self._stage.ready()
         except (TimeoutError, LaunchFailure):
             return None, last
         ready = monotonic()
         while True:
-            now, lags = monotonic(), await self._lags()
+            now, lags = monotonic(), await self._lags(began, overdue)
             slowest = max(lags, key=lambda name: lags[name])
-            if lags[slowest] > SMALL_LAG * self._rate:
+            if lags[slowest] > SMALL_LAG:
                 calm_since, last = None, slowest
             elif now - (calm_since := calm_since or now) >= CALM:
                 return calm_since - began, last
@@ -142,27 +157,53 @@ class Run:
                 return None, last
             await asyncio.sleep(0.25)
 
-    async def _lags(self) -> Mapping[str, float]:
-        """By how many events, commands and timers everybody is behind."""
-        at = await self._places()
-        commands = await self._stage.waiting(COMMANDS)
-        behind = {"relay": at["relay"], "projector": at["projector"], "consumer": self._furthest_heard()}
+    async def _lags(self, began: float, overdue: dict[tuple[str, UUID], float]) -> Mapping[str, float]:
+        """By how many seconds everybody is behind, as far as it is known since `began`.
+
+        `overdue`: since when each timer is known to be due, brought up to date. A conversation that is written down
+        late arms timers that were due long ago: how late a timer is says nothing of who is to fire it.
+        """
+        ages, due = await self._ages()
+        now = monotonic()
+        known = {timer: overdue.get(timer, now) for timer in due}
+        overdue.clear()
+        overdue |= known
+        away = await self._stage.waiting(COMMANDS) is None
+        waits = longest_waits(waiting_file(self._journal), began)
         return {
-            **{name: at["head"] - position for name, position in behind.items()},
-            "firing": at["overdue"],
-            "intake": inf if commands is None else commands,
+            **ages,
+            "firing": max((now - since for since in known.values()), default=0.0),
+            **{f"answers by {way}": waited for way, waited in waits.items()},
+            "broker": inf if away else 0.0,
         }
+
+    async def _ages(self) -> tuple[dict[str, float], list[tuple[str, UUID]]]:
+        """How old the first event is that each does not have; and the timers that are due."""
+        connection = await asyncpg.connect(self._stage.database_url, timeout=10)
+        try:
+            ages = {name: age or 0.0 for name, age in await connection.fetch(_AGES, self._furthest_heard())}
+            return ages, [(tenant, id) for tenant, id in await connection.fetch(_OVERDUE)]
+        finally:
+            await connection.close()
 
     def _furthest_heard(self) -> int:
         """The consumer's position; what the broker brings again is no step back."""
         self._heard = max(self._heard, witness.latest(self._record))
         return self._heard
 
-    async def _no_message_comes(self, before: float) -> list[str]:
+    async def _deaf(self) -> list[str]:
         """Lag does not tell: a projector that hears nothing looks at the log by itself."""
-        if await self._stage.from_messages() > before:
-            return []
-        return ["deaf: no message brings events to a projector"]
+        before: float | None = None
+
+        async def look() -> list[str]:
+            nonlocal before
+            brought = await self._stage.from_messages()
+            if None not in (brought, before) and brought > before:  # type: ignore[operator]
+                return []
+            before = brought if before is None else before
+            return ["deaf: no message brings events to a projector"]
+
+        return await _until_none(look)
 
     async def _not_listening(self) -> list[str]:
         """Who should listen to the broker, and does not."""

@@ -324,6 +324,12 @@ def lose_a_receipt(world: World) -> None:
     del world.receipts[world.first]
 
 
+def lose_the_receipt_of_what_nobody_waited_for(world: World) -> None:
+    del world.receipts[world.first]
+    del world.seen.accepted[world.first]
+    world.seen.handed_over[world.first] = NOON
+
+
 def give_a_receipt_to_another_tenant(world: World) -> None:
     world.receipts[OTHER_TENANT, world.first[1]] = world.receipts.pop(world.first)
 
@@ -422,6 +428,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (answer_differently_the_second_time, "answers"),
     (refuse_the_second_time, "answers"),
     (lose_a_receipt, "receipts"),
+    (lose_the_receipt_of_what_nobody_waited_for, "receipts"),
     (give_a_receipt_to_another_tenant, "receipts"),
     (fire_twice, "twice"),
     (fire_twice_on_one_stream, "twice, unasked, versions"),

@@ -7,10 +7,13 @@ import json
 import signal
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
 
 from tests.chaos.asking import LeftOpen, Response
 from tests.chaos.lives import Wish, life
-from tests.chaos.load import Load
+from tests.chaos.load import Load, longest_waits, waiting_file
 from tests.chaos.seen import Command, Journal, Seen, fold
 
 
@@ -76,7 +79,9 @@ def a_seed(fits: Callable[[Wish], bool], *, again: bool = False) -> str:
 async def asked(way: Way, seed: str) -> Seen:
     """What a client of that way has seen when its first life is over."""
     journal = io.StringIO()
-    await Load([way], way, Journal(journal), seed=seed, rate=1000.0).run(clients=1)
+    with TemporaryDirectory() as folder:
+        load = Load([way], way, Journal(journal), waiting_file(Path(folder) / "journal"), seed=seed, rate=1000.0)
+        await load.run(clients=1)
     return fold(map(json.loads, journal.getvalue().splitlines()))
 
 
@@ -132,3 +137,13 @@ async def test_what_is_handed_over_is_sent_until_the_broker_has_it() -> None:
     [unheard] = {command(wish) for wish in way.asked if wish.unheard}
     assert [command(wish) for wish in way.asked].count(unheard) == 2
     assert seen.handed_over.keys() == {unheard}
+
+
+def test_how_long_clients_wait_is_told_from_a_moment_on(tmp_path: Path) -> None:
+    """Given clients that wait, then of each way the first counts that began since a moment, and none from before."""
+    now = monotonic()
+    waiting = waiting_file(tmp_path / "journal")
+    waiting.write_text(json.dumps({"Queue": [now - 60, now - 5, now - 1], "Http": [now - 60], "Imports": []}))
+    [(way, waited)] = longest_waits(waiting, now - 30).items()
+    assert way == "Queue"
+    assert 5 <= waited < 60

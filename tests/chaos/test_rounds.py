@@ -7,9 +7,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
+from time import monotonic
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from deploy.launcher.child import Child
 from shared.broker.topology import COMMANDS
 from tests.chaos import rounds
 from tests.chaos.faults import kill_command_service, kill_witness, unsafe
+from tests.chaos.load import waiting_file
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
 from tests.chaos.seen import Answer, Seen
@@ -26,6 +28,7 @@ from tests.chaos.seen import Answer, Seen
 SEED, LIMIT = 1, 0.3
 """Seconds for which what does not come is waited for here."""
 AT_REST = {"head": 0, "relay": 0, "projector": 0, "overdue": 0}
+NOTHING_NEW = {"relay": 0.0, "projector": 0.0, "consumer": 0.0}
 
 
 class StubStage:
@@ -40,9 +43,12 @@ class StubStage:
         self.projectors = [self._service("projector", number) for number in (1, 2)]
         self.services = [*self.commands, *self.projectors]
         self.listening = Counter({"kithlog.projector": 2, "kithlog.commands": 2})
-        self.brought: Iterator[float] = iter(map(float, range(1_000_000)))
-        self.commands_left = 0
+        self.brought: Iterator[float | None] = iter(map(float, range(1_000_000)))
+        self.commands_left: int | None = 0
         self.places: dict[str, int] = dict(AT_REST)
+        self.ages: dict[str, float] = dict(NOTHING_NEW)
+        self.due: list[tuple[str, UUID]] = []
+        self.waits_by: str | None = None
         self.load_exits_with = 0
         self.is_ready = True
 
@@ -60,6 +66,7 @@ class StubStage:
         with (self.logs / "journal").open("a") as journal:
             entry = {"kind": "refused", "tenant": "acme", "id": str(UUID(int=1)), "code": "already_exists"}
             journal.write(json.dumps(entry) + "\n")
+        waiting_file(self.logs / "journal").write_text("{}")
         load = self.child("load", f"import sys; sys.exit({self.load_exits_with})")
         load.wait()
         return load
@@ -67,14 +74,16 @@ class StubStage:
     async def ready(self) -> None:
         if not self.is_ready:
             raise TimeoutError
+        if self.waits_by is not None:
+            waiting_file(self.logs / "journal").write_text(json.dumps({self.waits_by: [monotonic()]}))
 
     async def consumers(self) -> Counter[str]:
         return self.listening
 
-    async def from_messages(self) -> float:
+    async def from_messages(self) -> float | None:
         return next(self.brought)
 
-    async def waiting(self, queue: str) -> int:
+    async def waiting(self, queue: str) -> int | None:
         return self.commands_left if queue == COMMANDS else 0
 
 
@@ -86,11 +95,16 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage
     async def places(run: Run) -> dict[str, int]:
         return stage.places
 
+    async def ages(run: Run) -> tuple[dict[str, float], list[tuple[str, UUID]]]:
+        return stage.ages, stage.due
+
     async def nothing(run: Run) -> list[str]:
         return []
 
     monkeypatch.setattr(rounds, "REST_WITHIN", LIMIT)
-    monkeypatch.setattr(rounds, "CALM", 0.0)
+    monkeypatch.setattr(rounds, "SMALL_LAG", LIMIT / 6)
+    monkeypatch.setattr(rounds, "CALM", LIMIT / 3)
+    monkeypatch.setattr(Run, "_ages", ages)
     monkeypatch.setattr(Run, "_places", places)
     monkeypatch.setattr(Run, "_judge", nothing)
     yield stage
@@ -119,7 +133,7 @@ def never_get_ready(stage: StubStage) -> None:
 
 
 def stay_far_behind(stage: StubStage) -> None:
-    stage.places["head"] = 1_000
+    stage.ages["projector"] = 60.0
 
 
 def stay_behind(stage: StubStage) -> None:
@@ -130,8 +144,18 @@ def leave_a_timer_overdue(stage: StubStage) -> None:
     stage.places["overdue"] = 1
 
 
-def fall_far_behind_with_firing(stage: StubStage) -> None:
-    stage.places["overdue"] = 1_000
+def stop_firing(stage: StubStage) -> None:
+    """A single timer that has just fallen due when it is looked for."""
+    stage.due = [("acme", UUID(int=7))]
+
+
+def stop_answering_messages(stage: StubStage) -> None:
+    """Whoever has a message in hand: it waits in no queue."""
+    stage.waits_by = "Queue"
+
+
+def lose_the_broker(stage: StubStage) -> None:
+    stage.commands_left = None
 
 
 def leave_a_command_in_its_queue(stage: StubStage) -> None:
@@ -160,7 +184,7 @@ def end_the_load_badly(stage: StubStage) -> None:
 
 
 def bring_no_messages(stage: StubStage) -> None:
-    stage.brought = repeat(5.0)
+    stage.brought = chain([None], repeat(5.0))
 
 
 def lose_a_doorbell(stage: StubStage) -> None:
@@ -179,7 +203,9 @@ def find_something_in_a_fault(stage: StubStage) -> None:
 PLANTED: list[tuple[Callable[[StubStage], None], str]] = [
     (never_get_ready, "the services did not recover"),
     (stay_far_behind, "the services did not recover"),
-    (fall_far_behind_with_firing, "the services did not recover"),
+    (stop_firing, "the services did not recover"),
+    (stop_answering_messages, "the services did not recover"),
+    (lose_the_broker, "the services did not recover"),
     (stay_behind, "no rest within"),
     (leave_a_timer_overdue, "no rest within"),
     (leave_a_command_in_its_queue, "no rest within"),
