@@ -36,6 +36,8 @@ class Generations:
         self.mine: dict[str, int] = {}
         """Model → the generation that is built, gone back to, or folded to compare."""
         self.live: dict[str, asyncpg.Record] = {}
+        self.turn: int | None = None
+        """The checkpoint's, when `prepare` began to look: it rises when rows are changed beside the fold."""
 
     async def hold(self) -> Situation:
         """Where everything stands, and stays until the transaction ends. Raises `Refused`."""
@@ -44,13 +46,16 @@ class Generations:
 
     async def look(self) -> Situation:
         """Where everything stands. Raises `Refused`."""
-        row = await self._connection.fetchrow(QUERIES["situation"])
-        if row is None or row["position"] is None:
-            raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
-        situation = Situation(*row)
+        situation = await self._situation()
         if SUBJECT in self._models and not self._changes_version(SUBJECT):
             refuse_others(situation.policies, self._policies)
         return situation
+
+    async def _situation(self) -> Situation:
+        row = await self._connection.fetchrow(QUERIES["situation"])
+        if row is None or row["position"] is None:
+            raise Refused("nothing was folded yet: start the projector, which folds the log from its beginning")
+        return Situation(*row)
 
     def _changes_version(self, name: str) -> bool:
         """Whether a model is not live in the version that this release folds. Timers of another version come of another
@@ -60,6 +65,7 @@ class Generations:
 
     async def prepare(self) -> None:
         """Look at what is live and at what an earlier attempt has left. Raises `Refused`."""
+        self.turn = (await self._situation()).turn
         rows = await self._connection.fetch(QUERIES["generations"])
         self.live = {row["model"]: row for row in rows if row["status"] == "live"}
         situation = await self.look()

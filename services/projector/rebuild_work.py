@@ -119,6 +119,9 @@ class Work:
         began = monotonic()
         situation = await self.generations.look()
         await self._know_left_out(0)
+        if (await self.generations.look()).turn != self.generations.turn:
+            # Between the two looks a stream may have ceased to wait, whose events what is there already lacks.
+            raise Refused("rows were changed beside the fold meanwhile: begin again")
         parts = await self._parts(situation.target)
         total = sum(part.upto - part.after for part in parts)
         self.report.events = max((part.upto - part.after for part in parts), default=0)

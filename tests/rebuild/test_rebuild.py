@@ -374,6 +374,19 @@ async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(
     assert await folded.connection.fetch("SELECT FROM read.discarded") == []
 
 
+async def test_what_ceases_to_wait_as_going_back_begins_is_not_lost(folded: System) -> None:
+    """Given a generation that lacks what waited, when that is taken up just after it was found fit to be gone back to,
+    then it is refused: it was not known to lack anything, and nothing waits any more."""
+    stream = await park(folded)
+    await rebuild(folded.url, POLICIES, NAMES)
+    async with working(folded.url, POLICIES, "rollback", NAMES) as work:
+        await work.generations.prepare()
+        await take_up(folded, stream)
+        with pytest.raises(Refused, match="meanwhile: begin again"):
+            await work.build()
+    assert (await compare(folded.url, POLICIES, NAMES)).unexplained == 0
+
+
 async def test_what_only_the_lost_time_had_parked_or_discarded_goes_on(folded: System) -> None:
     """Given an event discarded, a stream parked and a timer ended by events that a restored log does not hold, when the
     same commands come again and their events stand at the same positions, nothing of a parked stream is taken up before
