@@ -239,6 +239,7 @@ def check_policies(
 def _fields(trigger: Trigger) -> Iterator[str]:
     """Those of its event that a trigger looks at."""
     yield from trigger.where
+    yield from trigger.unless
     if isinstance(trigger, Arm):
         yield from _FIELDS_OF_ANCHOR[trigger.anchor]
     named = getattr(trigger, "through", None) or getattr(trigger, "of", None)

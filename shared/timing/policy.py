@@ -40,13 +40,18 @@ def _spelled_out(value: object) -> object:
 
 
 class Trigger(Data):
-    """An event type; only with these values of its fields, where `where` names some."""
+    """An event type; only with the values of its fields that `where` names, and never with those of `unless`."""
 
     on: str
     where: dict[str, tuple[str | bool | int, ...]] = Field(default_factory=dict)
+    unless: dict[str, tuple[str | bool | int, ...]] = Field(default_factory=dict)
 
     def wants(self, event: Any) -> bool:
-        return not self.where or all(getattr(event, field) in values for field, values in self.where.items())
+        if not self.where and not self.unless:
+            return True
+        return all(getattr(event, field) in values for field, values in self.where.items()) and not any(
+            getattr(event, field) in values for field, values in self.unless.items()
+        )
 
 
 class Arm(Trigger):

@@ -373,7 +373,7 @@ def test_an_appointment_that_fell_through_may_end_or_become_vague(fell_through: 
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *fell_through, freed)
     history.when(interview.Decline()).then(interview.Declined(**WHOSE))
     history.when(interview.Lapse()).then(interview.Lapsed(**WHOSE))
-    loosely = interview.AgreedLoosely(**WHOSE, what="In January")
+    loosely = interview.AgreedLoosely(**WHOSE, what="In January", format="coffee")
     history.when(interview.AgreeLoosely(what="In January")).then(loosely, on("contact", ANA, ASKED))
     withdrawn = given(*PEOPLE, ASKED, PLANNED, REQUESTED, CANCELLED)
     withdrawn.when(interview.AgreeLoosely(what="In January")).refused("never_accepted")

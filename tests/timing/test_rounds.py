@@ -91,6 +91,19 @@ def test_any_answer_ends_the_follow_up(event: type[interview.InterviewEvent]) ->
     assert story.due("request_follow_up") == {}
 
 
+def test_what_is_agreed_on_by_email_needs_no_time() -> None:
+    """Given two who have agreed to talk some time, when they agree on e-mail instead, then nobody is to find a time any
+    more, nor where it was e-mail from the beginning."""
+    story = Story()
+    story.happens(interview.AgreedLoosely, "2026-05-05T10:00+02:00", what="Send me your questions", format="email")
+    assert story.due("firm_it_up") == {}
+    story.happens(interview.AgreedLoosely, "2026-05-05T11:00+02:00", what="Coffee next week")
+    assert set(story.due("firm_it_up")) == {"due", "again", "lapse_suggested"}
+    story.happens(interview.AgreedLoosely, "2026-05-05T12:00+02:00", what="Rather by e-mail", format="email")
+    assert story.due("firm_it_up") == {}
+    assert story.ended("firm_it_up")["due"] == ("withdrawn", "interview.agreed_loosely")
+
+
 def test_a_new_time_supersedes_the_old_one() -> None:
     """Given an appointment, when it is moved, then its pending reminders end as superseded and new ones are due."""
     story = Story()

@@ -76,7 +76,9 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.AgreeLoosely():
             if state.status in {"cancelled", "missed"}:
                 _check_accepted(state)
-            return [_event(command, state), *places.take_again(context, state, welcome=True)]
+            # Said even where it is not new: whether a time is still to be found is up to it.
+            event = _event(command, state, format=command.format or state.format)
+            return [event, *places.take_again(context, state, welcome=True)]
         case c.OfferTimes():
             _check_accepted(state)
             return [_event(command, state), *_ask_again(command.by == "seeker", state, context)]
