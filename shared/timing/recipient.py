@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from shared.domain import programme, seeker
+from shared.domain import programme, seeker, values
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.immutable import immutable
@@ -110,12 +110,19 @@ def _with_coach(recipient: Recipient, programme_id: UUID, coach_id: UUID) -> Rec
     return recipient if enrolments == recipient.enrolments else replace(recipient, enrolments=enrolments)
 
 
+def _local(hours: values.Hours) -> Hours:
+    """Where they were said with an offset, they are those of the seeker's clock all the same: times with offsets are
+    equal whenever they are the same in UTC, so that `waking` would take one seeker's hours for another's.
+    """
+    return hours.start.replace(tzinfo=None), hours.end.replace(tzinfo=None)
+
+
 def _prefers(recipient: Recipient, wish: seeker.PreferencesChanged) -> Recipient:
     """What is absent stays as it was."""
     if wish.quiet_hours is not None:
-        recipient = replace(recipient, quiet_hours=(wish.quiet_hours.start, wish.quiet_hours.end))
+        recipient = replace(recipient, quiet_hours=_local(wish.quiet_hours))
     if wish.waking_hours is not None:
-        recipient = replace(recipient, waking_hours=(wish.waking_hours.start, wish.waking_hours.end))
+        recipient = replace(recipient, waking_hours=_local(wish.waking_hours))
     if wish.working_days is not None:
         recipient = replace(recipient, working_days=tuple(sorted(set(wish.working_days))))
     if wish.digest is not None:

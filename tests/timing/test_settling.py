@@ -100,6 +100,23 @@ def test_late_ones_keep_out_of_quiet_hours() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["quiet_hours", "waking_hours"])
+def test_hours_said_with_an_offset_are_those_of_ones_own_clock(kind: str) -> None:
+    """Given two seekers who said the hours with offsets, which begin and end at the same instants, then each has the
+    hours that their clock shows, as without an offset.
+    """
+    said = [("19:00", "10:00", "+00:00"), ("20:00", "11:00", "+01:00")]
+    stretches = []
+    for start, end, offset in said:
+        plain, story = Story(), Story()
+        plain.prefers("2026-01-01T10:00+00:00", **{kind: {"start": start, "end": end}})
+        story.prefers("2026-01-01T10:00+00:00", **{kind: {"start": start + offset, "end": end + offset}})
+        stretches.append(story.recipients[SEEKER].waking(story.policies))
+        assert stretches[-1] == plain.recipients[SEEKER].waking(plain.policies)
+
+    assert stretches[0] != stretches[1]
+
+
 def test_what_is_counted_in_working_days_waits_for_one() -> None:
     story = Story("Europe/Berlin", "DE")
     story.leads("2026-03-30T10:00+02:00")
