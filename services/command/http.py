@@ -22,6 +22,7 @@ from services.command.requests import PLACES, envelope_fields, read_body, requir
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
+from shared.domain.values import FROM_CALLER
 from shared.log import Appended
 from shared.operations import strict_json
 from shared.operations.metrics import CommandMetrics
@@ -130,7 +131,7 @@ def _envelope(command: type[Command], fields: dict[str, Any], body: bytes) -> Co
     if body.strip():
         strict_json.parse(body)
     try:
-        data = command.model_validate_json(body.strip() or b"{}")
+        data = command.model_validate_json(body.strip() or b"{}", context=FROM_CALLER)
     except ValidationError as error:
         faults += faults_of(error)
     try:

@@ -9,6 +9,7 @@ from functools import cache
 from shared.command_envelope import CommandEnvelope, message_model
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Refusal
+from shared.domain.values import FROM_CALLER
 from shared.operations import strict_json
 from shared.operations.problems import Problem, ProblemError, problem_of
 
@@ -28,7 +29,7 @@ def parse_message(body: bytes) -> CommandEnvelope:
     command = COMMANDS.get(str(name))
     if command is None:
         raise unknown_command(str(name))
-    return model_of(command).model_validate_json(body)
+    return model_of(command).model_validate_json(body, context=FROM_CALLER)
 
 
 def unknown_command(name: str) -> ProblemError:

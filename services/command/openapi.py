@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
 
 from services.command.answers import Answer
 from services.command.bulk import BULK_PATH
 from services.command.bulk import CONTENT_TYPE as NDJSON
 from services.command.http import MESSAGE_PATH, path_of
 from services.command.messages import model_of
+from services.command.requests import KEY
 from shared.command_envelope import TENANT
+from shared.contract.command_schemas import AsAccepted
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command
+from shared.domain.values import Instant
 from shared.operations.problems import CONTENT_TYPE as PROBLEM
 from shared.operations.problems import ProblemDocument
 
@@ -42,14 +45,14 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "name": "occurred_at",
         "description": "When it happened, with its offset from UTC; now, unless given, and if it is up to five minutes "
         "ahead: clocks differ.",
-        "schema": {"type": "string", "format": "date-time"},
+        "schema": TypeAdapter(Instant).json_schema(schema_generator=AsAccepted),
     },
     "idempotency_key": {
         "in": "header",
         "name": "Idempotency-Key",
         "description": "Repeating an accepted command with the same key gives the first answer again; one that was "
         "refused is judged anew. A UUID is kept as it is.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+        "schema": {"type": "string", "pattern": KEY},
     },
     "if_match": {
         "in": "header",
@@ -101,7 +104,7 @@ def _add_commands(document: dict[str, Any]) -> None:
     commands = _commands()
     models: list[type[BaseModel]] = [*commands, *(model_of(command) for command in commands), Answer, ProblemDocument]
     refs, definitions = models_json_schema(
-        [(model, "validation") for model in models], ref_template=REF, schema_generator=GenerateJsonSchema
+        [(model, "validation") for model in models], ref_template=REF, schema_generator=AsAccepted
     )
     schema_of = {model: ref for (model, _), ref in refs.items()}
     components = document.setdefault("components", {})

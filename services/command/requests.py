@@ -27,9 +27,11 @@ PLACES = {
 }
 """Field of the envelope → where a request carries it."""
 LATEST_VERSION = 2**31 - 1
+KEY = r"^[\x21-\x7e]{1,200}$"
+"""An Idempotency-Key: visible ASCII characters."""
 
 _VERSION = re.compile(r'^(?:"(\d{1,10})"|(\d{1,10}))$')
-_KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
+_KEY = re.compile(KEY)
 _LOST_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _DAY_FIRST = re.compile(r"^\d{4}-\d\d-\d\d")
 

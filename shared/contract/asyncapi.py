@@ -107,7 +107,7 @@ def _events_channel(messages: Json) -> Json:
         "messages": _references(messages),
         "parameters": {
             "tenant": {"description": "The career centre, programme or platform.", "examples": ["demo"]},
-            "category": {"description": "Kind of stream.", "enum": sorted(CATEGORIES)},
+            "category": {"description": "Kind of stream.", "examples": sorted(CATEGORIES)},
             "event": {"description": "What happened.", "examples": ["held", "request_sent"]},
         },
         "bindings": {
@@ -196,9 +196,7 @@ def _event_message(file: str, schema: Json) -> Json:
                 },
             ]
         },
-        "bindings": {
-            "amqp": {"contentEncoding": "utf-8", "messageType": f"kithlog.{type}.v{version}", "bindingVersion": BINDING}
-        },
+        "bindings": {"amqp": {"messageType": f"kithlog.{type}.v{version}", "bindingVersion": BINDING}},
         "examples": [{"name": "complete", "headers": headers(sample), "payload": json.loads(encode(sample)[0])}],
     }
 
@@ -212,7 +210,7 @@ def _command_message(file: str, schema: Json) -> Json:
         "headers": {"$ref": "#/components/schemas/CommandProperties"},
         "correlationId": {"location": "$message.header#/correlation_id"},
         "payload": {"$ref": f"./commands/{command_schemas.file_of(schema['title'])}"},
-        "bindings": {"amqp": {"contentEncoding": "utf-8", "bindingVersion": BINDING}},
+        "bindings": {"amqp": {"bindingVersion": BINDING}},
         "examples": [{"name": "complete", "payload": payload} for payload in schema["examples"]],
     }
 

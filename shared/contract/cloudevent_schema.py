@@ -46,7 +46,9 @@ ATTRIBUTES: Json = {
     ),
     "partitionkey": _text("The tenant: events that share it are on one partition, in order."),
     "tenant": _text("The career centre, programme or platform it belongs to.", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"),
-    "category": _text("Kind of stream.", enum=sorted(CATEGORIES)),
+    "category": _text(
+        f"Kind of stream: {', '.join(sorted(CATEGORIES))}; there may be further ones.", pattern=r"^[a-z]+$"
+    ),
     "streamversion": {"type": "integer", "minimum": 1, "description": "Place in its stream: 1, 2, 3 … without holes."},
     "position": _text("Place in the whole log: 1, 2, 3 … without gaps, in the order of commit.", pattern=_DECIMAL),
     "previous": _text(

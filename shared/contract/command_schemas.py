@@ -6,27 +6,21 @@ only such changes are made as leave every message valid that was.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from shared.command_envelope import message_model
-from shared.contract.event_schemas import DIALECT
+from shared.contract.event_schemas import DIALECT, AsSaid
 from shared.contract.examples import example_of
 from shared.contract.json import Json
 from shared.domain.kernel import Command
 
 
-class AsAccepted(GenerateJsonSchema):
+class AsAccepted(AsSaid):
     """Schemas of models as callers may fill them."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
-        described = super().default_schema(schema)
-        return {key: value for key, value in described.items() if key != "default" or value is not None}
+    def dict_schema(self, schema: core_schema.DictSchema) -> Json:
+        described = super().dict_schema(schema)
+        return {**described, "additionalProperties": False} if "patternProperties" in described else described
 
     def time_schema(self, schema: core_schema.TimeSchema) -> Json:
         # `time` would ask for an offset from UTC, which a time of day has not.

@@ -2,7 +2,8 @@
 
 What a reader may rely on: a field that is not `required` may be absent, none is ever null, and fields that are not
 described may come with any release: ignore them. `default` tells what the absence of a field stands for. Fields
-marked `x-personal` say something about a person: the seeker, the contact or the coach of the event.
+marked `x-personal` say something about a person: the seeker, the contact or the coach of the event. No instant or day
+is before `x-minimum` or after `x-maximum`.
 """
 
 from __future__ import annotations
@@ -23,18 +24,30 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
 _OFFSET = r"(Z|[+-]\d\d:\d\d)"
 
 
-class AsWritten(GenerateJsonSchema):
-    """Schemas of models as the codec writes them: without null, and open to what later releases add."""
+class AsSaid(GenerateJsonSchema):
+    """Schemas without words that say nothing, and with the bounds of instants and days, for which JSON Schema has no
+    keyword: a value beyond them can be neither sent nor read.
+    """
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        return self.generate_inner(schema["schema"])
-
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
         described = super().default_schema(schema)
         return {key: value for key, value in described.items() if key != "default" or value is not None}
+
+    def datetime_schema(self, schema: core_schema.DatetimeSchema) -> Json:
+        return {**super().datetime_schema(schema), **_bounds(schema)}
+
+    def date_schema(self, schema: core_schema.DateSchema) -> Json:
+        return {**super().date_schema(schema), **_bounds(schema)}
+
+
+class AsWritten(AsSaid):
+    """Schemas of models as the codec writes them: without null, and open to what later releases add."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
+        return self.generate_inner(schema["schema"])
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Json:
         described = super().model_schema(schema)
@@ -49,6 +62,13 @@ class AsWritten(GenerateJsonSchema):
 
     def time_schema(self, schema: core_schema.TimeSchema) -> Json:
         return {"type": "string", "pattern": f"^{_TIME}{_OFFSET}?$"}
+
+
+def _bounds(schema: core_schema.DatetimeSchema | core_schema.DateSchema) -> Json:
+    keywords = {"x-minimum": schema.get("ge"), "x-maximum": schema.get("le")}
+    return {
+        keyword: bound.isoformat().replace("+00:00", "Z") for keyword, bound in keywords.items() if bound is not None
+    }
 
 
 def file_of(type: str, schema_version: int) -> str:

@@ -7,8 +7,9 @@ fields, not here, since whom a value is about depends on the event.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,7 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    ValidationInfo,
 )
 
 from shared.zones import zone
@@ -34,9 +36,31 @@ Note = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern
 """Some pages."""
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 """A name that software uses, such as a policy's."""
-Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
+FROM_CALLER: Final = "from a caller"
+"""The context in which commands are validated that somebody sends. What is recorded is read without it."""
+_SPACE_TO_SOME = re.compile("[\x1c-\x1f\ufeff]")
+
+
+def _same_to_all(text: str, info: ValidationInfo) -> str:
+    r"""Refuse from callers what is white space to some: `\s` of a published pattern means more to Python and to
+    ECMAScript than to pydantic, and what one of them refuses must not come to be recorded.
+    """
+    if info.context == FROM_CALLER and (found := _SPACE_TO_SOME.search(text)):
+        raise ValueError(f"the invisible character U+{ord(found[0]):04X} is not taken")
+    return text
+
+
+Email = Annotated[
+    str,
+    StringConstraints(max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"),
+    AfterValidator(_same_to_all),
+]
 Phone = Annotated[str, StringConstraints(max_length=40, pattern=r"^[0-9+()/., x#*-]{3,40}$")]
-Url = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://[^\s\x00]+$")]
+Url = Annotated[
+    str,
+    StringConstraints(max_length=2_000, pattern=r"^https?://[^\s\x00]+$"),
+    AfterValidator(_same_to_all),
+]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2; decides the public holidays."""
 Locale = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]

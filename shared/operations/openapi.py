@@ -1,4 +1,6 @@
-"""What FastAPI's own description of an app leaves out or gets wrong: how its errors look."""
+"""What FastAPI's own description of an app leaves out or gets wrong: how its errors look, and that an answer may get
+further fields.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +42,10 @@ def _complete(document: dict[str, Any]) -> None:
     for name in _FASTAPIS_OWN:
         schemas.pop(name, None)
     _, definitions = models_json_schema([(ProblemDocument, "serialization")], ref_template=_REFERENCE)
+    for schema in schemas.values():
+        # Parts that an answer shares with commands: those take nothing unknown, but readers have to ignore it.
+        if schema.get("additionalProperties") is False:
+            del schema["additionalProperties"]
     schemas |= definitions["$defs"]
     for path, item in document["paths"].items():
         if path.startswith("/v1/"):

@@ -24,6 +24,7 @@ from shared.broker.topology import TOPOLOGY
 from shared.codec import encode
 from shared.command_envelope import command_messages
 from shared.contract import cloudevent_schema
+from shared.contract.differences import resolved
 from shared.contract.examples import recorded_example
 from shared.contract.json import Json, render
 from shared.domain.catalogue import COMMANDS, EVENTS
@@ -186,6 +187,31 @@ def test_every_message_keeps_to_the_envelopes_schema() -> None:
         Draft202012Validator(data_schema).validate(envelope["data"])
 
 
+def test_a_category_of_a_later_release_does_not_disturb_readers() -> None:
+    """Given a reader with today's schema, when a later release has a category more, then its events are valid."""
+    envelope = next(envelopes())
+    later = {**envelope, "category": "mentoring", "source": "/kithlog/demo/mentoring"}
+
+    validator(cloudevent_schema.FILE).validate(later)
+
+
+def parts(schema: Any) -> Iterator[Json]:
+    """A schema and all schemas in it."""
+    if isinstance(schema, dict):
+        yield schema
+    for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from parts(each)
+
+
+@pytest.mark.parametrize("path", events_and_commands)
+def test_instants_and_days_have_bounds(path: str) -> None:
+    """Given an instant or a day, then its schema says from when to when: nothing beyond can be sent, or read."""
+    described = {key: value for key, value in RELEASED[path].items() if key != "examples"}
+    temporal = [each for each in parts(described) if each.get("format") in ("date", "date-time")]
+
+    assert all(each["x-minimum"][:10] == "1900-01-01" and each["x-maximum"][:10] == "2200-01-01" for each in temporal)
+
+
 def test_extreme_values_keep_to_the_envelopes_schema() -> None:
     """Given the largest position and other corners, then the message keeps to the schema, and orders as text do."""
     event = recorded_example("interview.held", 1, {})
@@ -258,6 +284,15 @@ def test_asyncapi_shows_the_queues_as_they_are_declared() -> None:
         assert channels[name]["x-arguments"] == dict(queue.arguments)
 
 
+def test_asyncapi_says_no_more_of_a_message_than_is_set() -> None:
+    """Given a message as it is sent, then its bindings name its type, and no content encoding, which nobody sets."""
+    sent = replayed(recorded_example("interview.held", 1, {}), "their.queue", UUID(int=1))
+    messages = RELEASED["asyncapi.json"]["components"]["messages"]
+
+    assert messages["interview.held.v1"]["bindings"]["amqp"]["messageType"] == sent.type
+    assert not any("contentEncoding" in each.get("bindings", {}).get("amqp", {}) for each in messages.values())
+
+
 def test_asyncapi_has_a_message_for_every_event_and_command() -> None:
     """Given the registries, then each entry is a message, on the channel on which it goes."""
     channels = RELEASED["asyncapi.json"]["channels"]
@@ -266,6 +301,28 @@ def test_asyncapi_has_a_message_for_every_event_and_command() -> None:
     assert events <= channels["events"]["messages"].keys()
     assert channels["history"]["messages"] == channels["events"]["messages"]
     assert channels["commands"]["messages"].keys() == COMMANDS.keys()
+
+
+def answers(document: Json) -> Iterator[Json]:
+    """The schemas of all answers in an OpenAPI document, with all that they refer to."""
+    ahead = [operation["responses"] for item in document["paths"].values() for operation in item.values()]
+    seen: set[str] = set()
+    while ahead:
+        for each in parts(ahead.pop()):
+            yield each
+            reference = each.get("$ref")
+            if isinstance(reference, str) and reference not in seen:
+                seen.add(reference)
+                ahead.append(resolved(each, document))
+
+
+@pytest.mark.parametrize("service", ["command", "projector"])
+def test_answers_may_get_further_fields(service: str) -> None:
+    """Given an answer, then no part of it says that there are no fields but those described."""
+    found = list(answers(RELEASED[f"openapi.{service}.json"]))
+
+    assert len(found) > 100
+    assert not any(each.get("additionalProperties") is False for each in found)
 
 
 @pytest.mark.parametrize("service", ["command", "projector"])

@@ -7,7 +7,8 @@ import addFormats from 'ajv-formats';
 const read = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 export function openContract(folder) {
-  const ajv = new Ajv({ strict: true, strictTypes: false, allErrors: true, keywords: ['x-personal'] });
+  const keywords = ['x-personal', 'x-minimum', 'x-maximum'];
+  const ajv = new Ajv({ strict: true, strictTypes: false, allErrors: true, keywords });
   addFormats(ajv);
   ajv.addSchema(read(join(folder, 'cloudevent.json')));
   for (const file of readdirSync(join(folder, 'events'))) ajv.addSchema(read(join(folder, 'events', file)));
