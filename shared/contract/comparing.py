@@ -4,12 +4,12 @@ What breaks somebody:
 
 - `events/`: whatever makes a payload valid that was not, or invalid that was, for recorded events are read for ever.
   All that may come is a further field that may be absent.
-- `cloudevent.json`, headers, answers: what readers don't expect. A field that is gone or may be absent now, a new
-  value, another form; not a further field.
+- `cloudevent.json`, headers, answers, replies: what readers don't expect. A field that is gone or may be absent now, a
+  new value, another form; not a further field, unless the schema said that there are no others.
 - `commands/`, requests, parameters: what refuses what was taken. A field that is gone or must be there now, a value
   that is gone, a tighter bound; not a further field that may be absent, a new value, a wider bound.
-- AsyncAPI, OpenAPI: a channel, operation, message, path, parameter or successful answer that is gone, another address
-  or binding; not a new one.
+- AsyncAPI, OpenAPI: a server, channel, operation, message, path, parameter or successful answer that is gone, another
+  address or binding, more to prove who asks; not a new one.
 
 The way out is a new schema version of the event, with an upcaster from the old one (`shared/codec.py`), or a new
 command, field or path beside the old one.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.contract import cloudevent_schema
-from shared.contract.differences import differences, resolved
+from shared.contract.differences import SILENT, differences, resolved, without_default
 from shared.contract.json import Json
 
 Side = Literal["sent", "read", "both"]
@@ -34,6 +34,10 @@ NEW_VERSION = (
 )
 KEPT = "the log holds such events for ever, and their names never change: keep the class with this type"
 BESIDE = "keep what is there and add the new beside it, until nobody uses the old"
+_OF_CHANNELS = ("address", "servers", "bindings", "x-arguments", "action", "channel", "reply", "security")
+_OF_MESSAGES = ("name", "contentType", "correlationId", "bindings", "headers")
+_HEADERS: Mapping[str, Side] = {"EventHeaders": "read", "CommandProperties": "sent"}
+"""Of the schemas in AsyncAPI those that its messages share."""
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 
 
@@ -92,40 +96,74 @@ def _schema(
 
 
 def _asyncapi(path: str, old: Json, new: Json) -> Iterator[Change]:
-    """Payloads of events and commands have documents of their own."""
+    """Payloads of events and commands have documents of their own, to which those here refer."""
+    yield from _same(path, "document", old, new, ("defaultContentType",))
+    yield from _schemes(path, old, new)
+    servers = old.get("servers", {})
+    yield from _same(path, "servers", servers, new.get("servers", {}), sorted(servers))
     for kind in ("channels", "operations"):
         for name, before, after in _pairs(old.get(kind, {}), new.get(kind, {})):
             if before is None or after is None:
                 yield _gone_or_new(path, before, f"{kind}/{name}", BESIDE)
                 continue
-            for key in ("address", "bindings", "x-arguments", "action", "channel", "reply"):
-                if before.get(key) != after.get(key):
-                    text = f"{kind}/{name}: {key} was {before.get(key)!r}, is {after.get(key)!r}"
-                    yield Change(path, text, True, BESIDE)
+            yield from _same(path, f"{kind}/{name}", before, after, _OF_CHANNELS)
             for message, was, now in _pairs(before.get("messages", {}), after.get("messages", {})):
                 if was is None or now is None:
                     yield _gone_or_new(path, was, f"{kind}/{name}/messages/{message}", BESIDE)
     old_parts, new_parts = old["components"], new["components"]
+    commands = old["channels"]["commands"]["messages"]
     for name, before, after in _pairs(old_parts["messages"], new_parts["messages"]):
         if before and after:
-            for key in ("name", "contentType", "correlationId", "bindings"):
-                if before.get(key) != after.get(key):
-                    text = f"message {name}: {key} was {before.get(key)!r}, is {after.get(key)!r}"
-                    yield Change(path, text, True, BESIDE)
-    for name, before, after in _pairs(old_parts["schemas"], new_parts["schemas"]):
-        if before is not None and after is not None:
-            side: Side = "sent" if name == "CommandProperties" else "read"
-            yield from _schema(path, f"schema {name}: ", before, after, side, BESIDE, (old, new))
+            yield from _same(path, f"message {name}", before, after, _OF_MESSAGES)
+            payloads = before.get("payload", {}), after.get("payload", {})
+            side: Side = "sent" if name in commands else "read"
+            yield from _schema(path, f"message {name}: ", *payloads, side, BESIDE, (old, new))
+    for name, side in _HEADERS.items():
+        schemas = old_parts["schemas"][name], new_parts["schemas"].get(name, {})
+        yield from _schema(path, f"schema {name}: ", *schemas, side, BESIDE, (old, new))
+
+
+def _same(path: str, where: str, old: Json, new: Json, keys: Iterable[str]) -> Iterator[Change]:
+    """What must stay as it is, but for text for people."""
+    for key in keys:
+        if (was := _bare(old.get(key))) != (now := _bare(new.get(key))):
+            yield Change(path, f"{where}: {key} was {was!r}, is {now!r}", True, BESIDE)
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(each) for key, each in value.items() if key not in SILENT}
+    return value
+
+
+def _schemes(path: str, old: Json, new: Json) -> Iterator[Change]:
+    """The ways of proving who asks, to which `security` refers by name."""
+    before, after = (each.get("components", {}).get("securitySchemes", {}) for each in (old, new))
+    yield from _same(path, "securitySchemes", before, after, sorted(before))
 
 
 def _openapi(path: str, old: Json, new: Json) -> Iterator[Change]:
+    yield from _schemes(path, old, new)
+    before_it, after_it = ({each["url"]: each for each in root.get("servers", ())} for root in (old, new))
+    yield from _same(path, "servers", before_it, after_it, sorted(before_it))
     for name, before, after in _pairs(_operations(old), _operations(new)):
         if before is None or after is None:
             yield _gone_or_new(path, before, name, BESIDE)
             continue
+        yield from _security(path, name, (before, after), (old, new))
         yield from _parameters(path, name, (before, after), (old, new))
         yield from _request(path, name, (before, after), (old, new))
         yield from _answers(path, name, (before, after), (old, new))
+
+
+def _security(path: str, name: str, operations: tuple[Json, Json], roots: tuple[Json, Json]) -> Iterator[Change]:
+    """Each way that is taken is enough; the empty one asks for nothing, as no way at all does."""
+    before, after = (
+        operation.get("security", root.get("security")) or [{}]
+        for operation, root in zip(operations, roots, strict=True)
+    )
+    if {} not in after and any(way not in after for way in before):
+        yield Change(path, f"{name}: security was {before!r}, is {after!r}", True, BESIDE)
 
 
 def _parameters(path: str, name: str, operations: tuple[Json, Json], roots: tuple[Json, Json]) -> Iterator[Change]:
@@ -145,9 +183,10 @@ def _parameters(path: str, name: str, operations: tuple[Json, Json], roots: tupl
         else:
             if now.get("required") and not was.get("required"):
                 yield Change(path, f"{name}: {parameter} must be given now", True, BESIDE)
-            yield from _schema(
-                path, f"{name}: {parameter} ", was.get("schema", {}), now.get("schema", {}), "sent", BESIDE, roots
-            )
+            schemas = was.get("schema", {}), now.get("schema", {})
+            if was.get("required") or now.get("required"):
+                schemas = without_default(schemas[0]), without_default(schemas[1])
+            yield from _schema(path, f"{name}: {parameter} ", *schemas, "sent", BESIDE, roots)
 
 
 def _request(path: str, name: str, operations: tuple[Json, Json], roots: tuple[Json, Json]) -> Iterator[Change]:

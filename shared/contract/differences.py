@@ -2,7 +2,8 @@
 
 A change may make a schema *narrower*: something that was valid is not any more, which breaks senders. Or *wider*:
 something that was not valid is now, which readers don't expect. Or both. Two things are neither: text for people, and
-a further field that may be absent, since readers ignore fields that they don't know.
+a further field that may be absent, since readers ignore fields that they don't know, unless the schema said that there
+are no others.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from shared.contract.json import Json
 
 SILENT = {"title", "description", "examples", "$schema", "$id", "$defs", "discriminator", "x-personal"}
 """Keywords that no message depends on. Whom a value is about concerns who may keep it, not its form."""
-_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "x-minimum")
+_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "x-maximum")
 _BELOW = {
     "$ref", "type", "enum", "const", "properties", "required", "additionalProperties", "items", "patternProperties",
     "anyOf", "oneOf", "allOf", *_LEAST, *_MOST,
@@ -51,13 +52,22 @@ class _Comparison:
             if names in self._under_way:
                 return
             self._under_way.add(names)
-        yield from self._compare(resolved(old, self._old_root), resolved(new, self._new_root), place)
-        self._under_way.discard(names)
+        try:
+            before, after = resolved(old, self._old_root), resolved(new, self._new_root)
+            if "anyOf" in after and "type" not in after and "anyOf" not in before:
+                before = _only_choice(old)
+            elif "anyOf" in before and "type" not in before and "anyOf" not in after:
+                after = _only_choice(new)
+            yield from self._compare(before, after, place)
+        finally:  # one difference may be all that was asked for
+            self._under_way.discard(names)
 
     def _compare(self, old: Json, new: Json, place: str) -> Iterator[Difference]:
         if (kinds := _types(old)) != (others := _types(new)):
             yield _both(place, f"was {_said(kinds)}, is {_said(others)}")
             return
+        if old.get("$ref") != new.get("$ref"):  # of another document
+            yield _both(place, f"was {old.get('$ref')}, is {new.get('$ref')}")
         yield from _values(old, new, place)
         yield from _bounds(old, new, place)
         yield from self._alternatives(old, new, place)
@@ -81,11 +91,16 @@ class _Comparison:
                 yield Difference(at, "may be absent now", narrower=False, wider=True)
             if name in has_to - had_to:
                 yield Difference(at, "must be there now", narrower=True, wider=False)
-            yield from self.compare(before[name], after[name], at)
+            was, now = before[name], after[name]
+            if name in had_to | has_to:
+                was, now = without_default(was), without_default(now)
+            yield from self.compare(was, now, at)
+        closed = old.get("additionalProperties") is False
         for name in after:
             if name not in before:
                 must = name in has_to
-                yield Difference(f"{place}/{name}", f"is new{' and must be there' * must}", narrower=must, wider=False)
+                text = f"is new{' and must be there' * must}{', where no other fields were taken' * closed}"
+                yield Difference(f"{place}/{name}", text, narrower=must, wider=closed)
 
     def _open_fields(self, old: Json, new: Json, place: str) -> Iterator[Difference]:
         before, after = old.get("additionalProperties", True), new.get("additionalProperties", True)
@@ -142,12 +157,11 @@ def _values(old: Json, new: Json, place: str) -> Iterator[Difference]:
 
 
 def _bounds(old: Json, new: Json, place: str) -> Iterator[Difference]:
-    for keys, sign in ((_LEAST, -1), (_MOST, 1)):
-        for key in keys:
-            before, after = old.get(key), new.get(key)
-            if before == after:
-                continue
-            more = after is None or (before is not None and sign * (after - before) > 0)
+    for key in (*_LEAST, *_MOST):
+        before, after = old.get(key), new.get(key)
+        if before != after:
+            # Bounds of days and instants are texts, whose order is theirs: they are all written alike.
+            more = after is None or (before is not None and (after < before if key in _LEAST else after > before))
             yield Difference(place, f"{key} was {before}, is {after}", narrower=not more, wider=more)
 
 
@@ -162,6 +176,17 @@ def resolved(schema: Any, root: Json) -> Json:
             target = target[part.replace("~1", "/").replace("~0", "~")]
         found = {**target, **{key: value for key, value in found.items() if key != "$ref"}}
     return found
+
+
+def without_default(schema: Any) -> Any:
+    """For what could not be absent before, or can't be now: then nothing stood, or stands, for its absence."""
+    return {key: value for key, value in schema.items() if key != "default"} if isinstance(schema, dict) else schema
+
+
+def _only_choice(schema: Any) -> Json:
+    """The same with its one form as an alternative, to be compared with several."""
+    default = {"default": schema["default"]} if isinstance(schema, dict) and "default" in schema else {}
+    return {"anyOf": [without_default(schema)], **default}
 
 
 def _both(place: str, text: str) -> Difference:

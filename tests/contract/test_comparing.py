@@ -65,6 +65,9 @@ TEXT: Json = {"type": "string"}
 REQUIRED = ["starts_at", "time_zone", "format", "seeker_id", "contact_ids"]
 FORMATS = ["in_person", "coffee", "phone", "video"]
 
+ASYNC = "asyncapi.json"
+MESSAGES = (ASYNC, "components", "messages")
+
 BREAKING: dict[str, tuple[Callable[[], dict[str, Json]], str]] = {
     "an event's field removed": (lambda: changed(EVENT, "properties", place=None), "/place was removed"),
     "an event's field retyped": (
@@ -98,6 +101,14 @@ BREAKING: dict[str, tuple[Callable[[], dict[str, Json]], str]] = {
     "an event's form of text": (
         lambda: changed(EVENT, "properties", "starts_at", format="date"),
         "/starts_at format was 'date-time', is 'date'",
+    ),
+    "an earlier last day for an event": (
+        lambda: changed("events/lead.recorded.v1.json", "properties", "until", **{"x-maximum": "2100-01-01"}),
+        "/until x-maximum was 2200-01-01, is 2100-01-01",
+    ),
+    "a later first instant for a command": (
+        lambda: changed(COMMAND, *BODY, "properties", "starts_at", **{"x-minimum": "2000-01-01T00:00:00Z"}),
+        "/data/starts_at x-minimum was 1900-01-01T00:00:00Z, is 2000-01-01T00:00:00Z",
     ),
     "an event renamed": (
         lambda: {**without(EVENT), "events/interview.arranged.v1.json": released()[EVENT]},
@@ -151,6 +162,46 @@ BREAKING: dict[str, tuple[Callable[[], dict[str, Json]], str]] = {
     "a header removed": (
         lambda: changed("asyncapi.json", "components", "schemas", "EventHeaders", "properties", previous=None),
         "schema EventHeaders: /previous was removed",
+    ),
+    "a field of a reply removed": (
+        lambda: changed(ASYNC, "components", "schemas", "Answer", "properties", position=None),
+        "message accepted: /position was removed",
+    ),
+    "another reply": (
+        lambda: changed(*MESSAGES, "accepted", payload={"$ref": "#/components/schemas/FaultDocument"}),
+        "message accepted: /command_id was removed",
+    ),
+    "a message of another document": (
+        lambda: changed(*MESSAGES, "interview.plan", payload={"$ref": "./commands/interview.thank.json"}),
+        "message interview.plan: / was ./commands/interview.plan.json, is ./commands/interview.thank.json",
+    ),
+    "other headers of a message": (
+        lambda: changed(*MESSAGES, "interview.held.v1", headers={"$ref": "#/components/schemas/CommandProperties"}),
+        "message interview.held.v1: headers was",
+    ),
+    "another protocol": (
+        lambda: changed(ASYNC, "servers", "broker", protocol="amqps"),
+        "servers: broker was",
+    ),
+    "another form where a message names none": (
+        lambda: changed(ASYNC, defaultContentType="text/plain"),
+        "defaultContentType was 'application/json', is 'text/plain'",
+    ),
+    "a broker that asks who one is": (
+        lambda: changed(ASYNC, "servers", "broker", security=[{"type": "userPassword"}]),
+        "servers: broker was",
+    ),
+    "a service that asks who one is": (
+        lambda: changed(QUERIES, security=[{"key": []}]),
+        "GET /v1/events: security was [{}], is [{'key': []}]",
+    ),
+    "an operation that asks who one is": (
+        lambda: changed(QUERIES, "paths", "/v1/events", "get", security=[{"key": []}]),
+        "GET /v1/events: security was [{}], is [{'key': []}]",
+    ),
+    "a service elsewhere": (
+        lambda: changed(QUERIES, servers=[{"url": "/kithlog"}]),
+        "servers: / was",
     ),
     "a path removed": (
         lambda: changed(QUERIES, "paths", **{"/v1/events": None}),
@@ -206,6 +257,28 @@ HARMLESS: dict[str, Callable[[], dict[str, Json]]] = {
     "a command's field that need not be given any more": lambda: changed(COMMAND, *BODY, required=["starts_at"]),
     "a command's new value": lambda: changed(COMMAND, *BODY, "properties", "format", enum=[*FORMATS, "hologram"]),
     "a command's wider bound": lambda: changed(COMMAND, *BODY, "properties", "minutes", maximum=600),
+    "a command's later last instant": lambda: changed(
+        COMMAND, *BODY, "properties", "starts_at", **{"x-maximum": "2300-01-01T00:00:00Z"}
+    ),
+    "a command's field that may be null, too, and be absent": lambda: changed(
+        COMMAND,
+        *BODY,
+        required=["starts_at", "format"],
+        properties={**body(), "time_zone": {"anyOf": [body()["time_zone"], {"type": "null"}]}},
+    ),
+    "a command's field that stands for something when it is absent now": lambda: changed(
+        COMMAND,
+        *BODY,
+        required=["starts_at", "time_zone"],
+        properties={**body(), "format": {**body()["format"], "default": "video"}},
+    ),
+    "a field of an answer that is never null any more": lambda: changed(
+        QUERIES, "components", "schemas", "PipelineItem", "properties", next_move_says=TEXT
+    ),
+    "a broker that is described better": lambda: changed(ASYNC, "servers", "broker", description="Said better."),
+    "a further broker": lambda: changed(ASYNC, "servers", more={"host": "more", "protocol": "amqp"}),
+    "a further place of a service": lambda: changed(QUERIES, servers=[{"url": "/kithlog"}, {"url": "/"}]),
+    "one may say who one is": lambda: changed(QUERIES, security=[{"key": []}, {}]),
     "a new channel": lambda: changed("asyncapi.json", "channels", more={"address": "more"}),
     "a new path": lambda: changed(QUERIES, "paths", **{"/v1/more": {"get": {"responses": {}}}}),
     "a further parameter": lambda: changed(
@@ -216,6 +289,11 @@ HARMLESS: dict[str, Callable[[], dict[str, Json]]] = {
     ),
     "a refusal that comes no more": lambda: changed(QUERIES, *PIPELINE, "responses", **{"422": None}),
 }
+
+
+def body() -> Json:
+    found: Json = released()[COMMAND]["$defs"]["Schedule"]["properties"]
+    return found
 
 
 def parameters() -> list[Any]:
@@ -244,9 +322,53 @@ def test_what_breaks_nobody_passes(plant: Callable[[], dict[str, Json]]) -> None
     assert [change for change in told(made) if change.breaking] == []
 
 
+KEY: Json = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "Key"}}}
+TOKEN: Json = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaking"),
+    [
+        ({"security": [{"key": []}]}, {"security": []}, False),
+        ({"security": [{"key": []}]}, {"security": [{"key": []}, {"token": []}]}, False),
+        ({"security": [{"key": []}, {"token": []}]}, {"security": [{"key": []}]}, True),
+        ({"components": KEY}, {"components": TOKEN}, True),
+        ({}, {"components": KEY}, False),
+    ],
+)
+def test_whoever_could_ask_still_can(old: Json, new: Json, breaking: bool) -> None:
+    """Given other ways of proving who asks, then it breaks somebody when theirs is gone."""
+    paths: Json = {"paths": {"/v1/it": {"get": {"responses": {}}}}}
+
+    changes = compare({QUERIES: {**paths, **old}}, {QUERIES: {**paths, **new}})
+
+    assert any(change.breaking for change in changes) is breaking
+
+
+def test_a_parameter_may_come_to_stand_for_something_when_it_is_absent() -> None:
+    """Given a parameter that had to be given, then it may get a default; given one that had not, then it may not."""
+
+    def asking(**parameter: Any) -> dict[str, Json]:
+        described = {"in": "query", "name": "limit", **parameter}
+        return {QUERIES: {"paths": {"/v1/it": {"get": {"parameters": [described], "responses": {}}}}}}
+
+    with_default = asking(schema={"type": "integer", "default": 30})
+
+    needed, optional = asking(required=True, schema={"type": "integer"}), asking(schema={"type": "integer"})
+    assert [change for change in compare(needed, with_default) if change.breaking] == []
+    [change] = compare(optional, with_default)
+    assert change.breaking
+    assert "default was None, is 30" in change.text
+
+
 def test_nothing_changed_is_nothing_told() -> None:
     assert told(released()) == []
 
+
+NULLABLE: Json = {"anyOf": [TEXT, {"type": "null"}]}
+PART: Json = {"$defs": {"Part": {"type": "object", "properties": {"text": TEXT}}}}
+MINUTES: Json = {"properties": {"minutes": {"type": "integer"}}}
+HALF_AN_HOUR: Json = {"properties": {"minutes": {"type": "integer", "default": 30}}}
 
 SCHEMAS: list[tuple[str, Json, Json, bool, bool]] = [
     ("another name of a part", {"$defs": {"A": TEXT}, "$ref": "#/$defs/A"}, TEXT, False, False),
@@ -264,6 +386,32 @@ SCHEMAS: list[tuple[str, Json, Json, bool, bool]] = [
     ("any where a constant was", {"type": "string", "const": "x"}, TEXT, False, True),
     ("a constant that became a choice", {"const": "x"}, {"enum": ["x", "y"]}, False, True),
     ("another default", {"default": 30}, {"default": 45}, True, True),
+    ("a text that may be null", TEXT, NULLABLE, False, True),
+    ("a text that may not be null any more", NULLABLE, TEXT, True, False),
+    ("a longer text that may be null", {**TEXT, "maxLength": 5}, NULLABLE, False, True),
+    ("a shorter text that may be null", TEXT, {"anyOf": [{**TEXT, "maxLength": 5}, {"type": "null"}]}, True, True),
+    ("a text that is a number or null", TEXT, {"anyOf": [{"type": "integer"}, {"type": "null"}]}, True, True),
+    (
+        "a part that may be null",
+        {**PART, "$ref": "#/$defs/Part"},
+        {**PART, "anyOf": [{"$ref": "#/$defs/Part"}, {"type": "null"}]},
+        False,
+        True,
+    ),
+    ("a default for what had to be there", {**MINUTES, "required": ["minutes"]}, HALF_AN_HOUR, False, True),
+    ("no default for what has to be there", HALF_AN_HOUR, {**MINUTES, "required": ["minutes"]}, True, False),
+    ("a default for what could be absent", MINUTES, HALF_AN_HOUR, True, True),
+    ("a further field", {"type": "object"}, {"type": "object", **MINUTES}, False, False),
+    (
+        "a further field where there were no others",
+        {"additionalProperties": False},
+        {"additionalProperties": False, **MINUTES},
+        False,
+        True,
+    ),
+    ("a later last day", {"x-maximum": "2200-01-01"}, {"x-maximum": "2300-01-01"}, False, True),
+    ("a last day where none was", {}, {"x-maximum": "2200-01-01"}, True, False),
+    ("a schema of another document", {"$ref": "./a.json"}, {"$ref": "./b.json"}, True, True),
     ("further fields of one kind only", {}, {"additionalProperties": TEXT}, True, False),
     ("further fields of any kind", {"additionalProperties": TEXT}, {}, False, True),
     ("items of another kind", {"items": TEXT}, {"items": {"type": "integer"}}, True, True),
@@ -303,6 +451,18 @@ def test_a_schema_that_contains_itself_is_compared() -> None:
 
     assert differences(tree(TEXT), tree(TEXT)) == []
     assert [each.place for each in differences(tree(TEXT), tree({"type": "integer"}))] == ["/leaf"]
+
+
+def test_what_was_compared_in_part_is_compared_again_elsewhere() -> None:
+    """Given a part that is an alternative at one place, where one difference is enough, then all are told elsewhere."""
+
+    def using(name: str, kind: str) -> Json:
+        part = {"$ref": f"#/$defs/{name}"}
+        return {"properties": {"a": {"anyOf": [part]}, "b": part}, "$defs": {name: {"type": kind}}}
+
+    found = differences(using("Text", "string"), using("Number", "integer"))
+
+    assert "/b was string, is integer" in [f"{each.place} {each.text}" for each in found]
 
 
 class ScheduledAnew(Scheduled):
