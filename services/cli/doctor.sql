@@ -28,8 +28,10 @@ ORDER BY xact_start
 LIMIT 1;
 
 -- name: slots
--- Replication slots that nobody reads, with the bytes of WAL that they hold back.
-SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS bytes
+-- Replication slots that nobody reads, with the bytes of WAL that they hold back: null where one never had a reader, or
+-- the server has given it up, for it held more than max_slot_wal_keep_size.
+SELECT slot_name, coalesce(wal_status = 'lost', false) AS lost,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS bytes
 FROM pg_replication_slots
 WHERE NOT active AND NOT pg_is_in_recovery();
 

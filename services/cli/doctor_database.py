@@ -120,17 +120,16 @@ async def _migrations(connection: Any) -> list[Finding]:
 
 
 async def _role(connection: Any) -> list[Finding]:
-    if await connection.fetchval(QUERIES["may_work"], ROLE):
-        return []
+    try:
+        if await connection.fetchval(QUERIES["may_work"], ROLE):
+            return []
+    except asyncpg.UndefinedObjectError:  # roles are the cluster's: a dump of the database has none
+        return [Finding(_DB, "role", "wrong", f"there is no role {ROLE} in this cluster", MIGRATE)]
     return [Finding(_DB, "role", "wrong", f"this user may not work as {ROLE}", f"GRANT {ROLE} TO this user")]
 
 
 async def _transactions(connection: Any) -> list[Finding]:
-    found = [
-        Finding(_DB, "replication slot", "look", f"{row['slot_name']} is read by nobody and holds {row['bytes']:,} "
-                "bytes of WAL", f"start its reader, or SELECT pg_drop_replication_slot('{row['slot_name']}')")
-        for row in await connection.fetch(QUERIES["slots"])
-    ]  # fmt: skip
+    found = [_slot(row) for row in await connection.fetch(QUERIES["slots"])]
     row = await connection.fetchrow(QUERIES["oldest_transaction"])
     if row is None or row["seconds"] < OLD_TRANSACTION:
         return [*found, ok(_DB, "oldest transaction", "none" if row is None else f"{row['seconds']:.1f} s")]
@@ -138,6 +137,16 @@ async def _transactions(connection: Any) -> list[Finding]:
     told = f"open for {row['seconds']:.0f} s by {who}: dead rows can't be removed meanwhile"
     end = f"end it: SELECT pg_terminate_backend({row['pid']})"
     return [*found, Finding(_DB, "oldest transaction", "look", told, end)]
+
+
+def _slot(row: Any) -> Finding:
+    name, drop = row["slot_name"], f"SELECT pg_drop_replication_slot('{row['slot_name']}')"
+    if row["lost"]:
+        return Finding(_DB, "replication slot", "look", f"{name} was given up: what its reader lacks is gone",
+                       f"{drop}; make its reader anew, such as a stand-by from a base back-up")  # fmt: skip
+    holds = "holds nothing yet" if row["bytes"] is None else f"holds {row['bytes']:,} bytes of WAL"
+    return Finding(_DB, "replication slot", "look", f"{name} is read by nobody and {holds}",
+                   f"start its reader, or {drop}")  # fmt: skip
 
 
 async def _tuples(connection: Any) -> list[Finding]:

@@ -34,7 +34,7 @@ from services.projector.halting import Halted
 from services.projector.models import MODELS
 from services.projector.rebuild_report import Refused
 from services.projector.timing_fold import TimingFold
-from services.projector.unparking import NotParked, StillUnwritable, Unparked, unpark
+from services.projector.unparking import DiscardedBefore, NotParked, StillUnwritable, Unparked, unpark
 from shared.codec import UnknownEventType
 from shared.envelope import Recorded
 
@@ -228,6 +228,8 @@ async def _take_up(
         )
     except NotParked as error:
         raise wrong(f"{error} any more: somebody else was quicker") from None
+    except DiscardedBefore as error:
+        raise wrong(f"{error}, nothing was changed: `kithlog parked retry {stream}` folds what waits") from None
     except (UnknownEventType, StillUnwritable, Refused) as error:
         raise wrong(f"stream {stream} stays parked, nothing was changed: {error}") from None
     except Halted as halted:

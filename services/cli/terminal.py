@@ -128,6 +128,8 @@ def _ended(error: Exception) -> Ended | None:
         return Ended(DENIED, f"PostgreSQL does not allow it ({error}): {needs}")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
+    if isinstance(error, asyncpg.InvalidParameterValueError) and ROLE in str(error):  # as connections ask for it
+        return Ended(WRONG, f"there is no role {ROLE} in this cluster ({error}): {MIGRATE}")
     if isinstance(error, _NOT_MIGRATED):
         return Ended(WRONG, f"this database is not of this release ({error}): {MIGRATE}")
     if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):

@@ -42,6 +42,10 @@ class NotParked(Exception):
     """No such stream is parked."""
 
 
+class DiscardedBefore(Exception):
+    """The event at which the stream is parked is passed over already, as after an import of a later export."""
+
+
 class StillUnwritable(Exception):
     """What folding the stream leads to can't be reckoned, or PostgreSQL does not take it. Nothing was changed."""
 
@@ -71,9 +75,9 @@ async def unpark(
     """Fold what waits of a stream up to the checkpoint; with `discard`, without the event that can't be folded.
 
     `at` is the position of that event, as far as whoever wishes it knows: at another one nothing is done. `recording`
-    is called in the same transaction, to write down who did it. Raises `NotParked`, `UnknownEventType`,
-    `StillUnwritable`, `Refused`, `Halted` (also where the log was restored to an earlier point: then other events may
-    be where those that waited were), and what asyncpg raises while PostgreSQL is away.
+    is called in the same transaction, to write down who did it. Raises `NotParked`, `DiscardedBefore`,
+    `UnknownEventType`, `StillUnwritable`, `Refused`, `Halted` (also where the log was restored to an earlier point:
+    then other events may be where those that waited were), and what asyncpg raises while PostgreSQL is away.
     """
     async with Store.open(database_url, folder.models) as store, store.turn() as (connection, checkpoint):
         refuse_others(await store.reckoned_by(), folder.policies)
@@ -87,6 +91,8 @@ async def unpark(
             raise NotParked(f"stream {stream_id} of tenant {tenant} is not parked{where}")
         found = await connection.fetch(QUERIES["waiting"], tenant, stream_id, start, checkpoint.position)
         waiting: list[Recorded[bytes]] = [Recorded(*row) for row in found]
+        if discard and (not waiting or waiting[0].position != start):
+            raise DiscardedBefore(f"position {start} of stream {stream_id} is discarded already")
         discarded = waiting.pop(0) if discard else None
         if discarded is not None:
             await connection.execute(QUERIES["discard"], tenant, discarded.event_id, stream_id, discarded.position)

@@ -202,6 +202,62 @@ def test_what_slows_a_database_down_is_found(desk: Terminal, monkeypatch: pytest
     assert any("VACUUM read.checkpoint" in finding.remedy for finding in found if finding.what == "dead rows")
 
 
+def test_replication_slots_that_nobody_reads_are_found(desk: Terminal) -> None:
+    """Given slots of which one holds WAL, one never had a reader and one was given up, each is told with what to do."""
+
+    async def look() -> list[Any]:
+        owner = await asyncpg.connect(desk.database_url)
+        slots = ("never_used", "given_up", "holding")
+        try:
+            await owner.execute("SELECT pg_create_physical_replication_slot('never_used')")
+            await owner.execute("SELECT pg_create_physical_replication_slot('given_up', true)")
+            await owner.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+            await owner.execute("SELECT pg_reload_conf()")
+            status = "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'given_up'"
+            while await owner.fetchval(status) != "lost":
+                await owner.execute("SELECT pg_logical_emit_message(false, 'kithlog', 'a segment is not empty')")
+                await owner.execute("SELECT pg_switch_wal()")
+                await owner.execute("CHECKPOINT")
+            await owner.execute("SELECT pg_create_physical_replication_slot('holding', true)")
+            return await look_at_database(desk.database_url, watch=0.0)
+        finally:
+            await owner.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+            await owner.execute("SELECT pg_reload_conf()")
+            there = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = ANY ($1)"
+            await owner.execute(there, slots)
+            await owner.close()
+
+    found = {f.detail.split()[0]: f for f in asyncio.run(look()) if f.what == "replication slot"}
+    assert re.fullmatch(r"holding is read by nobody and holds [\d,]+ bytes of WAL", found["holding"].detail)
+    assert found["never_used"].detail == "never_used is read by nobody and holds nothing yet"
+    assert "start its reader" in found["never_used"].remedy
+    assert "was given up" in found["given_up"].detail
+    assert "make its reader anew" in found["given_up"].remedy
+    assert {f.state for f in found.values()} == {"look"}
+
+
+def test_a_cluster_without_the_services_role_is_told(desk: Terminal) -> None:
+    """Given a database in a cluster that has no role of the services, as after a dump was restored into a new one, then
+    the doctor and every other verb say so."""
+
+    async def owner(sql: str) -> None:
+        connection = await asyncpg.connect(desk.database_url)
+        await connection.execute(sql)
+        await connection.close()
+
+    asyncio.run(owner("ALTER ROLE kithlog_app RENAME TO elsewhere_app"))
+    try:
+        found = wrongs(desk)
+        said = [desk.run(*words) for words in (("log", "stats"), ("parked", "list"), ("rebuild",))]
+    finally:
+        asyncio.run(owner("ALTER ROLE elsewhere_app RENAME TO kithlog_app"))
+    assert "start a projector service once" in found["role"]
+    for each in said:
+        assert (each.code, each.out) == (1, "")
+        assert "there is no role kithlog_app in this cluster" in each.err
+        assert "start a projector service once" in each.err
+
+
 def test_faults_of_the_broker_are_found(desk: Terminal) -> None:
     """Given a missing queue, one of other arguments and a missing binding, when looked at, each is told."""
 

@@ -266,6 +266,33 @@ def test_what_is_discarded_does_not_wait(parked: tuple[Terminal, Recorded[bytes]
     assert terminal.json("parked", "retry", row["stream_id"]).object["folded"] == len(later)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_was_discarded_before_is_not_discarded_again(
+    parked: tuple[Terminal, Recorded[bytes]], alone: bool
+) -> None:
+    """Given a stream that is parked at an event which was discarded where the log was imported from, be it the only one
+    that waits, then no other event is discarded in its place; retried, those behind it are folded."""
+    terminal, event = parked
+    stream = str(event.stream_id)
+    terminal.query(
+        "INSERT INTO read.discarded SELECT tenant, event_id, stream_id, position FROM log.event"
+        " WHERE stream_id = $1 AND (position = $2 OR $3 AND position > $2)",
+        event.stream_id, event.position, alone,
+    )  # fmt: skip
+    before = terminal.query("SELECT position FROM read.discarded ORDER BY position")
+    for at in ((), ("--at", str(event.position))):
+        said = terminal.run("parked", "discard", stream, "--why", "by mistake", *at)
+        assert (said.code, f"position {event.position} of stream {stream} is discarded already" in said.err) == (
+            1,
+            True,
+        )
+        assert f"`kithlog parked retry {stream}`" in said.err
+    assert terminal.query("SELECT position FROM read.discarded ORDER BY position") == before
+    assert terminal.json("parked", "list").code == 1
+    assert (terminal.json("parked", "retry", stream).object["folded"] > 0) != alone
+    assert terminal.json("parked", "list").code == 0
+
+
 def test_what_is_not_parked_can_not_be_taken_up(terminal: Terminal) -> None:
     """Given nothing parked, when a stream is named, then the code says so; when none is named, it is a usage error."""
     unknown = str(UUID(int=1))
