@@ -140,7 +140,8 @@ class GroupCommit:
             else:
                 waiting.done.set_result(result)
         if outcomes:
-            self._tell(commands=len(outcomes), events=sum(waiting.events for waiting in batch), seconds=seconds)
+            new = [each for each in outcomes if isinstance(each, Appended) and not each.repeated]
+            self._tell(commands=len(outcomes), events=sum(len(each.events) for each in new), seconds=seconds)
 
     def _tell(self, *, commands: int, events: int, seconds: float) -> None:
         try:

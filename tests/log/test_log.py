@@ -241,13 +241,15 @@ async def test_an_append_outlives_the_loss_of_its_connection(log: Log, database_
 
 
 class Batches:
-    """Hears how many commands each batch held."""
+    """Hears how many commands each batch held, and how many events it wrote."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.events: list[int] = []
 
     def appended(self, *, commands: int, events: int, seconds: float) -> None:
         self.sizes.append(commands)
+        self.events.append(events)
 
 
 @pytest.mark.parametrize(("callers", "sizes"), [(20, [20]), (48, [32, 16]), (200, [100, 100])])
@@ -259,6 +261,18 @@ async def test_where_many_wait_two_batches_are_under_way(database_url: str, call
         outcomes = await log.append_all([append(n + 1, {A: n}) for n in range(callers)])
     assert [outcome.position for outcome in outcomes if isinstance(outcome, Appended)] == [*range(1, callers + 1)]
     assert heard.sizes == sizes
+
+
+async def test_only_events_that_were_written_are_counted(database_url: str) -> None:
+    """Given a command that is repeated, in its batch or later, and one that is refused, then what is told to be written
+    is what the log has more."""
+    heard = Batches()
+    async with opened(database_url, observer=heard) as log:
+        await log.append_all([append(1, {A: 0}), append(1, {A: 0}), append(2, {A: 7}), append(3, {A: 1})])
+        await log.append_all([append(1, {A: 0}), append(3, {A: 1})])
+        await log.append(append(4, {A: 2}))
+        assert (await log.head()).position == 3
+    assert (heard.sizes, heard.events) == ([4, 2, 1], [2, 0, 1])
 
 
 class Broken:
