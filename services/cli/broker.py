@@ -10,12 +10,13 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 
 from services.cli.terminal import DENIED, UNAVAILABLE_CODE, Ended
-from shared.broker.connection import UNREACHABLE, connect
+from shared.broker.connection import UNREACHABLE, connect, told_as_lost
 
 
 @asynccontextmanager
 async def broker(amqp_url: str, name: str) -> AsyncIterator[AbstractConnection]:
-    """Raises `Ended` when RabbitMQ is away or does not let us in."""
+    """Raises `Ended` when RabbitMQ is away or does not let us in, and `ConnectionLost` when it falls silent in the
+    block."""
     try:
         connection = await connect(amqp_url, name)
     except (AuthenticationError, ProbableAuthenticationError) as error:
@@ -24,7 +25,8 @@ async def broker(amqp_url: str, name: str) -> AsyncIterator[AbstractConnection]:
         told = str(error) or type(error).__name__
         raise Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({told}): check KITHLOG_AMQP_URL, or wait") from None
     try:
-        yield connection
+        with told_as_lost():
+            yield connection
     finally:
-        with suppress(*UNREACHABLE):
+        with suppress(*UNREACHABLE), told_as_lost():
             await asyncio.wait_for(connection.close(), timeout=5)

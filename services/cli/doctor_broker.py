@@ -10,7 +10,6 @@ import httpx
 from aio_pika import Message
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import (
-    AMQPConnectionError,
     AuthenticationError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
@@ -20,7 +19,7 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from services.cli.findings import Finding, ok
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE, connect
+from shared.broker.connection import UNREACHABLE, connect, told_as_lost
 from shared.broker.topology import TOPOLOGY, QueueSpec
 
 _MQ = "rabbitmq"
@@ -39,11 +38,12 @@ async def look_at_broker(amqp_url: str, management_url: str | None) -> list[Find
                         "start RabbitMQ, or correct KITHLOG_AMQP_URL")]  # fmt: skip
     found = [_version(connection)]
     try:
-        for exchange in TOPOLOGY.exchanges:
-            found += await _exchange(connection, exchange.name)
-        for queue in TOPOLOGY.queues:
-            found.append(await _queue(connection, queue))
-        found.append(await _alarm(amqp_url))
+        with told_as_lost():
+            for exchange in TOPOLOGY.exchanges:
+                found += await _exchange(connection, exchange.name)
+            for queue in TOPOLOGY.queues:
+                found.append(await _queue(connection, queue))
+            found.append(await _alarm(amqp_url))
     except UNREACHABLE as error:  # what was found till then is told all the same
         found.append(Finding(_MQ, "connection", "away", f"was lost: {error!r}", "see the broker's log"))
     finally:
@@ -155,5 +155,5 @@ async def _by_management(amqp_url: str, url: str | None) -> list[Finding]:
 
 async def _close(connection: AbstractConnection) -> None:
     # Under an alarm the broker does not read from a connection that has published, not even its farewell.
-    with suppress(*UNREACHABLE, AMQPConnectionError):
+    with suppress(*UNREACHABLE), told_as_lost():
         await asyncio.wait_for(connection.close(), timeout=1)

@@ -26,7 +26,7 @@ from services.cli.settings import OperatorSettings
 from services.cli.terminal import UNAVAILABLE_CODE, Ended, misunderstood, wrong
 from services.cli.wanted import Wanted
 from shared.broker import cloudevents, topology
-from shared.broker.connection import UNREACHABLE, told_as_lost
+from shared.broker.connection import UNREACHABLE
 from shared.broker.outgoing import Outgoing, PublishFailed, Refused, Returned
 from shared.broker.publisher import open_publisher
 from shared.database.queries import load_queries
@@ -161,9 +161,8 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
     gone = wrong(f"queue {row['queue']} is gone: once its consumer has declared it, `kithlog replay resume {id}`")
     advance(row["sent"])
     try:
-        with told_as_lost():
-            async with broker(settings.amqp_url, "replay") as opened:
-                return await _pump(connection, opened, row, advance)
+        async with broker(settings.amqp_url, "replay") as opened:
+            return await _pump(connection, opened, row, advance)
     except Returned:
         raise gone from None
     except Refused as error:
@@ -171,7 +170,7 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
     except UNREACHABLE as error:
         if isinstance(error, OSError | PublishFailed) or type(error).__module__.startswith("aio"):
             there = True
-            with suppress(Ended):
+            with suppress(Ended, *UNREACHABLE):
                 # RabbitMQ 3.10 may end the connection of who publishes to a quorum queue while that is deleted.
                 there = await _exists(settings.amqp_url, row["queue"])
             if not there:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
-from aio_pika import DeliveryMode, Message
+from aio_pika import Channel, DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from services.cli import dead, dead_letters
-from shared.broker import topology
+from shared.broker import connection, topology
 from tests.broker import strange
-from tests.cli.terminal import Terminal, end
+from tests.chaos.proxy import Proxy
+from tests.cli.terminal import Said, Terminal, end
 from tests.cli.test_replay import on_channel, wait_for
 
 COMMAND = {"command": "interview.plan", "tenant": "acme", "id": "1", "command_id": "2", "data": {}}
@@ -268,6 +271,33 @@ def test_without_broker_or_database_nothing_is_done(desk: Terminal) -> None:
     assert len(desk.json("dead", "list").objects) == 3
     other_host = desk.amqp_url.rpartition("/")[0] + "/nowhere"
     assert desk.run("dead", "list", KITHLOG_AMQP_URL=other_host).code in (3, 4)
+
+
+def test_a_broker_that_falls_silent_is_away(desk: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a broker that takes a connection and says nothing any more, when dead letters are looked at, a queue is
+    looked for, or the doctor is at work, then it is told to be away, and not as a defect of ours."""
+    monkeypatch.setattr(connection, "HEARTBEAT", 1)
+
+    async def without_a_word(words: tuple[str, ...]) -> Said:
+        async with Proxy(desk.amqp_url) as proxy:
+            declare = Channel.declare_queue
+
+            async def silent(self: Channel, *arguments: Any, **options: Any) -> Any:
+                proxy.silence()
+                return await declare(self, *arguments, **options)
+
+            with monkeypatch.context() as falling:
+                falling.setattr(Channel, "declare_queue", silent)
+                return await asyncio.to_thread(desk.run, *words, KITHLOG_AMQP_URL=proxy.url)
+
+    for words in (("dead", "list"), ("replay", "plan", "mine")):
+        said = asyncio.run(without_a_word(words))
+        assert (said.code, said.out) == (3, "")
+        assert "RabbitMQ is away (the connection to RabbitMQ went silent)" in said.err
+    said = asyncio.run(without_a_word(("doctor", "--watch", "0.5", "--json")))
+    assert said.code == 3
+    [lost] = [row["detail"] for row in said.objects if (row["where"], row["state"]) == ("rabbitmq", "away")]
+    assert "went silent" in lost
 
 
 def test_strange_ones_are_dealt_with_like_others(desk: Terminal) -> None:
