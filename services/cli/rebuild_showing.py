@@ -17,7 +17,7 @@ from services.projector.rebuild_report import Mode, Refused, Report, Told
 from services.projector.rebuild_staging import Superseded
 from services.projector.rebuild_work import NAMES
 from services.projector.rebuild_worker import PartFailed
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import PASSING, is_away
 from shared.operations.policies import load_policies
 from shared.timing.policies import Policies, PolicyError
 
@@ -62,7 +62,9 @@ def ending_well(then: str) -> Iterator[None]:
         raise wrong(str(error)) from None
     except Superseded as error:
         raise wrong(f"{error}: another rebuild has taken its place; begin again") from None
-    except UNAVAILABLE as error:
+    except PASSING as error:
+        if not is_away(error):
+            raise
         raise away(error, then) from None
 
 

@@ -5,7 +5,7 @@
 | 0 | done, nothing is wrong |
 | 1 | something is wrong: a difference, a finding, a file that was tampered with, a refusal |
 | 2 | not understood: an unknown name, an empty range, settings or a file that can't be read; nothing was done |
-| 3 | PostgreSQL or RabbitMQ is away; what can be resumed says how |
+| 3 | PostgreSQL or RabbitMQ is away, or PostgreSQL can't now: a full disk, a lock; what can be resumed says how |
 | 4 | not allowed: wrong password, or rights that are missing |
 | 130 | interrupted with Ctrl-C |
 
@@ -37,7 +37,7 @@ from services.cli.settings import OperatorSettings
 from services.projector.past import Unusable
 from shared.broker.connection import UNREACHABLE
 from shared.codec import UnknownEventType
-from shared.database.pool import ROLE, UNAVAILABLE
+from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away
 from shared.operations.logging import configure_logging
 
 OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -74,9 +74,12 @@ def wrong(message: str) -> Ended:
 
 
 def away(error: Exception, then: str | None = None) -> Ended:
-    """PostgreSQL can't be reached, or not any more; `then`: what is to be known once it is back."""
-    remedy = "check KITHLOG_DATABASE_URL, or wait" + (f"; {then}" if then else "")
-    return Ended(UNAVAILABLE_CODE, f"PostgreSQL is away ({_short(error)}): {remedy}")
+    """PostgreSQL can't be reached, or not any more, or has no room, or can't now; `then`: what is to be known once it
+    can."""
+    # What is not of a connection says itself what is to be seen to, such as a full disk or a lock that somebody holds.
+    gone = isinstance(error, UNAVAILABLE)
+    told, remedy = ("is away", "check KITHLOG_DATABASE_URL, or wait") if gone else ("can't now", "see to it, or wait")
+    return Ended(UNAVAILABLE_CODE, f"PostgreSQL {told} ({_short(error)}): {remedy}" + (f"; {then}" if then else ""))
 
 
 def misunderstood(message: str) -> Ended:
@@ -103,20 +106,20 @@ def run(verb: Coroutine[Any, Any, T]) -> T:
     except BrokenPipeError:
         raise  # whoever read has had enough: Click ends without a word
     except Exception as error:
-        ended = _ended(error)
+        ended = meaning(error)
         if ended is None:
             raise
         _say(str(ended))
         raise typer.Exit(ended.code) from None
 
 
-def _ended(error: Exception) -> Ended | None:
+def meaning(error: Exception) -> Ended | None:
     """What an exception means to who sits at the terminal; None: it is a defect, and its traceback is wanted."""
     match error:
         case Ended():
             return error
         case ExceptionGroup():
-            return _ended(error.exceptions[0])
+            return meaning(error.exceptions[0])
     if isinstance(error, UnknownEventType):
         return Ended(WRONG, f"{error}: use a release that knows it")
     if isinstance(error, Unusable):
@@ -134,7 +137,7 @@ def _ended(error: Exception) -> Ended | None:
         return Ended(WRONG, f"this database is not of this release ({error}): {MIGRATE}")
     if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):
         return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
-    if isinstance(error, UNAVAILABLE) and _is_of_postgresql(error):
+    if is_away(error) and _is_of_postgresql(error):
         return away(error)
     # Python's own RuntimeErrors, such as a recursion without end, are defects: the client libraries raise theirs.
     if isinstance(error, UNREACHABLE) and not (isinstance(error, RuntimeError) and _is_of_python(error)):
@@ -147,8 +150,6 @@ def _is_of_python(error: Exception) -> bool:
 
 
 def _is_of_postgresql(error: Exception) -> bool:
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)
     # Both clients raise bare OSErrors, also by subclasses of their own in RabbitMQ's case.
     return not type(error).__module__.startswith(("aio_pika", "aiormq", "shared.broker"))
 
@@ -170,11 +171,12 @@ def going_on_by(*command: str) -> Iterator[None]:
     except asyncio.CancelledError:
         note(how)
         raise
-    except UNAVAILABLE as error:
+    except PASSING as error:
         of_a_file = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
-        if of_a_file or not _is_of_postgresql(error):
+        if of_a_file or not (is_away(error) and _is_of_postgresql(error)):
             raise
-        raise Ended(UNAVAILABLE_CODE, f"PostgreSQL went away ({_short(error)}): {how}") from None
+        told = "went away" if isinstance(error, UNAVAILABLE) else "can't go on now"
+        raise Ended(UNAVAILABLE_CODE, f"PostgreSQL {told} ({_short(error)}): {how}") from None
 
 
 def _short(error: Exception) -> str:

@@ -11,7 +11,7 @@ from services.projector.rebuild_report import Mode, Refused, Report
 from services.projector.rebuild_selection import EVERYTHING, Selection
 from services.projector.rebuild_work import Progress, Recording, Work, working
 from shared.codec import UnknownEventType
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import PASSING
 from shared.timing.policies import Policies
 
 
@@ -83,7 +83,7 @@ async def begun(
         except BaseException as error:
             # What a crash leaves of a rebuild is gone on with; what was found wanting is not.
             if mode == "verify" or isinstance(error, Refused | CannotFold | UnknownEventType):
-                with suppress(*UNAVAILABLE):
+                with suppress(*PASSING):
                     await work.generations.discard()
             raise
         await work.generations.discard()

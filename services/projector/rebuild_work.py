@@ -40,7 +40,7 @@ from services.projector.store import QUERIES as STORE
 from services.projector.store import columns
 from services.projector.timing_facts import TimingFacts
 from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
-from shared.database.pool import UNAVAILABLE, connect
+from shared.database.pool import PASSING, connect
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def working(database_url: str, policies: Policies, mode: Mode, names: Sequ
             yield Work(database_url, connection, policies, mode, models)
         finally:
             # By itself the server ends it only once it has noticed that nobody is there any more.
-            with suppress(*UNAVAILABLE):
+            with suppress(*PASSING):
                 await connection.execute(QUERIES["end_turn"], timeout=_GRACE)
     finally:
         connection.terminate()

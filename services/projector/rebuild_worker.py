@@ -22,7 +22,7 @@ from services.projector.rebuild_building import Builder, CannotFold, LeftOut, Pa
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import Superseded
 from shared.codec import UnknownEventType
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import PASSING, UNAVAILABLE, is_away
 from shared.operations.garbage import spare_collections
 from shared.timing.policies import Policies, default_policies
 
@@ -32,7 +32,7 @@ _GRACE = 5.0
 
 
 class PartFailed(Exception):
-    """A process that built a part ended early."""
+    """A process that was to build a part can't be started, or ended early."""
 
 
 async def build_in_process(
@@ -40,18 +40,22 @@ async def build_in_process(
 ) -> tuple[list[Parked], int]:
     """Have a process of its own build a part; answers what could not be folded, and its peak memory in bytes.
 
-    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, what asyncpg raises where rights are missing, and
-    `ConnectionError` while PostgreSQL is away. When this is cancelled or this process dies, so does that.
+    Raises `PartFailed`, `CannotFold`, `UnknownEventType`, what asyncpg raises where rights are missing,
+    `ConnectionError` while PostgreSQL is away, and `OperatorInterventionError` for what else of it passes. When this is
+    cancelled or this process dies, so does that.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.projector.rebuild_worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.projector.rebuild_worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+        )
+    except OSError as error:  # this machine's, and not PostgreSQL's
+        raise PartFailed(f"a building process can't be started ({error}): use fewer by --processes") from error
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -73,6 +77,8 @@ async def build_in_process(
                 raise asyncpg.InsufficientPrivilegeError(said["denied"])
             elif "away" in said:
                 raise ConnectionError(said["away"])
+            elif "passing" in said:
+                raise asyncpg.OperatorInterventionError(said["passing"])
             elif "done" in said:
                 return [_parked(row) for row in said["failures"]], said["done"]
         said_last = (await errors).decode(errors="replace")[-2000:].strip() or "it said nothing"
@@ -140,8 +146,11 @@ async def _work(told: dict[str, Any]) -> None:
         sys.exit(str(error))
     except asyncpg.InsufficientPrivilegeError as error:
         _say(denied=str(error))
-    except UNAVAILABLE as error:
-        _say(away=str(error) or type(error).__name__)
+    except PASSING as error:
+        if not is_away(error):
+            raise
+        how = "away" if isinstance(error, UNAVAILABLE) else "passing"
+        _say(**{how: str(error) or type(error).__name__})
 
 
 def _row(failure: Parked) -> list[Any]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from uuid import UUID
 
+import asyncpg
 import pytest
+import typer
 
 from services.cli import log_reading
+from services.cli.rebuild_showing import ending_well
+from services.cli.terminal import going_on_by, run
 from shared.database.pool import connect
 from shared.domain import contact, seeker
 from shared.log import Append
@@ -217,6 +222,51 @@ def test_a_database_that_is_away_is_said(terminal: Terminal) -> None:
     said = terminal.run("log", "stats", KITHLOG_DATABASE_URL="postgresql://a:b@127.0.0.1:1/kithlog")
     assert (said.code, said.out) == (3, "")
     assert "KITHLOG_DATABASE_URL" in said.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.DiskFullError("no space left on device"),
+        asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+        asyncpg.DeadlockDetectedError("deadlock detected"),
+        asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_passes_with_time_is_no_defect(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given what PostgreSQL can't at the moment, when it keeps a verb from going on, then the code is 3 and it is told,
+    with what goes on where something does."""
+
+    async def verb(within: AbstractContextManager[None]) -> None:
+        with within:
+            raise error
+
+    for within, then in (
+        (nullcontext(), "can't now ({}): see to it, or wait"),
+        (going_on_by("log", "import", "file"), "can't go on now ({}): go on with `kithlog log import file`"),
+        (ending_well("nothing is mended by halves"), "can't now ({}): see to it, or wait; nothing is mended by halves"),
+    ):
+        with pytest.raises(typer.Exit) as ended:
+            run(verb(within))
+        assert ended.value.exit_code == 3
+        assert capsys.readouterr().err == f"kithlog: PostgreSQL {then.format(error)}\n"
+
+
+def test_arguments_that_can_not_be_encoded_are_a_defect() -> None:
+    """Given a mistake of ours, which is among asyncpg's `InterfaceError`s, then it is not told as PostgreSQL's."""
+
+    class Unencodable(asyncpg.InterfaceError, ValueError):
+        pass
+
+    async def verb(within: AbstractContextManager[None]) -> None:
+        with within:
+            raise Unencodable("invalid input for query argument $1")
+
+    for within in (nullcontext(), going_on_by("log", "import", "file"), ending_well("so")):
+        with pytest.raises(Unencodable):
+            run(verb(within))
 
 
 def test_wrong_passwords_and_missing_rights_are_said(terminal: Terminal) -> None:

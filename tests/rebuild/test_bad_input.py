@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import sys
 from typing import Any
@@ -168,4 +169,21 @@ def test_a_building_process_that_dies(terminal: Terminal, monkeypatch: pytest.Mo
     with monkeypatch.context() as dying:
         dying.setattr(sys, "executable", shutil.which("false"))
         ended(terminal.run(*REBUILD), 1, "a building process ended early, with exit code 1: it said nothing")
+    assert terminal.run(*REBUILD).code == 0
+
+
+def test_a_building_process_that_can_not_be_started(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a machine that has no room for further processes, that is told, and not that PostgreSQL is away."""
+    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+
+    async def full(*arguments: str, **options: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    before = live(terminal)
+    with monkeypatch.context() as failing:
+        failing.setattr(asyncio, "create_subprocess_exec", full)
+        for verb in (REBUILD, VERIFY):
+            said = terminal.run(*verb)
+            ended(said, 1, "a building process can't be started", "temporarily unavailable", "fewer by --processes")
+    assert live(terminal) == before
     assert terminal.run(*REBUILD).code == 0

@@ -230,6 +230,18 @@ async def test_a_process_says_that_postgresql_is_away() -> None:
         await build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print)
 
 
+async def test_a_process_says_what_postgresql_can_not_do_now(folded: System) -> None:
+    """Given a lock that somebody holds on what a process is to read, then that is told, as what passes."""
+    building = await folded.connection.fetchval("SELECT id FROM read.generation WHERE model = 'pipeline'")
+    part = Part({"pipeline": building}, 0, 9, LeftOut({}, frozenset()))
+    owner = await asyncpg.connect(folded.url)
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE log.event IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(asyncpg.OperatorInterventionError, match="lock timeout"):
+            await build_in_process(f"{folded.url}?lock_timeout=100", part, POLICIES, print)
+    await owner.close()
+
+
 async def test_a_process_that_is_not_wanted_while_it_ends_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given two parts that fail at the same moment, when the first one's failure cancels the second, which waits for
     its process to end, then that is waited for all the same: nobody else would."""
