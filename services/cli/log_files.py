@@ -7,7 +7,7 @@ from typing import Any
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import go_on_with, going_on_by, misunderstood, progress, wrong
+from services.cli.terminal import Ended, go_on_with, going_on_by, meaning, misunderstood, progress, wrong
 from shared.log.contents import Hole
 from shared.log.exporting import CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
@@ -40,7 +40,14 @@ async def export(
                 raise misunderstood(told) from None
             raise wrong(f"{told}; {go_on_with(*again)}") from None
         report = _report(file, exported.events, exported.receipts, exported.discarded, exported.digest)
-        await record(connection, settings, "log export", str(file), **report)
+        try:
+            await record(connection, settings, "log export", str(file), **report)
+        except Exception as error:
+            ended = meaning(error)
+            if ended is None:
+                raise
+            told = f"{file} is complete, its sum is {exported.digest}, but that was not recorded"
+            raise Ended(ended.code, f"{told}: {ended}") from None
     return report
 
 

@@ -53,19 +53,20 @@ async def export_log(
     """
     part = path.with_name(f"{path.name}.part")
     _refuse_existing(path)
+    begun = resume and part.exists()
+    # Reading and rewriting a large file takes its time: no transaction is left open meanwhile.
+    place = _find_place(part) if begun and part.stat().st_size else None
+    head = await _look(connection, upto)
+    if place is not None and upto is not None and upto != place.header.upto:
+        await _check_same_log(connection, part, place, head)
+        place = _announce(part, place, upto)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await connection.fetchrow(QUERIES["head"])
-        if upto is not None and not 0 <= upto <= head["position"]:
-            raise ValueError(f"position {upto} is not in the log, which ends at {head['position']}")
-        begun = resume and part.exists()
-        if begun and part.stat().st_size:
-            place = _find_place(part)
-            await _check_same_log(connection, part, place, head)
-            if upto is not None and upto != place.header.upto:
-                place = _announce(part, place, upto)
-            advance(place.position)
-        else:
+        head = await _look(connection, upto)
+        if place is None:
             place = _Place(Header(head["position"] if upto is None else upto, head["epoch"]))
+        else:
+            await _check_same_log(connection, part, place, head)
+            advance(place.position)
         with part.open("r+b" if begun else "xb") as file:
             file.truncate(place.offset)
             file.seek(place.offset)
@@ -74,6 +75,14 @@ async def export_log(
             os.fsync(file.fileno())
     part.rename(path)
     return exported
+
+
+async def _look(connection: Any, upto: int | None) -> Any:
+    """The log's head. Raises `ValueError` for an `upto` that it has not reached."""
+    head = await connection.fetchrow(QUERIES["head"])
+    if upto is not None and not 0 <= upto <= head["position"]:
+        raise ValueError(f"position {upto} is not in the log, which ends at {head['position']}")
+    return head
 
 
 def _refuse_existing(path: Path) -> None:
@@ -144,14 +153,16 @@ def _announce(part: Path, place: _Place, upto: int) -> _Place:
                 if line.offset >= place.offset:
                     break
                 file.write(seal.line(header if isinstance(line.content, Header) else line.content))
-            offset = file.tell()
+            digest, offset = seal.digest, file.tell()
+            if offset:
+                file.write(seal.line(line.content))  # the event there, by which the log is known again
             file.flush()
             os.fsync(file.fileno())
         beside.rename(part)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return replace(place, header=header, digest=seal.digest, offset=offset)
+    return replace(place, header=header, digest=digest, offset=offset)
 
 
 async def _check_same_log(connection: Any, part: Path, place: _Place, head: Any) -> None:

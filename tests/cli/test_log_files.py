@@ -6,18 +6,21 @@ import asyncio
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
 from services.projector.mailbox import Mailbox
 from shared.database.pool import connect, open_pool
-from shared.log import KeptRefusal, Log, contents, importing
+from shared.log import KeptRefusal, Log, contents, exporting, importing
 from shared.log.lines import Discarded, Seal, Truncated, read_lines
 from tests.chaos.proxy import Proxy
 from tests.cli.terminal import Said, Terminal, history
@@ -25,6 +28,7 @@ from tests.cli.test_parked import spoilt_log
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector
 from tests.projector.histories import appends
 
+T = TypeVar("T")
 ALL = "SELECT * FROM log.event ORDER BY position"
 RECEIPTS = "SELECT * FROM log.receipt ORDER BY position, tenant, command_id"
 DISCARDED = "SELECT * FROM read.discarded ORDER BY position"
@@ -403,6 +407,60 @@ def test_an_import_that_loses_postgresql(
     assert elsewhere.json(*command).object["there"] == there
     assert elsewhere.query(ALL) == full.query(ALL)
     assert elsewhere.query(RECEIPTS) == full.query(RECEIPTS)
+
+
+def test_an_export_that_can_not_be_recorded_is_complete(full: Terminal, tmp_path: Path) -> None:
+    """Given PostgreSQL, which can't write down that the log was exported, then it is told that the file is complete."""
+    whole, file = tmp_path / "whole", tmp_path / "log"
+    full.json("log", "export", str(whole))
+
+    async def export() -> Said:
+        owner = await asyncpg.connect(full.database_url)
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE log.operation IN EXCLUSIVE MODE")
+            url = f"{full.database_url}?lock_timeout=100"
+            said = await asyncio.to_thread(full.run, "log", "export", str(file), KITHLOG_DATABASE_URL=url)
+        await owner.close()
+        return said
+
+    said = asyncio.run(export())
+    assert (said.code, said.out) == (3, "")
+    assert f"{file} is complete, its sum is " in said.err
+    assert "but that was not recorded: PostgreSQL can't now (canceling statement due to lock timeout)" in said.err
+    assert file.read_bytes() == whole.read_bytes()
+
+
+def test_an_export_that_is_resumed_leaves_no_transaction_open(
+    full: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an unfinished export, while it is read and rewritten, which may take long, then no transaction is open."""
+    file, part = tmp_path / "log", tmp_path / "log.part"
+    full.json("log", "export", str(file))
+    part.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    file.unlink()
+    states: list[str] = []
+
+    async def state() -> str:
+        owner = await asyncpg.connect(full.database_url)
+        found = await owner.fetchval(
+            "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'kithlog cli'"
+        )
+        await owner.close()
+        return str(found)
+
+    def looked_at(work: Callable[..., T]) -> Callable[..., T]:
+        def look(*arguments: Any) -> T:
+            with ThreadPoolExecutor() as aside:  # in this thread a loop runs
+                states.append(aside.submit(asyncio.run, state()).result())
+            return work(*arguments)
+
+        return look
+
+    monkeypatch.setattr(exporting, "_find_place", looked_at(exporting._find_place))
+    monkeypatch.setattr(exporting, "_announce", looked_at(exporting._announce))
+    upto = str(len(full.log()) - 1)
+    assert full.run("log", "export", "--resume", "--upto", upto, str(file)).code == 0
+    assert states == ["idle", "idle"]
 
 
 def test_files_that_can_not_be_are_usage_errors(full: Terminal, tmp_path: Path) -> None:
