@@ -1,6 +1,8 @@
 """`kithlog`: the root of the command line. A group of commands is imported when it is used, and not before."""
 
 import importlib
+import sys
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -50,6 +52,10 @@ def root() -> None:
 def main() -> None:
     """A process that ends with its one verb, and in the long ones makes millions of things that don't last."""
     spare_collections()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Where the terminal's encoding lacks a letter, the verb must not end for that: what it did is done.
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="kithlog")  # by whatever path it was called: shell completion goes by this name
 
 

@@ -16,6 +16,7 @@ where that is a terminal, without `--json`.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import re
 import shlex
@@ -193,8 +194,10 @@ def note(message: str) -> None:
 
 
 def show_json(rows: Iterable[Any]) -> None:
+    # Another encoding has not all letters, and whoever reads it may take it for UTF-8, as JSON has to be.
+    ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
     for row in rows:
-        typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+        typer.echo(json.dumps(row, default=str, ensure_ascii=ascii_only))
 
 
 def show_table(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from uuid import UUID
@@ -17,7 +21,7 @@ from services.cli.terminal import going_on_by, run
 from shared.database.pool import connect
 from shared.domain import contact, seeker
 from shared.log import Append
-from tests.cli.terminal import Terminal, history
+from tests.cli.terminal import ROOT, Terminal, history
 from tests.projector.histories import appends, on
 
 SEEKER = UUID(int=7)
@@ -36,6 +40,28 @@ def test_tail_prints_the_last_events_in_order(terminal: Terminal) -> None:
     assert [(e["position"], e["type"]) for e in said.objects] == [(2, "seeker.moved"), (3, "seeker.left")]
     assert said.objects[0]["data"]["time_zone"] == "Europe/Berlin"
     assert "seeker.left" in terminal.run("log", "tail", "--no-follow").out
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_letters_that_a_terminal_lacks_are_shown_all_the_same(terminal: Terminal, encoding: str) -> None:
+    """Given a terminal of some encoding, when what it has no letters for is printed, the verb goes on to its end, and
+    JSON is read as what it was."""
+    name = "Zoë 沈"
+    terminal.write([on("seeker", SEEKER, seeker.Registered(name=name, stage="graduate", time_zone="UTC", locale="en"))])
+    assert terminal.run("log", "fork", "--why", name, "--yes").code == 0
+    there = Terminal(terminal.database_url, PYTHONIOENCODING=encoding)
+    shown = name.encode(encoding, "backslashreplace")
+    for words in (("log", "show", "1"), ("log", "operations")):
+        assert shown in spoken(there, *words)
+        assert name in str([json.loads(line) for line in spoken(there, *words, "--json").splitlines()])
+
+
+def spoken(terminal: Terminal, *words: str) -> bytes:
+    """What a process of its own prints, to the byte."""
+    command = [sys.executable, "-m", "services.cli.main", *words]
+    said = subprocess.run(command, cwd=ROOT, env=os.environ | terminal.env, capture_output=True, check=False)
+    assert (said.returncode, said.stderr) == (0, b"")
+    return said.stdout
 
 
 def test_tail_follows_what_is_written(terminal: Terminal) -> None:
