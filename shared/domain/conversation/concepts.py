@@ -38,6 +38,22 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "@offer ~1 @me",
         "i|we ~1 can|could|may|might",
     ),
+    # Anybody at all: then it is the field that is spoken of.
+    "somebody": ("someone|anyone|people|one|those|graduates|students|majors|beginners|newcomers", "a|an ~1 @newcomer"),
+    "for_somebody": ("for|to ~1 <somebody>",),
+    # A conversation, which may be asked for.
+    "meeting": (
+        "call|calls|chat|conversation|coffee|tea|lunch|talk|meeting|zoom",
+        "interview ~1 about|on ~1 your|his|her|their ~1 career|work|path|profession|job|story|life|experience|field",
+    ),
+    "chance_to_talk": (
+        "opportunity|opportunities|chance to|for|of ~3 talk|talking|meet|meeting|speak|ask|chat|hear|see|visit"
+        "|conversation",
+        "opportunity|opportunities|chance to|for|of ~3 learn|learning ~2 about|from|more|how",
+        "slot|place|spot ~2 calendar|diary|schedule|agenda",
+        "slot ~2 @when",
+        "minute|minutes|hour|short|brief ~1 slot",
+    ),
     # Who decides, or can be told.
     "receiver": (
         "@gatekeeper",
@@ -80,6 +96,14 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "contribute|contributing|serve|serving|interview|interviewing ~2 at|with|for|in|to ~1 @your_org",
     ),
     "promote": ("@pass|@refer|pitch|sell|distribute|whisper|plug|present|vouch",),
+    # What a conversation must not be about.
+    "post_with_you": ("a|an|any|some|open|possible ~2 @wanted|@post ~1 at|in|on|with|within <your_org>",),
+    "on_being_hired": (
+        "~12 <employ_me>|<work_with_you>|<post_with_you>",
+        "~12 the ~2 job|position|role|opening|vacancy|internship|placement ~1 at|in|on|with|within <your_org>",
+        "~4 about|discuss|regarding|concerning @wanted|@post ~1 at|in|on|with|within <your_org>",
+        "~8 pitch|sell|present|introduce|prove|market myself",
+    ),
     "hirer": (
         "@any_one|anyone|someone|who|companies|places|people|firms|friends|colleagues|contacts|clients|employers"
         "|anywhere",
@@ -95,6 +119,9 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "need|needs|want|wants a|an|some|another",
     ),
     "have_leads": ("leads|tip|tips|pointers ~3 job|jobs|work|openings|hiring|vacancies|positions|roles",),
+    # Pay.
+    "how_much": ("@amount", "@amount ~2 money|cash|pay|profit|@own_money|@perk"),
+    "your_business": ("the|your|a business|company|firm|practice|shop|studio|partnership|farm",),
 }
 """Every concept by name; a concept may use another one."""
 
@@ -140,7 +167,7 @@ LEARN = (
     "know ~1 how|what|why|which|where",
     "learn|understand|discuss|decide|wonder|wondering ~4 whether",
     "ask|hear|learn|know|talk|see|understand|discuss|tell|curious ~2 about|through !me|us|my|any|jobs|openings"
-    "|vacancies",
+    "|vacancies|<post_with_you>",
     "^ how !about|soon|quickly",
     "^ why|what|which|where|when|who|whom",
     "paper|thesis|essay|dissertation|article|study|report ~2 about|on",
@@ -157,7 +184,7 @@ LEARN = (
     "@job_topic",
     "introduce|connect|put ~6 learn|career|story|path|profession|hear|moved|switched|changed",
     "not ~3 asking|looking|seeking|expect|here|after",
-    "calendar|diary|schedule|chat|coffee|conversation|minutes|questions|question",
-    "a|the|our|this|phone|video|zoom ~1 call",
+    "calendar|diary|schedule|chat|coffee|conversation|minutes|questions|question !<on_being_hired>",
+    "a|the|our|this|phone|video|zoom ~1 call !<on_being_hired>",
 )
 """Asking for advice, for what they know, for a conversation is what the conversation is for."""

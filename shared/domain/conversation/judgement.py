@@ -22,8 +22,8 @@ from shared.domain.conversation.vocabulary import VOCABULARY
 MAX_SENTENCE = 2_000
 """Characters of one sentence beyond which it is not judged: no question is that long."""
 
-MAX_QUESTION = 10_000
-"""Characters beyond which a text is no question at all; a long request is judged by `check_text`."""
+MAX_QUESTION = 20_000
+"""Characters beyond which a text is not judged: as many as the longest request, agenda item or note may have."""
 
 RULES: tuple[Rule, ...] = (*ASKS_FOR_JOB, *ASKS_OWN_PAY, *ASKS_TO_FIND_JOB, *GISTS, *NEAR_JOB_ASK, *TYPICAL_PAY)
 """All rules, gravest first: of several that match a sentence, the first speaks."""

@@ -44,9 +44,16 @@ _ENDS = CLAUSE_BREAKS | {"?", "!"}
 _BEGINS = word_set("and or so would could can do does is are any may might please will what how")
 _APOSTROPHES = str.maketrans("’‘ʼ`´＇", "''''''")
 _MARKED = r"(?:[^\W_][\u0300-\u036f]*)+"  # letters and digits, each with its combining accents
-_WORD_OR_MARK = re.compile(rf"{_MARKED}(?:['’‘ʼ`´＇]{_MARKED})*|--+|[—–;:()/,.?!…$£€]")
+_INITIALS = r"(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])\.?"  # C.V., U.S
+_WORD_OR_MARK = re.compile(rf"{_INITIALS}|{_MARKED}(?:['’‘ʼ`´＇]{_MARKED})*|--+|[—–;:()/,.?!…$£€]")
 # A run of marks is tried once only, from its first one: else a long run would be read over and over again.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)|[\r\n\u2028\u2029]+")
+_ONE_LINE_BREAK = frozenset({"\n", "\r\n", "\r", "\u2028"})
+_GOING_ON = re.compile(r"[ \t]*+(?!\w[.)]\s)(\w)")  # and no item of a list: a) or b.
+_LONGEST_WRAPPED = 1_000
+"""Characters of a sentence after which every line break ends it: lines without a mark must not add up to one
+sentence that is too long to be judged."""
+_LIKE_INITIALS = re.compile(r"(?:[^\W\d_]{1,2}\.){2,}")
 _ABBREVIATIONS = frozenset({"e.g.", "i.e.", "etc.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "no.", "vs."})
 
 _CONTRACTIONS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would", "'m": "am"}
@@ -81,10 +88,17 @@ _MISSPELT = {
 
 
 def sentences(text: str) -> Iterator[Span]:
-    """Yield the sentences of a text in order; white space around them is left out, abbreviations don't end one."""
+    """Yield the sentences of a text in order; white space around them is left out.
+
+    Neither abbreviations end a sentence, nor does a line break after which it goes on with a small letter: mail is
+    often wrapped. The items of an agenda begin with a capital or a bullet.
+    """
     start = 0
     for mark in _SENTENCE_END.finditer(text):
-        if not text[mark.start()].isspace() and _is_abbreviation(text, mark):
+        if mark.group().isspace():
+            if mark.end() - start <= _LONGEST_WRAPPED and _is_wrapped(text, mark):
+                continue
+        elif _is_abbreviation(text, mark):
             continue
         if span := _trimmed(text, start, mark.end()):
             yield span
@@ -93,9 +107,21 @@ def sentences(text: str) -> Iterator[Span]:
         yield span
 
 
+def _is_wrapped(text: str, mark: re.Match[str]) -> bool:
+    return mark.group() in _ONE_LINE_BREAK and _goes_on(text, mark)
+
+
 def _is_abbreviation(text: str, mark: re.Match[str]) -> bool:
     tail = text[max(0, mark.start() - 6) : mark.end()].casefold().split()
-    return bool(tail) and tail[-1].lstrip("(\"'“") in _ABBREVIATIONS and mark.end() < len(text)
+    if not tail or mark.end() == len(text):
+        return False
+    last = tail[-1].lstrip("(\"'“")
+    return last in _ABBREVIATIONS or (_LIKE_INITIALS.fullmatch(last) is not None and _goes_on(text, mark))
+
+
+def _goes_on(text: str, mark: re.Match[str]) -> bool:
+    following = _GOING_ON.match(text, mark.end())
+    return following is not None and following[1].islower()
 
 
 def _trimmed(text: str, start: int, end: int) -> Span | None:
@@ -110,9 +136,10 @@ def _trimmed(text: str, start: int, end: int) -> Span | None:
 def tokens(text: str, span: Span | None = None) -> list[Token]:
     """Read one sentence as plain words. Contractions are written out, so one match may yield several tokens."""
     start, end = (span.start, span.end) if span else (0, len(text))
+    shouted = text[start:end].isupper()
     found: list[Token] = []
     for match in _WORD_OR_MARK.finditer(text, start, end):
-        for word in _plain(match.group()):
+        for word in _plain(match.group(), shouted=shouted):
             found.append(Token(word, match.start(), match.end()))
     return _join_numerals(found)
 
@@ -125,11 +152,16 @@ def spelt_words(text: str) -> list[str]:
     return [word for word in spelt if word[0].isalnum()]
 
 
-def _plain(raw: str) -> list[str]:
+def _plain(raw: str, *, shouted: bool) -> list[str]:
     """Write one typed word as the plain English words it stands for."""
     word = _without_accents(raw.translate(_APOSTROPHES)).casefold()
     if word[0] in "—–-":
         return [";"]
+    initials = "." in word and len(word) > 1
+    if initials:
+        word = word.replace(".", "")
+    if word == "us" and (initials or (raw == "US" and not shouted)):
+        return ["usa"]
     word = _MISSPELT.get(word, word)
     if word in _SHORTHAND:
         return _SHORTHAND[word].split()

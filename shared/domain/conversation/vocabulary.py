@@ -68,6 +68,9 @@ _POST = (
     "job|jobs|position|positions|role|roles|gig|gigs|internship|internships|apprenticeship|apprenticeships|traineeship"
     "|placement|placements|traineeships|apprenticeships|vacancy|vacancies|opening|openings|post|posts"
 )
+_SERVED = _plurals("client|customer|patient|student|tenant|resident|household|area|neighbourhood|neighborhood") + (
+    "|family|families|community|communities|country|countries"
+)
 
 VOCABULARY: dict[str, frozenset[Phrase]] = {
     # Who is asked: the contact, in the second person or, on an agenda, in the third.
@@ -128,6 +131,10 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "hire|hired|hires|hiring|employ|employed|employing|recruit|recruiting|take on|taking on|bring on|interview"
         "|sponsor|take a chance on|taking a chance on|gamble on"
     ),
+    "takes": _class(
+        "take|takes|taking|took|have|having|use|using|hire|hired|hiring|employ|employing|accept|accepting|consider"
+        "|considering|want|need|keep|add|try|bring|bringing|get|getting|welcome|on|in"
+    ),
     "hiring": _class(
         "hiring|recruiting|taking on|taking people on|looking to hire|looking to recruit|looking for people"
     ),
@@ -182,6 +189,13 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
             "|shadowing|site|sites|talk|hunting|seeker|seekers|interviews|ad|talks|sharing|growth",
         )
     ),
+    "when": _class(
+        "calendar|diary|schedule|agenda|week|tomorrow|monday|tuesday|wednesday|thursday|friday|saturday|sunday|morning"
+        "|afternoon|evening"
+    ),
+    "study": _class(
+        "school|university|college|degree|master|masters|phd|doctorate|mba|scholarship|bursary|grant|studies"
+    ),
     "spend": _class("have|get|land|do|start|spend|take|complete"),
     "glad": _class(
         "interested|grateful|opportunity|opportunities|thrilled|honoured|honored|delighted|glad|happy|excited|chance"
@@ -211,7 +225,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "own_money": _class(
         "offer letter|pay slip|payslip|pay stub|pay packet|pay cheque|pay check|paycheck|paycheque|takings|ctc"
-        "|annual|raise|pay rise"
+        "|raise|pay rise"
         "|bonus|bonuses|commission|commissions|equity|stock options|net worth|tax return|tax bracket|income bracket"
         "|package"
         "|salary|wage|wages|income|earnings|remuneration|compensation|hourly rate|day rate|daily rate|fee|fees"
@@ -221,8 +235,7 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
     ),
     "perk": _class(
         "stock options|stock|equity|bonus|bonuses|commission|commissions|shares|pension|raise|pay rise|pay raise"
-        "|overtime"
-        "|rsus|profit share|signing bonus|pay increase|increment|hike"
+        "|rsus|profit share|signing bonus|pay increase|increment|hike|overtime pay"
     ),
     "amount": _class(
         "how much|ballpark|roughly|how many k|how much money|what kind of money|what sort of money|how big|how large"
@@ -281,16 +294,18 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "pay|salary|salaries|wage|wages|income|incomes|earnings|paycheck|paycheque|compensation|remuneration|stipend"
         "|bonus|bonuses|hourly rate|day rate|daily rate|hourly wage|comp|payslip|take home|pay package|salary package"
     ),
+    "served": _class(_SERVED),
     "pay_kind": _class(
         "current|own|first|last|starting|annual|base|monthly|yearly|total|initial|present|old|previous|personal|net"
         "|gross|signing|latest|exact|approximate|entire|whole|take-home|hourly|daily|weekly|year-end|typical|average"
-        "|actual|real|new"
+        "|actual|real|new|day|freelance|consulting"
     ),
     "pay_topic": _class(
         "as|expectations|expectation|tax|taxes|inequality|transparency|gap|gaps|negotiation|negotiations|team"
         "|department|software|work|law"
         "|philosophy|policy|policies|research|analysis|statement|benefits|off|offs|structure|stream|streams|system"
-        "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits"
+        "|systems|model|scheme|grid|scale|equity|roll|talks|for|attention|and benefits",
+        _SERVED,
     ),
     "typical": _class(
         "typical|average|usual|normal|realistic|fair|median|starting|common|decent|good|expected|reasonable"

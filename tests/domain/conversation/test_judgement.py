@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from shared.domain.conversation import check_question, check_text
 from shared.domain.conversation.judgement import MAX_QUESTION, MAX_SENTENCE, RULES
 from shared.domain.conversation.patterns import Choice, Edge, Element, Gap, Phrases, Places, Text
 from shared.domain.conversation.rule import Rule
+from shared.domain.values import Note
 
 _RULES_OWN_WORDS = ["can", "you", "hire", "me", "for", "a", "job", "how", "much", "do", "your", "pay", "not", ",", "?"]
 
@@ -81,6 +83,60 @@ def test_a_request_is_judged_sentence_by_sentence() -> None:
         "Could we talk for 20 minutes, e.g. on Friday?",
     ]
     assert [j.verdict for j in judgements] == ["ok", "refused", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("I promise I would never ask you to\nhire me.", "ok"),
+        ("I am not looking for a job or for\r\n  anybody to hire me, only for\r\n  advice.", "ok"),
+        ("How much do you\nearn in your position?", "refused"),
+        ("Dear Ms Lee,\nI read your article. Could you\npass my résumé on to\nyour HR department?", "refused"),
+        ("I won't ask for a job\nCould you hire me?", "refused"),
+        ("I won't ask for a job\n\ncould you hire me?", "refused"),
+        ("- not about a job\n- ask what she earns", "refused"),
+        ("a) not about a job\nb) ask what she earns", "refused"),
+    ],
+)
+def test_a_line_goes_on_with_a_small_letter(text: str, verdict: str) -> None:
+    """Given a line break, when a small letter follows, then the sentence goes on; before an item or a capital not."""
+    assert check_question(text).verdict == verdict
+
+
+def test_words_on_two_lines_are_pointed_at() -> None:
+    """Given an ask that is wrapped, when it is refused, then its span reaches over the line break."""
+    text = "Thank you.\nCould you\nhire me?"
+    (judgement,) = [j for j in check_text(text) if j.verdict == "refused"]
+    assert judgement.words == ("you\nhire me",)
+    assert text[judgement.start :] == judgement.piece == "Could you\nhire me?"
+
+
+def test_many_lines_without_a_mark_are_judged() -> None:
+    """Given more small lines than one sentence may be long, when they are judged, then none goes unjudged."""
+    judgements = check_text("i like your work\n" * MAX_SENTENCE + "can you hire me")
+    assert all(judgement.judged for judgement in judgements)
+    assert judgements[-1].verdict == "refused"
+
+
+def test_the_longest_message_is_judged_to_its_end() -> None:
+    """Given a message as long as any may be, when its last words ask for a job, then they are found where they are."""
+    longest = TypeAdapter(Note).json_schema()["maxLength"]
+    ask = "Could you pass my C.V. to H.R.?"
+    text = ("I read your article on bridges, and I should like to ask you about it. " * longest)[: longest - len(ask)]
+    text = text.rpartition(". ")[0].ljust(longest - len(ask) - 2, "!") + ". " + ask
+    judgement = check_question(text)
+    assert (len(text), judgement.verdict, judgement.judged) == (longest, "refused", True)
+    (span,) = judgement.spans
+    assert (span.start, text[span.start : span.end]) == (longest - len(ask), ask[:-1])
+
+
+@pytest.mark.parametrize("text", ["Could you pass my C.V. to H.R.?", "could you pass my c.v to h.r."])
+def test_initials_are_read_and_pointed_at(text: str) -> None:
+    """Given initials with their dots, when an ask holds them, then they end no sentence and stand where they stood."""
+    (judgement,) = check_text(text)
+    assert judgement.verdict == "refused"
+    assert [text[span.start : span.end] for span in judgement.spans] == list(judgement.words)
+    assert "".join(judgement.words).casefold().count(".") >= 1
 
 
 def test_a_disclaimer_does_not_excuse_the_next_clause() -> None:
@@ -193,7 +249,10 @@ def test_a_verdict_is_explained(words: list[str]) -> None:
         assert all(judgement.words)
 
 
-@pytest.mark.parametrize("text", ["." * 100_000 + "x", "'" * 100_000, "a'" * 50_000, "\n" * 100_000, "not a " * 300])
+@pytest.mark.parametrize(
+    "text",
+    ["." * 100_000 + "x", "'" * 100_000, "a'" * 50_000, "a." * 50_000, "\n" * 100_000, "\na" * 50_000, "not a " * 300],
+)
 def test_long_runs_are_read_once(text: str) -> None:
     """Given long runs of one mark, when they are cut into sentences, then it ends (in time linear in the length)."""
     assert all(judgement.verdict == "ok" for judgement in check_text(text))

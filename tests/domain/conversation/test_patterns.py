@@ -67,6 +67,12 @@ def test_a_pattern_that_can_never_match_is_an_error(pattern: str) -> None:
         ("your company's job 4 me", "your company 's job for me"),
         ("Résumé—or CV", "resume ; or cv"),
         ("I have 4", "i have 4"),
+        ("Pass my C.V. to H.R.", "pass my cv to hr"),
+        ("e-mail: a.b.", "e mail : ab"),
+        ("You hire US graduates", "you hire usa graduates"),
+        ("You hire u.s. graduates", "you hire usa graduates"),
+        ("HIRE US", "hire us"),
+        ("Hire us", "hire us"),
     ],
 )
 def test_text_is_read_as_plain_words(text: str, words: str) -> None:
