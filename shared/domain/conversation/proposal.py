@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 from shared.domain.conversation.bank import BANK, BankQuestion, Topic
+from shared.domain.conversation.judgement import check_question
+from shared.domain.conversation.question_list import asks_whom_else
+from shared.domain.conversation.reading import tokens
 from shared.domain.values import Purpose
 
 _PLAIN = {"{field}": "this field", "{company}": "your company", "{role}": "a role like yours"}
@@ -25,7 +28,7 @@ class ProposedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Questions in the order to ask them, the last one *whom else*; the reserve in the same order of topics."""
+    """Questions in the order to ask them, *whom else* at the end; the reserve in the same order of topics."""
 
     questions: tuple[ProposedQuestion, ...]
     reserve: tuple[ProposedQuestion, ...]
@@ -62,7 +65,7 @@ def propose(
     ranked = _by_turns([q for q in left if q is not closing], by_weight)
     chosen, spare = ranked[: count - 1], ranked[count - 1 : count - 1 + reserve]
     return Proposal(
-        tuple(_filled(q, given) for q in [*_in_order(chosen), closing]),
+        tuple(_filled(q, given) for q in _in_order([*chosen, closing])),
         tuple(_filled(q, given) for q in _in_order(spare)),
     )
 
@@ -72,13 +75,18 @@ def _tidy(value: str | None) -> str:
 
 
 def _suits(question: BankQuestion, role: str) -> bool:
-    return not question.role_words or not question.role_words.isdisjoint(role.casefold().replace("-", " ").split())
+    return not question.role_words or not question.role_words.isdisjoint(token.word for token in tokens(role))
 
 
 def _closing(left: Sequence[BankQuestion], fitting: Sequence[BankQuestion]) -> BankQuestion:
-    """Return the weightiest *whom else* question, an excluded one only when no other is left."""
-    last = [q for q in left if q.topic is Topic.WHOM_ELSE] or [q for q in fitting if q.topic is Topic.WHOM_ELSE]
+    """Return the weightiest question that asks for others, an excluded one only when no other is left."""
+    last = [q for q in left if _closes(q)] or [q for q in fitting if _closes(q)]
     return max(last, key=lambda q: q.weight)
+
+
+def _closes(question: BankQuestion) -> bool:
+    """Say whether it may end a list: what only follows upon a name can't, for there may be none yet."""
+    return question.topic is Topic.WHOM_ELSE and asks_whom_else(question.text)
 
 
 def _by_turns(questions: Sequence[BankQuestion], by_weight: Callable[[BankQuestion], int]) -> list[BankQuestion]:
@@ -96,11 +104,20 @@ def _by_turns(questions: Sequence[BankQuestion], by_weight: Callable[[BankQuesti
 
 
 def _in_order(questions: Sequence[BankQuestion]) -> list[BankQuestion]:
+    """Order by topic; at the end, what follows upon a name comes after what asks for one."""
     order = list(Topic)
-    return sorted(questions, key=lambda q: order.index(q.topic))
+    return sorted(questions, key=lambda q: (order.index(q.topic), q.topic is Topic.WHOM_ELSE and not _closes(q)))
 
 
 def _filled(question: BankQuestion, given: dict[str, str]) -> ProposedQuestion:
+    """Return the question about this contact; in plain words when rule 3 takes theirs for an ask (*Open Roles Ltd*)."""
+    text, plain = _with_slots(question.text, given), _with_slots(question.text, dict.fromkeys(given, ""))
+    if text != plain and check_question(text).verdict != "ok":
+        text = plain
+    return ProposedQuestion(question.id, question.topic, text)
+
+
+def _with_slots(text: str, given: dict[str, str]) -> str:
     def value(slot: re.Match[str]) -> str:
         own = given[slot.group()]
         if not own:
@@ -108,4 +125,4 @@ def _filled(question: BankQuestion, given: dict[str, str]) -> ProposedQuestion:
         return f"the role of {own}" if slot.group() == "{role}" else own
 
     # In one pass: what is put into one slot is never searched for another.
-    return ProposedQuestion(question.id, question.topic, _SLOT.sub(value, question.text))
+    return _SLOT.sub(value, text)

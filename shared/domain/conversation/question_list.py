@@ -22,9 +22,11 @@ _CLOSING = PatternSet(
     (
         "who|whom|anyone|anybody|someone|somebody else",
         "who|whom ~4 talk|speak|meet|contact|interview next|to|with",
-        "other|more people",
+        "who|whom & talk|speak to|with me",
+        "other|more people ~3 i|recommend|suggest|worth",
+        "know any|of|some? other|more people",
         "anyone ~3 recommend|suggest",
-        "introduce|refer me ~2 to|with",
+        "introduce|refer|connect|put me ~2 to|with|touch",
     ),
     Compiler(VOCABULARY, {}),
 )
@@ -49,7 +51,7 @@ def check_list(questions: Sequence[str], minutes: int) -> list[Advice]:
     advice: list[Advice] = []
     if len(questions) < FEWEST:
         advice.append(Advice("too_few", f"Have at least {FEWEST} questions ready, and some in reserve."))
-    closing = [i for i, text in enumerate(questions) if _asks_whom_else(text)]
+    closing = [i for i, text in enumerate(questions) if asks_whom_else(text)]
     room = max(FEWEST, minutes // MINUTES_EACH)
     if len(questions) > room:
         to_reserve = _overflow(len(questions), room, closing[-1:])
@@ -79,7 +81,8 @@ def _repeated(questions: Sequence[str]) -> tuple[int, ...]:
     return tuple(again)
 
 
-def _asks_whom_else(text: str) -> bool:
+def asks_whom_else(text: str) -> bool:
+    """Say whether a question asks for others to talk to: how a conversation should end."""
     return _CLOSING.found_in(Text(_words(text)))
 
 

@@ -57,6 +57,42 @@ def test_questions_on_leading_are_for_those_who_lead() -> None:
     assert "path-lead" in leading - other
 
 
+@pytest.mark.parametrize("role", ["Director, Marketing", "Head/Owner", "V.P. (Sales)", "(managing) partner"])
+def test_a_role_is_read_word_by_word(role: str) -> None:
+    """Given a role with marks about its words, when all is proposed, then questions on leading are there."""
+    assert "path-lead" in {q.id for q in propose("field", role=role, count=60).questions}
+
+
+_AWKWARD_FIELDS = (
+    "recruiting", "recruitment", "hiring", "talent acquisition", "executive search", "human resources", "HR",
+    "staffing", "payroll", "compensation consulting", "compensation and benefits", "pensions", "income tax",
+    "sales commissions", "equity research", "job placement", "employment law", "internships", "apprenticeship training",
+    "referral marketing", "vacancy management", "opening ceremonies", "interviewing", "coffee", "the US military",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("field", _AWKWARD_FIELDS)
+@pytest.mark.parametrize("purpose", _PURPOSES)
+def test_a_field_that_sounds_like_an_ask_can_be_asked_about(purpose: Purpose, field: str) -> None:
+    """Given work with jobs or pay, when all the bank has for it is proposed, then rule 3 accepts every question."""
+    texts = [q.text for q in propose(purpose, field=field, count=len(BANK)).questions]
+    assert {text for text in texts if check_question(text).verdict != "ok"} == set()
+
+
+def test_recruiting_is_called_by_its_name() -> None:
+    """Given a recruiter's field, when all is proposed, then questions name it: they ask for nothing."""
+    texts = [q.text for q in propose("field", field="recruiting", count=len(BANK)).questions]
+    assert "Knowing what you know now, would you choose recruiting again?" in texts
+
+
+def test_a_name_that_reads_as_an_ask_is_left_out() -> None:
+    """Given a company whose name would make a question an ask, when proposed, then the question does without it."""
+    texts = [q.text for q in propose("company", company="Open Roles Ltd", count=len(BANK)).questions]
+    assert all(check_question(text).verdict == "ok" for text in texts)
+    assert any("Open Roles Ltd" in text for text in texts)
+    assert any("your company" in text for text in texts)
+
+
 def test_what_was_asked_before_is_left_out() -> None:
     """Given ids asked before, when proposed again, then they are left out, but the list still ends with *whom else*."""
     first = propose("role")
@@ -64,6 +100,25 @@ def test_what_was_asked_before_is_left_out() -> None:
     assert not {q.id for q in first.questions} & {q.id for q in (*again.questions, *again.reserve)}
     nothing_left = propose("role", exclude=[q.id for q in BANK])
     assert [q.topic for q in nothing_left.questions] == [Topic.WHOM_ELSE]
+
+
+@pytest.mark.parametrize("purpose", _PURPOSES)
+def test_every_further_conversation_ends_with_whom_else(purpose: Purpose) -> None:
+    """Given all that was asked in earlier conversations, when proposed again, then the list asks whom else to meet."""
+    asked: list[str] = []
+    for _ in range(8):
+        proposal = propose(purpose, field="public health and safety", company="Acme", exclude=asked)
+        advice = {advice.code for advice in check_list([q.text for q in proposal.questions], 30)}
+        assert "no_closing_question" not in advice
+        asked += [q.id for q in proposal.questions]
+
+
+def test_what_follows_upon_a_name_comes_after_asking_for_one() -> None:
+    """Given all questions, when proposed, then *when I write to them* stands after every *whom else*."""
+    ids = [q.id for q in propose("field", count=len(BANK)).questions if q.topic is Topic.WHOM_ELSE]
+    assert ids == ["else-other-side", "else-who", "else-name"]
+    left = propose("field", exclude=[q.id for q in BANK if q.id != "else-name"]).questions
+    assert [q.id for q in left] == ["else-who", "else-name"]
 
 
 def test_slot_values_are_taken_literally() -> None:
@@ -132,6 +187,24 @@ def test_a_list_should_end_with_whom_else() -> None:
     """Given a list without the closing question, when checked, then it is recommended."""
     questions = [q.text for q in propose("field", count=7).questions][:-1]
     assert [a.code for a in check_list(questions, 30)] == ["no_closing_question"]
+
+
+@pytest.mark.parametrize(
+    ("last", "closes"),
+    [
+        ("Who sees this quite differently, and might talk to me too?", True),
+        ("Are there other people I should meet?", True),
+        ("Do you know any more people who do this?", True),
+        ("Could you put me in touch with other people?", True),
+        ("How did you come to lead other people?", False),
+        ("What do you know that other people don't?", False),
+        ("When I write to them, may I say that we have spoken?", False),
+    ],
+)
+def test_only_asking_for_people_closes_a_list(last: str, closes: bool) -> None:
+    """Given a list's last question, when the list is checked, then only one that asks for people closes it."""
+    questions = [*(q.text for q in propose("field", count=6).questions[:-1]), last]
+    assert ("no_closing_question" not in {a.code for a in check_list(questions, 30)}) is closes
 
 
 def test_an_empty_list_has_too_few() -> None:
