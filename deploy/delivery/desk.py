@@ -24,6 +24,11 @@ DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120))
 """Before a mail is tried again that could not be sent now; the last again and again, until it expires."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between attempts while mail server or platform are away."""
+IN_A_ROW = 3
+"""So many that find something away, one after the other, and it is away for all: until then it may be for that one."""
+LONGEST_PUT_OFF = 600.0
+"""Most seconds before another attempt at what finds something away each time, while others don't: it may take minutes
+until that shows, and all wait for it meanwhile."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
 NOT_KNOWN = "it is not known whether the mail server has taken it"
@@ -49,33 +54,41 @@ class Desk:
         self._settings, self._platform, self._post, self._ledger = settings, platform, post, ledger
         self._composer = Composer(platform, settings)
         self._look, self._rung = look, rung
+        self._ended = asyncio.Event()
+        """Set when there may be something to report."""
+        self._in_vain: dict[str, int] = {}
+        """How often, one after the other, something was away for what has this key."""
 
-    async def run(self, stop: asyncio.Event, clock: Clock) -> None:
+    async def send(self, stop: asyncio.Event, clock: Clock) -> None:
         """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""
-        pause = FIRST_PAUSE
-        while not stop.is_set():
-            self._rung.clear()
-            try:
-                if await self.run_once(await clock.now()):
-                    pause = FIRST_PAUSE
-                    continue
-                following, now = self._ledger.next_at(), await clock.now()
-            except Unavailable as error:
-                logger.warning("waiting, since something is away: %s", error)
-                await _first([stop], pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            seconds = LOOK if following is None else (following - now).total_seconds()
-            await _first([stop, self._rung], min(max(seconds, 0.0), LOOK))
+        await _repeat(self.send_once, self._ledger.next_at, self._rung, stop, clock)
 
-    async def run_once(self, now: datetime) -> bool:
-        """Report one result, or bring one mail to its end. False: there is nothing to do now.
+    async def report(self, stop: asyncio.Event, clock: Clock) -> None:
+        """Report how it went, until `stop` is set; no mail waits for that."""
+        await _repeat(self.report_once, self._ledger.next_untold_at, self._ended, stop, clock)
 
-        Raises `Unavailable` while something is away; then it may be repeated at any time.
+    async def report_once(self, now: datetime) -> bool:
+        """Report one result. False: there is none now.
+
+        Raises `Unavailable` while the command service is away for it; its turn comes again, after that of others.
         """
-        if (untold := self._ledger.next_untold()) is not None:
-            await self._report(untold)
-            return True
+        entry = self._ledger.next_untold(now)
+        if entry is None:
+            return False
+        try:
+            await self._report(entry)
+        except Unavailable:
+            self._put_off([entry], now)
+            raise
+        self._in_vain.pop(entry.key, None)
+        return True
+
+    async def send_once(self, now: datetime) -> bool:
+        """Bring one mail to its end. False: there is none now.
+
+        Raises `Unavailable` while something is away for it; its turn comes again, after that of others.
+        """
+        self._ended.set()  # by what was done before, or by the intake
         if not self._ledger.next_mail(now):
             return False
         await self._look()
@@ -85,8 +98,20 @@ class Desk:
             return True
         wanted = self._still_wanted(entries, now)
         if wanted:
-            await self._try(wanted, now)
+            try:
+                await self._try(wanted, now)
+            except Unavailable:
+                # What expires meanwhile is a failure to tell then, for which nothing is needed that is away.
+                self._put_off(wanted, now, before=min(each.notification.due.expires_at for each in wanted))
+                raise
+            self._in_vain.pop(wanted[0].key, None)
         return True
+
+    def _put_off(self, entries: Sequence[Entry], now: datetime, *, before: datetime | None = None) -> None:
+        times = self._in_vain.get(entries[0].key, 0)
+        self._in_vain[entries[0].key] = times + 1
+        until = now + timedelta(seconds=min(FIRST_PAUSE * 2 ** min(times, 30), LONGEST_PUT_OFF))
+        self._ledger.put_off(_keys(entries), min(until, before or until))
 
     def _still_wanted(self, entries: Sequence[Entry], now: datetime) -> list[Entry]:
         """Those that are neither withdrawn nor expired; the others have had their end."""
@@ -167,6 +192,34 @@ class Desk:
 
 def _keys(entries: Sequence[Entry]) -> list[str]:
     return [each.key for each in entries]
+
+
+async def _repeat(
+    once: Callable[[datetime], Awaitable[bool]],
+    next_at: Callable[[], datetime | None],
+    rung: asyncio.Event,
+    stop: asyncio.Event,
+    clock: Clock,
+) -> None:
+    """Do it again and again until `stop` is set: at `next_at`, or when `rung` is set."""
+    pause, in_vain = FIRST_PAUSE, 0
+    while not stop.is_set():
+        rung.clear()
+        try:
+            now = await clock.now()
+            done = await once(now)
+        except Unavailable as error:
+            in_vain += 1
+            logger.warning("waiting, since something is away: %s", error)
+            if in_vain >= IN_A_ROW:
+                await _first([stop], pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            continue
+        pause, in_vain = FIRST_PAUSE, 0
+        if not done:
+            following = next_at()
+            seconds = LOOK if following is None else (following - now).total_seconds()
+            await _first([stop, rung], min(max(seconds, 0.0), LOOK))
 
 
 async def _first(events: Sequence[asyncio.Event], seconds: float) -> None:

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS notification (
     cancellation_key text NOT NULL,
     mail text NOT NULL,
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'intended', 'sent', 'failed', 'withdrawn')),
-    ready_at real NOT NULL,
+    ready_at real NOT NULL, -- when it may be tried; of what was sent or failed: its report
     attempts integer NOT NULL DEFAULT 0,
     why text,
     permanent integer NOT NULL DEFAULT 0,
@@ -56,7 +56,8 @@ WHERE state IN ('waiting', 'intended') AND mail = (
     ORDER BY ready_at, position LIMIT 1
 ) ORDER BY position
 """
-_UNTOLD = f"{_ENTRY} WHERE state IN ('sent', 'failed') AND reported = 0 ORDER BY position LIMIT 1"
+_UNTOLD = "state IN ('sent', 'failed') AND reported = 0"
+_NEXT_UNTOLD = f"{_ENTRY} WHERE {_UNTOLD} AND ready_at <= ? ORDER BY ready_at, position LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,7 @@ class Ledger:
 
     def next_at(self) -> datetime | None:
         """When there will be a next mail."""
-        [at] = self._file.execute(
-            "SELECT min(ready_at) FROM notification WHERE state IN ('waiting', 'intended')"
-        ).fetchone()
-        return None if at is None else datetime.fromtimestamp(at, UTC)
+        return self._next_at("state IN ('waiting', 'intended')")
 
     def has_needless(self, keys: Sequence[str]) -> bool:
         """Whether one of them was withdrawn after it had fallen due."""
@@ -151,23 +149,35 @@ class Ledger:
             (state, until.timestamp(), why),
         )
 
+    def put_off(self, keys: Sequence[str], until: datetime) -> None:
+        """To be tried then, mail or report, as if it had not been tried now."""
+        self._set(keys, "ready_at = ?", (until.timestamp(),))
+
     def sent(self, keys: Sequence[str]) -> None:
-        self._set(keys, "state = 'sent', why = NULL", ())
+        self._set(keys, "state = 'sent', why = NULL, ready_at = 0", ())
 
     def failed(self, keys: Sequence[str], why: str, *, permanent: bool) -> None:
-        self._set(keys, "state = 'failed', why = ?, permanent = ?", (why, permanent))
+        self._set(keys, "state = 'failed', why = ?, permanent = ?, ready_at = 0", (why, permanent))
 
     def dropped(self, keys: Sequence[str]) -> None:
         """It was withdrawn before it was sent."""
         self._set(keys, "state = 'withdrawn'", ())
 
-    def next_untold(self) -> Entry | None:
-        """What was sent or failed, and is not reported yet."""
-        row = self._file.execute(_UNTOLD).fetchone()
+    def next_untold(self, now: datetime) -> Entry | None:
+        """What was sent or failed, and is to be reported."""
+        row = self._file.execute(_NEXT_UNTOLD, (now.timestamp(),)).fetchone()
         return None if row is None else _entry(row)
+
+    def next_untold_at(self) -> datetime | None:
+        """When there will be a next report."""
+        return self._next_at(_UNTOLD)
 
     def reported(self, key: str) -> None:
         self._set([key], "reported = 1", ())
+
+    def _next_at(self, which: str) -> datetime | None:
+        [at] = self._file.execute(f"SELECT min(ready_at) FROM notification WHERE {which}").fetchone()
+        return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def _set(self, keys: Sequence[str], what: str, values: Iterable[object]) -> None:
         places = ", ".join("?" * len(keys))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
@@ -12,13 +13,18 @@ import aiosmtplib
 
 IMPLICIT_TLS = 465
 PATIENCE = 30.0
-"""Seconds to wait for the mail server."""
+"""Seconds to wait for the mail server to greet, and to take leave."""
+PATIENCE_WITH_ADDRESSES, PATIENCE_WITH_BEGINNING = 300.0, 120.0
+"""Seconds to wait for an answer to MAIL and RCPT, and to DATA (RFC 5321, 4.5.3.2): a server may have to ask others
+about an address, and who gives up earlier never hears of it."""
 PATIENCE_WITH_DATA = 600.0
 """Seconds to wait once the data go out (RFC 5321, 4.5.3.2.6): who gives up earlier can't know what became of them."""
+GO_ON, TAKEN = 354, 250
 AUTHENTICATE_FIRST = 530
 """A server may say so to any command: that is no word about the recipient."""
 FIRST_REFUSAL = 400
 """Of the codes that a server answers with; below is what says neither yes nor no, or can't be read."""
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 class ServerAway(Exception):
@@ -57,7 +63,12 @@ class Post:
         content = mail.as_bytes(policy=SMTP_POLICY)
         try:
             await self._address(client, mail)
-            on_the_brink()
+            await self._begin(client)
+            try:
+                on_the_brink()
+            except BaseException:
+                client.close()  # whatever was said now would be taken for data
+                raise
             await self._hand_over(client, content)
         finally:
             # Whatever goes wrong in taking leave, what became of the mail is known.
@@ -69,30 +80,48 @@ class Post:
     async def _address(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> None:
         try:
             await client.connect()
-            await client.mail(parseaddr(mail["From"])[1])
+            await client.mail(parseaddr(mail["From"])[1], timeout=PATIENCE_WITH_ADDRESSES)
         except (aiosmtplib.SMTPException, OSError, UnicodeError) as error:
             # Nothing was said of the recipient yet: what is refused here is refused to every mail.
             raise ServerAway(f"the mail server is away, or takes no mail from us: {error!r}") from error
         try:
-            await client.rcpt(parseaddr(mail["To"])[1])
+            await client.rcpt(parseaddr(mail["To"])[1], timeout=PATIENCE_WITH_ADDRESSES)
         except aiosmtplib.SMTPRecipientRefused as error:
-            if error.code == AUTHENTICATE_FIRST:
-                raise ServerAway(f"the mail server takes no mail from us: {error!r}") from error
-            raise _refused(error) from error
+            raise _refused_before_the_data(error) from error
         except UnicodeError as error:
             raise Refused(f"the mail server takes no such address: {error}", permanent=True) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise ServerAway(f"the mail server is away: {error!r}") from error
 
+    async def _begin(self, client: aiosmtplib.SMTP) -> None:
+        """Return when the server expects the data. By itself, since until then nothing of the mail is on its way."""
+        try:
+            answer = await client.execute_command(b"DATA", timeout=PATIENCE_WITH_BEGINNING)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise ServerAway(f"the mail server is away: {error!r}") from error
+        if answer.code != GO_ON:
+            raise _refused_before_the_data(aiosmtplib.SMTPDataError(answer.code, answer.message))
+
     async def _hand_over(self, client: aiosmtplib.SMTP, content: bytes) -> None:
         try:
-            await client.data(content, timeout=PATIENCE_WITH_DATA)
-        except aiosmtplib.SMTPResponseException as error:
-            if error.code < FIRST_REFUSAL:
-                raise Unsure(f"the mail server did not say yes or no to the mail: {error!r}") from error
-            raise _refused(error) from error
+            assert client.protocol is not None
+            client.protocol.write(_LEADING_DOT.sub(b"..", content) + b".\r\n")
+            answer = await client.protocol.read_response(timeout=PATIENCE_WITH_DATA)
         except Exception as error:
+            client.close()
             raise Unsure(f"the mail server did not answer to the mail: {error!r}") from error
+        if answer.code == TAKEN:
+            return
+        said = aiosmtplib.SMTPDataError(answer.code, answer.message)
+        if answer.code < FIRST_REFUSAL:
+            raise Unsure(f"the mail server did not say yes or no to the mail: {said!r}")
+        raise _refused(said)
+
+
+def _refused_before_the_data(error: aiosmtplib.SMTPResponseException) -> Refused | ServerAway:
+    if error.code == AUTHENTICATE_FIRST:
+        return ServerAway(f"the mail server takes no mail from us: {error!r}")
+    return _refused(error)
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> Refused:

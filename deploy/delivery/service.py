@@ -35,7 +35,7 @@ def rules(tenant: str) -> Rules:
 async def run(
     services: Services, settings: DeliverySettings, post: Post, stop: asyncio.Event, *, clock: Clock | None = None
 ) -> None:
-    """Deliver until `stop` is set; it is set, too, when one half fails, so that the other ends in order.
+    """Deliver until `stop` is set; it is set, too, when one part fails, so that the others end in order.
 
     Only one process may use `settings.state` at a time. Raises `BlockingIOError` when another does, and what
     `Consumer.run` raises.
@@ -56,9 +56,11 @@ async def run(
         desk = Desk(settings, platform, post, ledger, needless.look, rung)
         wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
         consumer = Consumer(wiring, rules(settings.tenant), intake.handlers(), store, history)
-        halves = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(desk.run(stop, clock))]
-        for half in halves:
-            half.add_done_callback(lambda _: stop.set())
-        await asyncio.wait(halves)
-        for half in halves:
-            half.result()
+        parts = [
+            asyncio.create_task(part) for part in (consumer.run(stop), desk.send(stop, clock), desk.report(stop, clock))
+        ]
+        for part in parts:
+            part.add_done_callback(lambda _: stop.set())
+        await asyncio.wait(parts)
+        for part in parts:
+            part.result()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,8 +127,8 @@ class Office:
         await trial.give(*events)
         return trial
 
-    async def work(self) -> None:
-        """A process that has just started does all that there is to do now."""
+    def desk(self) -> Desk:
+        """Of a process that has just started."""
         self.ledger.close()
         self.ledger = Ledger(self.folder / "mails.db")
         settings = DeliverySettings(
@@ -138,9 +139,24 @@ class Office:
         intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
         needless = Needless(MemoryHistory(self.log), ending("*"), 0, intake.handlers())
         post = Post("127.0.0.1", self.port)
-        desk = Desk(settings, platform, post, self.ledger, needless.look, asyncio.Event())
-        while await desk.run_once(await self.clock.now()):
+        return Desk(settings, platform, post, self.ledger, needless.look, asyncio.Event())
+
+    async def work(self) -> None:
+        """A process that has just started does all that there is to do now."""
+        desk = self.desk()
+        while await desk.report_once(self.clock.instant) or await desk.send_once(self.clock.instant):
             pass
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """A process that has just started goes on until it is told to stop, and must not fail."""
+        desk, stop = self.desk(), asyncio.Event()
+        tasks = [asyncio.create_task(part(stop, self.clock)) for part in (desk.send, desk.report)]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
 
     async def deliver(self, *events: Incoming) -> None:
         await self.take(*events)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
-from unittest.mock import AsyncMock
+from typing import Any, Literal, cast
+from unittest.mock import AsyncMock, patch
 
 import aiosmtplib
 import httpx
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtplib.protocol import SMTPProtocol
 
-from deploy.delivery.desk import DELAYS, NOT_KNOWN
+from deploy.delivery.desk import DELAYS, FIRST_PAUSE, IN_A_ROW, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import text_of
-from deploy.delivery.post import Post
+from deploy.delivery.post import PATIENCE_WITH_DATA, Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
 from shared.client import Consumer, Incoming, Unavailable, Wiring
 from shared.timing.policies import default_policies
+from tests.client.messages import PATIENCE
 from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal, an_acknowledgement
 
+A_MOMENT = timedelta(seconds=FIRST_PAUSE)
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
 
 
@@ -93,6 +98,7 @@ async def test_a_report_follows_when_the_command_service_is_back(office: Office)
     with pytest.raises(Unavailable):
         await office.deliver(a_due())
     office.kithlog.away = False
+    office.clock.instant += A_MOMENT
     await office.work()
     assert (len(office.mailbox.mails), office.kithlog.reports) == (1, [("report-delivered", {"channel": "email"})])
 
@@ -123,6 +129,7 @@ async def test_what_does_not_come_from_the_services_decides_nothing(
     with pytest.raises(Unavailable):
         await office.deliver(a_due())
     office.kithlog.instead = lambda request: None
+    office.clock.instant += A_MOMENT
     await office.work()
     assert (len(office.mailbox.mails), office.kithlog.reports) == (1, [("report-delivered", {"channel": "email"})])
 
@@ -209,6 +216,7 @@ async def test_a_server_that_deals_with_nobody_refuses_no_mail(office: Office, s
         with pytest.raises(Unavailable, match="takes no mail from us"):
             await office.deliver(a_due())
     office.port = office.mailbox.port
+    office.clock.instant += A_MOMENT
     await office.work()
     assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
 
@@ -252,17 +260,71 @@ async def test_what_a_server_says_may_be_in_any_encoding(office: Office, verb: b
     assert office.mailbox.mails == []
 
 
-async def test_a_server_has_ten_minutes_to_answer_to_the_data(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As RFC 5321 asks for: it may look through the mail before it says yes."""
-    data, patience = aiosmtplib.SMTP.data, list[object]()
+async def test_a_server_has_minutes_to_answer(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As RFC 5321 asks for: it may ask others about an address, and look through the mail, before it says yes."""
+    read, patience = SMTPProtocol.read_response, list[object]()
 
-    async def noted(client: aiosmtplib.SMTP, message: bytes, *, timeout: float | None = None) -> object:
+    async def noted(protocol: SMTPProtocol, timeout: float | None = None) -> object:
         patience.append(timeout)
-        return await data(client, message, timeout=timeout)
+        return await read(protocol, timeout)
 
-    monkeypatch.setattr(aiosmtplib.SMTP, "data", noted)
+    monkeypatch.setattr(SMTPProtocol, "read_response", noted)
     await office.deliver(a_due())
-    assert (patience, len(office.mailbox.mails)) == ([600.0], 1)
+    assert (patience[-5:-1], len(office.mailbox.mails)) == ([300.0, 300.0, 120.0, 600.0], 1)
+
+
+@pytest.mark.parametrize("when_unsure", ["never", "again"])
+async def test_a_server_that_goes_away_before_it_wants_the_data_has_taken_nothing(
+    office: Office, when_unsure: Literal["never", "again"]
+) -> None:
+    """Given a connection that breaks when the data are announced, then nothing was sent, and the mail is, later."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while (line := await reader.readline()) and not line.startswith(b"DATA"):
+            writer.write(b"250 yes\r\n")
+        writer.close()
+
+    office.when_unsure = when_unsure
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="mail server is away"):
+            await office.deliver(a_due())
+    office.port = office.mailbox.port
+    office.clock.instant += A_MOMENT
+    await office.work()
+    assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
+    assert len(office.mailbox.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "report"), [(b"451 later", []), (b"250 yes", []), (b"554 no valid recipients", ["report-failed"])]
+)
+async def test_a_server_that_does_not_want_the_data_has_refused_the_mail(
+    office: Office, answer: bytes, report: list[str]
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            writer.write((answer if line.startswith(b"DATA") else b"250 yes") + b"\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        await office.deliver(a_due())
+    office.port = office.mailbox.port
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    assert [each for each, _ in office.kithlog.reports] == (report or ["report-delivered"])
+    assert len(office.mailbox.mails) == (not report)
+
+
+async def test_lines_that_begin_with_a_dot_arrive_as_they_are(office: Office) -> None:
+    """Where a line holds nothing else, the mail would end there."""
+    with patch("deploy.delivery.composing.thanks", lambda *_: "\n.\n.. and\n.\n"):
+        await office.deliver(a_due())
+    [mail] = office.mailbox.mails
+    assert "\n.\n.. and\n.\n" in text_of(mail).replace("\r", "")
 
 
 @pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])
@@ -286,13 +348,15 @@ async def test_whatever_happens_once_the_data_go_out_leaves_it_unsure(
     """Given a server that has taken the data, when waiting for its answer fails in any way, then no second mail goes
     out, and it is reported that this is not known.
     """
-    data = aiosmtplib.SMTP.data
+    read = SMTPProtocol.read_response
 
-    async def lose_the_answer(client: aiosmtplib.SMTP, message: bytes, **options: Any) -> None:
-        await data(client, message, **options)
-        raise error
+    async def lose_the_answer(protocol: SMTPProtocol, timeout: float | None = None) -> object:
+        answer = await read(protocol, timeout)
+        if timeout == PATIENCE_WITH_DATA:
+            raise error
+        return answer
 
-    monkeypatch.setattr(aiosmtplib.SMTP, "data", lose_the_answer)
+    monkeypatch.setattr(SMTPProtocol, "read_response", lose_the_answer)
     await office.deliver(a_due())
     monkeypatch.undo()
     office.clock.instant += DELAYS[0]
@@ -361,8 +425,98 @@ async def test_without_a_mail_server_everything_waits(office: Office) -> None:
     with pytest.raises(Unavailable, match="mail server is away"):
         await office.deliver(a_due())
     office.port = office.mailbox.port
+    office.clock.instant += A_MOMENT
     await office.work()
     assert len(office.mailbox.mails) == 1
+
+
+async def test_what_is_away_for_one_mail_holds_up_no_other(office: Office) -> None:
+    """Given a query that fails each time, when others fall due, then they are mailed; that one waits, uncounted, a
+    little longer each time, and is mailed when the query is answered."""
+    asked: list[datetime] = []
+
+    def fail(request: httpx.Request) -> httpx.Response | None:
+        if not request.url.path.endswith(f"/interviews/{COACH}"):
+            return None
+        asked.append(office.clock.instant)
+        return httpx.Response(500)
+
+    office.kithlog.instead = fail
+    await office.take(a_due(1, interview_id=COACH), a_due(2), a_due(3))
+    async with office.at_work():
+        assert await office.mailbox.has(2, seconds=PATIENCE)
+        while (following := office.ledger.next_at()) is None or len(asked) < 4:
+            office.clock.instant = following or office.clock.instant
+            await asyncio.sleep(0.01)
+    waited = [(after - before) / A_MOMENT for before, after in pairwise(asked)]
+    assert waited == [1, 2, 4]
+    assert office.ledger.next_mail(NOON + timedelta(days=1))[0].attempts == 0
+    office.kithlog.instead = lambda request: None
+    office.clock.instant = following
+    await office.work()
+    assert len(office.mailbox.mails) == 3
+
+
+async def test_a_server_that_goes_away_for_one_recipient_holds_up_no_other(office: Office) -> None:
+    """Given a mail server that ends the connection whenever it hears of one address, then others get their mails."""
+
+    async def hang_up(server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        if address == "maya@example.org":
+            cast(asyncio.WriteTransport, server.transport).abort()
+        envelope.rcpt_tos.append(address)
+        return "250 yes"
+
+    office.mailbox.handle_RCPT = hang_up  # type: ignore[attr-defined]
+    await office.take(a_due(1), a_due(2, stage="coach", role="coach"))
+    async with office.at_work():
+        assert await office.mailbox.has(1, seconds=PATIENCE)
+    assert [mail["To"] for mail in office.mailbox.mails] == ["coach@example.org"]
+    [waits] = office.ledger.next_mail(NOON + timedelta(hours=1))
+    assert (waits.notification.position, waits.state, waits.attempts) == (1, "waiting", 0)
+
+
+async def test_a_report_that_fails_holds_up_nothing(office: Office) -> None:
+    """Given one report that fails each time, then other mails are sent, and reported."""
+    path: list[str] = []
+
+    def fail(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "POST" or request.url.path not in (path or [request.url.path]):
+            return None
+        path[:] = [request.url.path]
+        return httpx.Response(500)
+
+    office.kithlog.instead = fail
+    await office.take(a_due(1), a_due(2), a_due(3))
+    async with office.at_work(), asyncio.timeout(PATIENCE):
+        while len(office.kithlog.reports) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert len(office.mailbox.mails) == 3
+
+
+async def test_reports_that_all_fail_hold_up_no_mail(office: Office) -> None:
+    office.kithlog.away = True
+    await office.take(*(a_due(position) for position in range(1, 9)))
+    async with office.at_work():
+        assert await office.mailbox.has(8, seconds=PATIENCE)
+
+
+async def test_what_is_away_for_all_is_not_asked_by_each(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given many mails and no query service, then a few are tried, and then a pause is made."""
+    monkeypatch.setattr("deploy.delivery.desk.FIRST_PAUSE", PATIENCE)
+    asked = 0
+
+    def count(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        return httpx.Response(503)
+
+    office.kithlog.instead = count
+    await office.take(*(a_due(position) for position in range(1, 9)))
+    async with office.at_work(), asyncio.timeout(PATIENCE):
+        while asked < IN_A_ROW:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+    assert asked == IN_A_ROW
 
 
 async def test_what_has_expired_is_not_sent(office: Office) -> None:
