@@ -16,8 +16,8 @@ in; with `PostgresStore` an event takes effect exactly once, with `FileStore` an
 comes twice is told by its position. What is missing shows as a gap and is read from the history feed: at once by a
 consumer of everything (`#`), or of `in_order=True`; by others, since a filter hides which positions were theirs, at a
 start, every `audit_every` seconds, and every thousand events. Whether the broker still holds what waits for another
-attempt is counted at each connection; if not, it is read from the history, too. So what the broker loses is late, and
-not lost.
+attempt is counted at each connection that finds no other process at work, and from time to time; if not, it is read
+from the history, too. So what the broker loses is late, and not lost.
 
 **Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
 and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps
@@ -30,6 +30,7 @@ failing then holds up all behind it until it is parked; so does one that fails w
 | matches none of the patterns, by a binding of an earlier release | acknowledged, not handled |
 | makes the handler raise, or hang beyond `handler_timeout` | put aside for each of `delays`, then parked: `failed` |
 | makes the handler write what can't be committed | the same |
+| breaks the store while it is handled, which works right after | given again; more often than there are delays: the same |
 | makes the handler raise `Park` | parked at once, with that reason |
 | makes the handler raise `Unavailable` | waits with all behind it, no attempt is counted |
 | ends the process, again and again | parked: `no_answer` |

@@ -107,11 +107,12 @@ class Consumer(Generic[T]):
         self._ends.channel = await session.connection.channel(publisher_confirms=True, on_return_raises=True)
         channel = await session.connection.channel()
         await channel.set_qos(prefetch_count=self._wiring.prefetch)
-        waiting, aside = await self._declare(channel)
-        await self._insist(session, self._worker.miss, aside)
-        await self._insist(session, self._worker.recover)
-        if not waiting:
-            await self._insist(session, self._worker.audit)
+        waiting, aside, taken = await self._declare(channel)
+        if not taken:  # else another process is at work; what this one's lost connection still has is seen to below
+            await self._insist(session, self._worker.miss, aside)
+            await self._insist(session, self._worker.recover)
+            if not waiting:
+                await self._insist(session, self._worker.audit)
         # A layer below aio-pika's own messages: it drops, before any callback, those of which it can't make one (of an
         # unknown delivery mode, say), and whoever acknowledges many at once would acknowledge them unseen.
         deliveries = await channel.get_underlay_channel()
@@ -191,23 +192,25 @@ class Consumer(Generic[T]):
         if self._session is None or self._session.over:
             raise Stopped
 
-    async def _declare(self, channel: AbstractChannel) -> tuple[int, int]:
-        """How many messages are in the queue, and how many wait beside it for another attempt."""
+    async def _declare(self, channel: AbstractChannel) -> tuple[int, int, bool]:
+        """How many messages are in the queue, how many wait beside it for another attempt, and whether it has a
+        consumer.
+        """
         await channel.declare_exchange(EXCHANGE, "topic", durable=True)
-        waiting = aside = 0
+        waiting, aside, taken = 0, 0, False
         for name, arguments in self._queues.declared():
             declared = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
             count = declared.declaration_result.message_count or 0
             if name == self._queues.name:
-                waiting = count
+                waiting, taken = count, bool(declared.declaration_result.consumer_count)
                 for key in self._rules.wanted.keys:
                     await declared.bind(EXCHANGE, key)
             elif name != self._queues.parked:
                 aside += count
-        return waiting, aside
+        return waiting, aside, taken
 
     async def _count(self, connection: AbstractConnection) -> tuple[int, int]:
-        """As `_declare`, of queues that are there. Raises aio-pika's `ChannelNotFoundEntity`."""
+        """Messages, as `_declare`, of queues that are there. Raises aio-pika's `ChannelNotFoundEntity`."""
         counts: dict[str, int] = {}
         async with connection.channel() as attempt:
             # The queue last: what comes back to it meanwhile is counted twice rather than not at all.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.client.event import CloudEvent, parse
-from shared.client.failures import Forked, HandlerFailed, NotACloudEvent, Park, Unavailable
+from shared.client.failures import Forked, HandlerFailed, NotACloudEvent, Park, Stale, Unavailable
 from shared.client.handlers import Handlers
 from shared.client.history import History
 from shared.client.mark import Mark
@@ -126,6 +126,10 @@ class Worker(Generic[T]):
         """Until some event of the history was handled: the process before may have ended of it, and nothing but its
         place tells."""
         self._kept: Mark | None = None
+        self._counted: dict[int, int] = {}
+        """Position → the attempts up to one that was written down, and not taken back: this process has outlived it."""
+        self._broken: dict[int, int] = {}
+        """Position → how often the store broke while its event was handled, and worked right after that."""
         self._taken, self._waiting = 0, list[_Task]()
         self._looked: int | None = None
         """The last known position at the last look."""
@@ -336,32 +340,69 @@ class Worker(Generic[T]):
     async def _unit(self, tasks: Sequence[_Task]) -> None:
         """Handle all of them in one unit of work. Raises `HandlerFailed`, and then none was."""
         mark = (await self._mark()).saved()
-        async with self._saving() as unit:
-            for task in tasks:
-                await self._call(task.event, unit.within)
-                event = task.event
-                mark = mark.replayed(event.position) if task.replay else mark.after(event.position, event.previous)
-            await unit.save(mark)
+        entered = False
+        try:
+            async with self._saving() as unit:
+                for task in tasks:
+                    entered = True
+                    await self._call(task.event, unit.within)
+                    event = task.event
+                    mark = mark.replayed(event.position) if task.replay else mark.after(event.position, event.previous)
+                await unit.save(mark)
+        except (HandlerFailed, Unavailable, Stale):
+            raise
+        except Exception as error:
+            if entered and await self._blames(tasks, mark.saves):
+                raise HandlerFailed(error) from error
+            raise
         self._kept = mark
         self.counts.handled += len(tasks)
+        for task in tasks:
+            self._broken.pop(task.event.position, None)
+
+    async def _blames(self, tasks: Sequence[_Task], saves: int) -> bool:
+        """Whether a unit of work that was to save the mark for that time broke the store by what a handler did in it:
+        the store works right after it, and, where it is one event's, it broke more often than there are delays.
+        """
+        try:
+            mark = await self.load()
+            if mark.saves >= saves:  # it was committed after all, or another process was faster
+                return False
+            await self._keep(mark)  # nothing new: whether it can be written to
+        except Exception as error:
+            logger.info("the store is away: %r", error)
+            return False
+        if len(tasks) > 1:
+            return True  # each by itself then, which tells of which it breaks
+        position = tasks[0].event.position
+        self._broken[position] = times = self._broken.get(position, 0) + 1
+        return times > len(self._rules.delays)
 
     async def _alone(self, task: _Task, *, careful: bool) -> None:
         """Bring one event to its end, whatever its handler does."""
+        position = task.event.position
+        if not task.replay and self._counted.pop(position, None) == task.attempts:
+            task = replace(task, attempts=task.attempts - 1)
         while True:
             attempts = task.attempts + 1
             if careful and not task.replay:
                 # Written down before, so that an event which ends the process each time is known by it.
                 if attempts > len(self._rules.delays) + 1:
                     return await self._give_up(task, "no_answer", "the process ended each time while it was handled")
-                await self._keep((await self._mark()).attempted(task.event.position, attempts))
+                self._counted[position] = attempts
+                await self._keep((await self._mark()).attempted(position, attempts))
             try:
-                return await self._unit([task])
+                await self._unit([task])
+                self._counted.pop(position, None)
+                return None
             except HandlerFailed as failed:
                 error = failed.error
-            except Unavailable:
-                mark = await self._mark()
-                if careful and not task.replay and task.event.position in mark.begun:  # or it was handled after all
-                    await self._keep(mark.attempted(task.event.position, task.attempts))
+                self._counted.pop(position, None)
+            except Exception:
+                # It was no attempt, whatever is away, or whoever else works here: the process goes on.
+                if position in self._counted:
+                    with suppress(Exception):  # while the store is away, it is remembered
+                        await self._take_back(position, task.attempts)
                 raise
             task = replace(task, attempts=attempts)
             if isinstance(error, Park):
@@ -372,6 +413,12 @@ class Worker(Generic[T]):
             if not self._rules.in_order and (task.replay or await self._has_room_aside(task.event.position)):
                 return await self._put_aside(task, repr(error))
             await self._pause(self._rules.delays[attempts - 1])
+
+    async def _take_back(self, position: int, attempts: int) -> None:
+        mark = await self._mark()
+        if mark.begun.get(position) == self._counted[position]:  # or it was handled after all
+            await self._keep(mark.attempted(position, attempts))
+        del self._counted[position]
 
     async def _has_room_aside(self, position: int) -> bool:
         aside = (await self._mark()).aside
@@ -400,6 +447,7 @@ class Worker(Generic[T]):
         if not task.replay:
             mark = mark.after(event.position, event.previous)
         await self._keep(mark.parking(event.position, reason))
+        self._broken.pop(event.position, None)
 
     async def _park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
         logger.error("a message is parked: %s: position %s: %.500s", reason, message.headers.get("position"), error)

@@ -254,6 +254,37 @@ async def test_a_consumer_that_the_broker_has_ended_begins_again(
         await taken.until(lambda positions: positions == [1, 2])
 
 
+@pytest.mark.usefixtures("exchange")
+async def test_who_starts_beside_a_busy_process_leaves_its_work_to_it(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
+) -> None:
+    """Given a process in the middle of an event, which waits in no queue any more, when another one starts, then it
+    does not take that event for lost."""
+    handler, store = Slow(taken), MemoryStore()
+    history = MemoryHistory([held(1)])
+
+    def process() -> Consumer[None]:
+        return Consumer(Wiring(amqp_url, "statistics"), RULES, taken.handlers, store, history)
+
+    async with consuming(process()):
+        await taken.until(lambda positions: positions == [1])
+        history.events.append(an_event("lead.recorded", {}, position=2))
+        await publish(channel, history.events[1])
+        await handler.began.wait()
+        handler.began.clear()
+        async with consuming(process()):
+            listening, twice = (
+                asyncio.create_task(_listen(infra, amqp_url, 2)),
+                asyncio.create_task(handler.began.wait()),
+            )
+            await asyncio.wait([listening, twice], return_when=asyncio.FIRST_COMPLETED)
+            listening.cancel()
+            handler.go_on.set()
+            assert not twice.done()
+            twice.cancel()
+    assert ((store.mark or Mark()).begun, taken.positions) == ({}, [1, 2])
+
+
 async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
     """Until the queue has so many consumers, those included that wait for their turn."""
     async with asyncio.timeout(PATIENCE):

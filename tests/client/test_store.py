@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,11 @@ TABLES = """
 CREATE TABLE seen (position bigint PRIMARY KEY);
 CREATE TABLE later (position bigint REFERENCES seen DEFERRABLE INITIALLY DEFERRED);
 CREATE FUNCTION object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no such file' USING ERRCODE = '58P01'; END $$;
+CREATE TABLE doomed (position bigint);
+CREATE CONSTRAINT TRIGGER doom AFTER INSERT ON doomed DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION fail();
 CREATE TABLE judged (position bigint);
 CREATE CONSTRAINT TRIGGER judge AFTER INSERT ON judged DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION object();
@@ -69,6 +75,45 @@ async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
     await trial.give_again()
     [parked] = trial.parked
     assert (parked.reason, parked.attempts) == ("failed", 2)
+    mark = await store.load()
+    assert mark is not None
+    assert (mark.proven, mark.begun, dict(mark.parked)) == (3, {}, {2: "failed"})
+
+
+async def end_the_connection(connection: Connection) -> None:
+    await connection.execute("SET idle_in_transaction_session_timeout = 1")
+    await asyncio.sleep(0.1)
+    await connection.execute("INSERT INTO seen VALUES (77)")
+
+
+async def be_doomed(connection: Connection) -> None:
+    await connection.execute("INSERT INTO doomed VALUES (77)")
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+@pytest.mark.parametrize("fault", [end_the_connection, be_doomed])
+async def test_nor_does_one_at_which_the_database_breaks_each_time(
+    pool: Any, fault: Callable[[Connection], Any], batch: int
+) -> None:
+    """Given a handler that loses its connection, or makes the commit fail as only a sick database should, then after
+    some tries it is that event's failure; the others are handled."""
+    handlers: Handlers[Connection] = Handlers()
+
+    @handlers.on("interview.held")
+    async def take(event: CloudEvent, connection: Connection) -> None:
+        if event.position == 2:
+            await fault(connection)
+        else:
+            await connection.execute("INSERT INTO seen VALUES ($1)", event.position)
+
+    store = PostgresStore(pool, "statistics")
+    trial = Trial(handlers, rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
+    messages = [an_event("interview.held", {}, position=position) for position in (1, 2, 3)]
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await trial.give(*messages)
+    await trial.give(*messages[trial.worker.ended :])
+    await trial.give_again()
+    assert [row["position"] for row in await pool.fetch("SELECT position FROM seen ORDER BY 1")] == [1, 3]
     mark = await store.load()
     assert mark is not None
     assert (mark.proven, mark.begun, dict(mark.parked)) == (3, {}, {2: "failed"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ from shared.client import (
     Patterns,
     Rules,
     Unavailable,
+    Unit,
 )
 from shared.client.failures import Stale
 from shared.client.patterns import EVERYTHING
@@ -303,6 +306,98 @@ async def test_nor_that_of_one_that_was_delivered_often(taker: Taker) -> None:
     await trial.worker.recover()
     await trial.give(*often)
     assert (taker.took, trial.parked, trial.waiting) == ([1, 2, 3], [], [])
+
+
+class Breaking(MemoryStore):
+    """Its next units, so many, can't be committed."""
+
+    def __init__(self, mark: Mark, error: Exception) -> None:
+        super().__init__(mark)
+        self.breaks, self._error = 0, error
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Unit[None]]:
+        before = self.mark
+        async with super().unit() as unit:
+            yield unit
+        if self.breaks:
+            self.breaks -= 1
+            self.mark = before
+            raise self._error
+
+
+@pytest.mark.parametrize(("error", "breaks"), [(Stale(), 1), (Stale(), 2), (OSError("gone"), 2), (OSError("gone"), 3)])
+async def test_nor_is_a_store_that_breaks_while_it_is_handled(taker: Taker, error: Exception, breaks: int) -> None:
+    """Given an event that was delivered often, and a store that breaks whenever it was handled, or that another process
+    is faster, when this one goes on, then no attempt is counted, also where that could not be written down then."""
+    store = Breaking(Mark(epoch=1, proven=1), error)
+    trial = Trial(taker.handlers, rules=FIRST, store=store)
+    often = [replace(held(2), headers={"x-delivery-count": 3}), held(3)]
+
+    def fail(event: CloudEvent) -> None:
+        store.breaks = breaks
+
+    taker.fails = fail
+    for _ in range(10):
+        with pytest.raises(type(error)):
+            await trial.give(*often)
+    taker.fails = lambda event: None
+    await trial.give(*often)
+    assert (taker.took[-2:], trial.parked, trial.waiting) == ([2, 3], [], [])
+    assert (store.mark or Mark()).begun == {}
+
+
+async def until_ended(trial: Trial[Any], *messages: Incoming) -> int:
+    """As the consumer does: what had no end is given again. How often it was in vain."""
+    for times in count():
+        assert times < 100
+        try:
+            await trial.give(*messages)
+        except OSError:
+            messages = messages[trial.worker.ended :]
+        else:
+            break
+    return times
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("batch", [1, 10])
+async def test_an_event_that_breaks_a_store_which_works_is_parked(taker: Taker, batch: int, careful: bool) -> None:
+    """Given an event at which the store breaks each time, and works right after, then that counts against the event
+    once it has happened more often than there are delays; the others are handled, once."""
+    store = Breaking(Mark(epoch=1), OSError("gone"))
+    trial = Trial(taker.handlers, rules=replace(FIRST, batch=batch), store=store)
+
+    def fail(event: CloudEvent) -> None:
+        store.breaks = max(store.breaks, int(event.position == 2))
+
+    taker.fails = fail
+    messages = some(1, 2, 3)
+    if careful:
+        messages = [replace(each, headers={**each.headers, "x-delivery-count": 3}) for each in messages]
+    assert await until_ended(trial, *messages) == len(FIRST.delays)
+    assert ((store.mark or Mark()).proven, len(trial.waiting)) == (3, 1)
+    for _ in FIRST.delays:
+        await trial.give_again()
+    assert [(each.reason, each.attempts) for each in trial.parked] == [("failed", 3)]
+    assert (store.mark or Mark()).begun == {}
+
+
+async def test_what_was_committed_though_the_store_broke_is_not_handled_again(taker: Taker) -> None:
+    """Given a store that breaks right after it has committed a unit of several, then none of them is handled twice."""
+
+    class Late(MemoryStore):
+        @asynccontextmanager
+        async def unit(self) -> AsyncIterator[Unit[None]]:
+            async with super().unit() as unit:
+                yield unit
+            if taker.took == [1, 2, 3]:
+                taker.took.append(0)
+                raise OSError("gone")
+
+    trial = Trial(taker.handlers, rules=replace(FIRST, batch=10), store=Late())
+    assert await until_ended(trial, *some(1, 2, 3)) == 1
+    assert taker.took == [1, 2, 3, 0]
 
 
 async def test_a_handler_may_park(taker: Taker) -> None:
