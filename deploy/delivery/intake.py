@@ -11,7 +11,7 @@ from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Acknowledged, 
 from deploy.delivery.wording import wording
 from shared.client import CloudEvent, Handlers, Park
 
-ENDING = ("withdrawn", "acknowledged")
+ENDING = ("withdrawn", "acknowledged", "snoozed")
 """The events of notifications that end what is undelivered."""
 
 
@@ -25,6 +25,7 @@ class Intake:
         handlers.on("notification.due")(self.due)
         handlers.on("notification.withdrawn")(self.withdrawn)
         handlers.on("notification.acknowledged")(self.acknowledged)
+        handlers.on("notification.snoozed")(self.snoozed)
         return handlers
 
     async def due(self, event: CloudEvent, within: None) -> None:
@@ -53,3 +54,8 @@ class Intake:
         told = event.read(Acknowledged)
         if told.how != "seen":
             self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
+
+    async def snoozed(self, event: CloudEvent, within: None) -> None:
+        """It comes again, as a notification of its own: this one alone is needless. Its `dedupe_key` is the id of its
+        stream."""
+        self._ledger.withdraw(f"{event.tenant}/{event.subject}", event.epoch, event.position)

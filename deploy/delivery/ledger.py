@@ -40,7 +40,9 @@ CREATE TABLE IF NOT EXISTS withdrawal (
     PRIMARY KEY (key, epoch, position)
 ) STRICT;
 """
-_WITHDRAWN = "EXISTS (SELECT 1 FROM withdrawal w WHERE w.key = n.cancellation_key AND w.position > n.position)"
+_WITHDRAWN = (
+    "EXISTS (SELECT 1 FROM withdrawal w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
+)
 _ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN} FROM notification n"
 _ABANDONED = "epoch < :epoch AND position > :position"
 _FORGET = (
@@ -107,7 +109,7 @@ class Ledger:
         )
 
     def withdraw(self, key: str, epoch: int, position: int) -> None:
-        """What shows this cancellation key and is before that position of the log is needless."""
+        """What has this key, its own or its cancellation key, and is before that position of the log is needless."""
         self._file.execute("INSERT INTO withdrawal VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, epoch, position))
 
     def forget_abandoned(self, epoch: int, position: int) -> None:

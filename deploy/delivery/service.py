@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
+from typing import Literal
 
 from deploy.delivery.clock import Clock, LogClock
 from deploy.delivery.desk import Desk
@@ -27,15 +28,22 @@ def ending(tenant: str) -> Patterns:
     return Patterns(tuple(f"{tenant}.notification.{event}" for event in ENDING))
 
 
-def rules(tenant: str) -> Rules:
+def rules(tenant: str, begin: Literal["first", "now"] = "now") -> Rules:
     """What is consumed: the notifications of a tenant, or of all (`*`)."""
-    return Rules(Patterns(tuple(f"{tenant}.notification.{event}" for event in ("due", *ENDING))))
+    return Rules(Patterns(tuple(f"{tenant}.notification.{event}" for event in ("due", *ENDING))), begin)
 
 
 async def run(
-    services: Services, settings: DeliverySettings, post: Post, stop: asyncio.Event, *, clock: Clock | None = None
+    services: Services,
+    settings: DeliverySettings,
+    post: Post,
+    stop: asyncio.Event,
+    *,
+    clock: Clock | None = None,
+    begin: Literal["first", "now"] = "now",
 ) -> None:
-    """Deliver until `stop` is set; it is set, too, when one part fails, so that the others end in order.
+    """Deliver until `stop` is set; it is set, too, when one part fails, so that the others end in order. `begin`: see
+    `Rules.begin`.
 
     Only one process may use `settings.state` at a time. Raises `BlockingIOError` when another does, and what
     `Consumer.run` raises.
@@ -51,11 +59,10 @@ async def run(
         clock = clock or LogClock(history)
         rung = asyncio.Event()
         intake = Intake(ledger, clock, timedelta(seconds=settings.gather), rung.set)
-        after = None if mark is None else mark.proven
-        needless = Needless(history, ending(settings.tenant), after, intake.handlers())
+        needless = Needless(history, ending(settings.tenant), store, intake.handlers())
         desk = Desk(settings, platform, post, ledger, needless.look, rung)
         wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
-        consumer = Consumer(wiring, rules(settings.tenant), intake.handlers(), store, history)
+        consumer = Consumer(wiring, rules(settings.tenant, begin), intake.handlers(), store, history)
         parts = [
             asyncio.create_task(part) for part in (consumer.run(stop), desk.send(stop, clock), desk.report(stop, clock))
         ]

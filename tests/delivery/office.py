@@ -22,7 +22,7 @@ from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post
 from deploy.delivery.service import ending, rules
 from deploy.delivery.settings import DeliverySettings
-from shared.client import Incoming
+from shared.client import Incoming, MemoryStore
 from shared.client.testing import MemoryHistory, Trial, an_event
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -59,6 +59,12 @@ def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you
 
 def an_acknowledgement(position: int, how: str, key: str = "thank_you:talk:1") -> Incoming:
     return an_event("notification.acknowledged", {"cancellation_key": key, "how": how}, position=position)
+
+
+def a_snooze(position: int, notification: str) -> Incoming:
+    until = {"until": (NOON + timedelta(hours=4)).isoformat()}
+    data = {"cancellation_key": "thank_you:talk:1", **until}
+    return an_event("notification.snoozed", data, position=position, subject=notification)
 
 
 def a_problem(status: int, code: str) -> httpx.Response:
@@ -117,6 +123,8 @@ class Office:
         self.clock = Clock()
         self.when_unsure: Literal["never", "again"] = "never"
         self.gather = timedelta()
+        self.store = MemoryStore()
+        """Where the consumer would keep its mark."""
         self.log: list[Incoming] = []
         """What the history feed has, whatever the broker has brought of it."""
 
@@ -137,7 +145,7 @@ class Office:
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
         intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
-        needless = Needless(MemoryHistory(self.log), ending("*"), 0, intake.handlers())
+        needless = Needless(MemoryHistory(self.log), ending("*"), self.store, intake.handlers())
         post = Post("127.0.0.1", self.port)
         return Desk(settings, platform, post, self.ledger, needless.look, asyncio.Event())
 

@@ -22,10 +22,21 @@ from deploy.delivery.post import PATIENCE_WITH_DATA, Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
-from shared.client import Consumer, Incoming, Unavailable, Wiring
+from shared.client import Consumer, Incoming, Mark, Rules, Unavailable, Wiring
 from shared.timing.policies import default_policies
 from tests.client.messages import PATIENCE
-from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_problem, a_withdrawal, an_acknowledgement
+from tests.delivery.office import (
+    COACH,
+    NOON,
+    TALK,
+    THEO,
+    Office,
+    a_due,
+    a_problem,
+    a_snooze,
+    a_withdrawal,
+    an_acknowledgement,
+)
 
 A_MOMENT = timedelta(seconds=FIRST_PAUSE)
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
@@ -568,6 +579,32 @@ async def test_what_the_log_has_ended_is_not_sent_though_the_broker_is_away(offi
     assert len(office.mailbox.mails) == 1
 
 
+async def test_what_was_snoozed_before_it_was_mailed_is_not(office: Office) -> None:
+    """Given two stages of one occurrence that wait for another attempt, when one is snoozed, be it that the broker has
+    brought that or only the log has it, then the other one is mailed, and so is what comes when the snooze ends."""
+    office.mailbox.answer = lambda mail: "451 later"
+    await office.deliver(a_due(1, dedupe_key=TALK), a_due(2, dedupe_key=THEO), a_due(3, stage="overdue"))
+    office.mailbox.answer = lambda mail: "250 taken"
+    await office.take(a_snooze(4, TALK))
+    office.log = [a_snooze(5, THEO)]
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    assert [mail["Subject"] for mail in office.mailbox.mails] == ["Theo Adeyemi would be glad of a thank-you"]
+    assert len(office.kithlog.reports) == 1
+    await office.deliver(a_due(6))
+    assert len(office.mailbox.mails) == 2
+
+
+async def test_what_ended_before_the_first_look_is_not_sent(office: Office) -> None:
+    """Given a service that has just begun at a position of the log, and what ended since and was not brought, when it
+    makes its first mail, then it looks from where it began."""
+    await office.take(a_due(7))
+    office.log = [a_due(7), a_withdrawal(8), a_due(9)]
+    office.store.mark = Mark(epoch=1, proven=6)
+    await office.work()
+    assert office.mailbox.mails == []
+
+
 async def test_a_seeker_who_has_left_is_told_nothing(office: Office) -> None:
     """Given a seeker who has left since it fell due, then they get no mail; their coach does."""
     office.kithlog.seeker["left_at"] = NOON.isoformat()
@@ -624,20 +661,23 @@ async def test_a_mail_that_can_not_be_made_holds_up_no_other(
 
 
 async def test_services_for_different_tenants_share_no_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given two on one broker, then neither takes what is the other's."""
-    queues: list[str] = []
+    """Given two on one broker, then neither takes what is the other's; each begins where it is told to."""
+    queues, begins = list[str](), list[str]()
 
     class Noting(Consumer[None]):
-        def __init__(self, wiring: Wiring, *others: Any) -> None:
+        def __init__(self, wiring: Wiring, rules: Rules, *others: Any) -> None:
             queues.append(wiring.queue)
-            super().__init__(wiring, *others)
+            begins.append(rules.begin)
+            super().__init__(wiring, rules, *others)
 
     monkeypatch.setattr("deploy.delivery.service.Consumer", Noting)
     stop = asyncio.Event()
     stop.set()
     for tenant in ("acme", "demo", "*"):
         await run(Services(), DeliverySettings(state=tmp_path, tenant=tenant), Post("127.0.0.1", 1), stop)
-    assert queues == ["kithlog.delivery.acme", "kithlog.delivery.demo", "kithlog.delivery"]
+    await run(Services(), DeliverySettings(state=tmp_path), Post("127.0.0.1", 1), stop, begin="first")
+    assert queues == ["kithlog.delivery.acme", "kithlog.delivery.demo", "kithlog.delivery", "kithlog.delivery"]
+    assert begins == ["now", "now", "now", "first"]
 
 
 def test_every_policy_and_stage_has_words() -> None:
@@ -651,3 +691,18 @@ def test_every_policy_and_stage_has_words() -> None:
             assert "{" not in written.subject + written.text
             assert "<p>Dear Maya,</p>" in written.html
     assert "stays with me" not in thanks(None, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "not_said"),
+    [
+        ("request_follow_up", "again", "about a week"),  # two
+        ("thank_you", "overdue", "within a day"),  # over
+        ("thank_you", "last_call", "days have passed"),  # it comes earlier where that is at night
+        ("thank_you", "coach", "three days"),  # working days, after a write-up that may be late
+    ],
+)
+def test_a_mail_states_nothing_that_its_stage_makes_false(kind: str, stage: str, not_said: str) -> None:
+    words = wording(kind, stage)
+    assert words is not None
+    assert not_said not in words["text"].lower()
