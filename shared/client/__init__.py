@@ -7,7 +7,7 @@
         await connection.execute("INSERT …", event.subject, event.read(Held).minutes)
 
     await pool.execute(PostgresStore.TABLE)  # once, where the consumer's mark is kept
-    wiring, rules = Wiring(amqp_url, queue="statistics"), Rules(Patterns(("*.interview.*",)), begin="first")
+    wiring, rules = Wiring(amqp_url, queue="statistics"), Rules(Patterns(("*.interview.held",)), begin="first")
     async with HttpHistory("http://projector:8102") as history:
         await Consumer(wiring, rules, handlers, PostgresStore(pool, "statistics"), history).run(stop)
 
@@ -30,7 +30,7 @@ failing then holds up all behind it until it is parked; so does one that fails w
 | matches none of the patterns, by a binding of an earlier release | acknowledged, not handled |
 | makes the handler raise, or hang beyond `handler_timeout` | put aside for each of `delays`, then parked: `failed` |
 | makes the handler write what can't be committed | the same |
-| breaks the store while it is handled, which works right after | given again; more often than there are delays: the same |
+| breaks the store, which works right after | given again; more often than there are delays: the same |
 | makes the handler raise `Park` | parked at once, with that reason |
 | makes the handler raise `Unavailable` | waits with all behind it, no attempt is counted |
 | ends the process, again and again | parked: `no_answer` |
