@@ -21,11 +21,9 @@ from deploy.demo import story as told
 from deploy.demo import telling
 from deploy.demo.consumer import Heard, listening
 from deploy.demo.mails import mailing
-from deploy.demo.platform import NotAccepted, Platform
+from deploy.demo.platform import PATIENCE, InVain, NotAccepted, Platform
 from deploy.demo.story import Story
 
-PATIENCE = 60.0
-"""Seconds that the demo waits for what falls due within some."""
 FELL_DUE = {"due", "delivered", "acknowledged"}
 AWAITED = {("thank_you", "due"), ("keep_in_touch", "due")}
 NEEDLESS = {("thank_you", "overdue"), ("thank_you", "last_call"), ("keep_in_touch", "again")}
@@ -33,10 +31,6 @@ _ZONES = (
     "Pacific/Auckland", "Australia/Brisbane", "Asia/Tokyo", "Asia/Kolkata", "Asia/Dubai", "Europe/Lisbon",
     "America/Sao_Paulo", "America/Bogota", "America/Phoenix", "Pacific/Honolulu",
 )  # fmt: skip
-
-
-class InVain(Exception):
-    """What was waited for did not happen."""
 
 
 def a_zone_where_it_is_afternoon(now: datetime) -> str:
@@ -204,6 +198,10 @@ async def main() -> int:
             await hear_what_is_due(heard, story)
             await hear_of_the_mails(heard)
             await answer_the_reminders(platform, heard, story)
+            if not await ask_for_a_job(platform, story):
+                telling.console.print("[bold red]A list that asks for a job was taken.[/]")
+                return 1
+            await show_what_is_there(platform, story)
         except NotAccepted as refusal:
             telling.console.print(f"[bold red]The story can't go on:[/] {escape(str(refusal))}")
             return 1
@@ -212,10 +210,6 @@ async def main() -> int:
             for state in await platform.states():
                 telling.console.print(f"  {state}", markup=False)
             return 1
-        if not await ask_for_a_job(platform, story):
-            telling.console.print("[bold red]A list that asks for a job was taken.[/]")
-            return 1
-        await show_what_is_there(platform, story)
         show_the_mails(mailbox)
         twice = [stage for stage in AWAITED if _stages(heard.due).count(stage) != 1]
         if twice:

@@ -25,7 +25,8 @@ async def mailing(tenant: str) -> AsyncIterator[Mailbox]:
         settings = DeliverySettings(state=Path(folder), tenant=tenant, gather=0)
         async with Mailbox().open() as mailbox:
             post = Post("127.0.0.1", mailbox.port)
-            delivering = asyncio.create_task(run(services, settings, post, stop))
+            # The tenant is new: so is all there is of it, however late the service finds the log.
+            delivering = asyncio.create_task(run(services, settings, post, stop, begin="first"))
             try:
                 yield mailbox
             finally:

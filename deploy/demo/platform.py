@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
+from http.client import SERVICE_UNAVAILABLE
+from time import monotonic
 from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid5
@@ -11,6 +14,15 @@ from uuid import UUID, uuid5
 import httpx
 
 from deploy.demo.story import Step
+
+A_MOMENT = 0.5
+"""Seconds before a query is repeated."""
+PATIENCE = 60.0
+"""Seconds that the demo waits for what falls due, or is to be seen, within some."""
+
+
+class InVain(Exception):
+    """What was waited for did not happen."""
 
 
 class NotAccepted(Exception):
@@ -69,10 +81,13 @@ class Platform:
             raise NotAccepted(f"{step.command}: {answer.text}")
 
     async def ask(self, path: str, **parameters: Any) -> dict[str, Any]:
-        """Query a read model that has seen all that was accepted so far."""
-        answer = await self._queries.get(
-            f"/v1/tenants/{self._tenant}{path}", params={"min_position": self.position, **parameters}
-        )
+        """Query a read model that has seen all that was accepted so far. Raises `InVain`."""
+        url, query = f"/v1/tenants/{self._tenant}{path}", {"min_position": self.position, **parameters}
+        give_up_at = monotonic() + PATIENCE
+        while (answer := await self._queries.get(url, params=query)).status_code == SERVICE_UNAVAILABLE:
+            if monotonic() > give_up_at:
+                raise InVain(f"the projector has not seen position {self.position}: {answer.text}")
+            await asyncio.sleep(A_MOMENT)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
