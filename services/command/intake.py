@@ -11,6 +11,10 @@ the broker dead-letters it. So that a message which ends every connection takes 
 connection begins by having one delivered at a time, until one comes that went back twice at most: those are all through
 then that may have ended the three before. One lost connection, or two, are no reason to go slowly: brokers and services
 are restarted.
+
+What goes back is put behind all that went back before and waits. So a connection that had one delivered at a time is
+not left with one in hand that was not executed: the next would be, were the last one acknowledged. Where it is lost, as
+by a second failure in that moment, that one command comes behind those that went back with it.
 """
 
 from __future__ import annotations
@@ -180,6 +184,9 @@ class Intake:
                 batch.append(waiting.get_nowait())
             through = not self._went_back(batch[-1], DUBIOUS)  # asked before settling forgets what was held back
             async with busy:
+                if careful and batch[-1].redelivered and (through or stop.is_set()):
+                    self._careful = not await self._execute_ahead(batch[-1], stop)
+                    return
                 # What comes behind a batch that was given up would acknowledge it, too.
                 if stop.is_set() or not await self._settle(broker, batch, stop):
                     return
@@ -212,6 +219,14 @@ class Intake:
         await batch[-1].ack(multiple=True)
         self._suspecting, self._held_back = False, 0
         return True
+
+    async def _execute_ahead(self, message: AbstractIncomingMessage, stop: asyncio.Event) -> bool:
+        """Execute what goes back to the queue, and comes again behind what it went back with: to be told, and
+        acknowledged, then. False when told to stop meanwhile."""
+        parsed = self._parse(message)
+        executed = await self._execute([parsed] if isinstance(parsed, CommandEnvelope) else [], stop)
+        self._suspecting, self._held_back = False, 0
+        return executed is not None
 
     def _parse(self, message: AbstractIncomingMessage) -> CommandEnvelope | Exception:
         """Whatever the message is: what is raised here would be raised again at each delivery."""

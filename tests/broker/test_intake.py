@@ -17,6 +17,7 @@ from shared.log import Log
 from tests.broker.events import an_id, reached, taken
 from tests.broker.senders import (
     Sender,
+    die_holding,
     holds,
     is_empty,
     registration,
@@ -116,6 +117,20 @@ async def test_commands_are_executed_in_the_order_in_which_they_were_queued(
 
     answers = [json.loads(message.body) for message in sender.answers.messages]
     assert [answer.get("position") for answer in answers] == list(range(1, 400))
+
+
+async def test_what_went_back_keeps_its_order(amqp_url: str, sender: Sender, executor: Executor, log: Log) -> None:
+    """Given commands that each need the one before, when all of them went back to the queue, then they are executed in
+    their order: RabbitMQ puts what goes back again behind all that has."""
+    await send_a_chain(sender)
+    await die_holding(amqp_url, 399)
+    async with running(Intake(amqp_url, executor)):
+        await sender.answer(399)
+
+    positions = {
+        message.correlation_id: json.loads(message.body).get("position") for message in sender.answers.messages
+    }
+    assert positions == {str(number): number for number in range(1, 400)}
 
 
 @pytest.mark.parametrize(
