@@ -16,18 +16,19 @@ COMPOSE = Path(sys.executable).with_name("docker-compose")
 PASSWORDS = {"KITHLOG_POSTGRES_PASSWORD": "for-postgres", "KITHLOG_RABBITMQ_PASSWORD": "for-rabbitmq"}
 
 
-def config(passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def config(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("KITHLOG_")}
     return subprocess.run(
-        [COMPOSE, "--file", ROOT / "docker-compose.yml", "config", "--format", "json"],
-        env={**env, **passwords},
+        # Without the file .env of a set-up that is in use here.
+        [COMPOSE, "--file", ROOT / "docker-compose.yml", "--env-file", os.devnull, "config", "--format", "json"],
+        env={**env, **settings},
         capture_output=True,
         text=True,
     )
 
 
-def services() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(config(PASSWORDS).stdout)["services"]
+def services(**settings: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(config(PASSWORDS | settings).stdout)["services"]
     return found
 
 
@@ -60,6 +61,13 @@ def test_services_wait_for_servers_that_say_they_are_healthy() -> None:
             "rabbitmq": "service_healthy",
         }
     assert all("healthcheck" in found[name] for name in ("postgres", "rabbitmq"))
+
+
+def test_all_come_back_with_the_machine_but_the_servers_of_a_run() -> None:
+    """Given a set-up by hand, then all of it is started again; the launcher's servers, by its setting, are not."""
+    assert {service["restart"] for service in services().values()} == {"unless-stopped"}
+    of_a_run = services(KITHLOG_SERVERS_RESTART="no")
+    assert [of_a_run[name]["restart"] for name in ("postgres", "rabbitmq")] == ["no", "no"]
 
 
 def test_services_reach_the_servers_by_the_passwords_given() -> None:
