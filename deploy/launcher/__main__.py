@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Mapping, Sequence
 
 from deploy.launcher.child import Child
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.infrastructure import Infrastructure
+from deploy.launcher.interruption import Interrupted, interruptible
 from deploy.launcher.report import say, tail
 from deploy.launcher.services import ROOT, SERVICES, Running, Service, running, watch
 
 STORY = [sys.executable, "-m", "deploy.demo"]
-
-
-class Interrupted(BaseException):
-    """The person at the terminal, or the machine, asked the launcher to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Turns the first signal to end into :class:`Interrupted`; later ones do not disturb the stopping."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def settings_of(infrastructure: Infrastructure, up: Sequence[Running] = ()) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.launcher.failure import LaunchFailure
 
-_RUN_PREFIX = "kithlog-run-"
+RUN_PREFIX = "kithlog-run-"
 # The account that servers run under when the launcher is root: PostgreSQL refuses root, and no server needs
 # it.
 _ORDINARY_USER = "nobody"
@@ -95,7 +95,7 @@ class RunFolder:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Only now it gets the name that the sweep looks for: it is never seen unlocked while its run is
         # alive.
-        path = parent / (_RUN_PREFIX + fresh.name.removeprefix(".kithlog-new-"))
+        path = parent / (RUN_PREFIX + fresh.name.removeprefix(".kithlog-new-"))
         fresh.rename(path)
         return cls(path, lock)
 
@@ -121,7 +121,7 @@ def temporary_folder() -> Path:
 
 def remove_stale(parent: Path) -> None:
     """Removes the folders of this user's runs that are no longer alive."""
-    for folder in parent.glob(f"{_RUN_PREFIX}*"):
+    for folder in parent.glob(f"{RUN_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 from deploy.launcher.failure import LaunchFailure
 
 Mode = Literal["external", "docker", "local"]
+COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
+PASSWORDS = ("KITHLOG_POSTGRES_PASSWORD", "KITHLOG_RABBITMQ_PASSWORD")
 _PROBE_TIMEOUT = 8.0
 
 
@@ -32,15 +36,22 @@ def decide(wanted: str, env: Mapping[str, str]) -> Mode:
 
 
 def compose_command(env: Mapping[str, str]) -> list[str] | None:
-    """How Compose is called here; None where no engine answers or Compose is missing."""
+    """How Compose is called here; None where no engine answers, or no Compose reads our file: version 1 cannot."""
     path = env.get("PATH")
     docker = shutil.which("docker", path=path)
     if docker is None or not _succeeds([docker, "info"], env):
         return None
-    if _succeeds([docker, "compose", "version"], env):
+    if _reads_our_file([docker, "compose"], env):
         return [docker, "compose"]
     compose = shutil.which("docker-compose", path=path)
-    return [compose] if compose and _succeeds([compose, "version"], env) else None
+    return [compose] if compose and _reads_our_file([compose], env) else None
+
+
+def _reads_our_file(compose: list[str], env: Mapping[str, str]) -> bool:
+    # Without what is exported, or written down, for a set-up of one's own: the launcher does not use it either.
+    others = {name: value for name, value in env.items() if not name.startswith("KITHLOG_")}
+    command = [*compose, "-f", str(COMPOSE_FILE), "--env-file", os.devnull, "config", "--quiet"]
+    return _succeeds(command, others | dict.fromkeys(PASSWORDS, "any"))
 
 
 def _succeeds(command: list[str], env: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 
+from deploy.launcher.claims import claim
 from deploy.launcher.failure import LaunchFailure
 
 LOOPBACK = "127.0.0.1"
@@ -33,28 +34,20 @@ def answers(port: int) -> bool:
         return False
 
 
-def claim(port: int) -> bool:
-    """Keeps the port for this process as long as it lives; False when another launcher has it.
+def pick(preferred: int | None = None) -> int:
+    """The preferred port where it is free, else another free one; no other launcher gets it meanwhile.
 
     A server is down while it starts, and between being killed and coming back: to try its port would say that it is
-    free. So launchers tell each other by a name in the kernel that goes with the process, however that ends.
+    free. So launchers tell each other by a claim.
     """
-    name = socket.socket(socket.AF_UNIX)
-    try:
-        name.bind(f"\0kithlog-port-{port}")
-    except OSError:
-        name.close()
-        return False
-    name.detach()  # open from now on
-    return True
-
-
-def pick(preferred: int | None = None) -> int:
-    """The preferred port where it is free, else another free one; no other launcher gets it meanwhile."""
-    if preferred is not None and is_free(preferred) and claim(preferred):
+    if preferred is not None and _take(preferred):
         return preferred
     for _ in range(200):
         port = _FIRST + secrets.randbelow(_LAST - _FIRST)
-        if is_free(port) and claim(port):
+        if _take(port):
             return port
     raise LaunchFailure(f"no free TCP port was found between {_FIRST} and {_LAST} on {LOOPBACK}")
+
+
+def _take(port: int) -> bool:
+    return is_free(port) and claim(f"kithlog-port-{port}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,21 @@ def test_given_the_old_compose_program_it_is_used(tmp_path: Path) -> None:
     assert decide("auto", {"PATH": str(tmp_path)}) == "local"
     program(tmp_path, "docker-compose", "exit 0")
     assert compose_command({"PATH": str(tmp_path)}) == [str(tmp_path / "docker-compose")]
+
+
+def test_given_a_compose_that_cannot_read_our_file_it_is_not_used(tmp_path: Path) -> None:
+    """Given an engine and docker-compose 1, which refuses the file, then auto is local."""
+    program(tmp_path, "docker", '[ "$1" = info ]')
+    program(tmp_path, "docker-compose", '[ "$1" = version ]')
+    assert decide("auto", {"PATH": str(tmp_path)}) == "local"
+
+
+def test_the_compose_of_today_is_used_whatever_is_exported(tmp_path: Path) -> None:
+    """Given Compose itself, then it reads the file, without passwords and with a port that is none."""
+    program(tmp_path, "docker", '[ "$1" = info ]')
+    (tmp_path / "docker-compose").symlink_to(Path(sys.executable).with_name("docker-compose"))
+    env = {"PATH": str(tmp_path), "KITHLOG_POSTGRES_PORT": "none"}
+    assert compose_command(env) == [str(tmp_path / "docker-compose")]
 
 
 @pytest.mark.parametrize("docker", [None, "exit 1"], ids=["no client", "no engine answers"])
