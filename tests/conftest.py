@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 
 import pytest
@@ -40,10 +40,21 @@ def _own_logging() -> Iterator[None]:
     structlog.configure(**before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def machine() -> Mapping[str, str]:
+    """The environment as it was given, for what has to be fetched; the tests' own has no proxy in it, since none leads
+    to what they start."""
+    given = dict(os.environ)
+    for name in given:
+        if name.lower().endswith("_proxy"):
+            del os.environ[name]
+    return given
+
+
 @pytest.fixture(scope="session")
-def infra() -> Iterator[Infrastructure]:
+def infra(machine: Mapping[str, str]) -> Iterator[Infrastructure]:
     """The servers of this session, to reach, and to kill, freeze and restart for a test that needs it."""
-    with Infrastructure.start(mode="local") as infrastructure:
+    with Infrastructure.start(mode="local", env=machine) as infrastructure:
         yield infrastructure
 
 

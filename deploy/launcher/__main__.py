@@ -34,8 +34,10 @@ def demo(
 ) -> int:
     """Plays the story against the services; its exit code."""
     logs = infrastructure.run.path
+    # Its services are on this machine, to which no proxy leads; what it writes goes with the run, however that ends.
+    own = {name: value for name, value in env.items() if not name.lower().endswith("_proxy")} | {"TMPDIR": str(logs)}
     with running(services, {**env, **settings_of(infrastructure)}, logs) as up:
-        told = Child("the demo", story, env={**env, **settings_of(infrastructure, up)}, log=None, cwd=ROOT)
+        told = Child("the demo", story, env={**own, **settings_of(infrastructure, up)}, log=None, cwd=ROOT)
         try:
             code = watch([one.child for one in up], until=told)
         finally:

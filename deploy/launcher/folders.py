@@ -46,7 +46,7 @@ def cache_folder(env: Mapping[str, str]) -> Path:
         if any(letter.isspace() for letter in str(folder.absolute())):
             continue
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             if folder.stat().st_uid == os.geteuid() and (not server_user() or reachable(folder)):
                 return folder.resolve()
     tried = ", ".join(map(str, candidates))
@@ -54,6 +54,15 @@ def cache_folder(env: Mapping[str, str]) -> Path:
         f"no folder for downloads: {tried} cannot be created, has a space in it, or the servers' user cannot enter it; "
         "name another with KITHLOG_CACHE"
     )
+
+
+def _make(folder: Path) -> None:
+    """Makes it, and what is missing above it; for root whatever the umask, since the servers' user has to enter."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.is_dir():
+            each.mkdir(exist_ok=True)  # another launcher may be as far
+            if server_user():
+                each.chmod(0o755)
 
 
 @contextlib.contextmanager
@@ -66,7 +75,12 @@ def locked(cache: Path, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def arriving(target: Path) -> Iterator[Path]:
-    """A folder to fill; it takes the target's place when all went well, so that half never counts."""
+    """A folder to fill; it takes the target's place when all went well, so that half never counts.
+
+    To be used under the target's lock: what another had begun to fill was left by one that was killed, and goes.
+    """
+    for left in target.parent.glob(f".{target.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
     filling = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         filling.chmod(0o755)

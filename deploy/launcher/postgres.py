@@ -52,7 +52,8 @@ class LocalPostgres:
         self._server: Child | None = None
 
     def url_of(self, database: str) -> str:
-        return f"postgresql://{_USER}:{self._password}@{LOOPBACK}:{self.port}/{database}"
+        # Said, because whoever uses it would else go by PGSSLMODE in their environment, and this server has no TLS.
+        return f"postgresql://{_USER}:{self._password}@{LOOPBACK}:{self.port}/{database}?sslmode=disable"
 
     @property
     def database_url(self) -> str:

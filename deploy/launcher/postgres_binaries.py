@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ def _copied(package: Path, target: Path) -> Path:
             with arriving(target) as filling:
                 for part in (_WHEEL, f"{_WHEEL}.libs"):
                     shutil.copytree(package.with_name(part), filling / part)
+                # Where the wheel was installed under a narrow umask, nobody else may read its files.
+                subprocess.run(["chmod", "-R", "go+rX", filling], check=True)
     return target
 
 

@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import pytest
@@ -29,7 +30,7 @@ from tests.contract.golden import golden
 from tests.contract.nodejs import PROGRAMS, find_node, packages
 
 REDOCLY = ("node_modules/@redocly/cli/bin/cli.js", "lint", "--format=json")
-ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+QUIET = {"NO_COLOR": "1", "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class Programs:
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def node(tmp_path_factory: pytest.TempPathFactory, machine: Mapping[str, str]) -> Programs:
     cache = cache_folder(os.environ)
-    found = find_node(cache)
-    modules = packages(found, cache)
+    with patch.dict(os.environ, machine):
+        found = find_node(cache)
+        modules = packages(found, cache)
     folder = tmp_path_factory.mktemp("node")
     for file in PROGRAMS.iterdir():
         shutil.copy(file, folder)
@@ -56,7 +58,7 @@ def run(programs: Programs, *command: str | Path) -> subprocess.CompletedProcess
     return subprocess.run(
         (programs.node, *command),
         cwd=programs.folder,
-        env=ENVIRONMENT,
+        env=os.environ | QUIET,
         capture_output=True,
         text=True,
         check=False,

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.launcher.__main__ import demo
 from deploy.launcher.child import descendants
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.folders import RunFolder
@@ -122,6 +123,26 @@ def test_the_demos_exit_code_is_the_launchers(infra: Infrastructure, scratch: Pa
     assert launcher.returncode == 5
     assert told.strip() == infra.database_url
     assert "INFRA=external" in said
+
+
+def test_the_story_finds_its_services_past_a_proxy_and_writes_into_the_run(scratch: Path, tmp_path: Path) -> None:
+    """Given a proxy for all in the environment, then the story asks its services itself; what it leaves behind when it
+    is killed goes with the run's folder."""
+    run = RunFolder.create(scratch)
+    given = Infrastructure("external", "postgresql://somewhere/kithlog", "amqp://somewhere/", "", run)
+    story = f"""
+import httpx, os, pathlib, tempfile
+told = httpx.get(os.environ["KITHLOG_COMMAND_URL"]).text
+pathlib.Path("{tmp_path}", "told").write_text(told)
+pathlib.Path(tempfile.mkdtemp(prefix="kithlog-demo-"), "mails").touch()
+os.abort()
+"""
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:1", "all_proxy": "socks5://127.0.0.1:1"}
+    env = {**os.environ, **proxies, "TMPDIR": str(scratch)}
+    assert demo(given, env, [STANDIN], [sys.executable, "-c", story]) == 128 + signal.SIGABRT
+    assert (tmp_path / "told").read_text() == given.database_url
+    run.remove()
+    assert list(scratch.iterdir()) == []
 
 
 def test_servers_that_do_not_answer_end_the_launcher_with_1(scratch: Path) -> None:

@@ -75,6 +75,15 @@ def test_nobody_enters_the_database_without_the_password(infra: Infrastructure) 
         fetch_value(url, "SELECT 1")
 
 
+@pytest.mark.parametrize(("name", "value"), [("PGSSLMODE", "require"), ("PGHOST", "elsewhere"), ("PGPASSWORD", "no")])
+def test_what_is_exported_for_another_database_does_not_keep_from_this_one(
+    infra: Infrastructure, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Given PostgreSQL's own variables in the environment, then the URL says all that they could."""
+    monkeypatch.setenv(name, value)
+    assert fetch_value(infra.database_url, "SELECT 1") == 1
+
+
 def test_the_database_is_durable(infra: Infrastructure) -> None:
     """The tests run against the settings that promise durability, not against faster ones."""
     settings = [fetch_value(infra.database_url, f"SHOW {name}") for name in ("fsync", "synchronous_commit")]
