@@ -18,6 +18,10 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with the locked dependencies (once)
 
+# Whatever it says, an environment is not ready whose interpreter is gone, or has become another, with the machine's.
+ifneq ($(shell $(BIN)/python -c 'import pip; print("runs")' 2>/dev/null),runs)
+.PHONY: $(READY)
+endif
 $(READY): requirements-dev.lock deploy/setup.sh
 	@PYTHON="$(PYTHON)" deploy/setup.sh
 	@touch $@

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -219,5 +220,15 @@ async def main() -> int:
     return 0
 
 
+async def play() -> int:
+    """The story until it ends, or until SIGTERM: then what it has declared with the broker is removed, too."""
+    story = asyncio.create_task(main())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
+    try:
+        return await story
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(play()))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +90,24 @@ def test_the_demo_ends_well(services: dict[str, str], logs: Path) -> None:
     assert "refused asks_for_job" in told.stdout
     assert "Subject: Say thank you to Theo Okafor" in told.stdout
     assert "with me above all: Learn to write a brief" in told.stdout
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing(
+    services: dict[str, str], infra: Infrastructure, tmp_path: Path
+) -> None:
+    """Given the story under way, when it is told to end, then its queues, which outlive connections, are gone, and so
+    are its files."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy.demo"],
+        env={**services, "TMPDIR": str(tmp_path)}, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    ) as story:  # fmt: skip
+        assert story.stdout is not None
+        assert any("What falls due now" in line for line in story.stdout)
+        story.terminate()
+        story.communicate(timeout=60)
+    assert story.returncode == 128 + signal.SIGTERM
+    assert "kithlog.delivery" not in infra.rabbitmq.ctl("list_queues", "-p", "readme", "name", "--silent")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_demo_that_hears_nothing_says_what_is_missing(
