@@ -16,6 +16,7 @@ from random import Random
 from shutil import disk_usage
 from statistics import median
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -75,7 +76,7 @@ class Side:
 
     def __init__(self, bench: Bench, database_url: str, log: Log, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._bench, self._database_url, self._log, self._pool = bench, database_url, log, pool
-        self._amqp_url = bench.infrastructure.rabbitmq.create_vhost(database_url.rpartition("/")[2])
+        self._amqp_url = bench.infrastructure.rabbitmq.create_vhost(urlsplit(database_url).path.removeprefix("/"))
         self._streams: Sequence[asyncpg.Record] = ()
         """Of all ages, as many of one log as of the other, so that both sides have the same to remember."""
         self._others: Sequence[asyncpg.Record] = ()
