@@ -7,14 +7,14 @@ headers. While PostgreSQL is away commands wait; nothing is lost, and what comes
 it an acceptance or a refusal: the executor has kept it before it is told.
 
 Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
-the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, a
-connection begins by having one delivered at a time, until one comes that went back twice at most: those are all through
-then that may have ended the three before. One lost connection, or two, are no reason to go slowly: brokers and services
-are restarted.
+the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, what went
+back three times is delivered one at a time, on a connection of its own, until one comes that went back less often: all
+are through then that may have ended the three before. One lost connection, or two, are no reason to go slowly: brokers
+and services are restarted.
 
-What goes back is put behind all that went back before and waits. So a connection that had one delivered at a time is
-not left with one in hand that was not executed: the next would be, were the last one acknowledged. Where it is lost, as
-by a second failure in that moment, that one command comes behind those that went back with it.
+What goes back is put behind all that went back before and waits. What was delivered together goes back in its order; of
+those that are delivered one at a time none is left unexecuted in hand, not even when the service is told to stop. Where
+such a connection is lost, or PostgreSQL away when it is left, that one command comes behind those that wait with it.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ SUSPECT = 10
 """Deliveries after which the command at the head of the queue is taken for what ends process or connection."""
 GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
+ON_ITS_WAY = 0.5
+"""Seconds within which what the last acknowledgement has made the broker hand out arrives."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
 HOLD = 20 * 60.0
@@ -102,7 +104,7 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
-        self._careful = True  # the next connection has one delivered at a time, until all that is dubious is through
+        self._careful = False  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that the command at the head of the queue went back for PostgreSQL's sake
         self._away_since: float | None = None
@@ -149,9 +151,8 @@ class Intake:
                 self._away_since = None
 
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
-        """On one connection. Returns when told to stop, and when what may have ended the one before is through."""
-        careful, self._careful = self._careful, True
-        self._suspecting = careful
+        """On one connection. Returns when told to stop, and when what comes next is to be delivered otherwise."""
+        careful = self._suspecting = self._careful
         prefetch = 1 if careful else 2 * BATCH
         waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         busy = asyncio.Lock()
@@ -162,8 +163,9 @@ class Intake:
                 await first_of(asyncio.shield(working), stop.wait())
                 if working.done():
                     working.result()
-                # Taking the turn from the worker: it is between two batches then.
-                await first_of(busy.acquire(), timeout=GRACE)
+                # Taking the turn from the worker: it is between two batches then. One that is given commands singly
+                # ends by itself, with none in hand.
+                await first_of(asyncio.shield(working) if careful else busy.acquire(), timeout=GRACE)
             finally:
                 await end(working)
 
@@ -177,20 +179,35 @@ class Intake:
     ) -> None:
         await topology.declare_on(await broker.connect())
         await broker.start()
-        while True:
+        if careful:
+            await self._work_singly(broker, waiting, stop)
+            return
+        dubious: AbstractIncomingMessage | None = None
+        while dubious is None:
             batch = [await waiting.get()]
-            # So that it is known which of them ends the process, if one does.
-            while len(batch) < BATCH and not waiting.empty() and not self._went_back(batch[-1], DUBIOUS):
+            while len(batch) < BATCH and not waiting.empty():
                 batch.append(waiting.get_nowait())
-            through = not self._went_back(batch[-1], DUBIOUS)  # asked before settling forgets what was held back
+            at = next((at for at, each in enumerate(batch) if self._went_back(each, DUBIOUS)), len(batch))
+            batch, dubious = batch[:at], batch[at] if at < len(batch) else None
             async with busy:
-                if careful and batch[-1].redelivered and (through or stop.is_set()):
-                    self._careful = not await self._execute_ahead(batch[-1], stop)
-                    return
                 # What comes behind a batch that was given up would acknowledge it, too.
-                if stop.is_set() or not await self._settle(broker, batch, stop):
+                if stop.is_set() or (batch and not await self._settle(broker, batch, stop)):
                     return
-            if careful and through:
+        self._careful = True
+
+    async def _work_singly(
+        self, broker: RabbitBroker, waiting: asyncio.Queue[AbstractIncomingMessage], stop: asyncio.Event
+    ) -> None:
+        """So that it is known which of them ends the process, if one does."""
+        while (message := await _next(waiting, stop)) is not None:
+            through = not self._went_back(message, DUBIOUS)  # asked before settling forgets what was held back
+            if message.redelivered and (through or stop.is_set()):
+                # Acknowledged, it would have the next one handed out, which then went back behind all others.
+                self._careful = not await self._execute_ahead(message, stop)
+                return
+            if not await self._settle(broker, [message], stop):
+                return
+            if through:
                 self._careful = False
                 return
 
@@ -221,7 +238,7 @@ class Intake:
         return True
 
     async def _execute_ahead(self, message: AbstractIncomingMessage, stop: asyncio.Event) -> bool:
-        """Execute what goes back to the queue, and comes again behind what it went back with: to be told, and
+        """Execute what goes back to the queue, and comes again behind what waits there with it: to be told, and
         acknowledged, then. False when told to stop meanwhile."""
         parsed = self._parse(message)
         executed = await self._execute([parsed] if isinstance(parsed, CommandEnvelope) else [], stop)
@@ -392,6 +409,17 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
         else:
             logger.warning("command parked", reason=problem.code, detail=detail)
             return
+
+
+async def _next(waiting: asyncio.Queue[AbstractIncomingMessage], stop: asyncio.Event) -> AbstractIncomingMessage | None:
+    """What is delivered next; None when told to stop, and nothing is on its way."""
+    getting = asyncio.create_task(waiting.get())
+    try:
+        await first_of(asyncio.shield(getting), stop.wait())
+        await asyncio.wait([getting], timeout=ON_ITS_WAY)
+        return getting.result() if getting.done() else None
+    finally:
+        getting.cancel()
 
 
 def waits(error: Exception) -> bool:

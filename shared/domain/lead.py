@@ -207,7 +207,8 @@ def _check_record(command: Record, context: Context) -> None:
         raise refusal("unknown_interview", f"there is no interview {command.interview_id}", field="/interview_id")
     if interview.seeker_id != command.seeker_id:
         raise refusal("not_of_this_seeker", "the interview is another seeker's", field="/interview_id")
-    if command.contact_id not in interview.contact_ids:
+    # Who says no may know somebody else to ask.
+    if command.contact_id not in (*interview.contact_ids, *interview.former_ids):
         raise refusal("not_a_contact_of_this_interview", "the contact took no part", field="/contact_id")
 
 

@@ -10,7 +10,7 @@ from datetime import time, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.domain.notification import Role, Urgency
 from shared.domain.values import Slug
@@ -29,6 +29,10 @@ Remember = Literal["no", "later", "ever"]
 later; ends it in any case."""
 Side = Literal["contact", "introducer"]
 """Whose relationship an interview's event concerns: the contact's, or that of a person who introduced."""
+
+
+WallTime = Annotated[time, AfterValidator(lambda said: said.replace(tzinfo=None))]
+"""A time of day on the recipient's own clock, with whatever offset it was said."""
 
 
 class Data(BaseModel):
@@ -85,7 +89,7 @@ class Stage(Data):
     after: Span | None = None
     before: Span | None = None
     then: Span | None = None
-    at: time | None = None
+    at: WallTime | None = None
     """Time of day on the day found; absent: as the arithmetic leaves it."""
     days: Literal["any", "working"] | None = None
     """Which days it may fall on; absent: working days if it is counted in them, else any."""
@@ -207,11 +211,11 @@ class Policy(Data):
 class Limits(Data):
     """What holds for a recipient whatever the policy."""
 
-    waking_hours: tuple[time, time]
+    waking_hours: tuple[WallTime, WallTime]
     """Where the recipient named none."""
     cap_per_day: int = Field(ge=1, le=1_000)
     """Notifications for one person in one local day; those of urgency `high` come through and are counted."""
-    digest_at: time
+    digest_at: WallTime
     """When the digest of the day is put together."""
     version: int = Field(default=1, ge=1)
 
@@ -222,7 +226,7 @@ class StageOverride(Data):
     after: Span | None = None
     before: Span | None = None
     then: Span | None = None
-    at: time | None = None
+    at: WallTime | None = None
     days: Literal["any", "working"] | None = None
     urgency: Urgency | None = None
     expires_after: Span | None = None
@@ -241,6 +245,6 @@ class PolicyOverride(Data):
 
 
 class LimitsOverride(Data):
-    waking_hours: tuple[time, time] | None = None
+    waking_hours: tuple[WallTime, WallTime] | None = None
     cap_per_day: int | None = Field(default=None, ge=1, le=1_000)
-    digest_at: time | None = None
+    digest_at: WallTime | None = None

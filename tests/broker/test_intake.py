@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel
 from structlog.testing import capture_logs
 
 from services.command.executor import Executor
-from services.command.intake import Intake
+from services.command.intake import DUBIOUS, Intake
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.log import Log
 from tests.broker.events import an_id, reached, taken
@@ -71,6 +71,10 @@ async def test_a_repeated_command_gets_its_first_answer(
     assert second == first | {"repeated": True}
 
 
+CHAIN = {str(number) for number in range(1, 400)}
+"""How its answers are told apart."""
+
+
 async def send_a_chain(sender: Sender) -> None:
     """399 commands, each of which names the version that the one before leads to."""
     seeker = str(an_id("seeker 1"))
@@ -119,18 +123,27 @@ async def test_commands_are_executed_in_the_order_in_which_they_were_queued(
     assert [answer.get("position") for answer in answers] == list(range(1, 400))
 
 
-async def test_what_went_back_keeps_its_order(amqp_url: str, sender: Sender, executor: Executor, log: Log) -> None:
-    """Given commands that each need the one before, when all of them went back to the queue, then they are executed in
-    their order: RabbitMQ puts what goes back again behind all that has."""
+@pytest.mark.parametrize("often", [1, DUBIOUS - 1, DUBIOUS])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_went_back_keeps_its_order(
+    amqp_url: str, sender: Sender, executor: Executor, log: Log, often: int, stopped: bool
+) -> None:
+    """Given commands that each need the one before, when all of them went back to the queue, as often as not to matter
+    or so often that they are delivered singly, and whoever executes them is told to stop half-way or not, then they are
+    executed in their order: RabbitMQ puts what goes back again behind all that has."""
     await send_a_chain(sender)
-    await die_holding(amqp_url, 399)
+    for _ in range(often):
+        await die_holding(amqp_url, 399)
+    if stopped:
+        async with running(Intake(amqp_url, executor)):
+            await sender.answer(40)
     async with running(Intake(amqp_url, executor)):
-        await sender.answer(399)
+        await sender.answers.until(lambda now: {message.correlation_id for message in now.messages} >= CHAIN)
 
     positions = {
         message.correlation_id: json.loads(message.body).get("position") for message in sender.answers.messages
     }
-    assert positions == {str(number): number for number in range(1, 400)}
+    assert positions == {number: int(number) for number in CHAIN}
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,6 @@ async def test_what_can_not_be_parked_yet_is_not_taken_for_parked(
     what the broker returns is told apart by its id."""
     waiting = Waiting()
     several = Intake(amqp_url, waiting)
-    several._careful = False
     concluded: list[str] = []
     several._concluded = lambda command, _: concluded.append(command)
     async with running(several):

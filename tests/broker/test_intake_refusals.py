@@ -34,7 +34,6 @@ class Killed(Intake):
 
     def __init__(self, *arguments: Any, batch: int) -> None:
         super().__init__(*arguments)
-        self._careful = False  # so that it is sent the next before it has acknowledged the first
         self._left, self._batch = batch, list[AbstractIncomingMessage]()
 
     async def _settle(self, broker: Any, batch: Sequence[AbstractIncomingMessage], stop: asyncio.Event) -> bool:

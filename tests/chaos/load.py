@@ -12,7 +12,7 @@ import json
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, cycle
 from pathlib import Path
@@ -41,6 +41,15 @@ _KEPT = {"Queue", "Imports"}
 """Ways by which a refusal is final: it is kept before it is told, and the command gets it again whatever happens."""
 
 
+@dataclass(eq=False, slots=True)
+class Wait:
+    """Of a client, for a clear answer."""
+
+    began: float
+    attempts: dict[str, float] = field(default_factory=dict)
+    """Way → when the command was sent by it last."""
+
+
 class Load:
     def __init__(
         self,
@@ -55,8 +64,7 @@ class Load:
         """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times; `unheard`:
         for commands whose answer nobody waits for; `waiting`: a file that tells since when clients wait."""
         self._journal, self._waiting, self._seed, self._every = journal, waiting, seed, 1 / rate
-        self._asked: dict[object, tuple[str, float]] = {}
-        """For each attempt that is not answered yet: by which way, and since when."""
+        self._waits: set[Wait] = set()
         self._ways, self._unheard = ways, unheard
         self._numbers, self._turns, self._next_turn = count(), cycle(ways), 0.0
         self._stop, self._give_up = asyncio.Event(), asyncio.Event()
@@ -93,9 +101,10 @@ class Load:
 
     async def _tell(self) -> None:
         while True:
-            since: dict[str, list[float]] = {}
-            for via, at in self._asked.values():
-                since.setdefault(via, []).append(at)
+            since: dict[str, list[tuple[float, float]]] = {}
+            for wait in self._waits:
+                for via, at in wait.attempts.items():
+                    since.setdefault(via, []).append((wait.began, at))
             whole = self._waiting.with_suffix(".new")
             whole.write_text(json.dumps(since))
             whole.replace(self._waiting)
@@ -155,9 +164,18 @@ class Load:
 
     async def _answer(self, wish: Wish) -> tuple[Response | None, bool]:
         """The first clear answer, and whether no attempt before it was left open; None once it is time to give up."""
+        wait = Wait(monotonic())
+        self._waits.add(wait)
+        try:
+            return await self._answered(wish, wait)
+        finally:
+            self._waits.remove(wait)
+
+    async def _answered(self, wish: Wish, wait: Wait) -> tuple[Response | None, bool]:
         sure, patience = True, PATIENCE
         while not self._give_up.is_set():
             ways = dict.fromkeys(self._ways) if wish.to_all else [next(self._turns)]
+            wait.attempts = {type(way).__name__: monotonic() for way in ways}
             found = await asyncio.gather(*(self._attempt(way, wish, patience) for way in ways))
             answers = [each for each in found if isinstance(each, Response)]
             if answers:
@@ -180,18 +198,14 @@ class Load:
 
     async def _attempt(self, way: Way, wish: Wish, patience: float) -> Response | str:
         """A clear answer; else whether the command may have arrived (`not sent`, `open`)."""
-        via, attempt = type(way).__name__, object()
-        self._asked[attempt] = via, monotonic()
         try:
             response = await way.ask(wish, patience)
         except NotSent:
             return "not sent"
         except LeftOpen:
             return "open"
-        finally:
-            del self._asked[attempt]
         if response.status in _IS_AN_ANSWER:
-            return replace(response, via=via)
+            return replace(response, via=type(way).__name__)
         if response.status != _WAITS:
             self._journal.failed(wish, response.status)
         return "open"
@@ -203,12 +217,13 @@ def waiting_file(journal: Path) -> Path:
 
 
 def longest_waits(waiting: Path, since: float) -> dict[str, float]:
-    """Way → seconds for which the first of those waits for an answer who asked by it at `since` or later.
+    """Way → seconds, of those since `since`, for which the first of those waits for a clear answer who asked by it, or
+    asked again, then or later. What was sent before may have got lost on its way.
 
     `since` is of the monotonic clock, which all processes share. Raises FileNotFoundError before the load has told.
     """
-    now, asked = monotonic(), json.loads(waiting.read_text())
-    ages = {way: [now - at for at in starts if at >= since] for way, starts in asked.items()}
+    now, told = monotonic(), json.loads(waiting.read_text())
+    ages = {way: [now - max(began, since) for began, at in waits if at >= since] for way, waits in told.items()}
     return {way: max(waited) for way, waited in ages.items() if waited}
 
 

@@ -120,10 +120,13 @@ class ServiceProcess:
             return None
 
     async def metric(self, name: str) -> float | None:
-        """The value of a metric, named with its labels; None when the service does not answer or does not have it."""
+        """The value of a metric, named with its labels; 0 when it has not counted yet, None when the service does not
+        answer."""
         answer = await self.ask("/metrics")
-        found = answer and re.search(rf"^kithlog_{re.escape(name)} (\S+)$", answer.text, re.MULTILINE)
-        return float(found.group(1)) if found else None
+        if answer is None:
+            return None
+        found = re.search(rf"^kithlog_{re.escape(name)} (\S+)$", answer.text, re.MULTILINE)
+        return float(found.group(1)) if found else 0.0
 
 
 @dataclass

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Any
 
 from tests.chaos.asking import LeftOpen, Response
 from tests.chaos.lives import Wish, life
@@ -140,10 +141,40 @@ async def test_what_is_handed_over_is_sent_until_the_broker_has_it() -> None:
 
 
 def test_how_long_clients_wait_is_told_from_a_moment_on(tmp_path: Path) -> None:
-    """Given clients that wait, then of each way the first counts that began since a moment, and none from before."""
+    """Given clients that wait, then of each way the first counts that has asked since a moment, for as long as it waits
+    since then, though it was answered that it is to ask again; what was sent before may have got lost."""
     now = monotonic()
     waiting = waiting_file(tmp_path / "journal")
-    waiting.write_text(json.dumps({"Queue": [now - 60, now - 5, now - 1], "Http": [now - 60], "Imports": []}))
-    [(way, waited)] = longest_waits(waiting, now - 30).items()
-    assert way == "Queue"
-    assert 5 <= waited < 60
+    told = {"Queue": [(now - 60, now - 60), (now - 5, now - 5)], "Http": [(now - 60, now - 1)], "Imports": [(0.0, 0.0)]}
+    waiting.write_text(json.dumps(told))
+    waits = longest_waits(waiting, now - 30)
+    assert waits.keys() == {"Queue", "Http"}
+    assert 5 <= waits["Queue"] < 30 <= waits["Http"] < 60
+
+
+async def test_who_is_told_to_ask_again_waits_on(tmp_path: Path) -> None:
+    """Given a service that answers each attempt at once, and none clearly, then its client waits since the first."""
+
+    class Busy(Way):
+        def answer(self, wish: Wish) -> Response:
+            if len(self.asked) == 3:
+                signal.raise_signal(signal.SIGTERM)
+            return Response(503, {}) if len(self.asked) < 4 else super().answer(wish)
+
+    waiting = waiting_file(tmp_path / "journal")
+    began = monotonic()
+    told: list[float] = []
+
+    class Watched(Load):
+        async def _attempt(self, way: Any, wish: Wish, patience: float) -> Response | str:
+            [wait] = self._waits
+            told.append(wait.began)
+            return await super()._attempt(way, wish, patience)
+
+    busy = Busy()
+    await Watched([busy], busy, Journal(io.StringIO()), waiting, seed=a_seed(lambda wish: True), rate=1000.0).run(
+        clients=1
+    )
+    assert len(told) == 4
+    assert began <= told[0]
+    assert set(told) == {told[0]}

@@ -75,7 +75,7 @@ class StubStage:
         if not self.is_ready:
             raise TimeoutError
         if self.waits_by is not None:
-            waiting_file(self.logs / "journal").write_text(json.dumps({self.waits_by: [monotonic()]}))
+            waiting_file(self.logs / "journal").write_text(json.dumps({self.waits_by: [(monotonic(), monotonic())]}))
 
     async def consumers(self) -> Counter[str]:
         return self.listening

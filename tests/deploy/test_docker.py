@@ -123,10 +123,14 @@ def test_a_signal_while_containers_are_being_removed_leaves_none(tmp_path: Path,
     """Given a run that has ended by itself, when Ctrl-C comes while Compose removes its containers, then it goes on."""
     end = f"kill -INT {os.getpid()}; sleep 0.5; echo all of it >> {tmp_path}/removed"
     env, _ = client(tmp_path, down=end)
-    with interruptible(), docker_services(env, run, preferred_ports=False):
-        pass
-    assert (tmp_path / "removed").read_text() == "all of it\n"
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+    try:
+        with interruptible(), docker_services(env, run, preferred_ports=False):
+            pass
+        assert (tmp_path / "removed").read_text() == "all of it\n"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_containers_that_do_not_start_are_a_failure_that_shows_why(tmp_path: Path, run: RunFolder) -> None:

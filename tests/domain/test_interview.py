@@ -287,6 +287,13 @@ def test_a_conversation_goes_on_without_one_of_two() -> None:
     given(*HELD_WITH_BOTH).when(drop).refused("out_of_order")
 
 
+def test_nothing_is_told_of_who_dropped_out_and_was_forgotten() -> None:
+    """Given two of whom one was forgotten, when that one drops out, then it is recorded, without a word."""
+    gone = given(*BOTH, on("contact", BEN, contact.Forgotten()))
+    gone.when(interview.DropOut(contact_ids=(BEN,), why="On leave")).refused("contact_forgotten", field="/why")
+    gone.when(interview.DropOut(contact_ids=(BEN,))).then(interview.DroppedOut(**TWO, dropped_ids=(BEN,)))
+
+
 def test_who_stayed_away_has_not_given_their_time() -> None:
     """Given an appointment with two, when only one came, then the conversation was with that one: the other's place is
     free, and thanks are owed to the one who was there."""

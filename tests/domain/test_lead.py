@@ -72,6 +72,14 @@ def test_not_recorded(change: dict[str, Any], code: str) -> None:
     given(*PEOPLE, on("contact", BEN, ADDED), PLANNED).when(RECORD.model_copy(update=change)).refused(code)
 
 
+def test_who_says_no_may_know_somebody_else() -> None:
+    """Given a talk with two of whom one has dropped out, when that one names a colleague, then that is a lead."""
+    both = {"contact_ids": (ANA, BEN)}
+    dropped = interview.DroppedOut(seeker_id=SEEKER, **both, dropped_ids=(BEN,))
+    history = given(*PEOPLE, on("contact", BEN, ADDED), PLANNED.model_copy(update=both), dropped)
+    history.when(RECORD.model_copy(update={"contact_id": BEN})).then(RECORDED.model_copy(update={"contact_id": BEN}))
+
+
 def test_not_from_the_interview_of_another() -> None:
     """Given another seeker's interview, when a lead from it is recorded, then it is refused."""
     of_another = PLANNED.model_copy(update={"seeker_id": OTHER_SEEKER})

@@ -133,6 +133,11 @@ def test_who_declined_is_told_of_who_was_asked() -> None:
     history.when(relationship.DeclineIntroduction(**PAIR, why="We fell out")).then(
         relationship.IntroductionDeclined(**PAIR, connector_id=BEN, why="We fell out")
     )
+    gone = given(*PEOPLE, on("contact", BEN, ADDED), asked, on("contact", BEN, contact.Forgotten()))
+    gone.when(relationship.DeclineIntroduction(**PAIR, why="We fell out")).refused("contact_forgotten", field="/why")
+    gone.when(relationship.DeclineIntroduction(**PAIR)).then(
+        relationship.IntroductionDeclined(**PAIR, connector_id=BEN)
+    )
 
 
 def test_snoozed_until_a_moment_to_come() -> None:

@@ -84,6 +84,22 @@ def test_who_dropped_out_is_nowhere_asked_for() -> None:
     assert row(PREPARATION, history).person is None
 
 
+def test_what_is_learned_after_one_dropped_out_is_of_the_other() -> None:
+    """Given an appointment with two of whom one drops out, when another place and more of the other are said, and the
+    one who dropped out is forgotten, then that stays, and what was said of both goes."""
+    scheduled = SCHEDULED.model_copy(update=BOTH)
+    history = happened(interview.Planned(**BOTH, purpose="field", about="Publicity"), scheduled)
+    history.add(interview.ResearchRecorded(**BOTH, person="Both paint", company="They own it"))
+    history.add(interview.DroppedOut(**BOTH, dropped_ids=(BEN,)))
+    history.add(interview.ResearchRecorded(**WHOSE, person="She paints", industry="It shrinks"), RESCHEDULED)
+    history.add(on("contact", BEN, contact.Forgotten()))
+    sheet = row(PREPARATION, history)
+    assert (sheet.person, sheet.company, sheet.industry) == ("She paints", None, "It shrinks")
+    assert sheet.place == row(AGENDA, history).place == RESCHEDULED.place
+    history.add(on("contact", ANA, contact.Forgotten()))
+    assert row(PREPARATION, history).person is None
+
+
 def test_whoever_let_down_decides_the_next_move() -> None:
     """Given an appointment, when the seeker misses it, an apology is next; when the contact does, a new time."""
     planned = happened(PLANNED, REQUESTED, ACCEPTED, SCHEDULED)

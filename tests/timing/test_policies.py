@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def test_the_fingerprint_follows_the_calendar(monkeypatch: pytest.MonkeyPatch) -
         ({"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, None),
         ({"thank_you": {"enabled": False}}, None),
         ({"limits": {"digest_at": "18:00"}}, None),
+        ({"limits": {"digest_at": "18:00+02:00"}}, None),
         ({"thank_you": {"stages": {"due": {"after": {"hours": 30}}}}}, "does not come after"),
         ({"thank_you": {"stages": {"due": {"before": {"hours": 3}}}}}, "not counted with `before`"),
         ({"thank_you": {"stages": {"sometime": {}}}}, "no stage sometime"),
@@ -186,3 +188,14 @@ def test_a_seeker_s_override_adds_to_the_tenant_s() -> None:
     stages = {stage.name: stage.span.hours for stage in own.by_name["thank_you"].stages}
     assert stages == {"due": 3, "overdue": 20, "last_call": 48, "coach": 72}
     assert policies.of("tenant", "{}") is policies.of("tenant", "{}")
+
+
+def test_times_of_day_are_the_recipients_own() -> None:
+    """Given times that were said with an offset, then they are those of the recipient's clock, as without."""
+    said = {"digest_at": "18:00+02:00", "waking_hours": ["07:00Z", "21:00+01:00"]}
+    stage = {"stages": {"next_morning": {"at": "08:30-05:00"}}}
+    policies = default_policies().of("tenant", json.dumps({"limits": said, "how_did_it_go": stage}))
+    assert policies.limits.digest_at == time(18, 0)
+    assert policies.limits.waking_hours == (time(7, 0), time(21, 0))
+    [at] = [each.at for each in policies.by_name["how_did_it_go"].stages if each.name == "next_morning"]
+    assert at == time(8, 30)

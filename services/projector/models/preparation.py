@@ -17,6 +17,18 @@ from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.replacing import replace
 
+OF_CONTACTS = ("place", "person", "company", "position")
+"""Fields that tell of the contacts."""
+
+
+@immutable
+class Former:
+    """A contact who dropped out."""
+
+    contact_id: UUID
+    told: tuple[str, ...]
+    """The fields that hold still what was said while they took part."""
+
 
 @immutable
 class SheetRow(Telling):
@@ -41,14 +53,20 @@ class SheetRow(Telling):
     reserve: tuple[Question, ...] = ()
     prepared_at: datetime | None = None
     note: str | None = None
-    former_ids: tuple[UUID, ...] = ()
-    """Contacts who dropped out: what was learned of them is here still."""
+    former: tuple[Former, ...] = ()
+    """Contacts who dropped out, and what is told of them here still."""
 
     def forgetting(self, contact_id: UUID, at: datetime) -> SheetRow:
         """What the seeker wants to learn stays."""
-        if contact_id not in (*self.contact_ids, *self.former_ids):
-            return self
-        return replace(self, place=None, person=None, company=None, position=None)
+        if contact_id in self.contact_ids:
+            return replace(self, **dict.fromkeys(OF_CONTACTS))
+        told = {name for each in self.former if each.contact_id == contact_id for name in each.told}
+        return replace(self, **dict.fromkeys(told)) if told else self
+
+    def saying(self, **said: str | None) -> SheetRow:
+        """With what is said now of those who take part now."""
+        former = tuple(replace(each, told=tuple(n for n in each.told if n not in said)) for each in self.former)
+        return replace(self, **said, former=former)
 
 
 def _planned(e: Recorded[interview.Planned]) -> SheetRow:
@@ -68,8 +86,9 @@ def _requested(row: SheetRow, e: Recorded[interview.RequestSent]) -> SheetRow:
 
 
 def _dropped_out(row: SheetRow, e: Recorded[interview.DroppedOut]) -> SheetRow:
-    left = interview.without(row.contact_ids, e.data)
-    return replace(row, contact_ids=left, former_ids=(*row.former_ids, *e.data.dropped_ids))
+    told = tuple(name for name in OF_CONTACTS if getattr(row, name) is not None)
+    former = (*row.former, *(Former(each, told) for each in e.data.dropped_ids))
+    return replace(row, contact_ids=interview.without(row.contact_ids, e.data), former=former)
 
 
 def _format_agreed(row: SheetRow, e: Recorded[Any]) -> SheetRow:
@@ -83,26 +102,14 @@ def _without_appointment(row: SheetRow, e: Recorded[Any]) -> SheetRow:
 
 def _scheduled(row: SheetRow, e: Recorded[interview.Scheduled]) -> SheetRow:
     data = e.data
-    return replace(
-        row,
-        starts_at=data.starts_at,
-        time_zone=data.time_zone,
-        minutes=data.minutes,
-        format=data.format,
-        place=data.place,
-    )
+    row = replace(row, starts_at=data.starts_at, time_zone=data.time_zone, minutes=data.minutes, format=data.format)
+    return row.saying(place=data.place)
 
 
 def _researched(row: SheetRow, e: Recorded[interview.ResearchRecorded]) -> SheetRow:
     """What is absent stays as it was."""
-    data = e.data
-    return replace(
-        row,
-        person=data.person or row.person,
-        company=data.company or row.company,
-        position=data.position or row.position,
-        industry=data.industry or row.industry,
-    )
+    said = {name: value for name in ("person", "company", "position") if (value := getattr(e.data, name))}
+    return replace(row, industry=e.data.industry or row.industry).saying(**said)
 
 
 def _objectives(row: SheetRow, e: Recorded[interview.ObjectivesSet]) -> SheetRow:
@@ -119,7 +126,7 @@ def _prepared(row: SheetRow, e: Recorded[interview.Prepared]) -> SheetRow:
 
 class Preparation(PerStream[SheetRow]):
     name = "preparation"
-    version = 4
+    version = 5
     row = SheetRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = {

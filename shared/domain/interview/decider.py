@@ -67,6 +67,8 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             _check_asked(state)
             return [_event(command, state), *places.free(context, state.contact_ids, "declined")]
         case c.DropOut():
+            _check_take_part(command.contact_ids, state)
+            require_remembered(context, command, command.contact_ids)
             return _dropped_out(command.contact_ids, state, context, command.why)
         case c.Lapse():
             _check_asked(state)
@@ -144,7 +146,6 @@ def _dropped_out(
     contact_ids: tuple[UUID, ...], state: State, context: Context, why: str | None = None
 ) -> list[Event | On]:
     """Who takes no part has not given their time, however late it turns out."""
-    _check_take_part(contact_ids, state)
     if len(contact_ids) == len(state.contact_ids):
         raise refusal("nobody_left", "nobody else takes part", field="/contact_ids")
     whose = {"seeker_id": state.seeker_id, "contact_ids": state.contact_ids}

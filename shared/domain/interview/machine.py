@@ -80,6 +80,8 @@ class State:
     status: str = NEW
     seeker_id: UUID = NOBODY
     contact_ids: tuple[UUID, ...] = ()
+    former_ids: tuple[UUID, ...] = ()
+    """Contacts who dropped out."""
     format: str | None = None
     minutes: int | None = None
     """Asked for, then agreed on."""
@@ -116,7 +118,8 @@ def evolve(state: State | None, event: Event) -> State:
         case e.RequestFollowedUp():
             return replace(state, follow_ups=event.number)
         case e.DroppedOut():
-            return replace(state, contact_ids=without(state.contact_ids, event))
+            former = (*state.former_ids, *event.dropped_ids)
+            return replace(state, contact_ids=without(state.contact_ids, event), former_ids=former)
         case e.Accepted() | e.AgreedLoosely():
             return replace(state, accepted=True, format=event.format or state.format, starts_at=None)
         case e.TimesOffered():

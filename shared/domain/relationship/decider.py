@@ -139,6 +139,8 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
         case c.RecordIntroduction():
             return [_introduced(command, state, context)]
         case c.DeclineIntroduction():
+            if state.connector_id is not None:
+                require_remembered(context, command, [state.connector_id])
             return [e.IntroductionDeclined(**said(command), connector_id=state.connector_id)]
         case c.Connect() if command.network in state.networks:
             raise refusal("already_done", "the two are connected there already", what="connecting")
@@ -207,6 +209,8 @@ def also(command: c.RelationshipCommand, state: State | None, context: Context) 
     yield Stream("contact", command.contact_id)
     if state is None or isinstance(command, c.AskReferral | c.RequestIntroduction):
         yield Stream("seeker", command.seeker_id)
+    if isinstance(command, c.DeclineIntroduction) and state is not None and state.connector_id is not None:
+        yield Stream("contact", state.connector_id)
     if isinstance(command, c.RequestIntroduction | c.RecordIntroduction):
         connector_id = command.connector_id or (state.connector_id if state else None)
         if connector_id is not None and connector_id != command.contact_id:
