@@ -418,7 +418,7 @@ def test_an_export_that_can_not_be_recorded_is_complete(full: Terminal, tmp_path
         owner = await asyncpg.connect(full.database_url)
         async with owner.transaction():
             await owner.execute("LOCK TABLE log.operation IN EXCLUSIVE MODE")
-            url = f"{full.database_url}?lock_timeout=100"
+            url = f"{full.database_url}&lock_timeout=100"
             said = await asyncio.to_thread(full.run, "log", "export", str(file), KITHLOG_DATABASE_URL=url)
         await owner.close()
         return said

@@ -238,7 +238,7 @@ async def test_a_process_says_what_postgresql_can_not_do_now(folded: System) -> 
     async with owner.transaction():
         await owner.execute("LOCK TABLE log.event IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(asyncpg.OperatorInterventionError, match="lock timeout"):
-            await build_in_process(f"{folded.url}?lock_timeout=100", part, POLICIES, print)
+            await build_in_process(f"{folded.url}&lock_timeout=100", part, POLICIES, print)
     await owner.close()
 
 
