@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from deploy.delivery.clock import Clock
 from deploy.delivery.composing import Composer, Left, Undeliverable
@@ -28,7 +29,8 @@ IN_A_ROW = 3
 """So many that find something away, one after the other, and it is away for all: until then it may be for that one."""
 LONGEST_PUT_OFF = 600.0
 """Most seconds before another attempt at what finds something away each time, while others don't: it may take minutes
-until that shows, and all wait for it meanwhile."""
+until that shows, and all wait for it meanwhile. Where nothing else succeeds, `LONGEST_PAUSE` is the most, so that all
+goes out soon once what was away is back."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
 NOT_KNOWN = "it is not known whether the mail server has taken it"
@@ -37,6 +39,22 @@ TOO_LATE = "its time had passed before it could be sent"
 
 class Overtaken(Exception):
     """While the mail was made, something in it became needless."""
+
+
+class PutOff(Unavailable):
+    """Something is away, maybe for one of them only, which was put off."""
+
+    def __init__(self, error: Unavailable, at: datetime) -> None:
+        super().__init__(str(error))
+        self.at = at
+
+
+@dataclass
+class _Row:
+    """Of attempts, one after the other."""
+
+    in_vain: int = 0
+    """How many were, since the last that was not."""
 
 
 class Desk:
@@ -56,39 +74,37 @@ class Desk:
         self._look, self._rung = look, rung
         self._ended = asyncio.Event()
         """Set when there may be something to report."""
-        self._in_vain: dict[str, int] = {}
-        """How often, one after the other, something was away for what has this key."""
+        self._mails, self._reports = _Row(), _Row()
 
     async def send(self, stop: asyncio.Event, clock: Clock) -> None:
         """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""
-        await _repeat(self.send_once, self._ledger.next_at, self._rung, stop, clock)
+        await _repeat(self.send_once, self._mails, self._ledger.next_at, self._rung, stop, clock)
 
     async def report(self, stop: asyncio.Event, clock: Clock) -> None:
         """Report how it went, until `stop` is set; no mail waits for that."""
-        await _repeat(self.report_once, self._ledger.next_untold_at, self._ended, stop, clock)
+        await _repeat(self.report_once, self._reports, self._ledger.next_untold_at, self._ended, stop, clock)
 
-    async def report_once(self, now: datetime) -> bool:
+    async def report_once(self, clock: Clock) -> bool:
         """Report one result. False: there is none now.
 
         Raises `Unavailable` while the command service is away for it; its turn comes again, after that of others.
         """
-        entry = self._ledger.next_untold(now)
+        entry = self._ledger.next_untold(await clock.now())
         if entry is None:
             return False
         try:
             await self._report(entry)
-        except Unavailable:
-            self._put_off([entry], now)
-            raise
-        self._in_vain.pop(entry.key, None)
+        except Unavailable as error:
+            raise self._put_off([entry], self._reports, await clock.now(), error) from error
         return True
 
-    async def send_once(self, now: datetime) -> bool:
+    async def send_once(self, clock: Clock) -> bool:
         """Bring one mail to its end. False: there is none now.
 
         Raises `Unavailable` while something is away for it; its turn comes again, after that of others.
         """
         self._ended.set()  # by what was done before, or by the intake
+        now = await clock.now()
         if not self._ledger.next_mail(now):
             return False
         await self._look()
@@ -99,19 +115,33 @@ class Desk:
         wanted = self._still_wanted(entries, now)
         if wanted:
             try:
-                await self._try(wanted, now)
-            except Unavailable:
+                await self._try(wanted, clock)
+            except Unavailable as error:
                 # What expires meanwhile is a failure to tell then, for which nothing is needed that is away.
-                self._put_off(wanted, now, before=min(each.notification.due.expires_at for each in wanted))
-                raise
-            self._in_vain.pop(wanted[0].key, None)
+                expiry = min(each.notification.due.expires_at for each in wanted)
+                raise self._put_off(wanted, self._mails, await clock.now(), error, before=expiry) from error
         return True
 
-    def _put_off(self, entries: Sequence[Entry], now: datetime, *, before: datetime | None = None) -> None:
-        times = self._in_vain.get(entries[0].key, 0)
-        self._in_vain[entries[0].key] = times + 1
-        until = now + timedelta(seconds=min(FIRST_PAUSE * 2 ** min(times, 30), LONGEST_PUT_OFF))
-        self._ledger.put_off(_keys(entries), min(until, before or until))
+    def _put_off(
+        self,
+        entries: Sequence[Entry],
+        row: _Row,
+        now: datetime,
+        error: Unavailable,
+        *,
+        before: datetime | None = None,
+    ) -> PutOff:
+        """`now`: after the attempt, which may have taken minutes."""
+        times = max(each.in_vain for each in entries)
+        longest = LONGEST_PAUSE if row.in_vain >= IN_A_ROW else LONGEST_PUT_OFF
+        seconds = min(FIRST_PAUSE * 2 ** min(times, 30), longest)
+        until = now + timedelta(seconds=seconds)
+        if before is not None:
+            # Time has to be left for what is away to come back, and for the mail to be sent then.
+            half = max((before - now).total_seconds() / 2, FIRST_PAUSE)
+            until = min(until, now + timedelta(seconds=half), before)
+        self._ledger.put_off(_keys(entries), until)
+        return PutOff(error, now)
 
     def _still_wanted(self, entries: Sequence[Entry], now: datetime) -> list[Entry]:
         """Those that are neither withdrawn nor expired; the others have had their end."""
@@ -131,7 +161,7 @@ class Desk:
         else:
             self._ledger.dropped(keys)
 
-    async def _try(self, entries: Sequence[Entry], now: datetime) -> None:
+    async def _try(self, entries: Sequence[Entry], clock: Clock) -> None:
         keys, before = _keys(entries), entries[0].state
         # A mail that may be with the server keeps its id: by that, servers and readers can tell the double.
         mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
@@ -153,13 +183,15 @@ class Desk:
             if error.permanent:
                 self._ledger.failed(keys, str(error), permanent=True)
             else:
-                self._postpone(entries, before, now, str(error))
+                self._postpone(entries, before, await clock.now(), str(error))
         except Unsure as error:
-            self._postpone(entries, "intended", now, str(error))
+            self._postpone(entries, "intended", await clock.now(), str(error))
         except Exception as error:
             # A fault in one of them must not hold up the others, nor all mails behind this one.
             logger.exception("no mail could be made of %s", keys)
-            self._postpone(entries, before, now, f"no mail could be made of it: {error!r}", apart=before == "waiting")
+            self._postpone(
+                entries, before, await clock.now(), f"no mail could be made of it: {error!r}", apart=before == "waiting"
+            )
         else:
             self._ledger.sent(keys)
             logger.info("sent in one mail: %s", ", ".join(keys))
@@ -194,29 +226,40 @@ def _keys(entries: Sequence[Entry]) -> list[str]:
     return [each.key for each in entries]
 
 
+class _NextAt(Protocol):
+    def __call__(self, *, fresh: bool = False) -> datetime | None: ...
+
+
 async def _repeat(
-    once: Callable[[datetime], Awaitable[bool]],
-    next_at: Callable[[], datetime | None],
+    once: Callable[[Clock], Awaitable[bool]],
+    row: _Row,
+    next_at: _NextAt,
     rung: asyncio.Event,
     stop: asyncio.Event,
     clock: Clock,
 ) -> None:
     """Do it again and again until `stop` is set: at `next_at`, or when `rung` is set."""
-    pause, in_vain = FIRST_PAUSE, 0
+    pause = FIRST_PAUSE
     while not stop.is_set():
         rung.clear()
         try:
+            done = await once(clock)
             now = await clock.now()
-            done = await once(now)
         except Unavailable as error:
-            in_vain += 1
+            row.in_vain += 1
             logger.warning("waiting, since something is away: %s", error)
-            if in_vain >= IN_A_ROW:
-                await _first([stop], pause)
+            if row.in_vain >= IN_A_ROW:
+                await _first([stop], FIRST_PAUSE)
+                seconds = pause - FIRST_PAUSE
+                if isinstance(error, PutOff) and (fresh_at := next_at(fresh=True)) is not None:
+                    # What has not failed yet does not wait for what has.
+                    seconds = min(seconds, max((fresh_at - error.at).total_seconds() - FIRST_PAUSE, 0.0))
+                await _first([stop, rung], seconds)
                 pause = min(2 * pause, LONGEST_PAUSE)
             continue
-        pause, in_vain = FIRST_PAUSE, 0
-        if not done:
+        if done:
+            pause, row.in_vain = FIRST_PAUSE, 0
+        else:
             following = next_at()
             seconds = LOOK if following is None else (following - now).total_seconds()
             await _first([stop, rung], min(max(seconds, 0.0), LOOK))

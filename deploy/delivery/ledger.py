@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS notification (
     attempts integer NOT NULL DEFAULT 0,
     why text,
     permanent integer NOT NULL DEFAULT 0,
-    reported integer NOT NULL DEFAULT 0
+    reported integer NOT NULL DEFAULT 0,
+    in_vain integer NOT NULL DEFAULT 0 -- how often, one after the other, something was away for it, mail or report
 ) STRICT;
 CREATE INDEX IF NOT EXISTS notification_open ON notification (ready_at) WHERE state IN ('waiting', 'intended');
 CREATE INDEX IF NOT EXISTS notification_of_mail ON notification (mail) WHERE state IN ('waiting', 'intended');
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS withdrawal (
 _WITHDRAWN = (
     "EXISTS (SELECT 1 FROM withdrawal w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
 )
-_ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN} FROM notification n"
+_ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN}, in_vain FROM notification n"
 _ABANDONED = "epoch < :epoch AND position > :position"
 _FORGET = (
     f"DELETE FROM withdrawal WHERE {_ABANDONED}",
@@ -55,11 +56,11 @@ _FORGET = (
 _NEXT_MAIL = f"""{_ENTRY}
 WHERE state IN ('waiting', 'intended') AND mail = (
     SELECT mail FROM notification WHERE state IN ('waiting', 'intended') AND ready_at <= ?
-    ORDER BY ready_at, position LIMIT 1
+    ORDER BY in_vain > 0, ready_at, position LIMIT 1
 ) ORDER BY position
 """
 _UNTOLD = "state IN ('sent', 'failed') AND reported = 0"
-_NEXT_UNTOLD = f"{_ENTRY} WHERE {_UNTOLD} AND ready_at <= ? ORDER BY ready_at, position LIMIT 1"
+_NEXT_UNTOLD = f"{_ENTRY} WHERE {_UNTOLD} AND ready_at <= ? ORDER BY in_vain > 0, ready_at, position LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Entry:
     permanent: bool = False
     withdrawn: bool = False
     """Whether it became needless after it had fallen due."""
+    in_vain: int = 0
+    """How often, one after the other, it was put off."""
 
     @property
     def key(self) -> str:
@@ -85,6 +88,9 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._file = sqlite3.connect(path, isolation_level=None)
         self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES}")
+        if "in_vain" not in [column for _, column, *_ in self._file.execute("PRAGMA table_info(notification)")]:
+            # A file of an earlier release.
+            self._file.execute("ALTER TABLE notification ADD COLUMN in_vain integer NOT NULL DEFAULT 0")
 
     def close(self) -> None:
         self._file.close()
@@ -124,12 +130,12 @@ class Ledger:
                 self._file.execute(statement, {"epoch": epoch, "position": position})
 
     def next_mail(self, now: datetime) -> list[Entry]:
-        """All that goes, or may have gone, in the one mail whose turn it is."""
+        """All that goes, or may have gone, in the one mail whose turn it is; what was put off comes after all else."""
         return [_entry(row) for row in self._file.execute(_NEXT_MAIL, (now.timestamp(),))]
 
-    def next_at(self) -> datetime | None:
-        """When there will be a next mail."""
-        return self._next_at("state IN ('waiting', 'intended')")
+    def next_at(self, *, fresh: bool = False) -> datetime | None:
+        """When there will be a next mail; `fresh`: one that was not put off."""
+        return self._next_at("state IN ('waiting', 'intended')", fresh)
 
     def has_needless(self, keys: Sequence[str]) -> bool:
         """Whether one of them was withdrawn after it had fallen due."""
@@ -147,19 +153,19 @@ class Ledger:
         mail = "key" if apart else "mail"
         self._set(
             keys,
-            f"state = ?, ready_at = ?, why = ?, attempts = attempts + 1, mail = {mail}",
+            f"state = ?, ready_at = ?, why = ?, attempts = attempts + 1, in_vain = 0, mail = {mail}",
             (state, until.timestamp(), why),
         )
 
     def put_off(self, keys: Sequence[str], until: datetime) -> None:
-        """To be tried then, mail or report, as if it had not been tried now."""
-        self._set(keys, "ready_at = ?", (until.timestamp(),))
+        """To be tried then, mail or report, after all that was not put off; it counts as no attempt."""
+        self._set(keys, "ready_at = ?, in_vain = in_vain + 1", (until.timestamp(),))
 
     def sent(self, keys: Sequence[str]) -> None:
-        self._set(keys, "state = 'sent', why = NULL, ready_at = 0", ())
+        self._set(keys, "state = 'sent', why = NULL, ready_at = 0, in_vain = 0", ())
 
     def failed(self, keys: Sequence[str], why: str, *, permanent: bool) -> None:
-        self._set(keys, "state = 'failed', why = ?, permanent = ?, ready_at = 0", (why, permanent))
+        self._set(keys, "state = 'failed', why = ?, permanent = ?, ready_at = 0, in_vain = 0", (why, permanent))
 
     def dropped(self, keys: Sequence[str]) -> None:
         """It was withdrawn before it was sent."""
@@ -170,15 +176,16 @@ class Ledger:
         row = self._file.execute(_NEXT_UNTOLD, (now.timestamp(),)).fetchone()
         return None if row is None else _entry(row)
 
-    def next_untold_at(self) -> datetime | None:
-        """When there will be a next report."""
-        return self._next_at(_UNTOLD)
+    def next_untold_at(self, *, fresh: bool = False) -> datetime | None:
+        """When there will be a next report; `fresh`: one that was not put off."""
+        return self._next_at(_UNTOLD, fresh)
 
     def reported(self, key: str) -> None:
-        self._set([key], "reported = 1", ())
+        self._set([key], "reported = 1, in_vain = 0", ())
 
-    def _next_at(self, which: str) -> datetime | None:
-        [at] = self._file.execute(f"SELECT min(ready_at) FROM notification WHERE {which}").fetchone()
+    def _next_at(self, which: str, fresh: bool) -> datetime | None:
+        only = " AND in_vain = 0" if fresh else ""
+        [at] = self._file.execute(f"SELECT min(ready_at) FROM notification WHERE {which}{only}").fetchone()
         return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def _set(self, keys: Sequence[str], what: str, values: Iterable[object]) -> None:
@@ -187,6 +194,6 @@ class Ledger:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    content, mail, state, attempts, why, permanent, withdrawn = row
+    content, mail, state, attempts, why, permanent, withdrawn, in_vain = row
     notification = Notification.model_validate_json(content)
-    return Entry(notification, mail, state, attempts, why, bool(permanent), bool(withdrawn))
+    return Entry(notification, mail, state, attempts, why, bool(permanent), bool(withdrawn), in_vain)

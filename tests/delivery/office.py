@@ -125,12 +125,14 @@ class Office:
         self.gather = timedelta()
         self.store = MemoryStore()
         """Where the consumer would keep its mark."""
+        self.rung = asyncio.Event()
+        """Set when something was written down that is to be sent."""
         self.log: list[Incoming] = []
         """What the history feed has, whatever the broker has brought of it."""
 
     async def take(self, *events: Incoming) -> Trial[None]:
         """What the broker brings is written down, by a process that has seen nothing yet."""
-        intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
+        intake = Intake(self.ledger, self.clock, self.gather, self.rung.set)
         trial = Trial(intake.handlers(), rules=rules("*"))
         await trial.give(*events)
         return trial
@@ -144,15 +146,15 @@ class Office:
         )
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
-        intake = Intake(self.ledger, self.clock, self.gather, lambda: None)
+        intake = Intake(self.ledger, self.clock, self.gather, self.rung.set)
         needless = Needless(MemoryHistory(self.log), ending("*"), self.store, intake.handlers())
         post = Post("127.0.0.1", self.port)
-        return Desk(settings, platform, post, self.ledger, needless.look, asyncio.Event())
+        return Desk(settings, platform, post, self.ledger, needless.look, self.rung)
 
     async def work(self) -> None:
         """A process that has just started does all that there is to do now."""
         desk = self.desk()
-        while await desk.report_once(self.clock.instant) or await desk.send_once(self.clock.instant):
+        while await desk.report_once(self.clock) or await desk.send_once(self.clock):
             pass
 
     @asynccontextmanager

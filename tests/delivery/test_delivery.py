@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from aiosmtplib.protocol import SMTPProtocol
 
+from deploy.delivery import desk
 from deploy.delivery.desk import DELAYS, FIRST_PAUSE, IN_A_ROW, NOT_KNOWN
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import text_of
@@ -528,6 +532,153 @@ async def test_what_is_away_for_all_is_not_asked_by_each(office: Office, monkeyp
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
     assert asked == IN_A_ROW
+
+
+BROKEN = COACH
+"""An interview that is asked for in vain."""
+
+
+def without_the_broken(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(500) if request.url.path.endswith(f"/interviews/{BROKEN}") else None
+
+
+def dues_that_fail(most: int) -> list[Incoming]:
+    return [a_due(position, interview_id=BROKEN) for position in range(1, most + 1)]
+
+
+async def test_many_that_fail_each_time_hold_up_no_other_for_long(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given twenty mails that fail, and behind them one that does not, then that one waits for one attempt at each of
+    them, but for none of the longer pauses."""
+    monkeypatch.setattr(desk, "FIRST_PAUSE", 0.01)
+    office.kithlog.instead = without_the_broken
+    await office.take(*dues_that_fail(20), a_due(21))
+    async with office.at_work():
+        assert await office.mailbox.has(1, seconds=PATIENCE)
+
+
+async def test_what_has_failed_comes_after_what_has_not(office: Office) -> None:
+    """Given mails that failed, and whose time has come again, then one that falls due later goes first."""
+    office.kithlog.instead = without_the_broken
+    await office.take(*dues_that_fail(20))
+    at_work = office.desk()
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await at_work.send_once(office.clock)
+    office.clock.instant += timedelta(hours=1)
+    await office.take(a_due(21))
+    assert await at_work.send_once(office.clock)
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_a_report_that_has_failed_comes_after_what_has_not(office: Office) -> None:
+    office.kithlog.away = True
+    await office.take(a_due(1))
+    with pytest.raises(Unavailable):
+        await office.work()
+    office.clock.instant += timedelta(hours=1)
+    await office.take(a_due(2, dedupe_key=TALK))
+    at_work = office.desk()
+    assert await at_work.send_once(office.clock)
+    [first] = [entry for entry in [office.ledger.next_untold(office.clock.instant)] if entry]
+    assert first.notification.position == 2
+
+
+async def test_a_pause_ends_when_something_new_is_written_down(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given mails that fail, and a pause before the next attempt that is long, when another falls due, then it goes
+    out."""
+    pausing, first = asyncio.Event(), desk._first
+
+    async def endless(events: Sequence[asyncio.Event], seconds: float) -> None:
+        if seconds > 0.05:
+            pausing.set()
+            seconds = 2 * PATIENCE
+        await first(events, seconds)
+
+    monkeypatch.setattr(desk, "_first", endless)
+    monkeypatch.setattr(desk, "FIRST_PAUSE", 0.01)
+    office.kithlog.instead = lambda request: httpx.Response(500)
+    await office.take(a_due(1))
+    async with office.at_work(), asyncio.timeout(PATIENCE):
+        while not pausing.is_set():
+            office.clock.instant = office.ledger.next_at() or office.clock.instant
+            await asyncio.sleep(0.001)
+        office.kithlog.instead = lambda request: None
+        await office.take(a_due(2))
+        assert await office.mailbox.has(1, seconds=PATIENCE)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_time_until_another_attempt_begins_when_this_one_has_ended(office: Office, method: str) -> None:
+    """Given an attempt that fails after minutes, be it of a mail or of its report."""
+
+    def fail_slowly(request: httpx.Request) -> httpx.Response | None:
+        if request.method != method:
+            return None
+        office.clock.instant += timedelta(minutes=5)
+        return httpx.Response(500)
+
+    office.kithlog.instead = fail_slowly
+    with pytest.raises(Unavailable):
+        await office.deliver(a_due())
+    following = office.ledger.next_at() if method == "GET" else office.ledger.next_untold_at()
+    assert following == office.clock.instant + A_MOMENT
+
+
+async def test_the_time_until_a_refused_mail_is_tried_again_begins_with_the_refusal(office: Office) -> None:
+    def later(mail: object) -> str:
+        office.clock.instant += timedelta(minutes=5)
+        return "451 later"
+
+    office.mailbox.answer = later
+    await office.deliver(a_due())
+    assert office.ledger.next_at() == office.clock.instant + DELAYS[0]
+
+
+async def test_time_is_left_to_send_what_expires_soon(office: Office) -> None:
+    """Given a mail that is tried in vain until minutes before it expires, then it is tried again before it does."""
+    expiry = NOON + timedelta(minutes=15)
+    office.kithlog.instead = lambda request: (
+        httpx.Response(500) if office.clock.instant < expiry - timedelta(minutes=5) else None
+    )
+    await office.take(a_due(expires_at=expiry.isoformat()))
+    while (following := office.ledger.next_at()) is not None:
+        office.clock.instant = following
+        with suppress(Unavailable):
+            await office.work()
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_after_an_outage_all_goes_out_soon(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given that nothing succeeds, then what fails is tried again after the longest pause, at most."""
+    asked: list[datetime] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        asked.append(office.clock.instant)
+        return httpx.Response(500)
+
+    monkeypatch.setattr(desk, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(desk, "LONGEST_PAUSE", 0.05)
+    office.kithlog.instead = fail
+    await office.take(a_due())
+    async with office.at_work(), asyncio.timeout(PATIENCE):
+        while len(asked) < 12:
+            office.clock.instant = office.ledger.next_at() or office.clock.instant
+            await asyncio.sleep(0.001)
+    waited = [(after - before).total_seconds() for before, after in pairwise(asked)]
+    assert max(waited) == 0.05
+
+
+async def test_a_ledger_of_an_earlier_release_is_taken(office: Office) -> None:
+    """Given one that does not know yet what was put off."""
+    await office.take(a_due())
+    office.ledger.close()
+    earlier = sqlite3.connect(office.folder / "mails.db")
+    earlier.execute("ALTER TABLE notification DROP COLUMN in_vain")
+    earlier.close()
+    await office.work()
+    assert len(office.mailbox.mails) == 1
 
 
 async def test_what_has_expired_is_not_sent(office: Office) -> None:
