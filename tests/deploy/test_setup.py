@@ -22,9 +22,16 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "deploy" / "setup.sh").write_text("#!/bin/sh\necho it is made\n")
     (tmp_path / "deploy" / "setup.sh").chmod(0o755)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    # Not a link, which would be an interpreter without this one's packages.
+    write_python(tmp_path, "")
     (tmp_path / ".venv" / ".ready").touch()
     return tmp_path
+
+
+def write_python(checkout: Path, options: str) -> None:
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {options} "$@"\n')
+    python.chmod(0o755)
 
 
 def setup(checkout: Path) -> str:
@@ -47,8 +54,5 @@ def test_an_environment_whose_interpreter_is_gone_is_made_anew(checkout: Path) -
 
 def test_an_environment_whose_interpreter_finds_nothing_is_made_anew(checkout: Path) -> None:
     """Given that the interpreter's name leads to a newer one, which looks for packages elsewhere, then so, too."""
-    python = checkout / ".venv" / "bin" / "python"
-    python.unlink()
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
-    python.chmod(0o755)
+    write_python(checkout, "-I -S")
     assert "it is made" in setup(checkout)
