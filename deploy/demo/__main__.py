@@ -222,11 +222,19 @@ async def main() -> int:
 
 async def play() -> int:
     """The story until it ends, or until SIGTERM: then what it has declared with the broker is removed, too."""
-    story = asyncio.create_task(main())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
+    story, ended = asyncio.create_task(main()), False
+
+    def end() -> None:
+        nonlocal ended
+        if not story.cancelling():  # another signal would cut the removal short
+            ended = story.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
     try:
         return await story
     except asyncio.CancelledError:
+        if not ended:
+            raise
         return 128 + signal.SIGTERM
 
 

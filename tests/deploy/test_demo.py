@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from fastapi import FastAPI, Response
 
 from deploy.delivery.post import Post
 from deploy.delivery.settings import DeliverySettings, Services
+from deploy.demo.__main__ import play
 from deploy.demo.mails import mailing
 from deploy.demo.platform import InVain, Platform
 from tests.contract.conftest import served
@@ -56,3 +59,39 @@ async def test_mails_are_sent_of_all_that_there_is_of_the_tenant(monkeypatch: py
     async with mailing("acme"):
         await asyncio.sleep(0)
     assert begins == ["first"]
+
+
+async def test_a_demo_that_is_told_twice_to_end_removes_what_it_has_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given SIGTERM, and another while it removes its queues, then it goes on with that."""
+    begun, removing, removed = asyncio.Event(), asyncio.Event(), False
+
+    async def main() -> int:
+        nonlocal removed
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            removing.set()
+            for _ in range(5):
+                await asyncio.sleep(0.02)
+            removed = True
+        return 0
+
+    monkeypatch.setattr("deploy.demo.__main__.main", main)
+    playing = asyncio.create_task(play())
+    for at in (begun, removing):
+        await at.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (await playing, removed) == (128 + signal.SIGTERM, True)
+
+
+async def test_a_cancellation_is_not_taken_for_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given what somebody else has cancelled, or a client library has of its own accord, then no end is told that was
+    asked for."""
+
+    async def main() -> int:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("deploy.demo.__main__.main", main)
+    with pytest.raises(asyncio.CancelledError):
+        await play()
