@@ -12,7 +12,7 @@ from deploy.launcher import amqp, sql
 from deploy.launcher.child import Child
 from deploy.launcher.claims import claim
 from deploy.launcher.failure import LaunchFailure
-from deploy.launcher.folders import RUN_PREFIX, RunFolder
+from deploy.launcher.folders import RUN_PREFIX, RunFolder, is_alive
 from deploy.launcher.interruption import undisturbed
 from deploy.launcher.mode import COMPOSE_FILE, PASSWORDS, compose_command
 from deploy.launcher.ports import LOOPBACK, pick
@@ -89,7 +89,8 @@ def docker_services(env: Mapping[str, str], run: RunFolder, preferred_ports: boo
         # Of launchers that were killed before they could. Not before ours answer: on an engine whose ports are not this
         # machine's, a launcher may live whose claim is not seen here.
         for stale in _projects(clean):
-            if claim(stale):
+            # A launcher of an earlier release claims no name: its folder tells.
+            if not is_alive(run.path.parent / stale) and claim(stale):
                 remove(stale)
         yield database_url, amqp_url
 

@@ -104,6 +104,18 @@ def test_what_a_launcher_that_was_killed_has_left_is_removed(tmp_path: Path, run
 
 
 @pytest.mark.usefixtures("answering")
+def test_what_a_launcher_of_an_earlier_release_has_is_left_alone(tmp_path: Path, run: RunFolder) -> None:
+    """Given one that has claimed no name, then its containers go only once nobody holds the lock of its folder."""
+    other = RunFolder.create(tmp_path)
+    env, calls = client(tmp_path, projects=other.path.name)
+    with docker_services(env, run, preferred_ports=False):
+        assert removed(calls) == []
+    os.close(other._lock)  # as when it is killed
+    with docker_services(env, run, preferred_ports=False):
+        assert removed(calls) == [run.path.name, other.path.name]
+
+
+@pytest.mark.usefixtures("answering")
 def test_a_client_that_does_not_pass_a_signal_on_is_not_waited_for(tmp_path: Path, run: RunFolder) -> None:
     """Given Docker's client as it was up to version 24, which does not tell Compose to end, then both are ended."""
     compose = tmp_path / "compose"
