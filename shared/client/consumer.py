@@ -140,6 +140,13 @@ class Consumer(Generic[T]):
             messages = await session.take(self._wiring.prefetch, to_wait)
             if not messages:
                 continue
+            if taken:
+                # The one that was at work is so no more, for the queue has one active consumer at a time. Its queue may
+                # never be still, nor this one begin anew.
+                _, aside = await self._count(session.connection)
+                await self._insist(session, self._worker.miss, aside)
+                await self._insist(session, self._worker.recover)
+                taken = False
             await self._work_through(session, deliveries, messages)
 
     async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[DeliveredMessage]) -> None:

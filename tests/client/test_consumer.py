@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,40 @@ async def test_who_starts_beside_a_busy_process_leaves_its_work_to_it(
             assert not twice.done()
             twice.cancel()
     assert ((store.mark or Mark()).begun, taken.positions) == ({}, [1, 2])
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_who_takes_over_from_another_process_gets_back_what_the_broker_has_lost(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
+) -> None:
+    """Given a process that started beside another one, and an event put aside that the broker loses, when the other one
+    ends and something is brought to this one, then the event is handled, though neither looks at the history for long.
+    """
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=3600), replace(RULES, delays=(600,))
+    store, history = MemoryStore(), MemoryHistory([])
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 1:
+            raise LookupError
+
+    def process() -> Consumer[None]:
+        return Consumer(wiring, rules, taken.handlers, store, history)
+
+    taken.fails = fail
+    async with AsyncExitStack() as stack:
+        async with consuming(process()):
+            await _listen(infra, amqp_url, 1)
+            history.events += [held(1), held(2)]
+            await publish(channel, *history.events)
+            await taken.until(lambda positions: positions == [2])
+            await stack.enter_async_context(consuming(process()))
+            await _listen(infra, amqp_url, 2)
+        await (await channel.get_queue("statistics.retry.600000")).purge()
+        taken.fails = lambda event: None
+        history.events.append(held(3))
+        await publish(channel, held(3))
+        await taken.until(lambda positions: 3 in positions)
+        assert taken.positions == [2, 1, 3]
 
 
 async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
