@@ -52,12 +52,14 @@ BATCH = 200
 """Commands taken from the queue, and executed, at a time."""
 DUBIOUS = 3
 """Deliveries after which a command may be what ends process or connection: those go one by one."""
-SUSPECT = 10
-"""Deliveries after which the command at the head of the queue is taken for what ends process or connection."""
+SUSPECT = 16
+"""Deliveries after which the command at the head of the queue is taken for what ends process or connection: fewer than
+those after which the broker dead-letters it with all that lies beside it, and more than a dozen replicas need to find
+that what is dubious is to be delivered singly."""
 GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
-ON_ITS_WAY = 0.5
-"""Seconds within which what the last acknowledgement has made the broker hand out arrives."""
+ON_ITS_WAY = 5.0
+"""Seconds within which what the last acknowledgement has made the broker hand out arrives, a slow one's too."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
 HOLD = 20 * 60.0
@@ -106,7 +108,7 @@ class Intake:
         self._hold, self._concluded = hold, concluded
         self._careful = False  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
-        self._held_back = 0  # times that the command at the head of the queue went back for PostgreSQL's sake
+        self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake
         self._away_since: float | None = None
         self._parking = asyncio.Lock()
 
@@ -200,7 +202,7 @@ class Intake:
     ) -> None:
         """So that it is known which of them ends the process, if one does."""
         while (message := await _next(waiting, stop)) is not None:
-            through = not self._went_back(message, DUBIOUS)  # asked before settling forgets what was held back
+            through = not self._went_back(message, DUBIOUS)
             if message.redelivered and (through or stop.is_set()):
                 # Acknowledged, it would have the next one handed out, which then went back behind all others.
                 self._careful = not await self._execute_ahead(message, stop)
@@ -234,7 +236,9 @@ class Intake:
         if any(task.cancelled() for task in concluding):
             raise ConnectionLost("what was told on it was cancelled")  # by the client library, as the group overlooks
         await batch[-1].ack(multiple=True)
-        self._suspecting, self._held_back = False, 0
+        self._suspecting = False
+        if not batch[-1].redelivered:
+            self._held_back = 0  # what went back is delivered before what is new: it is through
         return True
 
     async def _execute_ahead(self, message: AbstractIncomingMessage, stop: asyncio.Event) -> bool:
@@ -242,7 +246,7 @@ class Intake:
         acknowledged, then. False when told to stop meanwhile."""
         parsed = self._parse(message)
         executed = await self._execute([parsed] if isinstance(parsed, CommandEnvelope) else [], stop)
-        self._suspecting, self._held_back = False, 0
+        self._suspecting = False
         return executed is not None
 
     def _parse(self, message: AbstractIncomingMessage) -> CommandEnvelope | Exception:

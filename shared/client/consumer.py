@@ -142,9 +142,10 @@ class Consumer(Generic[T]):
                 continue
             if taken:
                 # The one that was at work is so no more, for the queue has one active consumer at a time. Its queue may
-                # never be still, nor this one begin anew.
-                _, aside = await self._count(session.connection)
-                await self._insist(session, self._worker.miss, aside)
+                # never be still, nor this one begin anew. What is on its way back from its delay is not lost.
+                back, aside = await self._count(session.connection)
+                back += session.waits + sum(ATTEMPTS in _headers(each) for each in messages)
+                await self._insist(session, self._worker.miss, aside + back)
                 await self._insist(session, self._worker.recover)
                 taken = False
             await self._work_through(session, deliveries, messages)
@@ -152,7 +153,7 @@ class Consumer(Generic[T]):
     async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[DeliveredMessage]) -> None:
         """Acknowledge the messages when they have had their end. What has had it is not done again while what is behind
         it waits; where the consumer is told to stop meanwhile, it is acknowledged by itself."""
-        left = [Incoming(each.body, each.header.properties.headers or {}) for each in messages]
+        left = [Incoming(each.body, _headers(each)) for each in messages]
 
         async def work() -> None:
             nonlocal left
@@ -253,9 +254,9 @@ class _Session:
         self._filled.set()
 
     @property
-    def waits(self) -> bool:
-        """Whether messages are in hand that nobody has taken yet."""
-        return bool(self._waiting)
+    def waits(self) -> int:
+        """Messages in hand that nobody has taken yet."""
+        return len(self._waiting)
 
     async def take(self, most: int, seconds: float) -> list[DeliveredMessage]:
         """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
@@ -278,6 +279,10 @@ class _Session:
     def close(self) -> None:
         for each in self._ends:
             each.cancel()
+
+
+def _headers(message: DeliveredMessage) -> dict[str, Any]:
+    return message.header.properties.headers or {}
 
 
 @asynccontextmanager

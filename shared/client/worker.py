@@ -379,7 +379,8 @@ class Worker(Generic[T]):
         return times > len(self._rules.delays)
 
     async def _alone(self, task: _Task, *, careful: bool) -> None:
-        """Bring one event to its end, whatever its handler does."""
+        """Bring one event to its end, whatever its handler does. Raises `Stopped` before it is begun."""
+        self._go_on()
         position = task.event.position
         if not task.replay and self._counted.pop(position, None) == task.attempts:
             task = replace(task, attempts=task.attempts - 1)

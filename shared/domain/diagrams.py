@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared.domain.catalogue import MACHINES
-from shared.domain.kernel import NEW, Machine
+from shared.domain.kernel import NEW, Machine, Move
 from shared.domain.moves import MOVES
 from shared.domain.refusals import REFUSALS
 
@@ -58,11 +58,17 @@ def moves() -> str:
 
 def _chapter(machine: Machine) -> str:
     rows = (
-        (f"`{event.type}`", ", ".join(sorted(move.sources, key=_first)), move.to or "stays")
+        (f"`{event.type}`", ", ".join(sorted(move.sources, key=_first)), _leads_to(machine, move))
         for event, move in machine.moves.items()
     )
     table = _table(("event", "may follow while", "leads to"), rows)
     return f"### {machine.category.capitalize()}\n\n```mermaid\n{machine.mermaid()}```\n\n{table}"
+
+
+def _leads_to(machine: Machine, move: Move) -> str:
+    if move.to is not None:
+        return move.to
+    return f"{machine.first} when {NEW}, else stays" if machine.first != NEW and NEW in move.sources else "stays"
 
 
 def _first(status: str) -> tuple[bool, str]:

@@ -237,10 +237,14 @@ class FullDisk(Scripted):
         return await super().execute_all(envelopes)
 
 
-async def test_what_was_held_too_long_is_not_suspected(amqp_url: str, sender: Sender) -> None:
-    """Given a command that went back to its queue again and again because PostgreSQL could not write, then it is
-    executed once that can."""
+async def test_what_was_held_too_long_is_not_suspected(
+    amqp_url: str, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given commands that went back to their queue again and again because PostgreSQL could not write, then all are
+    executed once that can, and not only those of the first batch."""
+    monkeypatch.setattr(intake, "BATCH", 2)
+    for number in range(1, 5):
+        await sender.send(registration(number))
     async with running(Intake(amqp_url, FullDisk(), hold=-1)):
-        await sender.send(registration())
-        _, answer = await sender.answer()
-    assert answer["position"] == 1
+        await sender.answer(4)
+    assert [json.loads(message.body).get("position") for message in sender.answers.messages] == [1] * 4

@@ -211,18 +211,21 @@ async def test_stopping_leaves_nothing_half_done(amqp_url: str, channel: Abstrac
 
 
 @pytest.mark.usefixtures("exchange")
-@pytest.mark.parametrize("of", ["messages", "history"])
+@pytest.mark.parametrize("of", ["messages", "history", "what was lost"])
 async def test_stopping_does_not_wait_for_all_that_is_there(
     amqp_url: str, channel: AbstractChannel, taken: Taken, of: str
 ) -> None:
-    """Given many events in hand, as one delivery or one page of the history, when the consumer is told to stop during
-    the first, then that is finished, and the others are the next process's."""
+    """Given many events in hand, as one delivery, as one page of the history or because they were put aside and lost,
+    when the consumer is told to stop during the first, then that is finished, and the others are the next process's."""
     handler, stop = Slow(taken), asyncio.Event()
     store, slow = MemoryStore(), an_event("lead.recorded", {}, position=2)
     async with consuming(a_consumer(amqp_url, taken, held(1), store=store)):
         await taken.until(lambda positions: positions == [1])
     if of == "messages":
         await publish(channel, slow, held(3))
+    if of == "what was lost":
+        assert store.mark is not None
+        store.mark = store.mark.put_aside(2, 1, attempts=1).put_aside(3, 2, attempts=1)
     running = asyncio.create_task(a_consumer(amqp_url, taken, held(1), slow, held(3), store=store).run(stop))
     await handler.began.wait()
     stop.set()
@@ -318,6 +321,37 @@ async def test_who_takes_over_from_another_process_gets_back_what_the_broker_has
         await publish(channel, held(3))
         await taken.until(lambda positions: 3 in positions)
         assert taken.positions == [2, 1, 3]
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_who_takes_over_takes_nothing_for_lost_that_is_on_its_way_back(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
+) -> None:
+    """Given two events put aside, of which one comes back from its delay to the process that takes over, then the other
+    one is not tried before its delay is over."""
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=3600), replace(RULES, delays=(600,))
+    store, history, delayed = MemoryStore(), MemoryHistory([held(1), held(2)]), "statistics.retry.600000"
+
+    def fail(event: CloudEvent) -> None:
+        raise LookupError
+
+    def process() -> Consumer[None]:
+        return Consumer(wiring, rules, taken.handlers, store, history)
+
+    taken.fails = fail
+    async with AsyncExitStack() as stack:
+        async with consuming(process()):
+            await _listen(infra, amqp_url, 1)
+            first, second = await messages_of(channel, delayed, 2)
+            await stack.enter_async_context(consuming(process()))
+            await _listen(infra, amqp_url, 2)
+        taken.fails = lambda event: None
+        for message, queue in ((first, delayed), (second, "statistics")):
+            await publish(channel, Incoming(message.body, dict(message.headers)), to=queue)
+        history.events.append(held(3))
+        await publish(channel, held(3))
+        await taken.until(lambda positions: 3 in positions)
+        assert taken.positions == [2, 3]
 
 
 async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
