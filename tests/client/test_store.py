@@ -51,14 +51,8 @@ async def be_judged(connection: Connection) -> None:
     await connection.execute("INSERT INTO judged VALUES (77)")
 
 
-@pytest.mark.parametrize("batch", [1, 10])
-@pytest.mark.parametrize("fault", [swallow, refer_to_nothing, be_judged])
-async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
-    pool: Any, fault: Callable[[Connection], Any], batch: int
-) -> None:
-    """Given a handler that goes on after its transaction was aborted, or breaks what is only checked at the commit,
-    then it is that event's failure: tried again, parked with what the database said; the others are handled.
-    """
+def with_one_fault(fault: Callable[[Connection], Any]) -> Handlers[Connection]:
+    """Of which the second event's breaks what it writes; the others note that they have seen theirs."""
     handlers: Handlers[Connection] = Handlers()
 
     @handlers.on("interview.held")
@@ -68,8 +62,19 @@ async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
         else:
             await connection.execute("INSERT INTO seen VALUES ($1)", event.position)
 
+    return handlers
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+@pytest.mark.parametrize("fault", [swallow, refer_to_nothing, be_judged])
+async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
+    pool: Any, fault: Callable[[Connection], Any], batch: int
+) -> None:
+    """Given a handler that goes on after its transaction was aborted, or breaks what is only checked at the commit,
+    then it is that event's failure: tried again, parked with what the database said; the others are handled.
+    """
     store = PostgresStore(pool, "statistics")
-    trial = Trial(handlers, rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
+    trial = Trial(with_one_fault(fault), rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
     await trial.give(*(an_event("interview.held", {}, position=position) for position in (1, 2, 3)))
     assert [row["position"] for row in await pool.fetch("SELECT position FROM seen ORDER BY 1")] == [1, 3]
     await trial.give_again()
@@ -97,17 +102,8 @@ async def test_nor_does_one_at_which_the_database_breaks_each_time(
 ) -> None:
     """Given a handler that loses its connection, or makes the commit fail as only a sick database should, then after
     some tries it is that event's failure; the others are handled."""
-    handlers: Handlers[Connection] = Handlers()
-
-    @handlers.on("interview.held")
-    async def take(event: CloudEvent, connection: Connection) -> None:
-        if event.position == 2:
-            await fault(connection)
-        else:
-            await connection.execute("INSERT INTO seen VALUES ($1)", event.position)
-
     store = PostgresStore(pool, "statistics")
-    trial = Trial(handlers, rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
+    trial = Trial(with_one_fault(fault), rules=Rules(begin="first", delays=(1,), batch=batch), store=store)
     messages = [an_event("interview.held", {}, position=position) for position in (1, 2, 3)]
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await trial.give(*messages)
