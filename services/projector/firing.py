@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 
 from services.projector.alarm import Alarm
-from services.projector.guarding import needless, waiting
+from services.projector.guarding import Ahead, needless, waiting
 from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
 from shared.database.pool import PATIENCE, connect, is_away, persist
 from shared.database.queries import load_queries
@@ -177,6 +177,7 @@ class FiringSession:
         self, connections: Sequence[Connection], policies: Policies, batch: int, observer: FiringObserver
     ) -> None:
         self._connections, self._policies, self._batch, self._observer = connections, policies, batch, observer
+        self._ahead = Ahead()
         self.stopping = False
         """Set it to end a pass with the batch in hand."""
 
@@ -270,13 +271,14 @@ class FiringSession:
     async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Hold the log's head, and leave out those that events not folded yet may have made needless."""
         claimed = [verdict.claimed for verdict in verdicts]
+        known = claimed[0]
         parked = await waiting(connection, claimed)
+        await self._ahead.approach(connection, known.checkpoint)
         head = await connection.fetchrow(QUERIES["lock_head"])
         assert head is not None
-        known = claimed[0]
         if head["epoch"] != known.epoch or head["position"] < known.checkpoint:
             return []
-        held = await needless(connection, claimed, head["position"], parked)
+        held = await needless(connection, claimed, head["position"], parked, self._ahead)
         return [verdict for place, verdict in enumerate(verdicts) if place not in held]
 
     async def _settle(

@@ -35,8 +35,8 @@ FOR UPDATE SKIP LOCKED;
 -- due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were not reckoned,
 -- nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
-SELECT t.tenant, t.id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy, of_timer.subject,
-       of_timer.recipient ->> 'role' AS role, t.guards, t.body,
+SELECT t.tenant, t.id, t.subject_id, t.seeker_id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy,
+       of_timer.subject, of_timer.recipient ->> 'role' AS role, t.guards, t.body,
        c.position AS checkpoint, c.epoch, r.body AS recipient,
        cause.event_id AS cause_id, cause.correlation_id, clock.now
 FROM unnest($1::text[], $2::uuid[]) AS u (tenant, id)
@@ -64,15 +64,19 @@ ORDER BY t.due_at, t.id;
 -- Nothing is appended any more until commit; a statement of its own, so that those after it see all that came before.
 SELECT position, epoch FROM log.head FOR UPDATE;
 
+-- name: head
+-- The log's last position, as of now.
+SELECT position FROM log.head;
+
 -- name: ahead
--- The first events after a position ($1), at most $2, without those by which firing itself has settled timers: they make
--- no other needless.
+-- The first events after a position ($1) up to another ($2), at most $3, without those by which firing itself has settled
+-- timers: they make no other needless.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
 FROM log.event
-WHERE position > $1 AND NOT (category = 'notification' AND version = 1)
+WHERE position > $1 AND position <= $2 AND NOT (category = 'notification' AND version = 1)
 ORDER BY position
-LIMIT $2;
+LIMIT $3;
 
 -- name: behind
 -- What waits of the parked streams of some tenants ($2) up to a position ($1) and is of some types ($4), of each tenant at

@@ -32,6 +32,8 @@ class Claimed:
 
     tenant: str
     id: UUID
+    subject_id: UUID
+    seeker_id: UUID
     due_at: datetime
     outcome: str | None
     ending: str | None

@@ -237,13 +237,15 @@ def _second(happening: Happening, number: int, *, version: int) -> Append:
     )
 
 
-@pytest.mark.parametrize("near", [200, 0])
+@pytest.mark.parametrize(("far", "near"), [(10_000, 0), (0, 200), (0, 0)])
 async def test_an_event_of_another_stream_that_is_not_folded_yet_silences(
-    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch, near: int
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch, far: int, near: int
 ) -> None:
     """Given a participant without a conversation and a contact to keep in touch with, when another conversation is
     planned and held and not folded yet, then neither the coach nor the seeker is told, whether the projector is near
-    enough to read what it is about or far behind; once folded, both have ended because of it."""
+    enough to read what it is about, before the log is held or then, or far behind; once folded, both have ended because
+    of it."""
+    monkeypatch.setattr(guarding, "FAR", far)
     monkeypatch.setattr(guarding, "NEAR", near)
     programme_id, coach, another = UUID(int=7), UUID(int=8), UUID(int=9)
     enrolled = on("programme", programme_id, programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=coach))
@@ -266,6 +268,44 @@ async def test_an_event_of_another_stream_that_is_not_folded_yet_silences(
     ended = {event.data.kind: event.data for event in await told(log) if isinstance(event.data, notification.Withdrawn)}
     assert ended["participant_stalled"].because == ended["keep_in_touch"].because == "interview.held"
     assert not [event for event in await told(log) if event.data.kind in ended and event.type == "notification.due"]
+
+
+def keeping_in_touch(contact_id: UUID) -> Happening:
+    started = relationship.KeepInTouchStarted(
+        seeker_id=SEEKER, contact_id=contact_id, cadence_days=90, first_after_days=14
+    )
+    return on("relationship", relationship_id(SEEKER, contact_id), started)
+
+
+async def test_who_is_behind_holds_up_only_what_that_concerns(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more events that are not folded than may be read while the log is held, one of them about one of two
+    relationships, then the seeker is reminded of the other, however many batches it takes, and each of those events is
+    read once, before the log is held."""
+    monkeypatch.setattr(guarding, "NEAR", 0)
+    decoded: list[int] = []
+
+    def noting(recorded: Recorded[bytes]) -> Recorded[Any]:
+        decoded.append(recorded.position)
+        return decode(recorded)
+
+    monkeypatch.setattr(guarding, "decode", noting)
+    bo, cy = UUID(int=21), UUID(int=22)
+    await write(log, [REGISTERED, *map(keeping_in_touch, (ANA, bo, cy))])
+    await fold(database_url, log)
+    others = [on("seeker", UUID(int=n), seeker.Registered(name="x", time_zone="Asia/Tokyo")) for n in range(100, 120)]
+    touched = relationship.TouchpointRecorded(
+        seeker_id=SEEKER, contact_id=bo, kind="good_wishes", channel="email", by="seeker"
+    )
+    moved = _second(on("relationship", relationship_id(SEEKER, bo), touched), 5, version=1)
+    await log.append(moved)
+    await write(log, others, after=5)
+    await at(START + timedelta(days=24))
+    fired = await fire(database_url, batch=1)
+    assert fired.due == 2 and fired.held > 0
+    assert {e.data.subject_id for e in await told(log)} == {relationship_id(SEEKER, ANA), relationship_id(SEEKER, cy)}
+    assert decoded == list(range(5, 26))
 
 
 async def test_an_event_that_is_just_being_appended_silences(
@@ -402,6 +442,39 @@ async def test_what_waits_of_a_parked_stream_silences_others(
     assert (await fire(database_url)).held >= 2
     due = await due_reminders(log)
     assert {("acme", "keep_in_touch", else_), ("umbrella", "keep_in_touch", else_)} <= due
+    assert not {("acme", "keep_in_touch", SEEKER), ("acme", "participant_stalled", SEEKER)} & due
+
+
+async def test_what_waits_of_a_conversation_silences_no_other_of_the_same_seeker(
+    log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given a conversation that waits because folding it failed, then the seeker is reminded of another one: nothing
+    that waits concerns it, though it concerns the seeker."""
+    await with_a_parked_conversation(log, database_url, connection, at)
+    other = on("interview", UUID(int=12), interview.AgreedLoosely(**WHOSE, what="Tea"), START + timedelta(days=22))
+    await write(log, [other], after=20)
+    await fold(database_url, log)
+    await fire(database_url)
+    assert ("acme", "firm_it_up", SEEKER) in await due_reminders(log)
+
+
+@pytest.mark.parametrize("said", ["whom", "nobody"])
+async def test_what_waits_and_can_not_be_read_silences_whom_it_names(
+    log: Log, database_url: str, connection: Connection, at: At, said: str
+) -> None:
+    """Given a parked conversation that this release can't read, then nobody is reminded whom it names; and nobody in
+    its tenant of what it may be about, where it does not say whom it names."""
+    else_ = await with_a_parked_conversation(log, database_url, connection, at)
+    unread = "replace(convert_from(data, 'utf8'), 'coffee', 'telepathy')"
+    if said == "nobody":
+        unread = f"replace({unread}, 'seeker_id', 'whose')"
+    owner = await asyncpg.connect(database_url, server_settings={"session_replication_role": "replica"})
+    await owner.execute(f"UPDATE log.event SET data = convert_to({unread}, 'utf8') WHERE type = 'interview.held'")
+    await owner.close()
+    await fire(database_url)
+    due = await due_reminders(log)
+    assert ("umbrella", "keep_in_touch", else_) in due
+    assert (("acme", "keep_in_touch", else_) in due) == (said == "whom")
     assert not {("acme", "keep_in_touch", SEEKER), ("acme", "participant_stalled", SEEKER)} & due
 
 
