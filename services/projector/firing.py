@@ -42,6 +42,8 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "jit": "off",
 }
 BATCH = 200

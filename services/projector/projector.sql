@@ -47,16 +47,18 @@ CROSS JOIN LATERAL (
 ) r;
 
 -- name: load_owned
--- All rows of a generation that belong to some owners.
+-- All rows of a generation that belong to some owners. OFFSET keeps it a lookup for each, whatever the planner believes.
 SELECT u.tenant, u.owner, r.key, r.body
 FROM unnest($2::text[], $3::uuid[]) AS u (tenant, owner)
 CROSS JOIN LATERAL (
     SELECT r.key, r.body FROM read.row r
     WHERE r.generation = $1 AND r.tenant = u.tenant AND r.owner = u.owner
+    OFFSET 0
 ) r;
 
 -- name: load_mentioning
--- The rows of some generations in which an id of the same tenant stands: at $2[i] and $3[i].
+-- The rows of some generations in which an id of the same tenant stands: at $2[i] and $3[i]. OFFSET keeps the planner from
+-- going through the rows of all generations and tenants.
 SELECT r.generation, r.tenant, r.key, r.body
 FROM (SELECT u.tenant, array_agg('%' || u.id || '%') AS patterns
       FROM unnest($2::text[], $3::text[]) AS u (tenant, id) GROUP BY u.tenant) u
@@ -64,14 +66,20 @@ CROSS JOIN unnest($1::integer[]) AS g (id)
 CROSS JOIN LATERAL (
     SELECT r.generation, r.tenant, r.key, r.body FROM read.row r
     WHERE r.generation = g.id AND r.tenant = u.tenant AND r.body::text LIKE ANY (u.patterns)
+    OFFSET 0
 ) r;
 
+-- name: retired
+-- The generations of some models ($1) that are kept to go back to.
+SELECT id FROM read.generation WHERE status = 'retired' AND model = ANY ($1::text[]);
+
 -- name: forget_retired
--- Removes rows of some models ($3) that mention contacts who were forgotten from the generations that are kept to go back
--- to. Whoever does go back lacks them until they are mended (`kithlog verify --heal`).
+-- Removes the rows of one of those ($1) that mention contacts who were forgotten. Whoever does go back lacks them until
+-- they are mended (`kithlog verify --heal`). One at a time, so that no plan goes through rows of the live ones for it:
+-- with all in one statement, the planner joined those first once it knew how many there were.
 DELETE FROM read.row r
-USING read.generation g, unnest($1::text[], $2::uuid[]) AS u (tenant, id)
-WHERE g.status = 'retired' AND g.model = ANY ($3::text[]) AND r.generation = g.id AND r.tenant = u.tenant
+USING unnest($2::text[], $3::uuid[]) AS u (tenant, id)
+WHERE r.generation = $1 AND r.tenant = u.tenant
   AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
 
 -- name: apply

@@ -31,10 +31,13 @@ QUERIES = load_queries("services.projector", "projector.sql")
 SETTINGS = {
     # What a crash of the server takes from the read models, it takes from the checkpoint too: it is folded again.
     "synchronous_commit": "off",
-    # Every statement here is found by keys; planning it again for each page, over all partitions, costs more than it
-    # gains, and a plan made while the tables were small must not stay a scan.
+    # Every statement here finds its rows by keys; planning it again for each page, over all partitions, costs more than
+    # it gains, and a plan made while tables were small must not go on going through all rows: be it in a scan, or in
+    # a join that begins with them.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "jit": "off",
     # A process that is stopped in the middle holds the checkpoint: the server ends that for it.
     "idle_in_transaction_session_timeout": "60s",
@@ -217,7 +220,8 @@ class Store:
             forgotten = columns(list(changes.forgotten), 2)
             # What timers follow from holds ids alone: without it, reminders would be taken back with a rollback.
             others = [name for name in self._models if name not in OF_TIMING]
-            await self._writing.execute(QUERIES["forget_retired"], *forgotten, others, timeout=GOING_THROUGH)
+            for row in await self._writing.fetch(QUERIES["retired"], others):
+                await self._writing.execute(QUERIES["forget_retired"], row["id"], *forgotten, timeout=GOING_THROUGH)
             await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(
             QUERIES["apply"],

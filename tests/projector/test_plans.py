@@ -65,6 +65,19 @@ async def indexes(url: str, query: str, *arguments: Any) -> set[str]:
         await reading.close()
 
 
+async def looked_up(url: str, query: str, *arguments: Any) -> set[frozenset[str]]:
+    """By which columns the loop's own connections look rows and timers up, wherever a query does: one that found the
+    index by its first column alone would go through all rows, as would a join that begins with them."""
+    reading = await connect(url, server_settings=SETTINGS)
+    try:
+        plan = "\n".join(row[0] for row in await reading.fetch(f"EXPLAIN {query}", *arguments))
+    finally:
+        await reading.close()
+    assert not re.search("Hash Join|Merge Join|Seq Scan on (row|timer)", plan), plan
+    scans = re.findall(r"Index Scan using \S+ on (?:row_\d+|timer) .*\n\s+Index Cond: (.*)", plan)
+    return {frozenset(re.findall(r"\((\w+) = ", condition)) for condition in scans}
+
+
 async def test_a_row_is_looked_up_by_its_key(generations: list[int], database_url: str) -> None:
     for name, generation in zip((OWNED.name, LISTED.name), generations, strict=True):
         assert await indexes(database_url, STORE["load"], [generation], [TENANT], ["1"]) == {KEY}
@@ -72,7 +85,9 @@ async def test_a_row_is_looked_up_by_its_key(generations: list[int], database_ur
 
 
 async def test_rows_of_an_owner_are_found_by_their_owner(generations: list[int], database_url: str) -> None:
-    assert await indexes(database_url, STORE["load_owned"], generations[0], [TENANT], [ID]) == {OWNER}
+    owned = (STORE["load_owned"], generations[0], [TENANT], [ID])
+    assert await indexes(database_url, *owned) == {OWNER}
+    assert await looked_up(database_url, *owned) == {frozenset({"generation", "tenant", "owner"})}
     page = (OWNED.name, TENANT, None, None, None, None, None, 10, ID)
     assert OWNER in await indexes(database_url, READER["page_of_owner"], *page)
 
@@ -82,9 +97,25 @@ async def test_rows_of_a_tenant_are_found_in_their_order(generations: list[int],
     assert TENANTS in await indexes(database_url, READER["page_of_tenant"], *page)
 
 
+async def test_who_is_forgotten_is_looked_for_in_rows_of_their_tenant_alone(
+    generations: list[int], database_url: str
+) -> None:
+    """Of the models that tell of people, and of generations that are kept to go back to: not in all."""
+    of_tenant = {frozenset({"generation", "tenant"})}
+    assert await looked_up(database_url, STORE["load_mentioning"], generations, [TENANT], ["x"]) == of_tenant
+    assert await looked_up(database_url, STORE["forget_retired"], generations[0], [TENANT], [ID]) == of_tenant
+
+
+async def test_what_a_page_deletes_is_found_by_its_key(generations: list[int], database_url: str) -> None:
+    page: list[Any] = [1, 1, 2, *([[]] * 29), 1]
+    keys = {frozenset({"generation", "tenant", "key"}), frozenset({"tenant", "id"})}
+    assert await looked_up(database_url, STORE["apply"], *page) == keys
+
+
 async def test_a_timer_is_settled_by_its_id(generations: list[int], database_url: str) -> None:
     conclude: list[list[Any]] = [[TENANT], [ID], [], [], [], [], [], [], []]
     assert await indexes(database_url, FIRING["conclude"], *conclude) == {"(tenant, id)"}
+    assert await looked_up(database_url, FIRING["conclude"], *conclude) == {frozenset({"tenant", "id"})}
 
 
 async def test_timers_of_a_subject_and_of_a_seeker_are_found_by_them(generations: list[int], database_url: str) -> None:

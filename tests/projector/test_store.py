@@ -15,14 +15,14 @@ ANA = UUID(int=2)
 
 
 class Noting:
-    """A connection that notes for how long each statement may run, and finds nothing."""
+    """A connection that notes for how long each statement may run, and finds nothing but a generation to go back to."""
 
     def __init__(self) -> None:
         self.patience: dict[str, float] = {}
 
     async def fetch(self, query: str, *_: Any, timeout: float = PATIENCE) -> list[Any]:
         self.patience[query] = timeout
-        return []
+        return [{"id": 1}] if query == QUERIES["retired"] else []
 
     async def execute(self, query: str, *_: Any, timeout: float = PATIENCE) -> None:
         self.patience[query] = timeout
