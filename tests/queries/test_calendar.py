@@ -13,6 +13,7 @@ from services.projector.models.agenda import AppointmentRow
 from services.projector.queries.answering import People, Person
 from services.projector.queries.calendar_feed import calendar
 from shared.domain import interview, seeker
+from shared.domain.kernel import Event
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,
@@ -84,11 +85,52 @@ async def test_changes_reach_the_calendar(library: Library) -> None:
     assert (entry["UID"], entry["SEQUENCE"], entry["STATUS"]) == (f"{INTERVIEW}@kithlog", "2", "CANCELLED")
 
 
+@pytest.mark.parametrize(
+    ("event", "status", "summary"),
+    [
+        (interview.Cancelled(**WHOSE, by="contact"), "CANCELLED", "Cancelled: Conversation with Ana Reis"),
+        (interview.Missed(**WHOSE, by="contact"), "CONFIRMED", "Missed: Conversation with Ana Reis"),
+    ],
+)
+async def test_what_fell_through_is_told_by_its_name(library: Library, event: Event, status: str, summary: str) -> None:
+    """Given an appointment that was called off or missed, then its summary says so, since some programs show nothing
+    else, and it keeps nobody busy, as one that stands does; with another time it is an appointment as any."""
+    history = story()
+    await library.fold(history)
+    [entry] = read((await library.text(FEED)).content)
+    assert "TRANSP" not in entry
+    await library.fold(history.add(event))
+    [entry] = read((await library.text(FEED)).content)
+    assert (entry["STATUS"], entry["SUMMARY"], entry["TRANSP"]) == (status, summary, "TRANSPARENT")
+    await library.fold(history.add(SCHEDULED))
+    [entry] = read((await library.text(FEED)).content)
+    assert (entry["STATUS"], entry["SUMMARY"]) == ("CONFIRMED", "Conversation with Ana Reis")
+    assert "TRANSP" not in entry
+
+
+async def test_whoever_subscribes_sees_whom_they_meet(library: Library) -> None:
+    """Given an appointment, then it has no CLASS: some programs show those of a feed that are private as a time that
+    is taken, without name and place."""
+    await library.fold(story())
+    assert "\r\nCLASS" not in (await library.text(FEED)).text
+
+
 async def test_an_email_interview_is_in_no_calendar(library: Library) -> None:
     """Given an interview by e-mail that was held, then the feed has no entry."""
     held = interview.Held(**WHOSE, format="email")
     await library.fold(happened(REGISTERED, OPENED, ADDED, BY_EMAIL, REQUESTED, ACCEPTED, held))
     assert read((await library.text(FEED)).content) == []
+
+
+@pytest.mark.parametrize(("known", "has"), [("Europe/Lisbon", "Europe/Lisbon"), ("Mars/Olympus", "UTC")])
+async def test_a_feed_without_appointments_is_a_calendar(library: Library, known: str, has: str) -> None:
+    """Given a seeker without appointments, then the feed has the one component that RFC 5545 asks for: the rules of
+    their time zone, or UTC's where this release does not know it."""
+    await library.fold(happened(REGISTERED.model_copy(update={"time_zone": known}), OPENED))
+    feed = vobject.readOne((await library.text(FEED)).text)
+    [component] = feed.components()
+    assert (component.name, component.tzid.value) == ("VTIMEZONE", has)
+    assert [*component.components()]
 
 
 async def test_only_the_secret_opens_the_feed(library: Library) -> None:
@@ -165,7 +207,7 @@ def test_any_name_fits_into_a_calendar(name: str) -> None:
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         changed_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    [entry] = read(calendar(name, [row], People({ANA: Person(ANA, name, None, None)})))
+    [entry] = read(calendar(name, "Europe/Lisbon", [row], People({ANA: Person(ANA, name, None, None)})))
     assert entry["UID"] == "u@kithlog"
     assert entry["SUMMARY"] == "Conversation with " + re.sub("[\r\x07]", "", name)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from hashlib import sha256
 from hmac import compare_digest
+from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, vDuration, vText
+from icalendar import Calendar, Event, Timezone, vDuration, vText
 
 from services.projector.models.agenda import AppointmentRow
 from services.projector.queries.answering import People
+from shared.zones import zone
 
 REFRESH = timedelta(hours=1)
 SECRET = r"^[A-Za-z0-9_-]{32,128}$"
 """What a feed's secret must look like: too long to be found by trying."""
+FELL_THROUGH = {"cancelled": "Cancelled: ", "missed": "Missed: "}
+"""What the summary of an appointment begins with that did not take place, by its status."""
 
 _CONTROL = re.compile("[^\t\n\x20-\x7e\xa0-\U0010ffff]")
 
@@ -25,8 +29,9 @@ def opens(secret: str, feed_sha256: str | None) -> bool:
     return feed_sha256 is not None and compare_digest(sha256(secret.encode()).hexdigest(), feed_sha256)
 
 
-def calendar(seeker: str, appointments: Iterable[AppointmentRow], people: People) -> bytes:
-    """The feed. Cancelled appointments stay in it, so that calendar programs take them out."""
+def calendar(seeker: str, time_zone: str, appointments: Sequence[AppointmentRow], people: People) -> bytes:
+    """The feed. Cancelled appointments stay in it: of those some programs take out what they have, and others show the
+    entry, some (Outlook) as if nothing were cancelled but for what the summary says."""
     feed = Calendar()
     feed.add("prodid", "-//Kithlog//Agenda//EN")
     feed.add("version", "2.0")
@@ -36,6 +41,9 @@ def calendar(seeker: str, appointments: Iterable[AppointmentRow], people: People
     feed.add("refresh-interval", vDuration(REFRESH), parameters={"VALUE": "DURATION"})
     for appointment in appointments:
         feed.add_component(_entry(appointment, people))
+    if not appointments:
+        # RFC 5545 (3.4) wants at least one component, and some programs refuse a feed that has none.
+        feed.add_component(Timezone.from_tzinfo(zone(time_zone) or ZoneInfo("UTC")))
     return bytes(feed.to_ical())
 
 
@@ -50,10 +58,11 @@ def _entry(row: AppointmentRow, people: People) -> Event:
     entry.add("dtstart", row.starts_at.astimezone(UTC))
     entry.add("dtend", row.starts_at.astimezone(UTC) + timedelta(minutes=row.minutes))
     names = [person.name or "a contact" for person in people.all(row.contact_ids)]
-    entry.add("summary", _text(f"Conversation with {', '.join(names)}"))
+    entry.add("summary", _text(f"{FELL_THROUGH.get(row.status, '')}Conversation with {', '.join(names)}"))
     entry.add("description", f"Informational interview, {row.format.replace('_', ' ')}, {row.minutes} minutes.")
     entry.add("status", "CANCELLED" if row.status == "cancelled" else "CONFIRMED")
-    entry.add("class", "PRIVATE")
+    if row.status in FELL_THROUGH:
+        entry.add("transp", "TRANSPARENT")  # nobody is busy then
     if row.place:
         entry.add("location", _text(row.place))
     return entry

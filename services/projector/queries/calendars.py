@@ -40,7 +40,7 @@ def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
         page = await reader.page(AGENDA.name, tenant, owner=seeker_id, limit=MOST_APPOINTMENTS, descending=True)
         rows = [AGENDA.decode(body) for body in reversed(page.bodies)]
         people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
-        body = calendar(seeker.name, rows, people)
+        body = calendar(seeker.name, seeker.time_zone, rows, people)
         headers = {"ETag": f'"{sha256(body).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
