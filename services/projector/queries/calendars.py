@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.projector.queries.calendar_feed import SECRET, calendar, opens
 from shared.operations.problems import Problem, ProblemError
 
 MOST_APPOINTMENTS = 1000
+_OPAQUE_TAG = re.compile('"[^"]*"')
 
 
 def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
@@ -42,9 +44,15 @@ def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
         people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
         body = calendar(seeker.name, seeker.time_zone, rows, people)
         headers = {"ETag": f'"{sha256(body).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
-        if if_none_match == headers["ETag"]:
+        if if_none_match is not None and _has(headers["ETag"], if_none_match):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type="text/calendar; charset=utf-8")
+
+
+def _has(tag: str, if_none_match: str) -> bool:
+    """Whether a caller has what bears the tag: If-None-Match is `*` or a list of tags, in which weak ones (`W/"…"`) are
+    as good (RFC 9110, 13.1.2)."""
+    return if_none_match.strip() == "*" or tag in _OPAQUE_TAG.findall(if_none_match)
 
 
 def _no_feed() -> ProblemError:
