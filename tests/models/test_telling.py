@@ -130,3 +130,5 @@ def test_a_participants_way_through_a_programme() -> None:
     assert PARTICIPANTS.file(left).state == "left"
     back = row(PARTICIPANTS, history.add(programme.ParticipantEnrolled(seeker_id=SEEKER)))
     assert (back.left_at, back.matches_accepted) == (None, 1)
+    first, last = history.events[0].occurred_at, history.events[-1].occurred_at
+    assert (back.first_enrolled_at, back.enrolled_at, PARTICIPANTS.file(back).sort) == (first, last, last)

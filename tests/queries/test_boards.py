@@ -40,7 +40,7 @@ BOARD = f"{TENANT}/programmes/{PROGRAMME}"
 
 
 def participant(seeker_id: UUID, **more: Any) -> ParticipantRow:
-    return ParticipantRow(PROGRAMME, seeker_id, COACH, ENROLLED, **more)
+    return ParticipantRow(PROGRAMME, seeker_id, COACH, ENROLLED, ENROLLED, **more)
 
 
 def talk(seeker_id: UUID, **hours: int) -> PipelineRow:
@@ -160,6 +160,23 @@ async def test_the_board_of_a_programme(library: Library) -> None:
     assert (item["name"], item["matched_contact_id"]) == ("Mona Quist", str(ANA))
     [listed] = (await library.get(f"{TENANT}/programmes"))["items"]
     assert listed["programme_id"] == str(PROGRAMME)
+
+
+async def test_who_comes_back_has_done_what_they_did_before(library: Library) -> None:
+    """Given a participant who was matched, talked, left and enrolled again, then the board counts the conversation as
+    it does the match, and the listing tells both days."""
+    history = happened(*ENROLLED_STORY)
+    await library.fold(history)
+    before = (await library.get(f"{BOARD}/board"))["board"]
+    first = next(e.occurred_at for e in history.events if isinstance(e.data, programme.ParticipantEnrolled))
+    history.add(programme.ParticipantLeft(seeker_id=SEEKER), programme.ParticipantEnrolled(seeker_id=SEEKER))
+    await library.fold(history)
+    board = (await library.get(f"{BOARD}/board"))["board"]
+    assert board == before
+    assert (board["matches_accepted"], board["never_held_one"]) == (1, 0)
+    [item] = (await library.get(f"{BOARD}/participants"))["items"]
+    assert datetime.fromisoformat(item["first_enrolled_at"]) == first
+    assert datetime.fromisoformat(item["enrolled_at"]) == history.events[-1].occurred_at
 
 
 @pytest.mark.parametrize("proposed", [False, True])

@@ -34,6 +34,7 @@ class ParticipantRow:
     gets looks after them."""
     enrolled_at: datetime
     """The last time, for one who left and came back."""
+    first_enrolled_at: datetime
     left_at: datetime | None = None
     matches_proposed: int = 0
     matches_accepted: int = 0
@@ -91,7 +92,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
-    version = 4
+    version = 5
     folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 
@@ -105,7 +106,7 @@ class Participants(ReadModel[ParticipantRow]):
         data = e.data
         if type(data) is programme.ParticipantEnrolled:
             if row is None:
-                return ParticipantRow(e.stream_id, data.seeker_id, data.coach_id, e.occurred_at)
+                return ParticipantRow(e.stream_id, data.seeker_id, data.coach_id, e.occurred_at, e.occurred_at)
             return replace(row, coach_id=data.coach_id, enrolled_at=e.occurred_at, left_at=None)
         return None if row is None else CHANGES[type(data)](row, e)
 

@@ -45,7 +45,7 @@ class Board:
     enrolled: int
     """Those who have not left."""
     never_held_one: int
-    """Participants without a single conversation so far."""
+    """Participants without a single conversation since they first enrolled."""
     matches_proposed: int
     matches_accepted: int
     matches_turned_down: int
@@ -62,8 +62,8 @@ def board_of(
     *,
     complete: bool = True,
 ) -> Board:
-    """Counts what participants did since they enrolled, in the programme or beside it: adoption is what it is for."""
-    since = {row.seeker_id: row.enrolled_at for row in participants}
+    """Counts what participants did since they first enrolled, in the programme or beside it: it is for adoption."""
+    since = {row.seeker_id: row.first_enrolled_at for row in participants}
 
     def counts(row: PipelineRow | LeadRow, at: datetime | None) -> bool:
         return at is not None and row.seeker_id in since and at >= since[row.seeker_id]
@@ -107,7 +107,7 @@ def _step(name: str, rows: Sequence[PipelineRow | LeadRow], everyone: int) -> St
 
 
 def _first_requests(since: Mapping[UUID, datetime], asked: Iterable[PipelineRow]) -> Iterator[Moments]:
-    """Enrolment and first request of each participant who asked."""
+    """First enrolment and first request of each participant who asked."""
     first: dict[UUID, datetime] = {}
     for row in asked:
         if row.requested_at:

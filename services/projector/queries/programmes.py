@@ -126,7 +126,8 @@ def _add_candidates(router: APIRouter, desk: Desk, clock: Clock) -> None:
 def _add_board(router: APIRouter, desk: Desk) -> None:
     @router.get("/programmes/{programme_id}/board", response_model=ProgrammeBoard, summary="A programme's board")
     async def board(tenant: TenantPath, programme_id: UUID, ask: Annotated[Look, Query()]) -> Response:
-        """The funnel from asked to leads acted on, and the times between, over all participants since they enrolled."""
+        """The funnel from asked to leads acted on, and the times between, over all participants since they first
+        enrolled."""
         reader = await desk.reader(ask)
         programme = await _require_programme(reader, tenant, programme_id)
         page = await reader.page(PARTICIPANTS.name, tenant, owner=programme_id, limit=MOST_PARTICIPANTS)
