@@ -30,6 +30,7 @@ from services.projector.models import (
     SEEKERS,
     TIMELINE,
 )
+from services.projector.models.notification import NotificationRow
 from services.projector.read_model import ReadModel
 from shared.codec import decode
 from shared.database.queries import load_queries
@@ -88,7 +89,7 @@ class PastRows:
     rows: list[Any]
     """Sorted as their model's pages are."""
     position: int
-    """The last position that was taken into account."""
+    """The last position that was taken into account: asking as of it gives the same rows."""
 
 
 class Unusable(Exception):
@@ -121,6 +122,11 @@ def fold_rows(model: ReadModel[Any], events: Iterable[Recorded[Event]]) -> dict[
     return {key: row for key, row in rows.items() if row is not None}
 
 
+def _is_coachs(row: Any) -> bool:
+    """Whether it is a row by which a coach finds it, of which the seeker has one, too."""
+    return isinstance(row, NotificationRow) and row.for_coach
+
+
 class Past:
     """Everything raises what asyncpg raises while PostgreSQL is away, `Unusable`, and `UnknownEventType`."""
 
@@ -135,11 +141,15 @@ class Past:
     async def rows(self, model: str, tenant: str, seeker_id: UUID, moment: Moment) -> PastRows:
         """A seeker's rows of one of `OF_SEEKERS`, folded from the log. What the live models have not seen is not in."""
         checkpoint = int(await self._database.fetchval(QUERIES["checkpoint"]) or 0)
-        position = checkpoint if moment.position is None else min(moment.position, checkpoint)
         found = await self._database.fetch(QUERIES["events_of_seeker"], tenant, seeker_id, checkpoint)
+        events = await self._counted(tenant, found, moment)
+        if moment.recorded_at is not None:
+            position = max((e.position for e in events), default=0)
+        else:
+            position = checkpoint if moment.position is None else min(moment.position, checkpoint)
         read_model = OF_SEEKERS[model]
-        rows = fold_rows(read_model, await self._counted(tenant, found, moment))
-        mine = [(key, row) for key, row in rows.items() if row.seeker_id == seeker_id]
+        rows = fold_rows(read_model, events)
+        mine = [(key, row) for key, row in rows.items() if row.seeker_id == seeker_id and not _is_coachs(row)]
         mine.sort(key=lambda each: (read_model.file(each[1]).sort or datetime.min.replace(tzinfo=UTC), each[0]))
         return PastRows([row for _, row in mine], position)
 

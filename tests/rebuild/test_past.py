@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector.models import NOTIFICATIONS
 from services.projector.models.notification import coachs_list
 from services.projector.past import OF_SEEKERS, Moment, Past
 from services.projector.reader import Reader
@@ -24,8 +25,8 @@ from tests.rebuild.conftest import System
 
 
 @pytest.fixture
-async def pool(folded: System) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
-    pool = await open_pool(folded.url)
+async def pool(system: System) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    pool = await open_pool(system.url)
     yield pool
     await pool.close()
 
@@ -36,19 +37,39 @@ async def seekers(system: System) -> list[UUID]:
 
 
 async def test_as_of_now_is_what_is_live(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-    """Given folded lives, each seeker's rows of each model as of now are the live ones."""
+    """Given folded lives, each seeker's rows of each model as of now are the live ones; without those by which coaches
+    find what they were told about the seeker."""
     past, compared = Past(pool), 0
     for seeker_id in await seekers(folded):
         for name, model in OF_SEEKERS.items():
             rows = await pool.fetch(
                 "SELECT r.body FROM read.row r JOIN read.generation g ON g.id = r.generation"
-                " WHERE g.model = $1 AND r.tenant = $2 AND r.body ->> 'seeker_id' = $3 ORDER BY r.sort, r.key",
+                " WHERE g.model = $1 AND r.tenant = $2 AND r.body ->> 'seeker_id' = $3 AND r.key NOT LIKE '%/coach'"
+                " ORDER BY r.sort, r.key",
                 name, TENANT, str(seeker_id),
             )  # fmt: skip
             found = await past.rows(name, TENANT, seeker_id, Moment())
             assert found.rows == [model.decode(row["body"]) for row in rows], name
             compared += len(rows)
     assert compared > 100
+
+
+async def test_an_instant_is_the_position_that_it_answers(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Given events after an instant, when rows as of the instant are asked for, then the position in the answer is that
+    of the last event that counts, 0 where none does, and by it one gets the same rows again."""
+    past, last = Past(pool), START + timedelta(days=4)
+    for seeker_id in await seekers(folded):
+        for name in OF_SEEKERS:
+            positions = []
+            for at in (START - timedelta(days=1), START, last):
+                for valid_at in (None, START):
+                    found = await past.rows(name, TENANT, seeker_id, Moment(recorded_at=at, valid_at=valid_at))
+                    again = await past.rows(name, TENANT, seeker_id, Moment(position=found.position, valid_at=valid_at))
+                    assert again == found
+                positions.append((await past.rows(name, TENANT, seeker_id, Moment(recorded_at=at))).position)
+            assert 0 == positions[0] < positions[1] <= positions[2]
+            told = "SELECT max(position) FROM log.event WHERE recorded_at <= $1"
+            assert positions[1] <= await pool.fetchval(told, START) < await pool.fetchval(told, last)
 
 
 async def test_every_moment_can_be_folded(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -110,9 +131,9 @@ async def test_what_was_written_late_was_valid_before_it_was_known(
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_as_of")
 
 
-async def test_a_seeker_who_coaches_others_has_a_past(system: System) -> None:
+async def test_a_seeker_who_coaches_others_has_a_past(system: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
     """Given a seeker who is told, as a coach, about somebody else, then what they were told themselves can be folded
-    afresh, and nothing of the other's is in it."""
+    afresh, and nothing of the other's is in it; with the other, it is there once, as in what is live."""
     coach_id, other, project = UUID(int=91), UUID(int=92), UUID(int=93)
     await system.at(START)
     registered = [
@@ -126,10 +147,12 @@ async def test_a_seeker_who_coaches_others_has_a_past(system: System) -> None:
     await system.fold()
     coachs = coachs_list(coach_id)
     [key] = await system.connection.fetch("SELECT key FROM read.row WHERE owner = $1 AND key LIKE '%/coach'", coachs)
-    past = Past(system.connection)
-    for id, told in ((coach_id, set()), (other, {key[0].removesuffix("/coach")})):
+    past, reader = Past(pool), Reader(pool)
+    for id, told in ((coach_id, []), (other, [key[0].removesuffix("/coach")])):
         rows = (await past.rows("notification", TENANT, id, Moment())).rows
-        assert {str(row.notification_id) for row in rows} == told
+        assert [str(row.notification_id) for row in rows] == told
+        live = await reader.page("notification", TENANT, owner=id, limit=10)
+        assert rows == [NOTIFICATIONS.decode(body) for body in live.bodies]
 
 
 @pytest.mark.parametrize(
