@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 
+from services.projector.models import LEADS, PIPELINE
 from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
 from services.projector.queries.board import board_of
+from services.projector.queries.turns import AT_ONCE
 from shared.domain import contact, interview, lead, programme
 from tests.domain.scenario import (
     ACCEPTED,
@@ -31,7 +33,7 @@ from tests.domain.scenario import (
     on,
 )
 from tests.models.history import happened
-from tests.queries.conftest import TENANT, Library
+from tests.queries.conftest import TENANT, Library, with_turns
 
 ENROLLED = datetime(2026, 10, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -81,9 +83,9 @@ def advice(seeker_id: UUID, acted: int | None) -> LeadRow:
     )
 
 
-def test_the_funnel_counts_participants_and_conversations() -> None:
+async def test_the_funnel_counts_participants_and_conversations() -> None:
     """Given three participants of whom one got through twice, one half-way, one not at all, then the funnel narrows."""
-    board = board_of(
+    board = await board_of(
         [participant(ONE), participant(TWO), participant(THREE, left_at=ENROLLED + HOUR)],
         [
             talk(ONE, requested=10, accepted=20, held=100, thanked=110),
@@ -109,9 +111,9 @@ def test_the_funnel_counts_participants_and_conversations() -> None:
     ]
 
 
-def test_what_was_before_the_programme_is_not_its_doing() -> None:
+async def test_what_was_before_the_programme_is_not_its_doing() -> None:
     """Given a conversation and a lead from before enrolment, or of somebody else, then they do not count."""
-    board = board_of(
+    board = await board_of(
         [participant(ONE)],
         [talk(ONE, requested=-30, held=-5), talk(TWO, requested=5)],
         [advice(ONE, -1), advice(TWO, 3)],
@@ -120,11 +122,20 @@ def test_what_was_before_the_programme_is_not_its_doing() -> None:
     assert board.never_held_one == 1
 
 
-def test_a_programme_without_participants_has_a_board() -> None:
+async def test_a_programme_without_participants_has_a_board() -> None:
     """Given nobody, then every share is nought and no time is known."""
-    board = board_of([], [], [])
+    board = await board_of([], [], [])
     assert {step.share for step in board.funnel} == {0.0}
     assert {each.median_hours for each in board.between} == {None}
+
+
+async def test_a_large_board_leaves_others_their_turns() -> None:
+    """Given many interviews and leads, then other tasks have their turns while they are decoded and counted."""
+    talks = [PIPELINE.encode(talk(ONE, requested=1, accepted=2, held=3))] * 1000
+    acted = [LEADS.encode(advice(ONE, 4))] * 1000
+    board, turns = await with_turns(board_of([participant(ONE)], map(PIPELINE.decode, talks), map(LEADS.decode, acted)))
+    assert [step.count for step in board.funnel] == [1000, 1000, 1000, 0, 1000]
+    assert turns >= 2000 // AT_ONCE
 
 
 PAIRING = {"seeker_id": SEEKER, "contact_id": ANA, "coach_id": COACH}

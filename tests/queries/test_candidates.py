@@ -6,11 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from services.projector.models import CONTACTS, PARTICIPANTS
+from services.projector.models.participant import ParticipantRow
+from services.projector.queries.candidates import find_candidates
+from services.projector.queries.turns import AT_ONCE
+from services.projector.reader import Page, Reader
 from shared.domain import contact, programme, relationship, seeker
 from shared.domain.kernel import Event, On
-from tests.domain.scenario import ADDED, ANA, BEN, CLEO, COACH, OTHER_SEEKER, PROGRAMME, REGISTERED, SEEKER, on
-from tests.models.history import happened
-from tests.queries.conftest import TENANT, Library
+from tests.domain.scenario import ADDED, ANA, BEN, CLEO, COACH, NOW, OTHER_SEEKER, PROGRAMME, REGISTERED, SEEKER, on
+from tests.models.history import happened, row
+from tests.queries.conftest import TENANT, Library, with_turns
 
 CANDIDATES = f"{TENANT}/programmes/{PROGRAMME}/participants/{SEEKER}/candidates"
 MONTH = "2026-11"
@@ -132,6 +137,33 @@ async def test_the_best_come_first(library: Library) -> None:
     assert [item["acquainted"] for item in items] == [False, False, False, True, False]
     answer = await library.get(CANDIDATES, limit=2)
     assert (ids(answer["items"]), answer["found"], answer["complete"]) == ([best, waiting], 5, True)
+
+
+class ManyWilling(Reader):
+    """Answers at once: so many willing contacts of the field, so many other participants, and nothing else."""
+
+    def __init__(self, count: int) -> None:
+        ids = [UUID(int=number + 1) for number in range(count)]
+        self.contacts = [CONTACTS.encode(row(CONTACTS, happened(*willing(id, "Marketing")))) for id in ids]
+        self.others = [PARTICIPANTS.encode(ParticipantRow(PROGRAMME, id, COACH, NOW, NOW)) for id in ids]
+
+    async def willing_contacts(self, tenant: str, *, limit: int) -> list[str]:
+        return self.contacts
+
+    async def page(self, *args: Any, **more: Any) -> Page:
+        return Page(1, self.others, None)
+
+    async def rows(self, *args: Any) -> dict[str, str]:
+        return {}
+
+
+async def test_many_candidates_leave_others_their_turns() -> None:
+    """Given many willing contacts and participants, then other tasks have their turns while both are decoded, and while
+    the candidates are made of them."""
+    me = ParticipantRow(PROGRAMME, SEEKER, COACH, NOW, NOW)
+    (found, complete), turns = await with_turns(find_candidates(ManyWilling(1000), "tenant", me, ["Marketing"], NOW))
+    assert (len(found), complete) == (1000, True)
+    assert turns >= 5 * 1000 // AT_ONCE
 
 
 async def test_the_month_is_the_contacts(library: Library) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -11,10 +12,13 @@ from uuid import UUID
 from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
+from services.projector.queries.turns import in_turns
 
 IN_TIME = timedelta(days=1)
 """Thanked within a day."""
-Moments = tuple[datetime | None, datetime | None]
+STEPS = ("asked", "accepted", "held", "thanked_within_a_day", "leads_acted_on")
+LEGS = (("asked", "accepted"), ("accepted", "held"), ("held", "thanked"))
+"""Between which moments of an interview the time is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,66 +59,81 @@ class Board:
     """Whether every participant and interview was counted; a board of many thousands is cut off."""
 
 
-def board_of(
+async def board_of(
     participants: Sequence[ParticipantRow],
-    interviews: Sequence[PipelineRow],
-    leads: Sequence[LeadRow],
+    interviews: Iterable[PipelineRow],
+    leads: Iterable[LeadRow],
     *,
     complete: bool = True,
 ) -> Board:
     """Counts what participants did since they first enrolled, in the programme or beside it: it is for adoption."""
-    since = {row.seeker_id: row.first_enrolled_at for row in participants}
-
-    def counts(row: PipelineRow | LeadRow, at: datetime | None) -> bool:
-        return at is not None and row.seeker_id in since and at >= since[row.seeker_id]
-
-    asked = [row for row in interviews if counts(row, row.requested_at)]
-    accepted = [row for row in interviews if counts(row, row.accepted_at)]
-    held = [row for row in interviews if counts(row, row.held_at)]
-    steps: list[tuple[str, Sequence[PipelineRow | LeadRow]]] = [
-        ("asked", asked),
-        ("accepted", accepted),
-        ("held", held),
-        ("thanked_within_a_day", [row for row in held if _thanked_in_time(row)]),
-        ("leads_acted_on", [row for row in leads if counts(row, row.acted_on_at)]),
-    ]
+    tally = _Tally({row.seeker_id: row.first_enrolled_at for row in participants})
+    async for interview in in_turns(interviews):
+        tally.interview(interview)
+    async for lead in in_turns(leads):
+        tally.lead(lead)
     everyone = len(participants)
     return Board(
         participants=everyone,
         enrolled=sum(row.left_at is None for row in participants),
-        never_held_one=everyone - len({row.seeker_id for row in held}),
+        never_held_one=everyone - len(tally.did["held"]),
         matches_proposed=sum(row.matches_proposed for row in participants),
         matches_accepted=sum(row.matches_accepted for row in participants),
         matches_turned_down=sum(row.matches_turned_down for row in participants),
-        funnel=[_step(name, rows, everyone) for name, rows in steps],
+        funnel=[_step(name, tally.did[name], everyone) for name in STEPS],
         between=[
-            _between("enrolled", "asked", _first_requests(since, asked)),
-            _between("asked", "accepted", ((row.requested_at, row.accepted_at) for row in accepted)),
-            _between("accepted", "held", ((row.accepted_at, row.held_at) for row in held)),
-            _between("held", "thanked", ((row.held_at, row.thanked_at) for row in held)),
+            _between("enrolled", "asked", tally.to_first_request()),
+            *(_between(start, end, tally.took[start, end]) for start, end in LEGS),
         ],
         complete=complete,
     )
 
 
-def _thanked_in_time(row: PipelineRow) -> bool:
-    return row.thanked_at is not None and row.held_at is not None and row.thanked_at - row.held_at <= IN_TIME
+class _Tally:
+    """What participants did, each since they first enrolled (`since`), row by row."""
+
+    def __init__(self, since: Mapping[UUID, datetime]) -> None:
+        self.did: dict[str, Counter[UUID]] = {step: Counter() for step in STEPS}
+        """How often, by step and participant."""
+        self.took: dict[tuple[str, str], list[float]] = {leg: [] for leg in LEGS}
+        """Seconds."""
+        self._since = since
+        self._first_requests: dict[UUID, datetime] = {}
+
+    def interview(self, row: PipelineRow) -> None:
+        if row.requested_at and self._counts("asked", row, row.requested_at):
+            first = self._first_requests.get(row.seeker_id, row.requested_at)
+            self._first_requests[row.seeker_id] = min(row.requested_at, first)
+        if self._counts("accepted", row, row.accepted_at):
+            self._time("asked", "accepted", row.requested_at, row.accepted_at)
+        if self._counts("held", row, row.held_at):
+            self._time("accepted", "held", row.accepted_at, row.held_at)
+            self._time("held", "thanked", row.held_at, row.thanked_at)
+            if row.thanked_at and row.held_at and row.thanked_at - row.held_at <= IN_TIME:
+                self.did["thanked_within_a_day"][row.seeker_id] += 1
+
+    def lead(self, row: LeadRow) -> None:
+        self._counts("leads_acted_on", row, row.acted_on_at)
+
+    def to_first_request(self) -> list[float]:
+        """Seconds from first enrolment, of each participant who asked."""
+        return [(at - self._since[seeker_id]).total_seconds() for seeker_id, at in self._first_requests.items()]
+
+    def _counts(self, step: str, row: PipelineRow | LeadRow, at: datetime | None) -> bool:
+        counts = at is not None and row.seeker_id in self._since and at >= self._since[row.seeker_id]
+        if counts:
+            self.did[step][row.seeker_id] += 1
+        return counts
+
+    def _time(self, start: str, end: str, before: datetime | None, after: datetime | None) -> None:
+        if before and after:
+            self.took[start, end].append((after - before).total_seconds())
 
 
-def _step(name: str, rows: Sequence[PipelineRow | LeadRow], everyone: int) -> Step:
-    some = len({row.seeker_id for row in rows})
-    return Step(name, some, round(some / everyone, 4) if everyone else 0.0, len(rows))
+def _step(name: str, did: Counter[UUID], everyone: int) -> Step:
+    some = len(did)
+    return Step(name, some, round(some / everyone, 4) if everyone else 0.0, did.total())
 
 
-def _first_requests(since: Mapping[UUID, datetime], asked: Iterable[PipelineRow]) -> Iterator[Moments]:
-    """First enrolment and first request of each participant who asked."""
-    first: dict[UUID, datetime] = {}
-    for row in asked:
-        if row.requested_at:
-            first[row.seeker_id] = min(row.requested_at, first.get(row.seeker_id, row.requested_at))
-    return ((since[seeker_id], at) for seeker_id, at in first.items())
-
-
-def _between(start: str, end: str, moments: Iterable[Moments]) -> Between:
-    seconds = [(after - before).total_seconds() for before, after in moments if before and after]
-    return Between(start, end, len(seconds), round(median(seconds) / 3600, 1) if seconds else None)
+def _between(start: str, end: str, took: Sequence[float]) -> Between:
+    return Between(start, end, len(took), round(median(took) / 3600, 1) if took else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -15,6 +15,7 @@ from services.projector.models.contact import ContactRow
 from services.projector.models.pairs import pair
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.answering import Person
+from services.projector.queries.turns import in_turns
 from services.projector.reader import Reader
 from shared.domain.contact import month_of, places_left
 from shared.domain.fields import Common, Fit, common
@@ -61,15 +62,6 @@ class Candidates:
     """Everything up to this position of the log has been taken into account."""
 
 
-Fitting = list[tuple[ContactRow, Common]]
-
-
-def fitting(willing: Iterable[ContactRow], wanted: Sequence[str], but: Collection[UUID]) -> Fitting:
-    """The contacts who work in a field that is wanted, except for those of `but`, each with the field."""
-    rows = ((row, common(wanted, row.fields)) for row in willing if row.contact_id not in but)
-    return [(row, shared) for row, shared in rows if shared is not None]
-
-
 def awaiting(participants: Iterable[ParticipantRow], but: UUID) -> Counter[UUID]:
     """By contact, the enrolled participants other than `but` to whom they are proposed."""
     others = (row for row in participants if row.seeker_id != but and row.left_at is None)
@@ -86,7 +78,7 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
             each.acquainted,
             -inf if each.free is None else -each.free,
             each.awaiting,
-            each.contact.contact_id,
+            each.contact.contact_id.int,  # in the order of the ids, whose own comparison takes ten times as long
         ),
     )
 
@@ -97,17 +89,24 @@ async def find_candidates(
     """All who may be proposed, best first; and whether every willing contact and participant was looked at."""
     bodies = await reader.willing_contacts(tenant, limit=MOST_WILLING + 1)
     matched = {match.contact_id for match in participant.matches}
-    fit = fitting(map(CONTACTS.decode, bodies[:MOST_WILLING]), wanted, matched)
+    fit = [
+        (row, shared)
+        async for row in in_turns(map(CONTACTS.decode, bodies[:MOST_WILLING]))
+        if row.contact_id not in matched and (shared := common(wanted, row.fields)) is not None
+    ]
     if not fit:
         return [], len(bodies) <= MOST_WILLING
-    months = {row.contact_id: month_of(now, row.time_zone) for row, _ in fit}
+    months = {row.contact_id: month_of(now, row.time_zone) async for row, _ in in_turns(fit)}
     loads = await reader.rows(CONTACT_LOAD.name, tenant, [f"{contact}/{month}" for contact, month in months.items()])
-    taken = {key: CONTACT_LOAD.decode(body).places for key, body in loads.items()}
-    ties = await reader.rows(RELATIONSHIPS.name, tenant, [pair(participant.seeker_id, contact) for contact in months])
+    taken = {key: CONTACT_LOAD.decode(body).places async for key, body in in_turns(loads.items())}
+    pairs = [pair(participant.seeker_id, contact) async for contact in in_turns(months)]
+    ties = await reader.rows(RELATIONSHIPS.name, tenant, pairs)
     page = await reader.page(PARTICIPANTS.name, tenant, owner=participant.programme_id, limit=MOST_PARTICIPANTS)
-    proposed = awaiting(map(PARTICIPANTS.decode, page.bodies), participant.seeker_id)
+    people = [row async for row in in_turns(map(PARTICIPANTS.decode, page.bodies))]
+    proposed = awaiting(people, participant.seeker_id)
     candidates = [
-        _candidate(row, shared, months[row.contact_id], taken, ties, participant, proposed) for row, shared in fit
+        _candidate(row, shared, months[row.contact_id], taken, ties, participant, proposed)
+        async for row, shared in in_turns(fit)
     ]
     free = [each for each in candidates if each.free != 0]
     return ranked(free), len(bodies) <= MOST_WILLING and page.next is None

@@ -23,6 +23,7 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import CandidatesAsk, Filtered, Look, Paging, TenantPath
 from services.projector.queries.board import Board, board_of
 from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates, find_candidates
+from services.projector.queries.turns import in_turns
 from services.projector.reader import Reader
 from shared.clock import Clock
 from shared.immutable import immutable
@@ -131,10 +132,11 @@ def _add_board(router: APIRouter, desk: Desk) -> None:
         reader = await desk.reader(ask)
         programme = await _require_programme(reader, tenant, programme_id)
         page = await reader.page(PARTICIPANTS.name, tenant, owner=programme_id, limit=MOST_PARTICIPANTS)
-        people = [PARTICIPANTS.decode(body) for body in page.bodies]
+        people = [row async for row in in_turns(map(PARTICIPANTS.decode, page.bodies))]
         owners = [row.seeker_id for row in people]
         interviews = await reader.rows_of_owners(PIPELINE.name, tenant, owners, limit=MOST_ROWS)
         leads = await reader.rows_of_owners(LEADS.name, tenant, owners, limit=MOST_ROWS)
         complete = page.next is None and max(len(interviews), len(leads)) < MOST_ROWS
-        answer = board_of(people, [*map(PIPELINE.decode, interviews)], [*map(LEADS.decode, leads)], complete=complete)
+        rows = map(PIPELINE.decode, interviews), map(LEADS.decode, leads)
+        answer = await board_of(people, *rows, complete=complete)
         return json_response(ProgrammeBoard, ProgrammeBoard(programme, answer, page.position))
