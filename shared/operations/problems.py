@@ -23,7 +23,7 @@ from shared.domain.kernel import Refusal
 from shared.log import KeyReused, LogUnavailable, WrongVersion
 from shared.operations.correlation import HEADER as CORRELATION_HEADER
 from shared.operations.correlation import MalformedCorrelationId, current_correlation
-from shared.operations.strict_json import NotJson
+from shared.operations.strict_json import LONGEST_KEY, NotJson, pointer
 
 CONTENT_TYPE = "application/problem+json"
 MOST_FAULTS = 20
@@ -199,8 +199,8 @@ def _(error: NotJson) -> Problem:
     return Problem(
         400,
         "malformed_json",
-        f"{error.field}: {error.detail}" if error.field else error.detail,
-        "send one JSON object, in UTF-8, each key once (RFC 8259)",
+        _told_of(error.field, error.detail),
+        f"send one JSON object, in UTF-8 (RFC 8259), each key once and of at most {LONGEST_KEY:,} characters",
         error.field,
     )
 
@@ -246,12 +246,11 @@ def _(error: HTTPException) -> Problem:
 def invalid(faults: Sequence[Fault]) -> Problem:
     """422 for input that is not what was asked for."""
     first = faults[0]
-    where = f"{first.field}: " if first.field else ""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Problem(
         422,
         "invalid_input",
-        f"{where}{first.detail}{more}",
+        _told_of(first.field, first.detail) + more,
         "correct what `errors` names; /openapi.json describes every field",
         first.field,
         errors=tuple(faults[:MOST_FAULTS]),
@@ -264,9 +263,9 @@ def faults_of(error: ValidationError, below: str = "") -> list[Fault]:
     return [Fault(below + pointer(each["loc"]), _said(each), each["type"]) for each in errors[:MOST_FAULTS]]
 
 
-def pointer(parts: Sequence[int | str]) -> str:
-    """RFC 6901."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+def _told_of(field: str | None, detail: str) -> str:
+    """The detail behind its field, however long that is."""
+    return f"{clean(field, _LONGEST['field'])}: {detail}" if field else detail
 
 
 def _said(error: Mapping[str, Any]) -> str:
@@ -299,7 +298,6 @@ __all__ = [
     "faults_of",
     "invalid",
     "malformed_header",
-    "pointer",
     "problem_of",
     "starting",
 ]

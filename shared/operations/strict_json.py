@@ -2,14 +2,19 @@
 
 A key given twice is taken by some parsers from its first place and by others from its last: not something to guess
 about in what is to be kept for ever. Half a surrogate pair stands for no character; NUL can't be held by PostgreSQL.
+A key that is a good part of the document is refused, too: whoever names the place of each of many values below it, as
+pydantic does of each that is at fault, writes it down as many times.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+LONGEST_KEY = 1_000
+"""Characters; no key that means anything has a tenth of them."""
 _SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 """Escapes that may be at fault: halves of surrogate pairs, which need not be lonely, and NUL."""
 
@@ -22,23 +27,23 @@ class NotJson(ValueError):
         self.detail, self.field = detail, field
 
 
-class _Twice(ValueError):
-    pass
+class _AtFault(ValueError):
+    """There are keys at fault; which and where, `_located` finds out."""
 
 
 def parse(body: bytes) -> Any:
     """The value of a JSON document. Raises `NotJson`."""
     try:
         value = _decoded(body, _DECODER)
-    except _Twice:
-        raise _located(body) or NotJson("a key is there twice") from None
+    except _AtFault:
+        raise _located(body) or NotJson("a key is there twice, or too long") from None
     if _SUSPECT.search(body) and (culprit := _located(body)):
         raise culprit
     return value
 
 
 def _decoded(body: bytes, decoder: json.JSONDecoder) -> Any:
-    """Raises `NotJson`, and `_Twice` where the decoder does."""
+    """Raises `NotJson`, and `_AtFault` where the decoder does."""
     try:
         return decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -47,16 +52,16 @@ def _decoded(body: bytes, decoder: json.JSONDecoder) -> Any:
         raise NotJson(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise NotJson("nested too deeply") from None
-    except (NotJson, _Twice):
+    except (NotJson, _AtFault):
         raise
     except ValueError:
         raise NotJson("a number has too many digits") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _sound(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _Twice
+    if len(value) != len(pairs) or max(map(len, value), default=0) > LONGEST_KEY:
+        raise _AtFault
     return value
 
 
@@ -64,7 +69,7 @@ def _no_constant(name: str) -> Any:
     raise NotJson(f"not JSON: {name} is not a number of JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_sound, parse_constant=_no_constant)
 
 
 class _Object(list[tuple[str, Any]]):
@@ -74,30 +79,51 @@ class _Object(list[tuple[str, Any]]):
 _LOCATING = json.JSONDecoder(object_pairs_hook=_Object, parse_constant=_no_constant)
 
 
-def _located(body: bytes) -> NotJson | None:
-    """A key given twice or an unfit text, with its place; the slow way, for bodies at fault.
+class _Place(NamedTuple):
+    """Linked to the place above, not spelt out: many values share what may be a long way to them."""
 
-    Raises `NotJson` for what is no JSON behind a key given twice: nobody has read that far yet.
+    above: _Place | None
+    step: str | int
+
+
+def _located(body: bytes) -> NotJson | None:
+    """A key given twice or too long, or an unfit text, with its place; the slow way, for bodies at fault.
+
+    Raises `NotJson` for what is no JSON behind a key at fault: nobody has read that far yet.
     """
-    waiting: list[tuple[str, Any]] = [("", _decoded(body, _LOCATING))]
+    waiting: list[tuple[_Place | None, Any]] = [(None, _decoded(body, _LOCATING))]
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, str):
             if fault := _unfit(value):
-                return NotJson(fault, place)
+                return NotJson(fault, _pointer(place))
         elif isinstance(value, _Object):
             seen: set[str] = set()
             for key, below in value:
-                at = f"{place}/{key.replace('~', '~0').replace('/', '~1')}"
-                if key in seen:
-                    return NotJson("this key is there twice", at)
-                if fault := _unfit(key):
-                    return NotJson(fault, at)
+                at = _Place(place, key)
+                if fault := _unfit_key(key, seen):
+                    return NotJson(fault, _pointer(at))
                 seen.add(key)
                 waiting.append((at, below))
         elif isinstance(value, list):
-            waiting.extend((f"{place}/{index}", below) for index, below in enumerate(value))
+            waiting.extend((_Place(place, index), below) for index, below in enumerate(value))
     return None
+
+
+def _pointer(place: _Place | None) -> str:
+    steps: list[str | int] = []
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return pointer(reversed(steps))
+
+
+def _unfit_key(key: str, seen: set[str]) -> str | None:
+    if key in seen:
+        return "this key is there twice"
+    if len(key) > LONGEST_KEY:
+        return f"this key has {len(key):,} characters, of at most {LONGEST_KEY:,}"
+    return _unfit(key)
 
 
 def _unfit(text: str) -> str | None:
@@ -108,3 +134,8 @@ def _unfit(text: str) -> str | None:
     except UnicodeEncodeError:
         return "it holds half of a surrogate pair"
     return None
+
+
+def pointer(steps: Iterable[str | int]) -> str:
+    """RFC 6901."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

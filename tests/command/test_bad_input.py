@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
@@ -51,7 +52,8 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
     "null": (b"null", 422, "invalid_input", ""),
     "a number": (b"1e999", 422, "invalid_input", ""),
     "an unknown field": (b'{"no_such_field": 1}', 422, "invalid_input", "/no_such_field"),
-    "a long unknown field": (b'{"' + b"x" * 200_000 + b'": 1}', 422, "invalid_input", None),
+    "a key too long": (b'{"' + b"x" * 200_000 + b'": 1}', 400, "malformed_json", "/" + "x" * 198 + "…"),
+    "a long unknown field": (b'{"' + b"x" * 1_000 + b'": 1}', 422, "invalid_input", "/" + "x" * 198 + "…"),
 }
 
 WRONG: list[Any] = [
@@ -107,6 +109,30 @@ async def test_every_path_refuses_what_no_command_takes(client: Client, category
                 named = [document.get("field"), *(fault["field"] for fault in document.get("errors", ()))]
                 assert field in named, f"{path}: {what}: {document}"
             assert len(response.content) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("length", "status", "code", "said"),
+    [
+        (1_000, 422, "invalid_input", "should match pattern"),
+        (100_000, 400, "malformed_json", "this key has 100,000 characters, of at most 1,000"),
+    ],
+)
+async def test_many_faults_below_a_long_key_are_told_within_bounds(
+    client: Client, length: int, status: int, code: str, said: str
+) -> None:
+    """Given a thousand faults below a key, however long, then what is wrong is told behind its place, and a place that
+    long is not written down for each of them."""
+    settings = {"X" * length: {str(number): 0 for number in range(1_000)}}
+    tracemalloc.start()
+    response = await client.send("seekers/change-preferences", SEEKER, {"overrides": settings})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    document = problem(response, status, code)
+    assert document["field"].startswith("/overrides/XXX")
+    assert document["detail"].startswith("/overrides/XXX")
+    assert said in document["detail"]
+    assert most < 20_000_000
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

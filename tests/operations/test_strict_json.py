@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.operations.strict_json import NotJson, parse
+from shared.operations.strict_json import LONGEST_KEY, NotJson, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 VALUES = st.recursive(
@@ -51,3 +53,39 @@ def test_what_is_not_is_refused(body: bytes, field: str | None) -> None:
 
 def test_an_escaped_pair_is_a_character() -> None:
     assert parse(rb'{"a": "\ud83d\ude00", "b": "\\ud800"}') == {"a": "\U0001f600", "b": "\\ud800"}
+
+
+def test_a_key_has_its_longest() -> None:
+    """Given a key that is longer, wherever it is, then it is refused as that, and named."""
+    key = "x" * LONGEST_KEY
+    assert parse(json.dumps({"a": [{key: 1}]}).encode()) == {"a": [{key: 1}]}
+    for more in ({}, {"b": "\U0001f600"}):
+        with pytest.raises(NotJson, match="1,001 characters, of at most 1,000") as refused:
+            parse(json.dumps({"a": [{key + "x": 1}], **more}).encode())
+        assert refused.value.field == f"/a/0/{key}x"
+
+
+LONG_WAY = b'{"' + b"x" * LONGEST_KEY + b'":'
+
+
+@pytest.mark.parametrize(
+    "fault", [b'"\\ud83d\\ude00"', b'{"a":1,"a":1}', rb'"\ud800"'], ids=["none", "a key twice", "half a pair"]
+)
+def test_what_is_at_the_end_of_a_long_way_takes_no_room_for_it(fault: bytes) -> None:
+    """Given many values far below, and something to look for, then what that takes goes by what was sent, and not by
+    the length of the way times the number of values."""
+    body = LONG_WAY * 20 + b"[" + fault + b",0" * 20_000 + b"]" + b"}" * 20
+    assert peak(lambda: parse(body)) < 100 * len(body)
+
+
+def peak(work: Callable[[], object]) -> int:
+    """The most bytes that Python held for it at once."""
+    tracemalloc.start()
+    try:
+        work()
+    except NotJson:
+        pass
+    finally:
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return most
