@@ -160,8 +160,10 @@ class GroupCommit:
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            # Something PostgreSQL can't take: it must hurt only the command that brought it.
-            return [result for waiting in batch for result in await self._written([waiting])]
+            # Something PostgreSQL can't take, or refused before: it must hurt only the caller who brought it, and the
+            # more stay together, the fewer transactions there are for everybody to wait for.
+            middle = len(batch) // 2
+            return [*await self._written(batch[:middle]), *await self._written(batch[middle:])]
         self._know(max((outcome.position for outcome in outcomes if isinstance(outcome, Appended)), default=0))
         left = iter(outcomes)
         return [list(islice(left, len(waiting.appends))) for waiting in batch]

@@ -227,6 +227,20 @@ async def test_one_bad_append_hurts_nobody_else(log: Log, actor: str, schema_ver
     assert positions(await log.read(0, 10)) == [1]
 
 
+async def test_one_refused_before_leaves_the_others_together(log: Log, connection: Connection) -> None:
+    """Given two batches of 64 callers, in the first a command whose refusal was kept, then that one is told, and the
+    others are written in their order, in few transactions: nobody makes each of them wait for one of its own."""
+    await log.refuse([KeptRefusal("acme", UUID(int=200), b"p", "{}")])
+    wanted = [append(number + 1, {A: number}) for number in range(127)]
+    outcomes = await asyncio.gather(
+        *map(log.append, [*wanted[:40], append(200, {B: 0}), *wanted[40:]]), return_exceptions=True
+    )
+    assert isinstance(outcomes.pop(40), RefusedBefore)
+    assert [each.position for each in outcomes if isinstance(each, Appended)] == [*range(1, 128)]
+    halvings = 6
+    assert await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM log.receipt") == halvings + 1
+
+
 async def test_an_append_outlives_the_loss_of_its_connection(log: Log, database_url: str) -> None:
     """Given that the server ends the writer's connection, then the append is written by the next one, once."""
     await log.append(append(1, {A: 0}))
