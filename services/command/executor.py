@@ -77,7 +77,7 @@ class Executor:
                         return accepted(before[0])
                     continue  # the refusal was lifted meanwhile
                 if not appended.repeated:
-                    self._streams.keep(envelope.tenant, states)
+                    self._streams.keep(envelope.tenant, states, append.expected)
                 return appended
 
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
@@ -155,9 +155,8 @@ class Executor:
         overtaken = [index for index in written if index not in there or there[index].repeated]
         if overtaken:
             return there | {index: refusal for index, refusal in refused.items() if index < overtaken[0]}
-        if written:  # the log has confirmed nothing where nothing was appended
-            for tenant, each in states.items():
-                self._streams.keep(tenant, each)
+        for append in appends.values():
+            self._streams.keep(append.tenant, states[append.tenant], append.expected)
         return {**refused, **there}
 
     async def _decide_all(

@@ -56,8 +56,8 @@ class States:
     def add(self, others: States) -> None:
         self._folded |= others._folded
 
-    def items(self) -> Iterable[tuple[Stream, Folded]]:
-        return self._folded.items()
+    def folded(self, stream: Stream) -> Folded:
+        return self._folded[stream]
 
 
 class Streams:
@@ -110,11 +110,13 @@ class Streams:
                 found[tenant] |= loaded
         return {tenant: States(self._deciders, folded, era) for tenant, folded in found.items()}
 
-    def keep(self, tenant: str, states: States) -> None:
-        """Remember states that the log has confirmed."""
+    def keep(self, tenant: str, states: States, confirmed: Iterable[Stream]) -> None:
+        """Remember the states of streams that the log has confirmed: to be where an append expected them. What was only
+        read, for a command that was refused, say, a fail-over may have lost."""
         if states.era != self._forget_what_was():
             return
-        for stream, folded in states.items():
+        for stream in confirmed:
+            folded = states.folded(stream)
             if folded.version:
                 self._kept[tenant, stream.id] = folded
                 self._kept.move_to_end((tenant, stream.id))

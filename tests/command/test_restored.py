@@ -15,7 +15,7 @@ from shared.domain.kernel import Refusal
 from shared.log import Appended, Log, LogUnavailable
 from tests.command.client import SEEKER
 from tests.command.conftest import FixedClock
-from tests.command.test_executor import envelope, opened, register, verdict
+from tests.command.test_executor import Interrupted, envelope, opened, register, verdict
 
 
 @pytest.fixture
@@ -72,6 +72,26 @@ async def test_what_was_kept_in_memory_of_a_lost_timeline_decides_nothing(
     history = await logs[0].read_stream("acme", SEEKER)
     assert [event.type for event in history] == ["seeker.registered", "seeker.left"]
     assert isinstance(await outcome(here, register(6, UUID(int=6)), alone=alone), Appended)
+
+
+async def test_what_was_only_read_is_not_kept(database_url: str, logs: list[Log]) -> None:
+    """Given a seeker whose version 2 is a verdict that no stand-by has, and a batch that reads it to refuse a command
+    about them, and is written, for another seeker, after a fail-over that has lost the verdict and made version 2 their
+    leaving, then nothing was confirmed of the first seeker, and what follows is decided on what the log holds."""
+    async with opened(database_url, 1) as [lost]:
+        await Executor(lost, DECIDERS, FixedClock()).execute_all([register(), verdict(2)])
+    there = Executor(logs[1], DECIDERS, FixedClock())
+
+    async def fail_over() -> None:
+        await restore(database_url, position=1, fork=False)
+        await there.execute(envelope("seeker.leave", SEEKER, {}, number=3))
+
+    here = Executor(Interrupted(logs[0], fail_over), DECIDERS, FixedClock())
+    refused, written = await here.execute_all([register(4), register(5, UUID(int=5))])
+    assert isinstance(refused, Refusal)
+    assert isinstance(written, Appended)
+    with pytest.raises(Refusal, match="out_of_order"):
+        await here.execute(verdict(6))
 
 
 async def test_a_session_that_ends_is_no_restore(database_url: str, logs: list[Log]) -> None:
