@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 from services.command.refusals import from_json, to_json
 from shared.command_envelope import CommandEnvelope
-from shared.domain.kernel import Refusal
+from shared.domain.kernel import Command, Refusal
 from shared.log import Appended, KeptRefusal, KeyReused, Known, WrongVersion
 from shared.log.appending import Receipt
 
@@ -94,15 +95,27 @@ def fingerprint(envelope: CommandEnvelope) -> bytes:
     """What makes two commands the same: name, stream, body and the time given; 16 bytes.
 
     Fields that have their defaults don't count, so that a command is the same before and after a release that adds an
-    optional one, and whether it is sent without it or as null, which mean the same.
+    optional one, and whether it is sent without it or as null, which mean the same. Nor does the order of members,
+    which a sender that writes the command anew may change.
     """
-    return _digest(envelope, envelope.data.model_dump_json(exclude_defaults=True))
+    return _digest(envelope, _in_order(envelope.data).model_dump_json(exclude_defaults=True))
 
 
 def is_of(envelope: CommandEnvelope, receipt: Receipt) -> bool:
-    """Whether a receipt with the command's id is of this command; in the first receipts defaults counted."""
-    ways = (fingerprint(envelope), _under_former_defaults(envelope), _digest(envelope, envelope.data.model_dump_json()))
-    return receipt.fingerprint in ways
+    """Whether a receipt with the command's id is of this command; in the first receipts defaults counted, and then the
+    order of members did still."""
+    return receipt.fingerprint in (
+        fingerprint(envelope),
+        _digest(envelope, envelope.data.model_dump_json(exclude_defaults=True)),
+        _under_former_defaults(envelope),
+        _digest(envelope, envelope.data.model_dump_json()),
+    )
+
+
+def _in_order(data: Command) -> Command:
+    """With the members of objects whose keys its sender chooses in one order; those of the others are in theirs."""
+    free = {name: value for name, value in vars(data).items() if isinstance(value, dict)}
+    return data.model_copy(update=json.loads(json.dumps(free, sort_keys=True))) if free else data
 
 
 FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {

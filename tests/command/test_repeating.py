@@ -93,6 +93,26 @@ def test_what_identifies_a_command_stays_what_it_is(command: str, id: Any, data:
     assert fingerprint(envelope(command, id, data, number=1)).hex() == digest
 
 
+def preferring(overrides: dict[str, Any]) -> CommandEnvelope:
+    return envelope("seeker.change_preferences", SEEKER, {"digest": True, "overrides": overrides}, number=2)
+
+
+OVERRIDES = {"thank_you": {"due_after": "3h", "max_lateness": "5d"}, "defaults": {"lead": [{"b": 1, "a": 2}, "x"]}}
+TURNED = {"defaults": {"lead": [{"a": 2, "b": 1}, "x"]}, "thank_you": {"max_lateness": "5d", "due_after": "3h"}}
+
+
+def test_the_order_of_members_leaves_a_command_the_same() -> None:
+    """Given a command whose sender chooses the keys of a field, then it is the same whatever their order, and known by
+    a receipt in which that counted; with other values, or items of a list in another order, it is another."""
+    command = preferring(OVERRIDES)
+    assert list(TURNED) != list(OVERRIDES)
+    assert fingerprint(preferring(TURNED)) == fingerprint(command)
+    assert is_of(command, Receipt(_digest(command, command.data.model_dump_json(exclude_defaults=True)), 1, 1, NOW))
+    for others in ({**OVERRIDES, "defaults": {"lead": ["x", {"b": 1, "a": 2}]}}, {**OVERRIDES, "thank_you": {}}):
+        assert fingerprint(preferring(others)) != fingerprint(command)
+        assert not is_of(preferring(others), Receipt(fingerprint(command), 1, 1, NOW))
+
+
 def test_an_optional_field_that_is_new_leaves_a_command_the_same() -> None:
     """Given a release that adds an optional field to a command, then the command without it is the same as before, and
     sent with null, too; with a value it is another."""
