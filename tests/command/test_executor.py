@@ -46,8 +46,8 @@ def verdict(number: int, id: UUID = SEEKER, **others: Any) -> CommandEnvelope:
 class Replicas:
     """Executors on one log, each with a memory of its own."""
 
-    def __init__(self, logs: Sequence[Log]) -> None:
-        self.executors = [Executor(log, DECIDERS, FixedClock()) for log in logs]
+    def __init__(self, logs: Sequence[Log], **memory: int) -> None:
+        self.executors = [Executor(log, DECIDERS, FixedClock(), **memory) for log in logs]
         self.log = logs[0]
 
     async def history(self) -> list[str]:
@@ -65,11 +65,18 @@ async def opened(database_url: str, replicas: int) -> AsyncIterator[list[Log]]:
 
 
 @pytest.fixture
-async def replicas(database_url: str) -> AsyncIterator[Replicas]:
+async def replicas(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Replicas]:
     async with opened(database_url, 2) as logs:
-        yield Replicas(logs)
+        yield Replicas(logs, **getattr(request, "param", {}))
 
 
+whatever_is_kept = pytest.mark.parametrize(
+    "replicas", [{"keep": 0}, {"keep": 1}, {}], indirect=True, ids=["none kept", "one kept", "all kept"]
+)
+"""No answer depends on how many states are kept."""
+
+
+@whatever_is_kept
 async def test_a_command_accepted_on_a_stale_state_is_decided_again(replicas: Replicas) -> None:
     """Given a seeker that one replica remembers, when the other lets them leave, then the first refuses to go on, and
     nothing is written."""
@@ -81,6 +88,7 @@ async def test_a_command_accepted_on_a_stale_state_is_decided_again(replicas: Re
     assert await replicas.history() == ["seeker.registered", "seeker.left"]
 
 
+@whatever_is_kept
 async def test_a_command_refused_on_a_stale_state_is_decided_again(replicas: Replicas) -> None:
     """Given an interview that one replica remembers as planned, when the other has sent the request, then the first
     accepts the answer to it."""
@@ -94,6 +102,7 @@ async def test_a_command_refused_on_a_stale_state_is_decided_again(replicas: Rep
     assert (await here.execute(envelope("interview.accept", INTERVIEW, {}, number=6))).events
 
 
+@whatever_is_kept
 async def test_replicas_that_meet_on_a_stream_both_get_through(replicas: Replicas) -> None:
     """Given two replicas, when both write to one stream at the same time, then all is accepted, in dense versions."""
     await replicas.executors[0].execute(register())
@@ -114,6 +123,7 @@ async def test_what_follows_undated_is_never_the_earlier(database_url: str, ahea
                 return datetime.now(UTC) - timedelta(seconds=1)
 
         executor = Executor(log, DECIDERS, SlowClock())
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
         lived = [
             register(),
             envelope("contact.add", ANA, ADD, number=2),
@@ -123,7 +133,7 @@ async def test_what_follows_undated_is_never_the_earlier(database_url: str, ahea
             envelope("interview.hold", INTERVIEW, {"minutes": 20, "format": "email"}, number=6),
         ]
         for each in lived:
-            await executor.execute(each)
+            await executor.execute(each.model_copy(update={"occurred_at": an_hour_ago}))
         thank = envelope("interview.thank", INTERVIEW, {"how": "email"}, number=7)
         await executor.execute(thank.model_copy(update={"occurred_at": datetime.now(UTC) + ahead}))
         pair = {"seeker_id": str(SEEKER), "contact_id": str(ANA), "until": "2199-01-01T09:00:00Z"}
@@ -142,6 +152,7 @@ async def test_two_copies_that_race_get_one_answer(replicas: Replicas) -> None:
     assert await replicas.history() == ["seeker.registered"]
 
 
+@whatever_is_kept
 async def test_two_copies_that_race_within_one_replica_get_one_answer(replicas: Replicas) -> None:
     here = replicas.executors[0]
     answers = await asyncio.gather(*(here.execute(register()) for _ in range(5)))
@@ -149,6 +160,7 @@ async def test_two_copies_that_race_within_one_replica_get_one_answer(replicas: 
     assert [answer.repeated for answer in answers].count(False) == 1
 
 
+@whatever_is_kept
 async def test_a_repeat_is_answered_though_it_would_be_refused_by_now(replicas: Replicas) -> None:
     """Given a command whose time has passed, when it is repeated, then it gets its first answer, not a refusal; with
     other content, or another expected version that held then, it is told so."""
@@ -162,6 +174,7 @@ async def test_a_repeat_is_answered_though_it_would_be_refused_by_now(replicas: 
         await there.execute(envelope("seeker.register", SEEKER, {**REGISTER, "name": "Other"}, number=1))
 
 
+@whatever_is_kept
 async def test_an_expected_version_is_judged_on_what_the_log_holds(replicas: Replicas) -> None:
     """Given a replica that remembers version 1, when another has written version 2, then expecting 2 is right and
     expecting 1 is not."""
@@ -174,6 +187,7 @@ async def test_an_expected_version_is_judged_on_what_the_log_holds(replicas: Rep
     assert (await here.execute(verdict(4, expected_version=2))).events[0].version == 3
 
 
+@whatever_is_kept
 async def test_an_id_belongs_to_one_category(replicas: Replicas) -> None:
     """Given a seeker's id, when a contact is to be created with it, then it is refused on any replica."""
     await replicas.executors[0].execute(register())
@@ -247,6 +261,7 @@ async def test_nor_within_a_batch(replicas: Replicas) -> None:
     assert await replicas.history() == ["seeker.registered"]
 
 
+@whatever_is_kept
 async def test_a_batch_is_judged_in_order(replicas: Replicas) -> None:
     """Given commands that build on one another, some refused, some repeated, then each gets what it would have got
     alone, in order, and the accepted ones follow one another in the log."""
@@ -293,6 +308,31 @@ class Interrupted:
         return await self._log.append_chain(appends)
 
 
+class Reading(Interrupted):
+    """Remembers which streams were read."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, lambda: None)
+        self.read: list[int] = []
+
+    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> Any:
+        self.read += [id.int for id in stream_ids]
+        return await self._log.read_streams(tenants, stream_ids)
+
+
+@pytest.mark.parametrize(("keep", "read"), [(0, [12, 10, 12, 11]), (1, [10, 12, 11]), (2, [10, 11]), (3, [])])
+async def test_only_what_is_not_kept_is_read(replicas: Replicas, keep: int, read: list[int]) -> None:
+    """Given three seekers and a memory for so many, when commands about them follow, then those are read again that
+    were used the longest ago."""
+    log = Reading(replicas.log)
+    executor = Executor(log, DECIDERS, FixedClock(), keep=keep)
+    for number in (10, 11, 12):
+        await executor.execute(register(number, UUID(int=number)))
+    for number, seeker in enumerate((12, 10, 12, 11)):
+        await executor.execute(verdict(number, UUID(int=seeker)))
+    assert log.read == read
+
+
 async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -> None:
     """Given a batch decided on a seeker who leaves before it is appended, then what rests on their staying is
     refused, and the rest is written."""
@@ -305,6 +345,7 @@ async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -
     assert await replicas.history() == ["seeker.registered", "seeker.left", "seeker.registered"]
 
 
+@whatever_is_kept
 async def test_nothing_in_a_batch_overtakes_what_was_decided_on_an_old_state(replicas: Replicas) -> None:
     """Given a batch that plans an interview and then forgets the contact, when another replica has written about the
     seeker meanwhile, so that the plan is decided again, then both are accepted, in their order."""
@@ -338,6 +379,7 @@ async def test_a_batch_goes_on_together_behind_what_falls(replicas: Replicas) ->
     assert chains == [11, 10]
 
 
+@whatever_is_kept
 async def test_a_refusal_before_what_falls_stands(replicas: Replicas) -> None:
     """Given a batch that holds an interview too early, accepts it, and gives a contact the id of a seeker, for which it
     falls, then the first is refused all the same: what comes behind it was not there yet."""
@@ -361,6 +403,7 @@ async def test_a_refusal_before_what_falls_stands(replicas: Replicas) -> None:
     assert told == ["out_of_order", "Appended", "id_in_use"]
 
 
+@whatever_is_kept
 async def test_a_slip_in_a_batch_counts_nothing_twice(replicas: Replicas) -> None:
     """Given a contact who takes two requests a month, of which one is there, when a batch has a command for a seeker by
     the contact's id beside the second request, then that is accepted: what was asked of the contact counts once."""
