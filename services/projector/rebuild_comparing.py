@@ -92,6 +92,8 @@ class TimerDifference:
     """Why that is as it should be, where it is: `fired` and not folded, or not yet, or `deferred` when it was due."""
     ended: str | None = None
     """Why, where what is live is not a timer but its ending."""
+    recipient: Recipient | None = None
+    """Whose policies say what is pending; of what is live and no ending."""
 
     def told(self) -> Difference:
         one, other = (
@@ -165,9 +167,12 @@ async def timers_of(
 
 async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -> list[TimerDifference]:
     afresh: dict[TimerId, Timer] = {}
+    recipients: dict[TimerId, Recipient | None] = {}
+    """By subject."""
     for row in rows:
         recipient = None if row["recipient"] is None else _recipient(row["recipient"])
         subject = SUBJECT.validate_json(row["body"])
+        recipients[row["tenant"], UUID(row["key"])] = recipient
         if subject.armings:
             afresh |= {(row["tenant"], id): timer for id, timer in timers(subject, recipient, facts.policies).items()}
     live = await connection.fetch(
@@ -193,7 +198,8 @@ async def _compared(connection: Connection, facts: Facts, rows: Sequence[Any]) -
         # Only what is due is put off.
         was_due = timer is not None and timer.due_at <= row["now"] and row["due_at"] > timer.due_at
         deferred = "deferred" if same and was_due else None
-        found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred))
+        recipient = recipients[row["tenant"], row["subject_id"]]
+        found.append(TimerDifference(id, row["subject_id"], body, timer, due, deferred, recipient=recipient))
     found += (TimerDifference(id, timer.subject_id, None, timer, (None, timer.due_at)) for id, timer in afresh.items())
     return await _explained(connection, facts.position, found)
 

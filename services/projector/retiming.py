@@ -19,7 +19,7 @@ from services.projector.store import QUERIES, Store, columns, timer_row
 from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.codec import encode
 from shared.timing.calendar import SOURCES
-from shared.timing.endings import withdrawal
+from shared.timing.endings import switched_off, withdrawal
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
@@ -60,23 +60,24 @@ async def retime(store: Store, policies: Policies) -> int:
                 page.append(one)
                 changed += 1
             if len(page) >= _AT_ONCE:
-                await _write(connection, page)
+                await _write(connection, page, policies)
                 page.clear()
-        await _write(connection, page)
+        await _write(connection, page, policies)
         await connection.execute(QUERIES["reckoned"], policies.fingerprint)
     if changed:
         logger.info("timers reckoned anew, for policies, zones or holidays have changed", timers=changed)
     return changed
 
 
-async def _write(connection: Connection, found: list[TimerDifference]) -> None:
+async def _write(connection: Connection, found: list[TimerDifference], policies: Policies) -> None:
     pending = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
     if pending:
         await connection.execute(REBUILD["upsert_timers"], *columns(pending, 9))
     ended = []
     for one in found:
         if one.afresh is None and one.live is not None:
-            event = withdrawal(one.live, "withdrawn", "switched_off")
+            policy = one.recipient.policies(policies).by_name.get(one.live.policy) if one.recipient else None
+            event = withdrawal(one.live, *switched_off(policy))
             ended.append((*one.id, event.reason, encode(event).decode()))
     if ended:
         await connection.execute(QUERIES["end_timers"], *columns(ended, 4))

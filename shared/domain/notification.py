@@ -25,7 +25,7 @@ from shared.immutable import immutable
 Role = Literal["seeker", "coach"]
 Urgency = Literal["low", "normal", "high"]
 Reason = Literal["expired", "suppressed", "withdrawn", "superseded"]
-"""Its moment had passed; the recipient did not want it or there was none; it was no longer needed; another took its
+"""Its moment had passed; it was not wanted or there was nobody to tell; it was no longer needed; another took its
 place."""
 How = Literal["seen", "acted_on", "dismissed"]
 

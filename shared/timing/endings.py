@@ -54,6 +54,14 @@ def withdrawal(timer: Timer, reason: Reason, because: str) -> Withdrawn:
     )
 
 
+def switched_off(policy: Policy | None) -> tuple[Reason, str]:
+    """Reason and code of what `policy` does not ask for any more; None: there is no such policy.
+
+    Where only a stage is gone, nothing else of its round becomes needless: what fell due of that shares its key.
+    """
+    return ("withdrawn" if policy is None or not policy.enabled else "suppressed"), "switched_off"
+
+
 def endings(before: Facts, after: Facts, policies: Policies, e: Recorded[Event]) -> dict[UUID, Withdrawn]:
     """What `e` ended, by the id of the notification on whose stream that is to be written as version 1.
 
@@ -117,14 +125,15 @@ def _why(
         again = any(one.policy == arming.policy and one.occurrence == e.event_id for one in subject.armings)
         return ("superseded" if again else "withdrawn"), e.type
     policy = recipient.policies(policies).by_name.get(arming.policy)
-    stands = standstill(subject, now, policy) if policy else "switched_off"
-    if stands is not None:
+    if policy is None:
+        return switched_off(policy)
+    if (stands := standstill(subject, now, policy)) is not None:
         return "withdrawn", stands
     if isinstance(e.data, Withdrawn):
         return "withdrawn", e.type
     if any(snooze.event_id == e.event_id for snooze in now.snoozes):
         return "superseded", "snoozed"
-    return "withdrawn", "switched_off"
+    return switched_off(policy)
 
 
 def _ending(

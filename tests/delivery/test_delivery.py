@@ -41,6 +41,7 @@ from tests.delivery.office import (
     a_withdrawal,
     an_acknowledgement,
 )
+from tests.timing.story import Story, fired
 
 A_MOMENT = timedelta(seconds=FIRST_PAUSE)
 VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
@@ -735,6 +736,28 @@ async def test_what_the_log_has_ended_is_not_sent_though_the_broker_is_away(offi
     assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
     await office.deliver(a_due(3))
     assert len(office.mailbox.mails) == 1
+
+
+async def test_what_is_on_its_way_is_sent_though_a_later_reminder_is_switched_off(office: Office) -> None:
+    """Given a mail that waits for another attempt, when a later reminder of its round is switched off, then it is sent;
+    not where all of its policy is."""
+    story = Story()
+    story.leads("2026-02-25T10:00+01:00")
+    due = fired(story, "act_on_lead")
+    off = {"stages": {"week_3": {"enabled": False}}}
+    for position, settings in ((1, off), (3, {"enabled": False})):
+        known = set(story.endings)
+        story.prefers("2026-03-02T12:00+01:00", overrides={"act_on_lead": settings})
+        (ending,) = [story.endings[id] for id in set(story.endings) - known]
+        office.mailbox.answer = lambda mail: "451 later"
+        await office.deliver(
+            a_due(position, cancellation_key=due.cancellation_key),
+            a_withdrawal(position + 1, ending.reason, ending.cancellation_key),
+        )
+        office.mailbox.answer = lambda mail: "250 taken"
+        office.clock.instant += DELAYS[0]
+        await office.work()
+        assert len(office.mailbox.mails) == 1
 
 
 async def test_what_was_snoozed_before_it_was_mailed_is_not(office: Office) -> None:

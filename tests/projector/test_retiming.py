@@ -53,8 +53,8 @@ async def due(connection: Connection) -> dict[str, datetime]:
 
 async def test_pending_timers_follow_new_policies(log: Log, database_url: str, connection: Connection) -> None:
     """Given pending reminders, when the projector starts with policies by which one of them comes an hour sooner and
-    another not at all, then the first moves, the second is recorded as withdrawn because it was switched off, and the
-    others stay; a further start finds nothing to do."""
+    another not at all, then the first moves, the second is recorded as suppressed because it was switched off, which
+    makes nothing needless that was told of the others, and those stay; a further start finds nothing to do."""
     await write(log, [REGISTERED, HELD])
     await start(database_url, log, default_policies())
     before = await due(connection)
@@ -74,8 +74,24 @@ async def test_pending_timers_follow_new_policies(log: Log, database_url: str, c
     told = [decode(event).data for event in await log.read(2, 100)]
     withdrawn = [event for event in told if isinstance(event, notification.Withdrawn)]
     (ending,) = [event for event in withdrawn if event.because == "switched_off"]
-    assert (ending.kind, ending.stages, ending.reason) == ("thank_you", ("last_call",), "withdrawn")
+    assert (ending.kind, ending.stages, ending.reason) == ("thank_you", ("last_call",), "suppressed")
     assert ending.due_at == before["last_call"]
+
+
+async def test_a_policy_that_is_switched_off_is_withdrawn(log: Log, database_url: str, connection: Connection) -> None:
+    """Given pending reminders, when the projector starts with policies by which there are none of their kind, then all
+    are recorded as withdrawn, which makes needless what was told of them and is on its way."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    off = policies_with("[acme.thank_you]\nenabled = false")
+    await start(database_url, log, off)
+    assert await due(connection) == {}
+    async with Firing(database_url, off).session() as session:
+        await session.run_once()
+    told = [decode(event).data for event in await log.read(2, 100)]
+    endings = [event for event in told if isinstance(event, notification.Withdrawn) and event.kind == "thank_you"]
+    assert len(endings) == 4
+    assert {(event.reason, event.because) for event in endings} == {("withdrawn", "switched_off")}
 
 
 async def test_pending_timers_follow_the_calendar(

@@ -11,7 +11,7 @@ from shared.domain.notification import Due
 from shared.timing.policies import Policies
 from shared.timing.settling import Defer, End, Fire, settle, start_of_day
 from shared.timing.timers import Timer
-from tests.timing.story import COACH, CONTACT, INTERVIEW, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, named, utc
+from tests.timing.story import COACH, CONTACT, INTERVIEW, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, fired, named, utc
 
 
 def _due(story: Story, timer: Timer, late: timedelta = timedelta(0)) -> Due:
@@ -296,6 +296,39 @@ def test_a_policy_switched_off() -> None:
     story.leads("2026-05-05T10:00+02:00")
     assert set(story.due("act_on_lead")) == {"week_1", "week_2", "week_3"}
     assert isinstance(settle(pending, pending.due_at, None, 0, story.policies), End)
+
+
+def test_a_stage_switched_off() -> None:
+    """Given the first reminder of a round was told, when its last is switched off, then that one ends in a way that
+    makes nothing needless which was told; the rest stays pending, and ends as withdrawn with the policy."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    fired(story, "act_on_lead")
+    off = {"stages": {"week_3": {"enabled": False}}}
+    story.prefers("2026-05-08T10:00+02:00", overrides={"act_on_lead": off})
+    assert story.ended("act_on_lead") == {"week_3": ("suppressed", "switched_off")}
+    assert set(story.due("act_on_lead")) == {"week_1", "week_2"}
+    story.prefers("2026-05-08T11:00+02:00", overrides={"act_on_lead": {"enabled": False, **off}})
+    assert story.ended("act_on_lead")["week_2"] == ("withdrawn", "switched_off")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"), [("stages.week_3", "suppressed"), ("policies.act_on_lead", "withdrawn")]
+)
+def test_what_the_policies_do_not_know(lacking: str, reason: str) -> None:
+    """Given a pending reminder, when it is judged by policies that lack its stage, then it alone is not told; by such
+    as lack all of its policy, nothing of its round is wanted any more."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    timer, general = story.timer("act_on_lead", "week_3"), story.policies
+    policies = dict(general.by_name)
+    whole = policies.pop("act_on_lead")
+    if lacking.startswith("stages"):
+        policies["act_on_lead"] = whole.model_copy(update={"stages": whole.stages[:3]})
+    recipient = story.recipients[SEEKER]
+    result = settle(timer, timer.due_at, recipient, 0, Policies(general.limits, policies))
+    assert isinstance(result, End)
+    assert (result.event.reason, result.event.because) == (reason, "switched_off")
 
 
 def test_stages_keep_their_order_out_of_quiet_hours() -> None:
