@@ -30,7 +30,7 @@ class Subjects(ReadModel[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 7
+    version = 8
     row = Subject
 
     def __init__(self, policies: Policies) -> None:
@@ -103,7 +103,7 @@ class Links(ReadModel[Link]):
     no harm."""
 
     name = LINK
-    version = 2
+    version = 3
     row = Link
     entries = True
 

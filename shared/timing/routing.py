@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared.domain import interview, programme, seeker
+from shared.domain import interview, lead, programme, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -40,7 +40,7 @@ _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
 
 _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
-        *(interview.Held, interview.Thanked),
+        *(interview.Held, interview.Thanked, lead.ReportedBack),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
     }
 )
@@ -73,7 +73,7 @@ def subjects(e: Recorded[Event]) -> tuple[UUID, ...]:
     """Ids of the subjects whose timing the event may change.
 
     An interview and a lead are subjects under the id of their stream; a relationship likewise, be it by events of
-    interviews; a seeker for what concerns all of a person's conversations. See also `wishing_contact`.
+    interviews or leads; a seeker for what concerns all of a person's conversations. See also `wishing_contact`.
     """
     found = routes(e)
     return (found[0].id,) if len(found) == 1 else tuple(dict.fromkeys(route.id for route in found))
@@ -117,6 +117,8 @@ def _of_relationship(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "lead", contact_id=data.contact_id)
+    if type(data) is lead.ReportedBack:
+        yield from _relationships(data.seeker_id, (data.contact_id,))
 
 
 def _of_seeker(e: Recorded[Event], data: Any) -> Iterator[Route]:

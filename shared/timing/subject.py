@@ -328,7 +328,7 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Su
     if at is None and on is None:
         # A goal without a date: nothing to count from any more.
         return _ending(subject, present, "withdrawn", e)
-    if arm.restart and not present:
+    if arm.restart and not any(one.settled or not arm.begun for one in present):
         return subject
     memory = next((m for m in subject.memory if m.policy == policy.name), None)
     if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.domain import contact, interview, relationship
+from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import notification_id
 from shared.domain.notification import Due, Snoozed, Withdrawn
 from shared.timing.calendar import Moment, wall, work_week
@@ -58,7 +58,7 @@ def test_never_in_quiet_hours(
 STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
-    *("fire", "fire", "fire", "put off", "take back", "close", "open"),
+    *("fire", "fire", "fire", "put off", "take back", "close", "open", "connect", "report back"),
 )
 
 steps = st.lists(
@@ -109,6 +109,10 @@ def _lives(story: Story, told: Told, step: str, now: datetime) -> None:
             story.thanks(when)
         case "touch":
             story.touches(when)
+        case "connect":
+            story.between(relationship.Connected, when)
+        case "report back":
+            story.pursues(lead.ReportedBack, when)
         case "start":
             story.between(relationship.KeepInTouchStarted, when)
         case "pause":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
 
-from shared.domain import interview, notification, programme, relationship, seeker
+from shared.domain import interview, lead, notification, programme, relationship, seeker
 from shared.timing.settling import End, Fire
 from shared.timing.subject import evolve
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER
@@ -261,6 +262,53 @@ def test_a_touch_restarts_the_cadence_and_only_a_later_one() -> None:
     story.touches("2026-05-10T10:00+09:00", written="2026-05-21T10:00+09:00")
     assert story.due("keep_in_touch")["due"] == at("2026-08-18T10:00+09:00")
     assert set(story.ended("keep_in_touch").values()) == {("superseded", "relationship.touchpoint_recorded")}
+
+
+def _connects(story: Story, when: str) -> None:
+    story.between(relationship.Connected, when)
+
+
+def _reports_back(story: Story, when: str) -> None:
+    story.pursues(lead.ReportedBack, when)
+
+
+@pytest.mark.parametrize("touches", [Story.touches, _connects, _reports_back])
+def test_who_was_in_touch_is_not_reminded_again(touches: Callable[[Story, str], object]) -> None:
+    """Given somebody was reminded to keep in touch, when they record a touch, connect or report back, then the rest of
+    that round is over, the tie does not cool, and the next reminder is a cadence later."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-01-30T10:00+09:00")
+    assert story.run_until("2026-03-01T10:00+09:00") == [("keep_in_touch", "due")]
+    touches(story, "2026-03-03T10:00+09:00")
+    assert story.run_until("2026-05-31T10:00+09:00") == []
+    assert story.due("keep_in_touch")["due"] == at("2026-06-01T10:00+09:00")
+
+
+@pytest.mark.parametrize("touches", [Story.touches, _connects, _reports_back])
+def test_a_touch_begins_nothing_where_none_is_kept(touches: Callable[[Story, str], object]) -> None:
+    """Given a tie that nobody keeps, has paused or has ended, then a touch of any kind begins no reminders."""
+    story = Story("Asia/Tokyo")
+    touches(story, "2026-01-20T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.thanks("2026-01-30T10:00+09:00")
+    story.between(relationship.Paused, "2026-02-01T10:00+09:00")
+    touches(story, "2026-02-02T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+    story.between(relationship.Resumed, "2026-02-10T10:00+09:00")
+    story.between(relationship.Ended, "2026-02-11T10:00+09:00")
+    touches(story, "2026-02-12T10:00+09:00")
+    assert story.due("keep_in_touch") == {}
+
+
+def test_who_connects_after_the_thank_you_is_reminded_a_month_after_it() -> None:
+    """Given reminders to keep in touch of which none has come, when the two connect, as they are asked to soon after a
+    conversation, then the first is not put off; who reports back has written to them, so it is."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-01-30T10:00+09:00")
+    _connects(story, "2026-01-31T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-03-01T10:00+09:00")
+    _reports_back(story, "2026-02-10T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-05-11T10:00+09:00")
 
 
 def test_pause_resume_snooze_end() -> None:
