@@ -108,7 +108,8 @@ class Stage(Data):
     """Not before so many hours after the arming event was written down: no one is reported for what they were not
     reminded of, when an old conversation is written up late."""
     when_past: Literal["fire", "skip"] = "fire"
-    """If its moment had passed when the arming event was written down."""
+    """If its moment had passed when the arming event was written down. What is to be skipped for `shift` alone, as it
+    went earlier than that, goes later instead while there is time."""
     enabled: bool = True
 
     @model_validator(mode="after")

@@ -153,6 +153,10 @@ def _due(
     moved: tuple[str, ...] = ()
     if due is not plain and due != plain:
         moved = ("quiet_hours" if not clock.hours.allows(plain.local) else "day_off",)
+    if stage.when_past == "skip" and due.instant < arming.recorded_at <= plain.instant:
+        # Moved earlier it would be past and skipped, while its plain moment is still ahead.
+        found = clock.open_before(stage, plain, limit)
+        due = found if limit is None or found.instant < limit else due
     if stage.grace_hours:
         earliest = arming.recorded_at + timedelta(hours=stage.grace_hours)
         if due.instant < earliest:

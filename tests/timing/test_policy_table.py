@@ -11,6 +11,7 @@ import pytest
 from shared.domain import interview, lead, relationship
 from shared.domain.identity import relationship_id
 from shared.timing.calendar import wall
+from shared.timing.settling import Fire
 from tests.timing.story import CONTACT, INTRODUCER, RELATIONSHIP, SEEKER, Story, at, local, named, utc
 
 Told = Callable[[Story], object]
@@ -272,6 +273,47 @@ def test_the_table_of_policies(case: str) -> None:
 def test_every_policy_is_in_the_table() -> None:
     story = Story()
     assert {case[3] for case in CASES.values()} | {"undeliverable"} == set(story.policies.by_name)
+
+
+@pytest.mark.parametrize(
+    ("waking", "written", "starts", "due"),
+    [
+        # Monday 09:00 is quiet: earlier is Friday evening, which is past on Sunday.
+        (("10:00", "22:00"), "2026-05-08T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-08T21:59+02:00"),
+        (("10:00", "22:00"), "2026-05-10T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-11T10:00+02:00"),
+        (("06:00", "08:00"), "2026-05-11T08:30+02:00", "2026-05-12T07:30+02:00", "2026-05-12T06:00+02:00"),
+        # Friday 09:00, for Sunday: rather on the day off than never.
+        (("06:00", "08:00"), "2026-05-08T08:30+02:00", "2026-05-10T15:00+02:00", "2026-05-09T06:00+02:00"),
+    ],
+)
+def test_a_confirmation_that_moved_earlier_would_be_past(
+    waking: tuple[str, str], written: str, starts: str, due: str
+) -> None:
+    """Given an hour at which the seeker is not to be disturbed, when there is no time before it any more, but some
+    after it and before the conversation, then the reminder comes then."""
+    story = Story(country="DE")
+    story.prefers("2026-05-01T10:00+02:00", waking_hours=dict(zip(("start", "end"), waking, strict=True)))
+    story.schedules(written, starts)
+    timer = story.timer("confirmation")
+    assert (timer.due_at, timer.moved_by, timer.too_late) == (at(due), ("quiet_hours",), False)
+    assert isinstance(story.settle(timer, timer.due_at), Fire)
+
+
+@pytest.mark.parametrize(
+    ("written", "starts"),
+    [
+        ("2026-05-11T08:30+02:00", "2026-05-12T05:30+02:00"),  # Monday; nobody is awake until then
+        ("2026-05-11T09:30+02:00", "2026-05-12T15:00+02:00"),  # the plain moment is past
+    ],
+)
+def test_a_confirmation_that_there_is_no_time_for_is_skipped(written: str, starts: str) -> None:
+    story = Story(country="DE")
+    story.prefers("2026-05-01T10:00+02:00", waking_hours={"start": "06:00", "end": "08:00"})
+    story.schedules(written, starts)
+    timer = story.timer("confirmation")
+    assert (timer.due_at, timer.too_late) == (at("2026-05-11T07:59+02:00"), True)
+    story.settle(timer, at(written))
+    assert story.ended("confirmation") == {"due": ("expired", "already_past")}
 
 
 def test_a_time_that_is_skipped() -> None:

@@ -396,6 +396,16 @@ def test_goals_change() -> None:
     assert story.due("goal_date_ahead") == {}
 
 
+def test_a_goal_that_is_named_on_the_morning_of_a_reminder() -> None:
+    """Given waking hours that begin after the hour of the reminder, when the goal is named before that, then it comes
+    when they begin, not as of the evening before."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", waking_hours={"start": "10:00", "end": "22:00"})
+    story.registers("2026-06-01T08:00+02:00", "2026-06-15")
+    assert story.due("goal_date_ahead")["two_weeks"] == at("2026-06-01T10:00+02:00")
+    assert story.run_until("2026-06-01T10:00+02:00") == [("goal_date_ahead", "two_weeks")]
+
+
 def test_a_goal_that_is_near_already_skips_what_is_past() -> None:
     """Given a goal three weeks ahead when registering, then five and two months before are past, not due at once."""
     story = Story(registered=False)
