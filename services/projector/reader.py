@@ -76,6 +76,8 @@ class Page:
     position: int
     bodies: list[str]
     next: Cursor | None
+    sorts: list[datetime]
+    """What each is ordered by."""
 
 
 class Reader:
@@ -174,6 +176,8 @@ class Reader:
     ) -> Page:
         """What will fall due for a seeker, up to `until`, soonest first, as JSON of `shared.timing`'s timers.
 
+        `sorts` say when, also of what was put off.
+
         Raises `MalformedCursor` for a cursor that is not one of timers.
         """
         sort, key = _place(after)
@@ -183,6 +187,11 @@ class Reader:
             raise MalformedCursor(f"{key!r} is not a timer") from error
         rows = await self._pool.fetch(QUERIES["timers"], tenant, seeker_id, sort, id, limit + 1, until)
         return _page(rows, limit)
+
+    async def due(self, tenant: str, ids: Collection[UUID]) -> dict[UUID, datetime]:
+        """When the pending ones of some notifications are to be fired."""
+        rows = await self._pool.fetch(QUERIES["due"], tenant, list(ids)) if ids else []
+        return {row["id"]: row["due_at"] for row in rows}
 
     async def next_due(self, tenant: str, subject_ids: Collection[UUID], policy: str) -> dict[UUID, datetime]:
         """When the policy's next notification is due, for each of the subjects that has one pending."""
@@ -215,7 +224,7 @@ def _place(after: Cursor | None) -> tuple[datetime | None, str | None]:
 
 def _page(rows: Sequence[asyncpg.Record], limit: int) -> Page:
     if not rows:
-        return Page(0, [], None)
+        return Page(0, [], None, [])
     position: int = rows[0]["position"]
     found = [row for row in rows if row["key"] is not None]
     last = found[limit - 1] if len(found) > limit else None
@@ -223,4 +232,5 @@ def _page(rows: Sequence[asyncpg.Record], limit: int) -> Page:
         position,
         [row["body"] for row in found[:limit]],
         None if last is None else Cursor(last["sort"], last["key"]),
+        [row["sort"] for row in found[:limit]],
     )

@@ -109,19 +109,25 @@ LEFT JOIN LATERAL (
 WHERE c.name = 'projector';
 
 -- name: timers
--- A seeker's pending notifications, soonest first.
+-- A seeker's pending notifications, soonest first: by when they are to be fired, which for one that was put off is later
+-- than its body says. Without those that nobody will be told of, for they will have expired by then.
 SELECT c.position, t.due_at AS sort, t.id::text AS key, t.body
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT t.due_at, t.id, t.body
     FROM read.timer t
     WHERE t.tenant = $1 AND t.seeker_id = $2 AND t.outcome IS NULL
+      AND (t.body ->> 'expires_at')::timestamptz > t.due_at
       AND t.due_at <= coalesce($6::timestamptz, 'infinity')
       AND ($4::uuid IS NULL OR (t.due_at, t.id) > ($3::timestamptz, $4))
     ORDER BY t.due_at, t.id
     LIMIT $5
 ) t ON true
 WHERE c.name = 'projector';
+
+-- name: due
+-- When some pending notifications are to be fired; one that was put off, later than its body says.
+SELECT id, due_at FROM read.timer WHERE tenant = $1 AND id = ANY ($2::uuid[]) AND outcome IS NULL;
 
 -- name: next_timers
 -- When the next pending notification of a policy is due for each of some subjects that has one.

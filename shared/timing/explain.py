@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.domain.identity import notification_id
 from shared.domain.notification import Cause, Reason
 from shared.immutable import immutable
+from shared.replacing import replace
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy
 from shared.timing.recipient import Recipient
@@ -39,7 +40,8 @@ class Explanation:
     expires_at: datetime | None = None
     moved_by: tuple[str, ...] = ()
     will_be: str = ""
-    """What already stands against a pending one: `muted`, `no_coach`. It will end as suppressed unless that changes."""
+    """What already stands against a pending one. It will end as suppressed (`muted`, `no_coach`) or as expired
+    (`moment_passed`, `already_past`) unless that changes."""
     rule_version: str = ""
     would_arm: tuple[str, ...] = ()
     would_disarm: tuple[str, ...] = ()
@@ -54,6 +56,12 @@ def explain(subject: Subject, recipient: Recipient | None, policies: Policies) -
         if policy.subject in (subject.kind, "any")
         for explanation in _of_policy(subject, recipient, policy, own)
     ]
+
+
+def put_off(one: Explanation, until: datetime) -> Explanation:
+    """A pending one of which firing has found that it can't be told before then."""
+    in_time = one.expires_at is None or until < one.expires_at
+    return replace(one, due_at=until, will_be=one.will_be or ("" if in_time else "moment_passed"))
 
 
 def _of_policy(subject: Subject, recipient: Recipient | None, policy: Policy, own: Policies) -> Iterator[Explanation]:
@@ -114,6 +122,8 @@ def _of_stage(
         against = "muted"
     elif status == "pending" and stage.to == "coach" and recipient.coach(arming.programme_id) is None:
         against = "no_coach"
+    elif status == "pending" and planned.expires_at <= planned.due_at:
+        against = "already_past" if planned.too_late else "moment_passed"
     return Explanation(
         policy=policy.name,
         status=status,

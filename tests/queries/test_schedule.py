@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from shared.domain import interview, notification
+from shared.domain import interview, lead, notification
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,
@@ -122,3 +123,52 @@ async def test_the_schedule_ends_where_it_was_asked_to(library: Library) -> None
     assert answer["items"]
     assert all(datetime.fromisoformat(item["due_at"]) <= NOW + timedelta(days=1) for item in answer["items"])
     assert {item["seeker_id"] for item in answer["items"]} == {str(SEEKER)}
+
+
+async def _put_off(library: Library, id: str, until: datetime) -> None:
+    """As firing does it."""
+    await library.reader.pool.execute("UPDATE read.timer SET due_at = $1 WHERE id = $2::text::uuid", until, id)
+
+
+async def test_what_was_put_off_is_shown_when_it_is_due_now(library: Library) -> None:
+    """Given a reminder that was due and was put off until after the next one, then it comes after that one, page by
+    page, too, with its new time; one that was put off beyond its moment is not ahead any more."""
+    await library.fold(happened(*HELD_STORY))
+    first, second, *_ = before = (await library.get(f"{MINE}/schedule", days=10))["items"]
+    until = datetime.fromisoformat(second["due_at"]) + timedelta(minutes=5)
+    await _put_off(library, first["id"], until)
+
+    items = (await library.get(f"{MINE}/schedule", days=10))["items"]
+    assert [item["id"] for item in items][:2] == [second["id"], first["id"]]
+    assert items[0] == second
+    local = until.astimezone(ZoneInfo(first["time_zone"])).replace(tzinfo=None)
+    assert datetime.fromisoformat(items[1]["due_at"]) == until
+    assert datetime.fromisoformat(items[1]["local_due"]) == local
+    page = await library.get(f"{MINE}/schedule", days=10, limit=1)
+    page = await library.get(f"{MINE}/schedule", days=10, limit=1, after=page["next"])
+    assert page["items"] == [items[1]]
+    assert await _reminder(library, first) == (until, "")
+
+    expiry = datetime.fromisoformat(first["expires_at"])
+    await _put_off(library, first["id"], expiry)
+    items = (await library.get(f"{MINE}/schedule", days=10))["items"]
+    assert {item["id"] for item in items} == {item["id"] for item in before} - {first["id"]}
+    assert await _reminder(library, first) == (expiry, "moment_passed")
+
+
+async def _reminder(library: Library, item: Any) -> tuple[datetime, str]:
+    """When it is due, and what stands against it."""
+    about = (await library.get(f"{TENANT}/reminders/{item['subject_id']}"))["item"]
+    (found,) = [each for each in about["policies"] if each["notification_id"] == item["id"]]
+    return datetime.fromisoformat(found["due_at"]), found["will_be"]
+
+
+async def test_what_will_have_expired_is_not_on_the_schedule(library: Library) -> None:
+    """Given an opening that closes before later reminders of it would come, then those are not shown as what will fall
+    due."""
+    opening = lead.Recorded(
+        seeker_id=SEEKER, contact_id=ANA, kind="job_opening", what="Apply", until=NOW.date() + timedelta(days=9)
+    )
+    await library.fold(happened(*PEOPLE, opening))
+    items = (await library.get(f"{MINE}/schedule", days=90))["items"]
+    assert [item["stage"] for item in items if item["policy"] == "act_on_job_opening"] == ["due", "week_1"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.domain import contact, notification, relationship, seeker
-from shared.timing.explain import Explanation, explain
+from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.settling import Fire
-from tests.timing.story import CONTACT, INTERVIEW, RELATIONSHIP, SEEKER, Story, at
+from tests.timing.story import CONTACT, INTERVIEW, LEAD, RELATIONSHIP, SEEKER, Story, at
 
 
 def _told(story: Story, policy: str) -> dict[str, Explanation]:
@@ -110,3 +110,33 @@ def test_snoozed() -> None:
     found = explain(story.subjects[INTERVIEW], story.recipients[SEEKER], story.policies)
     told = [(one.status, one.due_at) for one in found if (one.policy, one.stage) == ("thank_you", "due")]
     assert told == [("fired", timer.due_at), ("pending", at("2026-05-05T18:00+02:00"))]
+
+
+def test_what_will_have_expired_when_it_is_due() -> None:
+    """Given an opening that closes before later reminders of it, and a conversation to confirm by an hour that is past,
+    then those are said to be never told, and why; a kind that is muted is said to be that first."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00", "job_opening", until="2026-05-13")
+
+    def against() -> dict[str, str]:
+        told = explain(story.subjects[LEAD], story.recipients[SEEKER], story.policies)
+        return {one.stage: one.will_be for one in told if one.policy == "act_on_job_opening"}
+
+    assert against() == {"due": "", "week_1": "", "week_2": "moment_passed", "week_3": "moment_passed"}
+    story.schedules("2026-05-04T10:00+02:00", "2026-05-05T10:00+02:00")
+    assert _told(story, "confirmation")["due"].will_be == "already_past"
+    story.prefers("2026-05-04T11:00+02:00", muted=["act_on_lead"])
+    assert set(against().values()) == {"muted"}
+
+
+def test_put_off() -> None:
+    """Given a reminder that is put off, then it is due then; beyond its moment, it is said to be never told."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = _told(story, "thank_you")["due"]
+    assert due.expires_at == at("2026-05-06T10:00+02:00")
+    told = [put_off(due, at(until)) for until in ("2026-05-06T08:00+02:00", "2026-05-06T10:00+02:00")]
+    assert [(one.due_at, one.will_be) for one in told] == [
+        (at("2026-05-06T08:00+02:00"), ""),
+        (at("2026-05-06T10:00+02:00"), "moment_passed"),
+    ]

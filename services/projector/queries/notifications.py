@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, get_args
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
@@ -34,9 +35,11 @@ from shared.domain.notification import Reason
 from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing import timers
-from shared.timing.explain import Explanation, explain
+from shared.timing.calendar import wall
+from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.policies import Policies
 from shared.timing.timers import Timer
+from shared.zones import zone
 
 
 @immutable(kw_only=True)
@@ -76,7 +79,8 @@ def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
     )
     async def schedule(tenant: TenantPath, seeker_id: UUID, ask: Annotated[ScheduleAsk, Query()]) -> Response:
         """The notifications about this seeker's affairs that are pending and fall due within the next `days`, as things
-        stand: what happens meanwhile moves or ends them.
+        stand: what happens meanwhile moves or ends them. Left out is what will not be told, for it will have expired by
+        then.
         """
         reader = await desk.reader(ask)
         await require_seeker(reader, tenant, seeker_id)
@@ -85,8 +89,18 @@ def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
         )
         pending = [timers.TIMER.validate_json(body) for body in page.bodies]
         people = await People.of(reader, tenant, (each for timer in pending for each in timer.contact_ids))
-        items = [widen(PendingItem, timer, contacts=people.all(timer.contact_ids)) for timer in pending]
+        items = [
+            widen(PendingItem, _put_off(timer, due_at), contacts=people.all(timer.contact_ids))
+            for timer, due_at in zip(pending, page.sorts, strict=True)
+        ]
         return json_response(PageOf[PendingItem], PageOf(items, next_of(page), page.position))
+
+
+def _put_off(timer: Timer, until: datetime) -> Timer:
+    """The timer with when it is to be fired, where firing has put it off."""
+    if until == timer.due_at:
+        return timer
+    return replace(timer, due_at=until, local_due=wall(until, zone(timer.time_zone) or ZoneInfo("UTC")))
 
 
 def _add_told(router: APIRouter, desk: Desk) -> None:
@@ -150,14 +164,19 @@ def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
 
 
 async def _with_outcomes(reader: Reader, tenant: str, explanations: Sequence[Explanation]) -> list[Reminder]:
-    """The explanations, those of notifications that are over with what their own events tell."""
-    keys = {str(each.notification_id) for each in explanations if each.notification_id is not None}
-    bodies = await reader.rows(NOTIFICATIONS.name, tenant, keys)
+    """The explanations, those of notifications that are over with what their own events tell, those of pending ones
+    that were put off with when they are due now."""
+    ids = {each.notification_id for each in explanations if each.notification_id is not None}
+    due = {str(id): at for id, at in (await reader.due(tenant, ids)).items()}
+    bodies = await reader.rows(NOTIFICATIONS.name, tenant, {str(id) for id in ids})
     rows = {key: NOTIFICATIONS.decode(body) for key, body in bodies.items()}
-    return [_with_outcome(each, rows.get(str(each.notification_id))) for each in explanations]
+    told = ((each, str(each.notification_id)) for each in explanations)
+    return [_with_outcome(each, rows.get(key), due.get(key)) for each, key in told]
 
 
-def _with_outcome(explanation: Explanation, row: NotificationRow | None) -> Reminder:
+def _with_outcome(explanation: Explanation, row: NotificationRow | None, due: datetime | None) -> Reminder:
+    if due is not None and explanation.due_at is not None and explanation.due_at < due:
+        explanation = put_off(explanation, due)
     if row is None:
         return widen(Reminder, explanation)
     if explanation.status == "not_fired" and row.state in get_args(Reason):
