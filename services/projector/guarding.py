@@ -48,7 +48,7 @@ WAITING = 2_000
 having the same share."""
 _LEADING_ELSEWHERE = [type for type, kind in EVENTS.items() if leads_elsewhere(kind)]
 _BY_OTHER_STREAMS = ("relationship", "seeker")
-"""Subjects that events of interviews concern, too."""
+"""Subjects that events of interviews and leads concern, too."""
 
 _Id = tuple[str, UUID]
 """With its tenant."""
@@ -184,6 +184,7 @@ def _concerned(recorded: Recorded[bytes]) -> Sequence[UUID]:
     try:
         seeker_id = UUID(said["seeker_id"])
         people = [UUID(id) for name in _PEOPLE for id in said.get(name) or ()]
+        people += [UUID(said["contact_id"])] if "contact_id" in said else []
         about = [UUID(said["subject_id"])] if "subject_id" in said else []
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"whom the event at {recorded.position} concerns can't be said") from error
@@ -191,7 +192,7 @@ def _concerned(recorded: Recorded[bytes]) -> Sequence[UUID]:
 
 
 _PEOPLE = ("contact_ids", "introduced_by", "thanked_ids")
-"""Fields of events that lead to relationships."""
+"""Fields of events that lead to relationships, beside the one contact of a lead."""
 
 
 async def _far(connection: Connection, claimed: Sequence[Claimed], checkpoint: int) -> set[int]:
