@@ -11,9 +11,13 @@ _RELATIONSHIP = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a01")
 _NOTIFICATION = UUID("6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a02")
 _VERSION_AND_VARIANT = 0x5000_8000000000000000
 _OTHER_BITS = (1 << 128) - 1 ^ 0xF000_C000000000000000
+REMEMBERED = 4096
+"""Relationships whose ids are remembered: more than the events of a page, or of a group commit, are about. To make one
+again costs a few hundredths of what folding its event does; to remember it, most of a kilobyte for as long as one runs.
+"""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(REMEMBERED)
 def relationship_id(seeker_id: UUID, contact_id: UUID) -> UUID:
     """The one relationship of a seeker with a contact."""
     return _version_5(sha1(_RELATIONSHIP.bytes + f"{seeker_id}:{contact_id}".encode(), usedforsecurity=False).digest())

@@ -25,7 +25,7 @@ from deploy.launcher.infrastructure import Infrastructure
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
 from shared.database.migrate import migrate
 from tests.chaos import witness
-from tests.chaos.growth import Sample, grown
+from tests.chaos.growth import EVENTS, Sample, grown, growth
 from tests.chaos.processes import Stage, grown_beyond, stage
 
 _LAGS = """
@@ -75,7 +75,7 @@ async def soak(infra: Infrastructure, seconds: float, every: float, rate: float)
     database_url, amqp_url = infra.postgres.create_database("soak"), infra.rabbitmq.create_vhost("soak")
     await migrate(database_url)
     samples: list[Sample] = []
-    # A cache that is full after a minute shows whether anything else grows.
+    # A cache that is full before the second half shows whether anything else grows.
     settings = {"KITHLOG_KEPT_STATES": "1000", "KITHLOG_KEPT_ROWS": "1000"}
     with tempfile.TemporaryDirectory(prefix="kithlog-soak-") as folder:
         logs = Path(folder)
@@ -99,12 +99,13 @@ def tell(taken: Sample, seconds: float) -> None:
 
 
 def summary(samples: Sequence[Sample]) -> str:
-    """A table of each figure's median in the second and the last quarter."""
+    """A table of each figure's median in the second and last quarter, and of how it grew over the second half."""
     quarter = len(samples) // 4
-    lines = [f"{'':36} {'2nd quarter':>12} {'last quarter':>12}"]
+    lines = [f"{'':36} {'2nd quarter':>12} {'last quarter':>12} {f'for {EVENTS:,} events':>18}"]
     for name in samples[-1].figures:
         values = [each.figures[name] for each in samples]
-        lines.append(f"{name:36} {median(values[quarter : 2 * quarter]):12.0f} {median(values[-quarter:]):12.0f}")
+        early, late = median(values[quarter : 2 * quarter]), median(values[-quarter:])
+        lines.append(f"{name:36} {early:12.0f} {late:12.0f} {growth(samples, name):18.1f}")
     return "\n".join(lines)
 
 

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from services.projector.models.pairs import pair, relationship_id
+from services.projector.models.pairs import pair
 from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import contact, interview, lead, relationship
+from shared.domain.identity import relationship_id
 from shared.domain.kernel import EVENTS, Event
 from shared.domain.personal import personal_fields
 from shared.envelope import Recorded

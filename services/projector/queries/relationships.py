@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query, Response
 
 from services.projector.models import LEADS, RELATIONSHIPS, TIMELINE
 from services.projector.models.leads import LeadRow
-from services.projector.models.pairs import relationship_id
 from services.projector.models.relationship import COOLING, TieRow
 from services.projector.models.timeline import EntryRow
 from services.projector.queries.answering import (
@@ -25,6 +24,7 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import Filtered, RelationshipState, TenantPath, TimelineAsk
 from services.projector.queries.items import RelationshipItem, relationship_item
 from services.projector.reader import Reader
+from shared.domain.identity import relationship_id
 from shared.immutable import immutable
 from shared.replacing import replace
 
