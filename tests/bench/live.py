@@ -1,6 +1,7 @@
 """From a command's answer until its events are in the read models: both services and the broker at work.
 
-Firing is off: made-up histories lie in the past, where every timer would be overdue at once.
+With firing, and without: as made-up histories lie in the past, every timer is overdue as soon as it is armed, so that
+more fires than ever does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.bench import synthetic
 from tests.bench.callers import Caller
 from tests.bench.http import serving
 from tests.bench.plots import histogram
+from tests.bench.relay import fresh
 from tests.bench.rounds import Result, percentile, times
 from tests.bench.servers import Bench
 
@@ -33,18 +35,25 @@ _seeds = count(10_001)
 
 
 async def run(bench: Bench) -> list[Result]:
-    database_url = await bench.database("live")
+    return [*await _measure(bench, "on"), *await _measure(bench, "off")]
+
+
+async def _measure(bench: Bench, firing: str) -> list[Result]:
+    database_url = await bench.database(f"live_{firing}")
     seconds = bench.seconds * 3
     watch = await asyncpg.connect(database_url)
     rounds: list[list[float]] = []
     shares: list[float] = []
-    async with serving(bench, database_url, *SERVICES, fire="false") as (command, _):
+    async with (
+        fresh(bench) as amqp_url,
+        serving(bench, database_url, *SERVICES, amqp_url=amqp_url, fire=firing) as (command, _),
+    ):
         commands_a_second = float(LIVE_RATE)
         for number in range(bench.rounds + 1):
             each = round(commands_a_second * seconds / CLIENTS)
             scripts = [synthetic.requests(each, seed=next(_seeds)) for _ in range(CLIENTS)]
             before = await watch.fetchval(_HEAD)
-            lateness, reached = await _visible_after(watch, command.url, scripts, commands_a_second)
+            lateness, reached = await visible_after(watch, command.url, scripts, commands_a_second)
             if number:
                 rounds.append(lateness)
                 shares.append(reached / commands_a_second)
@@ -52,8 +61,9 @@ async def run(bench: Bench) -> list[Result]:
                 commands_a_second = LIVE_RATE * each * CLIENTS / (await watch.fetchval(_HEAD) - before)
     await watch.close()
     late = [each * 1000 for lateness in rounds for each in lateness]
-    histogram("live-lateness", f"Answered → visible in the read models, {LIVE_RATE} events/s", late, "ms")
-    name = f"projector, live at {LIVE_RATE} events/s: answered → visible"
+    title = f"Answered → visible in the read models, {LIVE_RATE} events/s, firing {firing}"
+    histogram(f"live-lateness-firing-{firing}", title, late, "ms")
+    name = f"projector, firing {firing}, live at {LIVE_RATE} events/s: answered → visible"
     results = [
         times(f"{name}, p50", [percentile(each, 0.5) for each in rounds], 0.010),
         times(f"{name}, p99", [percentile(each, 0.99) for each in rounds], 0.060),
@@ -66,7 +76,7 @@ def too_slow(result: Result, reached: float) -> Result:
     return replace(result, name=f"{result.name} (only {reached:.0f} events/s came about)", met=False)
 
 
-async def _visible_after(
+async def visible_after(
     watch: asyncpg.Connection[asyncpg.Record], url: str, scripts: Sequence[Sequence[bytes]], wanted_rate: float
 ) -> tuple[list[float], float]:
     """Seconds for each command, sent at an even rate of so many commands a second, and the rate that came about.
