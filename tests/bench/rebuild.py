@@ -1,4 +1,7 @@
-"""Building all read models and timers anew from a whole log, comparing them with the live ones, and switching."""
+"""Building all read models and timers anew from a whole log, comparing them with the live ones, and switching.
+
+Neither side waits for the disk: both write what can be made again from the log with `synchronous_commit` off.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,8 @@ async def run(bench: Bench) -> list[Result]:
 
     async def peer() -> float:
         arguments = ["project", str(bench.scaled(20_000)), str(len(MODELS))]
-        return await asyncio.to_thread(getting.run_peer, python, arguments, postgres_variables(next(databases)))
+        env = postgres_variables(next(databases)) | {"PGOPTIONS": "-c synchronous_commit=off"}
+        return await asyncio.to_thread(getting.run_peer, python, arguments, env)
 
     runner = (f"eventsourcing's projection runner, {len(MODELS)} read models, two of them an event", peer, Goal(30))
     return await compare(name, ours, [figure, runner], unit="events/s", rounds=bench.rounds)
