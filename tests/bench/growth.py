@@ -1,12 +1,15 @@
 """A log of millions against a short one: the same work on both, in turn.
 
 The long log holds the short one again and again, as the histories of further tenants, with their read models and
-timers: so the tables are as large as real ones, and every history is legal.
+timers: so the tables are as large as real ones, and every history is legal. What is done concerns all tenants alike,
+and streams of all ages: in a long log hardly anything is touched twice, as with a real one. The short log grows by a
+round's events with each round. Firing is off: as made-up histories lie in the past, every timer would be overdue.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -16,7 +19,9 @@ from random import Random
 from shutil import disk_usage
 from statistics import median
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -28,11 +33,13 @@ from services.projector.mailbox import Mailbox
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.database.pool import open_pool
-from shared.log import Append, Log
+from shared.domain.kernel import Stream
+from shared.log import Append, Log, Pending
 from shared.timing.policies import default_policies
 from tests.bench import plots, synthetic
 from tests.bench.callers import rate
 from tests.bench.http import serving
+from tests.bench.live import visible_after
 from tests.bench.rebuild import folded_log
 from tests.bench.rounds import Goal, Result, compare
 from tests.bench.servers import Bench
@@ -58,17 +65,61 @@ _PUBLISHED = """
 INSERT INTO log.relay_cursor (name, position, epoch) SELECT $1, position, epoch FROM log.head
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
-_WORK = 2000
-"""Events appended and projected a round."""
-_MUCH = 20_000
-"""Commands executed, or events projected, by a service whose memory is looked at: many times what its caches keep."""
+_RECURRING = ("relationship.touchpoint_recorded", "interview.notes_taken", "seeker.introduction_written")
+"""What may come about any number of times."""
+_OLD = """
+SELECT DISTINCT ON (e.stream_id) e.category, e.stream_id, e.type, e.schema_version, e.data,
+       (SELECT max(l.version) FROM log.event l WHERE l.tenant = e.tenant AND l.stream_id = e.stream_id) AS version
+FROM log.event e WHERE e.tenant = $1 AND e.type = ANY ($2::text[]) ORDER BY e.stream_id, e.version
+"""
+_NEW = 20_000
+"""Events of new histories a round: so many appended and projected, or commands executed. With a service whose memory is
+looked at, many times what its caches keep."""
+_COHORT = 200
+"""Events of new histories in one tenant."""
 _SMALL_CACHES = {"kept_states": "1000", "kept_rows": "1000"}
 _READS = 500
 """Streams read a round."""
 _SOME = 100
 _BYTES_AN_EVENT = 4000
 """With its read models, timers, indexes and WAL; 3,400 were measured."""
+_LIVE_RATE = 100
+"""Commands a second, which leave both cores room."""
 _seeds = count(20_001)
+
+
+class Work:
+    """What is done to one of the two logs: in all of its tenants alike, to streams of all ages."""
+
+    def __init__(self, tenants: Sequence[str], old: Sequence[Mapping[str, Any]]) -> None:
+        """`old`: for each stream that may go on, an event that may come about again. All tenants have the same ones."""
+        self._tenants, self._old, self._rng = tenants, old, Random(1)
+        self._more: Counter[tuple[str, UUID]] = Counter()
+        """How many events were appended to a stream since."""
+
+    def appends(self, new: int) -> list[Append]:
+        """So many events of new histories, each of a few seekers, and between them one event more on each of the old
+        streams: each is touched once, whatever the log's length."""
+        lots = [[self._again(row, self._tenant())] for row in self._old]
+        for _ in range(new // _COHORT):
+            lots.append(list(synthetic.appends(_COHORT, seed=next(_seeds), tenant=self._tenant())))
+        turns = [turn for lot in lots for turn in [iter(lot)] * len(lot)]
+        self._rng.shuffle(turns)
+        return [next(turn) for turn in turns]
+
+    def requests(self, number: int, clients: int) -> list[list[bytes]]:
+        each = number // clients
+        return [synthetic.requests(each, seed=next(_seeds), tenant=self._tenant()) for _ in range(clients)]
+
+    def _again(self, row: Mapping[str, Any], tenant: str) -> Append:
+        id, stream = uuid4(), Stream(row["category"], row["stream_id"])
+        version = row["version"] + self._more[tenant, stream.id]
+        self._more[tenant, stream.id] += 1
+        event = Pending(stream, row["type"], row["schema_version"], row["data"])
+        return Append(tenant, id, [event], {stream: version}, None, id, id, "bench", id.bytes)
+
+    def _tenant(self) -> str:
+        return self._rng.choice(self._tenants)
 
 
 class Side:
@@ -78,9 +129,9 @@ class Side:
         self._bench, self._database_url, self._log, self._pool = bench, database_url, log, pool
         self._amqp_url = bench.infrastructure.rabbitmq.create_vhost(urlsplit(database_url).path.removeprefix("/"))
         self._streams: Sequence[asyncpg.Record] = ()
-        """Of all ages, as many of one log as of the other, so that both sides have the same to remember."""
-        self._others: Sequence[asyncpg.Record] = ()
-        """As many again, hardly any of which is read twice."""
+        """Some, of all ages and tenants."""
+        self._work = Work((), ())
+        self._appended: list[float] = []
         self._rng = Random(1)
         self._folder = Folder(MODELS, TimingFold(default_policies()))
 
@@ -91,22 +142,35 @@ class Side:
         async with Log.open(pool, database_url) as log:
             side = cls(bench, database_url, log, pool)
             side._streams = await pool.fetch("SELECT tenant, stream_id FROM log.event WHERE position % 997 = 0")
+            tenants = sorted({row["tenant"] for row in side._streams})
+            side._work = Work(tenants, [dict(row) for row in await pool.fetch(_OLD, synthetic.TENANT, _RECURRING)])
             yield side
         await pool.close()
 
-    async def append(self) -> float:
-        """Events a second."""
-        appends = list(synthetic.appends(_WORK, seed=next(_seeds)))
+    async def catch_up(self) -> float:
+        """Events a second. How fast they were appended is kept for `appended`."""
+        appends = self._work.appends(self._bench.scaled(_NEW))
+        events = sum(len(append.events) for append in appends)
         began = perf_counter()
         await self._write(appends)
-        return _WORK / (perf_counter() - began)
-
-    async def project(self) -> float:
-        """Events a second, of new histories."""
-        await self._write(list(synthetic.appends(_WORK, seed=next(_seeds))))
+        self._appended.append(events / (perf_counter() - began))
         async with Projector(self._database_url, self._log, self._folder, Mailbox()).session() as session:
             began = perf_counter()
             return await session.run_once() / (perf_counter() - began)
+
+    async def appended(self) -> float:
+        """Events a second, of each round of `catch_up` in turn."""
+        return self._appended.pop(0)
+
+    async def live(self) -> float:
+        """Median seconds from a command's answer until its events are in the read models."""
+        scripts = self._work.requests(3 * self._bench.seconds * _LIVE_RATE, 20)
+        await self._publish_from_here()
+        watch = await asyncpg.connect(self._database_url)
+        async with self._serving(*SERVICES) as (command, _):
+            lateness, _ = await visible_after(watch, command.url, scripts, _LIVE_RATE)
+        await watch.close()
+        return median(lateness)
 
     async def read_some(self) -> float:
         """Median seconds to read one of some streams of all ages: as many in either log, so that memory holds them."""
@@ -127,20 +191,22 @@ class Side:
 
     async def command_memory(self) -> float:
         """Megabytes, at most, of a command service that starts on this log, executes commands and publishes them."""
-        owner = await asyncpg.connect(self._database_url)
-        await owner.execute(_PUBLISHED.replace("$1", f"'{NAME}'"))
-        await owner.close()
+        await self._publish_from_here()
         async with self._serving(SERVICES[0]) as [command]:
-            scripts = [synthetic.requests(_MUCH // 16, seed=next(_seeds)) for _ in range(16)]
-            await rate(command.url, scripts)
+            await rate(command.url, self._work.requests(self._bench.scaled(_NEW), 16))
             return peak_memory(command)
 
     async def projector_memory(self) -> float:
         """Megabytes, at most, of a projector that starts on this log and is behind by many events."""
-        await self._write(list(synthetic.appends(_MUCH, seed=next(_seeds))))
+        await self._write(self._work.appends(self._bench.scaled(_NEW)))
         async with self._serving(SERVICES[1]) as [projector]:
             await self._caught_up(projector)
             return peak_memory(projector)
+
+    async def _publish_from_here(self) -> None:
+        owner = await asyncpg.connect(self._database_url)
+        await owner.execute(_PUBLISHED.replace("$1", f"'{NAME}'"))
+        await owner.close()
 
     async def _caught_up(self, projector: Running) -> None:
         while projector.child.running:
@@ -149,8 +215,9 @@ class Side:
             await asyncio.sleep(0.1)
         raise RuntimeError("the projector has ended")
 
-    def _serving(self, service: Service) -> AbstractAsyncContextManager[list[Running]]:
-        return serving(self._bench, self._database_url, service, amqp_url=self._amqp_url, fire="false", **_SMALL_CACHES)
+    def _serving(self, *services: Service) -> AbstractAsyncContextManager[list[Running]]:
+        settings = {"amqp_url": self._amqp_url, "fire": "false"} | _SMALL_CACHES
+        return serving(self._bench, self._database_url, *services, **settings)
 
     async def _write(self, appends: Sequence[Append]) -> None:
         for outcome in await self._log.append_all(appends):
@@ -169,12 +236,19 @@ async def run(bench: Bench) -> list[Result]:
         urls[events] = await asyncio.to_thread(create, f"bench_{name}", "bench_short")
         await _grow(urls[events], events)
     rows = (
-        ("append", Side.append, "events/s", Goal(1 / 1.3), (short, middle)),
-        ("projection", Side.project, "events/s", Goal(1 / 1.3), (short, middle)),
+        ("catching up", Side.catch_up, "events/s", Goal(1 / 1.3), (short, middle)),
+        ("append", Side.appended, "events/s", Goal(1 / 1.3), (short, middle)),
+        (
+            f"live at {_LIVE_RATE} commands/s: answered → visible, firing off, p50",
+            Side.live,
+            "s",
+            Goal(1.3, "at most"),
+            (short,),
+        ),
         ("reading one of a hundred streams, p50", Side.read_some, "s", Goal(1.3, "at most"), (short,)),
         ("reading any stream, p50", Side.read_any, "s", Goal(1.3, "at most"), (short,)),
         ("memory of the command service, peak", Side.command_memory, "MB", Goal(1.3, "at most"), (short,)),
-        ("memory of the projector, peak", Side.projector_memory, "MB", Goal(1.3, "at most"), (short,)),
+        ("memory of the projector, firing off, peak", Side.projector_memory, "MB", Goal(1.3, "at most"), (short,)),
     )
     results = []
     async with AsyncExitStack() as stack:

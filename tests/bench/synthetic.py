@@ -21,16 +21,20 @@ START = datetime(2024, 1, 8, 9, 0, tzinfo=UTC)
 """Early enough to be over: commands from the future are refused."""
 
 
+TENANT = "tenant-1"
+"""That of made-up histories, where nothing else is said."""
+
+
 def an_id(number: int) -> UUID:
     return UUID(int=number)
 
 
-def requests(number: int, *, seed: int) -> list[bytes]:
+def requests(number: int, *, seed: int, tenant: str = TENANT) -> list[bytes]:
     """So many requests of some seekers' lives, to be sent in order."""
     found = list(islice(wishes(1 + number // 20, seed=seed, start=START), number))
     return [
         post(
-            f"/v1/tenants/{wish.tenant}/{wish.category}s/{wish.stream_id}/{_verb(wish)}?occurred_at={wish.at:%FT%TZ}",
+            f"/v1/tenants/{tenant}/{wish.category}s/{wish.stream_id}/{_verb(wish)}?occurred_at={wish.at:%FT%TZ}",
             wish.command.model_dump_json(exclude_unset=True).encode(),
             Idempotency_Key=str(wish.command_id),
         )
@@ -59,20 +63,19 @@ def _line(wish: Wish) -> bytes:
     return json.dumps(message, ensure_ascii=False).encode()
 
 
-def appends(events: int, *, seed: int) -> Iterator[Append]:
+def appends(events: int, *, seed: int, tenant: str = TENANT) -> Iterator[Append]:
     """Appends of so many events or a few more, each command's together."""
-    versions: dict[tuple[str, UUID], int] = {}
+    versions: dict[UUID, int] = {}
     written = 0
     for wish, found in histories(2 + events // 40, seed=seed, start=START):
         expected: dict[Stream, int] = {}
         pending = []
         id = wish.command_id
         for on in found:
-            key = (wish.tenant, on.stream.id)
-            expected.setdefault(on.stream, versions.get(key, 0))
-            versions[key] = versions.get(key, 0) + 1
+            expected.setdefault(on.stream, versions.get(on.stream.id, 0))
+            versions[on.stream.id] = versions.get(on.stream.id, 0) + 1
             pending.append(Pending(on.stream, on.event.type, on.event.schema_version, encode(on.event)))
-        yield Append(wish.tenant, id, pending, expected, wish.at, id, id, "bench", id.bytes)
+        yield Append(tenant, id, pending, expected, wish.at, id, id, "bench", id.bytes)
         written += len(found)
         if written >= events:
             return
