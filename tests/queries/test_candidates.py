@@ -151,7 +151,7 @@ class ManyWilling(Reader):
         return self.contacts
 
     async def page(self, *args: Any, **more: Any) -> Page:
-        return Page(1, self.others, None)
+        return Page(1, self.others, None, [])
 
     async def rows(self, *args: Any) -> dict[str, str]:
         return {}
