@@ -36,7 +36,7 @@ from shared.envelope import Recorded
 from shared.log import LogUnavailable
 from shared.log.log import NOTIFY_CHANNEL
 from shared.operations.pauses import Pauses
-from shared.operations.waits import first_of
+from shared.operations.waits import end, first_of
 
 logger = structlog.get_logger(__name__)
 QUERIES = load_queries("services.command", "relay.sql")
@@ -53,6 +53,13 @@ LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL or RabbitMQ is away."""
 GRACE = 5.0
 """Seconds that stopping waits for confirms that are due."""
+SESSION_TIMEOUT = 15.0
+"""Seconds without a word from this side after which PostgreSQL ends the session, and frees the lock: a leader that is
+frozen, or whose machine or network is gone, holds up nobody for longer. Far more than the event loop is ever busy."""
+HEARTBEAT = 3.0
+"""Seconds between words where there is nothing else to say."""
+HEARTBEAT_TIMEOUT = 5.0
+"""Seconds after which an answer is not waited for: who is cut off stops before the server lets another lead."""
 
 
 class LeadLost(Exception):
@@ -63,7 +70,6 @@ BEGIN_AGAIN = (
     *UNAVAILABLE,
     *UNREACHABLE,
     asyncpg.PostgresError,  # also while the schema is not there yet
-    asyncpg.InternalClientError,  # asyncpg's answer to a session that the server ends between two statements
     LogUnavailable,
     LeadLost,
 )
@@ -106,8 +112,12 @@ class Session:
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
         self._connection, self._name = connection, name
+        self._turn = asyncio.Lock()
+        """A connection does one thing at a time."""
         self.news = asyncio.Event()
-        """Set when something was appended, and when the session has ended."""
+        """Set when something was appended."""
+        self.ended = asyncio.Event()
+        """Set when the session has ended, whoever ended it."""
         self.position = 0
         """The cursor, once `lead` has answered yes."""
 
@@ -121,35 +131,55 @@ class Session:
             server_settings={
                 # A cursor move that is lost in a crash repeats some events, no more: not worth a flush to disk.
                 "synchronous_commit": "off",
-                # The server notices a leader whose machine or network is gone, and frees the lock.
-                "tcp_keepalives_idle": "10",
-                "tcp_keepalives_interval": "5",
-                "tcp_keepalives_count": "3",
+                "idle_session_timeout": _milliseconds(SESSION_TIMEOUT),
+                # A server that has news to tell to somebody who takes in nothing waits for that and looks at no other
+                # limit. Nor are there keepalives meanwhile: no probes are sent while data is on its way.
+                "tcp_user_timeout": _milliseconds(SESSION_TIMEOUT),
             },
         )
         try:
             session = cls(connection, name)
-            connection.add_termination_listener(lambda _: session.news.set())
+            connection.add_termination_listener(lambda _: session.ended.set())
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: session.news.set())
-            yield session
+            beating = asyncio.create_task(session._beat())
+            try:
+                yield session
+            finally:
+                await end(beating)
         finally:
-            with suppress(*UNAVAILABLE, asyncpg.InternalClientError):
+            with suppress(*UNAVAILABLE):
                 await connection.close(timeout=2)
+
+    async def _beat(self) -> None:
+        """Tell the server that this side is alive, and end the session when it does not answer.
+
+        Beside everything else: standing by, idle, or waiting for a broker that confirms nothing.
+        """
+        try:
+            while True:
+                await asyncio.sleep(HEARTBEAT)
+                async with self._turn:
+                    await self._connection.execute("SELECT 1", timeout=HEARTBEAT_TIMEOUT)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+            logger.warning("the relay's session is given up", error=repr(error))
+            self._connection.terminate()
 
     async def lead(self) -> bool:
         """Take the lead if nobody has it. Raises what is in `UNAVAILABLE`."""
-        # Tried, not waited for: a waiting statement would keep vacuum from cleaning up, for days on a stand-by.
-        if not await self._connection.fetchval(QUERIES["take_lead"], self._name):
-            return False
-        await self._connection.execute(QUERIES["start_cursor"], self._name)
-        self.position = await self._connection.fetchval(QUERIES["cursor"], self._name)
-        return True
+        async with self._turn:
+            # Tried, not waited for: a waiting statement would keep vacuum from cleaning up, for days on a stand-by.
+            if not await self._connection.fetchval(QUERIES["take_lead"], self._name):
+                return False
+            await self._connection.execute(QUERIES["start_cursor"], self._name)
+            self.position = await self._connection.fetchval(QUERIES["cursor"], self._name)
+            return True
 
     async def move(self, to: Recorded[bytes]) -> None:
         """Everything up to `to` is confirmed. Raises `LeadLost` and what is in `UNAVAILABLE`."""
-        moved = await self._connection.fetchval(
-            QUERIES["move_cursor"], self._name, self.position, to.position, to.epoch
-        )
+        async with self._turn:
+            moved = await self._connection.fetchval(
+                QUERIES["move_cursor"], self._name, self.position, to.position, to.epoch
+            )
         if moved is None:
             raise LeadLost(f"cursor {self._name!r} is not at {self.position} any more")
         self.position = to.position
@@ -157,7 +187,7 @@ class Session:
     def check(self) -> None:
         """Raises `LeadLost` when the session has ended."""
         if self._connection.is_closed():
-            raise LeadLost("the leader's connection to PostgreSQL has closed")
+            raise LeadLost("the leader's session with PostgreSQL has ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +247,6 @@ class Relay:
                 self._observer.failed(error)
                 logger.warning("relay begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
-            finally:
-                self._observer.leading(False)
 
     async def _lead_or_stand_by(self, stop: asyncio.Event) -> None:
         async with Session.open(self._database_url, self._name) as session:
@@ -229,7 +257,10 @@ class Relay:
             async with self._connection() as connection:
                 self._observer.leading(True)
                 logger.info("relay leads", cursor=session.position)
-                await self._pump(session, connection, until=stop)
+                try:
+                    await self._pump(session, connection, until=stop)
+                finally:
+                    self._observer.leading(False)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
@@ -249,7 +280,7 @@ class Relay:
         window: asyncio.Queue[Batch | None] = asyncio.Queue(WINDOW)
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_watch(connection, until or asyncio.Event()))
+                watch = group.create_task(_watch(session, connection, until or asyncio.Event()))
                 group.create_task(self._feed(session, publisher, group, window, until))
                 while (batch := await window.get()) is not None:
                     await batch.publishing
@@ -271,6 +302,7 @@ class Relay:
         while until is None or not until.is_set():
             session.news.clear()
             page = await self._log.read_replicated(after, PAGE)
+            session.check()  # one that was frozen has a successor, who publishes what was read
             if page:
                 publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))
                 await window.put(Batch(publishing, len(page), page[-1], monotonic()))
@@ -281,7 +313,6 @@ class Relay:
                 break
             else:
                 await first_of(session.news.wait(), until.wait(), timeout=self._poll)
-                session.check()
         await window.put(None)
 
 
@@ -300,10 +331,16 @@ def outgoing(event: Recorded[bytes]) -> Outgoing:
     )
 
 
-async def _watch(connection: AbstractConnection, until: asyncio.Event) -> None:
-    """Raises `ConnectionLost` when the broker is gone, and when stopping takes too long."""
+async def _watch(session: Session, connection: AbstractConnection, until: asyncio.Event) -> None:
+    """Raises `LeadLost` when the session has ended, `ConnectionLost` when the broker is gone, and when stopping takes
+    too long."""
     gone = lost(connection)
-    await first_of(gone.wait(), until.wait())
+    await first_of(gone.wait(), session.ended.wait(), until.wait())
     if until.is_set():
-        await first_of(gone.wait(), timeout=GRACE)
+        await first_of(gone.wait(), session.ended.wait(), timeout=GRACE)
+    session.check()
     raise ConnectionLost("the connection to RabbitMQ has closed")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}"

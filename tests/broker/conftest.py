@@ -6,12 +6,13 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from deploy.launcher.infrastructure import Infrastructure
+from services.command import relay
 from services.command.executor import Executor
 from shared.broker import topology
 from shared.broker.connection import connect
@@ -76,3 +77,20 @@ async def sender(channel: AbstractChannel) -> Sender:
 @pytest.fixture
 def executor(log: Log) -> Executor:
     return Executor(log, DECIDERS, FixedClock())
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a relay has handed something over to the broker, which confirms nothing."""
+    handed_over = asyncio.Event()
+
+    class Unconfirmed:
+        async def publish(self, batch: Sequence[object]) -> None:
+            handed_over.set()
+            await asyncio.Event().wait()
+
+    async def unconfirmed(*_: object) -> Unconfirmed:
+        return Unconfirmed()
+
+    monkeypatch.setattr(relay, "open_publisher", unconfirmed)
+    return handed_over

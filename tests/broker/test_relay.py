@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -314,21 +314,10 @@ async def test_the_ordinary_publisher_serves_as_well(
 
 
 async def test_stopping_does_not_wait_for_a_broker_that_does_not_answer(
-    database_url: str, amqp_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+    database_url: str, amqp_url: str, log: Log, handed_over: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a broker that confirms nothing, when told to stop, then the relay gives up, and nothing is passed over."""
     monkeypatch.setattr(relaying, "GRACE", 0.1)
-    handed_over = asyncio.Event()
-
-    class Silent:
-        async def publish(self, batch: Sequence[object]) -> None:
-            handed_over.set()
-            await asyncio.Event().wait()
-
-    async def silent(*_: object) -> Silent:
-        return Silent()
-
-    monkeypatch.setattr(relaying, "open_publisher", silent)
     await fill(log, 10)
     observed = Observed()
     async with running(Relay(database_url, amqp_url, log, observer=observed)):

@@ -1,0 +1,120 @@
+"""Who leads, when the leader is frozen or cut off from PostgreSQL while its connection stays open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from services.command import relay as relaying
+from services.command.relay import LeadLost, Relay
+from shared.log import Log
+from tests.broker.events import PATIENCE, consuming, reached
+from tests.broker.test_relay import Observed, cursor, fill, running
+from tests.chaos.proxy import Proxy
+
+FOR_EVER = 3600.0
+
+
+@pytest.fixture
+async def way(database_url: str) -> AsyncIterator[Proxy]:
+    """One relay's to PostgreSQL."""
+    async with Proxy(database_url) as way:
+        yield way
+
+
+@pytest.fixture
+def frozen_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the server, which does not wait for long; those who are frozen notice nothing."""
+    monkeypatch.setattr(relaying, "SESSION_TIMEOUT", 2.0)
+    monkeypatch.setattr(relaying, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", FOR_EVER)
+
+
+@pytest.mark.usefixtures("frozen_are_found")
+async def test_a_frozen_leader_is_replaced(database_url: str, amqp_url: str, log: Log, way: Proxy) -> None:
+    """Given a leader of which PostgreSQL hears nothing any more, when its connection stays open all the same, then a
+    stand-by takes over; when the first is back, it notices, and has published nothing meanwhile."""
+    frozen, other = Observed(), Observed()
+    async with consuming(amqp_url) as seen, running(Relay(way.url, amqp_url, log, poll=FOR_EVER, observer=frozen)):
+        await asyncio.wait_for(frozen.leads.wait(), PATIENCE)
+        async with running(Relay(database_url, amqp_url, log, poll=0.05, observer=other)):
+            await fill(log, 10)
+            await reached(lambda: _is_at(database_url, 10))
+            way.silence()
+            await asyncio.wait_for(other.leads.wait(), PATIENCE)
+            assert frozen.leads.is_set()
+            await fill(log, 20, after=10)
+            await reached(lambda: _is_at(database_url, 20))
+            way.heal()
+            await asyncio.wait_for(frozen.has_failed.wait(), PATIENCE)
+            await fill(log, 30, after=20)
+            await seen.until(lambda now: len(now.messages) >= 30)
+
+    assert isinstance(frozen.failures[0], LeadLost)
+    assert seen.positions == list(range(1, 31))
+
+
+_NEWS = "SELECT pg_notify('kithlog_log', number || repeat('x', 7900)) FROM generate_series(1, 3000) number"
+
+
+@pytest.mark.usefixtures("frozen_are_found")
+async def test_one_that_takes_in_no_news_is_replaced(database_url: str, amqp_url: str, log: Log, way: Proxy) -> None:
+    """Given a leader that takes in nothing any more, when there is more news for it than fits on the way, so that its
+    session waits for it to be taken, then a stand-by takes over."""
+    frozen, other = Observed(), Observed()
+    async with running(Relay(way.url, amqp_url, log, poll=FOR_EVER, observer=frozen)):
+        await asyncio.wait_for(frozen.leads.wait(), PATIENCE)
+        async with running(Relay(database_url, amqp_url, log, poll=0.05, observer=other)):
+            way.silence()
+            admin = await asyncpg.connect(database_url)
+            await admin.execute(_NEWS)
+            await admin.close()
+            await asyncio.wait_for(other.leads.wait(), PATIENCE)
+
+
+async def test_one_that_is_cut_off_leads_no_more(
+    amqp_url: str, log: Log, way: Proxy, handed_over: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a leader that waits for the broker's confirms, when PostgreSQL does not answer it any more, then it notices
+    by itself, and waits no longer."""
+    monkeypatch.setattr(relaying, "SESSION_TIMEOUT", FOR_EVER)
+    monkeypatch.setattr(relaying, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", 0.5)
+    await fill(log, 10)
+    observed = Observed()
+    async with running(Relay(way.url, amqp_url, log, observer=observed)):
+        await asyncio.wait_for(handed_over.wait(), PATIENCE)
+        way.silence()
+        await asyncio.wait_for(observed.has_failed.wait(), PATIENCE)
+        assert not observed.leads.is_set()
+        way.heal()
+
+    assert isinstance(observed.failures[0], LeadLost)
+
+
+async def test_who_waits_tells_that_it_lives(
+    database_url: str, amqp_url: str, log: Log, handed_over: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a leader that waits for the broker's confirms, and another relay that stands by and tries only after an
+    hour, then PostgreSQL hears of both."""
+    monkeypatch.setattr(relaying, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(relaying, "GRACE", 0.1)
+    await fill(log, 10)
+    admin = await asyncpg.connect(database_url)
+
+    async def both_heard() -> bool:
+        heard = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT 1'"
+        return int(await admin.fetchval(heard)) == 2
+
+    async with running(Relay(database_url, amqp_url, log, poll=FOR_EVER)):
+        await asyncio.wait_for(handed_over.wait(), PATIENCE)
+        async with running(Relay(database_url, amqp_url, log, poll=FOR_EVER)):
+            await reached(both_heard)
+    await admin.close()
+
+
+async def _is_at(database_url: str, position: int) -> bool:
+    return await cursor(database_url) == position
