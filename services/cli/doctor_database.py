@@ -256,7 +256,8 @@ def _relay(first: Any, second: Any, leaders: Any, watch: float) -> Finding:
     where = _where(first["relayed"], place, head, watch)
     if not leaders:
         return Finding("relay", "leader", "wrong", f"nobody publishes, {where}",
-                       "start a command service with KITHLOG_RELAY on")  # fmt: skip
+                       "start a command service with KITHLOG_RELAY on; if one runs, its log tells what it does not "
+                       "reach")  # fmt: skip
     if place < first["head"] and second["relayed"] == first["relayed"]:
         return Finding("relay", "leader", "wrong", f"backend {leaders[0]['pid']} leads and does not move, {where}",
                        "look at its log and at the broker's alarms; SELECT pg_terminate_backend"

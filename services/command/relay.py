@@ -217,18 +217,19 @@ class Relay:
         self._database_url, self._amqp_url, self._log = database_url, amqp_url, log
         self._observer = observer or Silent()
         self._name, self._poll = name, poll
+        # However long an attempt has lasted: one that leads and publishes nothing is to leave the lead to others.
+        self._pauses = Pauses(LONGEST_PAUSE)
 
     async def run_once(self) -> int:
         """Publish all that is committed, if the lead is to be had; answers how many events.
 
         Raises what is in `UNAVAILABLE` and `UNREACHABLE`, `LogUnavailable` and `LeadLost`.
         """
-        async with Session.open(self._database_url, self._name) as session:
+        async with Session.open(self._database_url, self._name) as session, self._connection() as connection:
             if not await session.lead():
                 return 0
             start = session.position
-            async with self._connection() as connection:
-                await self._pump(session, connection, until=None)
+            await self._pump(session, connection, until=None)
             return session.position - start
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -236,39 +237,39 @@ class Relay:
 
         Begins again, with growing pauses, while PostgreSQL or RabbitMQ is away.
         """
-        pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
-            pauses.attempt()
             try:
                 with told_as_lost():
                     await self._lead_or_stand_by(stop)
             except BEGIN_AGAIN as error:
-                pause = pauses.next()
+                pause = self._pauses.next()
                 self._observer.failed(error)
                 logger.warning("relay begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
 
     async def _lead_or_stand_by(self, stop: asyncio.Event) -> None:
-        async with Session.open(self._database_url, self._name) as session:
+        # The lead comes last: who can't reach the broker, be it slowly, must not keep it from somebody who can.
+        async with Session.open(self._database_url, self._name) as session, self._connection() as connection:
+            gone = lost(connection)
             while not await session.lead():
-                await first_of(stop.wait(), timeout=self._poll)
+                await first_of(stop.wait(), gone.wait(), timeout=self._poll)
                 if stop.is_set():
                     return
-            async with self._connection() as connection:
-                self._observer.leading(True)
-                logger.info("relay leads", cursor=session.position)
-                try:
-                    await self._pump(session, connection, until=stop)
-                finally:
-                    self._observer.leading(False)
+                if gone.is_set():
+                    raise ConnectionLost("the connection to RabbitMQ has closed")
+            self._observer.leading(True)
+            logger.info("relay leads", cursor=session.position)
+            try:
+                await self._pump(session, connection, until=stop)
+            finally:
+                self._observer.leading(False)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
         """A connection to a broker on which everything is declared."""
         connection = await connect(self._amqp_url, "relay")
         try:
-            async with connection.channel() as channel:
-                await topology.declare(channel)
+            await topology.declare_on(connection)
             yield connection
         finally:
             with suppress(*UNREACHABLE):
@@ -285,6 +286,7 @@ class Relay:
                 while (batch := await window.get()) is not None:
                     await batch.publishing
                     await session.move(batch.last)
+                    self._pauses.reset()
                     self._observer.published(events=batch.events, seconds=monotonic() - batch.since)
                 watch.cancel()
         except BaseExceptionGroup as failures:

@@ -6,6 +6,7 @@ Every argument is explicit, because brokers differ in their defaults (RabbitMQ 4
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -53,6 +54,9 @@ class Topology:
     def queue(self, name: str) -> QueueSpec:
         return next(queue for queue in self.queues if queue.name == name)
 
+
+DECLARING = 30.0
+"""Seconds that a broker may take for all of it, as one of several nodes does after a start."""
 
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
@@ -130,6 +134,9 @@ async def declare(channel: AbstractChannel, topology: Topology = TOPOLOGY) -> No
 
 
 async def declare_on(connection: AbstractConnection) -> None:
-    """`declare` on a channel of its own: the broker closes the channel on which a declaration fails."""
-    async with connection.channel() as channel:
+    """`declare` on a channel of its own: the broker closes the channel on which a declaration fails.
+
+    Raises TimeoutError, too, after `DECLARING` seconds.
+    """
+    async with asyncio.timeout(DECLARING), connection.channel() as channel:
         await declare(channel)

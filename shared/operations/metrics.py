@@ -83,7 +83,9 @@ class CommandMetrics(Metrics):
         self.relay_leads = self.gauge("relay_leads", "1 while this process publishes, 0 while it stands by.")
         self.relay_published = self.counter("relay_published_events", "Events that the broker has confirmed.")
         self.relay_seconds = self.histogram("relay_confirm_seconds", "Time until a batch was confirmed.")
-        self.relay_failures = self.counter("relay_failures", "Attempts to publish that ended early.", ("error",))
+        self.relay_failures = self.counter(
+            "relay_failures", "Attempts to publish, or to stand by for it, that ended early.", ("error",)
+        )
 
     def appended(self, *, commands: int, events: int, seconds: float) -> None:
         self.append_commands.observe(commands)

@@ -1,16 +1,20 @@
-"""Who leads, when the leader is frozen or cut off from PostgreSQL while its connection stays open."""
+"""Who leads, when one of several is frozen, slow, or cut off while its connections stay open."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.command import relay as relaying
 from services.command.relay import LeadLost, Relay
-from shared.log import Log
+from shared.broker.outgoing import ConnectionLost
+from shared.envelope import Recorded
+from shared.log import Log, LogUnavailable
 from tests.broker.events import PATIENCE, consuming, reached
 from tests.broker.test_relay import Observed, cursor, fill, running
 from tests.chaos.proxy import Proxy
@@ -114,6 +118,104 @@ async def test_who_waits_tells_that_it_lives(
         async with running(Relay(database_url, amqp_url, log, poll=FOR_EVER)):
             await reached(both_heard)
     await admin.close()
+
+
+_LEADERS = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database =
+        (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_one_that_does_not_reach_the_broker_keeps_nobody_from_it(
+    database_url: str, amqp_url: str, log: Log
+) -> None:
+    """Given a relay that waits for an answer of the broker's, then the lead is free, and one that gets answers takes
+    it."""
+    slow, other = Observed(), Observed()
+    admin = await asyncpg.connect(database_url)
+    async with Proxy(amqp_url) as way:
+        way.silence()
+        async with running(Relay(database_url, way.url, log, poll=0.01, observer=slow)):
+            await reached(lambda: _carries(way))
+            assert await admin.fetchval(_LEADERS) == 0
+            await fill(log, 10)
+            async with consuming(amqp_url) as seen, running(Relay(database_url, amqp_url, log, observer=other)):
+                await seen.until(lambda now: len(now.messages) >= 10)
+            assert not slow.leads.is_set()
+            way.refuse()
+    await admin.close()
+
+    assert seen.positions == list(range(1, 11))
+    assert other.failures == []
+
+
+async def test_one_that_loses_the_broker_stands_by_no_more(
+    database_url: str, amqp_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a relay that stands by, when its connection to the broker is lost, then it notices, though it would try for
+    the lead only after an hour, and gets another one."""
+    monkeypatch.setattr(relaying, "HEARTBEAT", FOR_EVER)  # so that what it asked last is whether it leads
+    leader, other = Observed(), Observed()
+    async with Proxy(amqp_url) as way, running(Relay(database_url, amqp_url, log, observer=leader)):
+        await asyncio.wait_for(leader.leads.wait(), PATIENCE)
+        async with running(Relay(database_url, way.url, log, poll=FOR_EVER, observer=other)):
+            await reached(lambda: _stands_by(database_url))
+            way.cut()
+            await asyncio.wait_for(other.has_failed.wait(), PATIENCE)
+            await reached(lambda: _carries(way))
+            assert leader.leads.is_set()
+
+    assert isinstance(other.failures[0], ConnectionLost)
+    assert leader.failures == []
+
+
+async def test_one_that_publishes_nothing_pauses_longer_and_longer(
+    database_url: str, amqp_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a relay that leads and can't read the log for as long as it waits for it, then its pauses grow, so that one
+    that stands by has its turn; when it has published something, they begin anew."""
+    clock = count(step=1000)
+    monkeypatch.setattr("shared.operations.pauses.monotonic", lambda: float(next(clock)))
+    observed = Observed()
+    enough = asyncio.Event()
+
+    async def has_published() -> bool:
+        return observed.events == 10
+
+    class Slow:
+        reads = 0
+
+        async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]:
+            self.reads += 1
+            if self.reads == 4:
+                return await log.read(after, limit)
+            if self.reads == 5:
+                await reached(has_published)
+            if self.reads == 7:
+                enough.set()
+            raise LogUnavailable
+
+    await fill(log, 10)
+    with capture_logs() as said:
+        async with running(Relay(database_url, amqp_url, Slow(), observer=observed)):
+            await asyncio.wait_for(enough.wait(), PATIENCE)
+
+    assert [each["pause"] for each in said if "pause" in each][:5] == [0.05, 0.1, 0.2, 0.05, 0.1]
+
+
+async def _carries(way: Proxy) -> bool:
+    return way.carries
+
+
+async def _stands_by(database_url: str) -> bool:
+    """Whether somebody has tried for the lead in vain: who gets it asks for the cursor next."""
+    admin = await asyncpg.connect(database_url)
+    try:
+        tried = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'
+                   AND query LIKE '%pg_try_advisory_lock%'"""
+        return int(await admin.fetchval(tried)) > 0
+    finally:
+        await admin.close()
 
 
 async def _is_at(database_url: str, position: int) -> bool:

@@ -7,7 +7,9 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelPreconditionFailed
 
 from shared.broker import topology
-from shared.broker.topology import COMMANDS, DEAD_COMMANDS, HISTORY, PROJECTOR, TOPOLOGY, declare
+from shared.broker.connection import connect
+from shared.broker.topology import COMMANDS, DEAD_COMMANDS, HISTORY, PROJECTOR, TOPOLOGY, declare, declare_on
+from tests.chaos.proxy import Proxy
 
 SHARED_BY_3_10_AND_4 = {
     "x-queue-type",
@@ -37,6 +39,18 @@ async def test_declaring_again_changes_nothing(connection: AbstractConnection) -
         for queue in TOPOLOGY.queues:
             there = await channel.declare_queue(queue.name, passive=True)
             assert there.declaration_result.message_count == 0
+
+
+async def test_a_broker_that_does_not_answer_is_given_up(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a connection that goes silent, when all is to be declared on it, then that ends."""
+    monkeypatch.setattr(topology, "DECLARING", 0.1)
+    async with Proxy(amqp_url) as way:
+        connection = await connect(way.url, "test")
+        way.silence()
+        with pytest.raises(TimeoutError):
+            await declare_on(connection)
+        way.refuse()
+        await connection.close()
 
 
 def test_history_has_an_end_in_time_and_in_bytes() -> None:

@@ -33,3 +33,15 @@ def test_what_has_lasted_may_be_told_apart_from_the_longest_pause(clock: list[fl
     assert [waits.next(), waits.next()] == [0.5, 1.0]
     clock[0] += 3.0
     assert waits.next() == 0.5
+
+
+def test_who_knows_better_than_by_time_says_when_they_begin_anew(clock: list[float]) -> None:
+    """Given a loop that does not tell when its attempts begin, then they may last: only its word makes pauses short."""
+    waits = Pauses(2.0, first=0.5)
+    told = []
+    for goes_well in (False, False, False, True, False):
+        clock[0] += 100.0
+        if goes_well:
+            waits.reset()
+        told.append(waits.next())
+    assert told == [0.5, 1.0, 2.0, 0.5, 1.0]
