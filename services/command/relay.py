@@ -44,6 +44,8 @@ QUERIES = load_queries("services.command", "relay.sql")
 NAME = "events"
 PAGE = 250
 """Events per batch. Beyond this the broker's rate does not grow, but what is repeated after a failure does."""
+PAGE_BYTES = 1024 * 1024
+"""A batch ends with the event whose payload reaches this sum, so that what is on its way has room in memory."""
 GATHERING = 0.003
 """Seconds after a page that was not full: what is appended meanwhile goes together, which costs less all the way to
 the read models and makes up for the wait. What follows on quiet is published at once."""
@@ -77,7 +79,7 @@ BEGIN_AGAIN = (
 
 
 class LogReader(Protocol):
-    async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
+    async def read_replicated(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]: ...
 
 
 class RelayObserver(Protocol):
@@ -303,7 +305,7 @@ class Relay:
         after = session.position
         while until is None or not until.is_set():
             session.news.clear()
-            page = await self._log.read_replicated(after, PAGE)
+            page = await self._log.read_replicated(after, PAGE, PAGE_BYTES)
             session.check()  # one that was frozen has a successor, who publishes what was read
             if page:
                 publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))

@@ -97,8 +97,9 @@ class Log:
         """Up to `limit` events with positions after `after`, in order. What it returns has no gaps, now or later."""
         return [Recorded(*row) for row in await self._pool.fetch(QUERIES["read"], after, limit)]
 
-    async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]:
-        """As `read`, and returns when a synchronous stand-by, where there is one, has what was read.
+    async def read_replicated(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
+        """As `read`, up to the event whose payload reaches `most_bytes` in sum, and returns when a synchronous
+        stand-by, where there is one, has what was read.
 
         What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
         PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises
@@ -106,7 +107,9 @@ class Log:
         meanwhile, and is to look first whether it still has it.
         """
         rows = await self._in_time(
-            lambda: self._in_session(lambda session: session.fetch(QUERIES["read_replicated"], after, limit))
+            lambda: self._in_session(
+                lambda session: session.fetch(QUERIES["read_replicated"], after, limit, most_bytes)
+            )
         )
         return [Recorded(*row) for row in rows]
 

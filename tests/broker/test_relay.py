@@ -85,6 +85,27 @@ async def test_what_is_committed_is_published_in_order(database_url: str, amqp_u
     assert message.headers == {"position": 42, "previous": 41, "epoch": 1, "partition": 0}
 
 
+async def test_large_events_go_in_smaller_batches(
+    database_url: str, amqp_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given events of some hundred bytes, when a batch may have a thousand, then it has three of them, and none is
+    passed over."""
+    monkeypatch.setattr(relaying, "PAGE_BYTES", 1000)
+    await fill(log, 31)
+    batches: list[int] = []
+
+    class Counting(Observed):
+        def published(self, *, events: int, seconds: float) -> None:
+            batches.append(events)
+
+    async with consuming(amqp_url) as seen:
+        await Relay(database_url, amqp_url, log, observer=Counting()).run_once()
+        await seen.until(lambda now: len(now.messages) >= 31)
+
+    assert seen.positions == list(range(1, 32))
+    assert batches == [3] * 10 + [1]
+
+
 async def test_it_goes_on_from_the_cursor(database_url: str, amqp_url: str, log: Log) -> None:
     """Given what was published before, when the relay runs again, then only what is new is published."""
     await fill(log, 3)

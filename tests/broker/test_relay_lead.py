@@ -185,7 +185,7 @@ async def test_one_that_publishes_nothing_pauses_longer_and_longer(
     class Slow:
         reads = 0
 
-        async def read_replicated(self, after: int, limit: int) -> list[Recorded[bytes]]:
+        async def read_replicated(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
             self.reads += 1
             if self.reads == 4:
                 return await log.read(after, limit)

@@ -191,7 +191,7 @@ async def test_a_read_that_is_cut_off_is_not_tried_again_on_a_lead_that_may_be_l
     owner = await asyncpg.connect(database_url)
     async with Log.open(pool, database_url, patience=PATIENCE) as log, owner.transaction():
         await owner.execute("LOCK TABLE log.event")
-        reading = asyncio.create_task(log.read_replicated(0, 10))
+        reading = asyncio.create_task(log.read_replicated(0, 10, 1000))
         while not await owner.fetchval(_END_WHO_WAITS):  # noqa: ASYNC110 - it gives no signal
             await asyncio.sleep(0.01)
         with pytest.raises(UNAVAILABLE):

@@ -86,6 +86,16 @@ async def test_an_append_is_read_back_with_its_whole_envelope(log: Log) -> None:
     assert await log.head() == Head(2, 1)
 
 
+async def test_a_page_to_be_published_ends_with_the_event_that_fills_it(log: Log) -> None:
+    """Given events of seven bytes, then a page has as many as reach the sum, one at least, and no more than wanted."""
+    await log.append(append(1, {A: 0}, writes=6))
+    pages = [
+        await log.read_replicated(1, limit, most_bytes) for limit, most_bytes in ((9, 14), (9, 15), (9, 1), (2, 99))
+    ]
+    assert [positions(page) for page in pages] == [[2, 3], [2, 3, 4], [2], [2, 3]]
+    assert pages[0] == await log.read(1, 2)
+
+
 async def test_what_is_undated_happens_when_it_is_recorded(log: Log) -> None:
     """Given events without a time, then they happened when they were recorded, by the same clock."""
     answer = await log.append(replace(append(1, {A: 0}), occurred_at=None))
