@@ -14,12 +14,19 @@ from itertools import count
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.database.migrate import migrate
 
 _TEMPLATE = "kithlog_template"
 _numbers = count(1)
+
+# A law is judged by the same examples wherever and whenever it is tried, however slow the machine is.
+settings.register_profile(
+    "kithlog", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("kithlog")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -118,14 +118,7 @@ def test_every_answer_is_as_documented(desk: Desk, path: str) -> None:
     sound = operation.as_strategy()
     unsound = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
-    @settings(
-        max_examples=6,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.one_of(sound, sound, unsound), st.booleans())
     def law(case: schemathesis.Case[Any], known: bool) -> None:
         if known:

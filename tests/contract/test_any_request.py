@@ -73,14 +73,7 @@ def test_every_answer_is_as_documented(desk: Desk) -> None:
     unsound = FEED.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
     statuses: set[int] = set()
 
-    @settings(
-        max_examples=60,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.one_of(sound, sound, unsound))
     def law(case: Any) -> None:
         response = desk.ask(case)

@@ -129,7 +129,7 @@ def test_the_example_of_a_command_is_such_a_command(name: str) -> None:
     assert isinstance(command_messages().validate_json(json.dumps(example)).data, COMMANDS[name])
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15)
 @pytest.mark.parametrize("event", list(EVENTS.values()), ids=lambda event: event.type)
 @given(data=st.data())
 def test_whatever_is_stored_keeps_to_its_schema(event: type[Event], data: st.DataObject) -> None:

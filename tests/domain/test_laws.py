@@ -19,7 +19,7 @@ from tests.domain.scenario import ADDED, ANA, BEN, INTERVIEW, LEAD, NOW, PROGRAM
 from tests.domain.strategies import models
 from tests.synthetic.world import World
 
-few = settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 OURS = {name: each for name, each in EVENTS.items() if not name.startswith("notification.")}
 ANY_EVENT = st.sampled_from(sorted(OURS)).flatmap(lambda name: models(OURS[name]))
 CATEGORIES: dict[str, tuple[Machine, dict[type[Command], Any], UUID]] = {

@@ -107,7 +107,7 @@ def test_what_rests_on_a_repeat_falls() -> None:
     assert verdicts.accepted == []
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.dictionaries(st.integers(1, 3), st.integers(0, 3), min_size=1, max_size=2),

@@ -20,7 +20,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VALUES, st.booleans())
 def test_what_is_json_comes_through(value: object, escaped: bool) -> None:
     """Law: any JSON value is read back as it was, written in UTF-8 or escaped, surrogate pairs included."""

@@ -97,7 +97,7 @@ HISTORY = recorded(list(with_wishes(history(seed=7, seekers=5))))
 BY_ONES = Memory(folder()).fold(HISTORY, [1])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12))
 def test_paging_plays_no_part(sizes: list[int]) -> None:
     """The same events lead to the same rows, timers and parked streams, in pages of any size as one by one."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain import contact, interview, lead, relationship
@@ -21,9 +21,7 @@ from tests.timing.story import CONTACT, SEEKER, Story, answers, named
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
 START = datetime(2026, 1, 1, tzinfo=UTC)
-LAWS = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+LAWS = settings(max_examples=60)
 
 instants = st.integers(0, 2 * 366 * 24 * 60).map(lambda minutes: START + timedelta(minutes=minutes))
 clocks = st.times().map(lambda t: t.replace(second=0, microsecond=0))
