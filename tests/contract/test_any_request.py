@@ -9,7 +9,7 @@ from typing import Any, cast
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import status_code_conformance
 
@@ -76,7 +76,10 @@ def test_every_answer_is_as_documented(desk: Desk) -> None:
     @settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.one_of(sound, sound, unsound))
     def law(case: Any) -> None:
-        response = desk.ask(case)
+        try:
+            response = desk.ask(case)
+        except httpx.InvalidURL:  # longer than this client sends
+            reject()
         assert response.status_code < 500, response.text
         case.validate_response(response, checks=[status_code_conformance])
         statuses.add(response.status_code)
