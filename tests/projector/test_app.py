@@ -16,7 +16,7 @@ from services.projector.app import create_app
 from shared.domain import contact, interview, seeker
 from shared.log import Append, Log, Pending
 from shared.operations.settings import ProjectorSettings
-from tests.projector.conftest import until, write
+from tests.projector.conftest import PATIENCE, until, write
 from tests.projector.histories import START, on
 
 NOWHERE = "127.0.0.1:1"
@@ -32,7 +32,7 @@ STORY = [
 
 @asynccontextmanager
 async def served(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(ProjectorSettings(**{"poll_interval": 0.02} | settings))
+    app = create_app(ProjectorSettings(**{"poll_interval": 0.02, "wait_limit": PATIENCE} | settings))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,

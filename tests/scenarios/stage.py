@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TENANT = "career-centre"
 PATIENCE = 30.0
-"""Seconds after which a story that waits for its broker gives up: not a measure, a way out."""
+"""Seconds after which a story that waits for its broker, or for the fold, gives up: not a measure, a way out."""
 Told = tuple[str, str, str]
 """Kind, stage, and the wall clock of the recipient when it was fired."""
 
@@ -231,7 +231,12 @@ async def staged(database_url: str, amqp_url: str, zone: str, local: str) -> Asy
         )
         projector = create_projector_app(
             ProjectorSettings(
-                database_url=database_url, amqp_url=amqp_url, fire=False, poll_interval=0.2, access_log=False
+                database_url=database_url,
+                amqp_url=amqp_url,
+                fire=False,
+                poll_interval=0.2,
+                wait_limit=PATIENCE,
+                access_log=False,
             ),
             clock=clock,
         )
