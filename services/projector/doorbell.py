@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -31,7 +32,13 @@ PREFETCH = 1000
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while RabbitMQ is away."""
 LOOK_AGAIN = 10.0
-"""Seconds between looks whether the queue is there and still ours."""
+"""Seconds between looks whether the queue is there and bound."""
+_AROUND = replace(
+    topology.TOPOLOGY, queues=[queue for queue in topology.TOPOLOGY.queues if queue.name != topology.PROJECTOR]
+)
+"""What a look declares: all but the queue itself, and to bind that fails where it is gone. The consumers of a quorum
+queue that is declared anew in the moment after its deletion (RabbitMQ 3.10: some 20 ms) stay: they are told nothing,
+and given nothing any more."""
 
 
 class Message:
@@ -119,7 +126,7 @@ class Doorbell:
                 async with asyncio.timeout(LOOK_AGAIN):
                     await stop.wait()
             if not stop.is_set():
-                await topology.declare_on(connection)
+                await topology.declare_on(connection, _AROUND)
 
     @property
     def check(self) -> Check:

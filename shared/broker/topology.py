@@ -133,10 +133,10 @@ async def declare(channel: AbstractChannel, topology: Topology = TOPOLOGY) -> No
         await queue_there.bind(binding.exchange, binding.routing_key)
 
 
-async def declare_on(connection: AbstractConnection) -> None:
+async def declare_on(connection: AbstractConnection, topology: Topology = TOPOLOGY) -> None:
     """`declare` on a channel of its own: the broker closes the channel on which a declaration fails.
 
     Raises TimeoutError, too, after `DECLARING` seconds.
     """
     async with asyncio.timeout(DECLARING), connection.channel() as channel:
-        await declare(channel)
+        await declare(channel, topology)
