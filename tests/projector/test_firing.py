@@ -23,7 +23,16 @@ from shared.domain.identity import relationship_id
 from shared.envelope import Recorded
 from shared.log import Append, Log
 from shared.timing.policies import default_policies
-from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, until_blocked, write
+from tests.projector.conftest import (
+    PATIENCE,
+    assert_equals_a_cold_fold,
+    folder,
+    projector,
+    running,
+    until,
+    until_blocked,
+    write,
+)
 from tests.projector.histories import START, Happening, appends, on
 
 if TYPE_CHECKING:
@@ -706,7 +715,7 @@ async def test_it_dies_before_its_commit(log: Log, database_url: str, connection
 
 async def test_the_loop_wakes_for_what_the_fold_writes(log: Log, database_url: str, at: At) -> None:
     """Given a firing loop that would look again only in an hour, when the fold writes something that is due, then it
-    fires at once; and what had to wait for the fold fires as soon as the fold has come along."""
+    fires at once."""
     alarm = Alarm()
     await at(EVENING)
     async with (
@@ -714,6 +723,38 @@ async def test_the_loop_wakes_for_what_the_fold_writes(log: Log, database_url: s
         projector(database_url, log, alarm=alarm).session() as session,
     ):
         await write(log, [REGISTERED, HELD])
+        await session.run_once()
+        await until(lambda: told(log))
+    assert [event.type for event in await told(log)] == ["notification.due"]
+
+
+async def test_the_loop_wakes_for_what_had_to_wait_for_the_fold(log: Log, database_url: str, at: At) -> None:
+    """Given a firing loop that would look again only in an hour, and a due timer that waits because something of its
+    stream is not folded, when the fold comes along and leaves the timer as it is, then it fires at once."""
+
+    class Heard(Alarm):
+        """Tells when the loop has found something that is held back."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.held = asyncio.Event()
+
+        def want_moves(self) -> None:
+            super().want_moves()
+            self.held.set()
+
+    alarm = Heard()
+    noted = interview.NotesTaken(**WHOSE, text="Ask again")
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    await log.append(_second(on("interview", MEETING, noted), 9, version=1))
+    async with (
+        running(firing(database_url, alarm=alarm, poll_interval=3600).run),
+        projector(database_url, log, alarm=alarm).session() as session,
+    ):
+        await asyncio.wait_for(alarm.held.wait(), PATIENCE)
+        assert await told(log) == []
         await session.run_once()
         await until(lambda: told(log))
     assert [event.type for event in await told(log)] == ["notification.due"]
