@@ -454,7 +454,7 @@ async def test_nor_does_an_event_of_the_history_end_it_for_ever(taker: Taker, br
             continue
         break
     assert [each.reason for each in trial.parked] == ["no_answer"]
-    assert (taker.took, ended) == ([1, 3], len(FIRST.delays) + 2 if not brought else ended)
+    assert (taker.took, ended) == ([1, 3], len(FIRST.delays) + 2)
 
 
 async def test_what_waits_for_its_next_attempt_is_not_missing(taker: Taker) -> None:
