@@ -43,11 +43,12 @@ A handler that blocks the event loop can't be ended from inside: the broker miss
 to another process of this consumer, and an event that does so each time is parked (`no_answer`). So let something
 outside end a process that has fallen silent, and take blocking work to a thread.
 
-Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`. To have one handled after all,
-publish it to the queue again with a header `replay`: such messages are handled whatever their position, and do not move
-the mark. Which events are parked stands in the mark, too (`parked`: position → reason; of more than a thousand, the
-highest positions), and in a line of the log: where the broker has lost them, replay those positions. What is no event
-is in that queue only; the event that it should have been is read from the history.
+Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`; those of their own that can't be
+sent again are told as text, in `unsendable`. To have one handled after all, publish it to the queue again with a header
+`replay`: such messages are handled whatever their position, and do not move the mark. Which events are parked stands in
+the mark, too (`parked`: position → reason; of more than a thousand, the highest positions), and in a line of the log:
+where the broker has lost them, replay those positions. What is no event is in that queue only; the event that it should
+have been is read from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, PublishError
 from aiormq.abc import DeliveredMessage
 
 from shared.client.connecting import connect
+from shared.client.ends import Queued
 from shared.client.failures import Forked
 from shared.client.handlers import Handlers
 from shared.client.history import History
@@ -70,7 +70,7 @@ class Consumer(Generic[T]):
     ) -> None:
         self._wiring, self._rules = wiring, rules
         self._queues = Queues(wiring.queue, rules.delays, wiring.max_length)
-        self._ends = _Queued(self._queues)
+        self._ends = Queued(self._queues)
         self._worker = Worker(handlers, store, history, self._ends, rules, self._pause, self._go_on)
         self._session: _Session | None = None
 
@@ -295,32 +295,6 @@ async def _session(url: str, stop: asyncio.Event) -> AsyncIterator[_Session]:
         session.close()
         with suppress(*AWAY):
             await asyncio.wait_for(connection.close(), timeout=5)
-
-
-class _Queued:
-    """Retries and parked messages, published to their queues."""
-
-    def __init__(self, queues: Queues) -> None:
-        self._queues = queues
-        self.channel: AbstractChannel | None = None
-
-    async def retry(self, message: Incoming, attempts: int, error: str) -> None:
-        await self._publish(self._queues.retry(attempts), message, {ATTEMPTS: attempts, "error": error[:500]})
-
-    async def park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
-        headers = {ATTEMPTS: attempts, "reason": reason, "error": error[:2000], "queue": self._queues.name}
-        await self._publish(self._queues.parked, message, headers)
-
-    async def _publish(self, queue: str, message: Incoming, headers: Mapping[str, Any]) -> None:
-        assert self.channel is not None
-        kept = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
-        outgoing = aio_pika.Message(
-            message.body,
-            headers={**kept, **headers},
-            content_type="application/cloudevents+json",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )
-        await self.channel.default_exchange.publish(outgoing, routing_key=queue, mandatory=True)
 
 
 @contextmanager

@@ -281,7 +281,9 @@ class Worker(Generic[T]):
             self.counts.unwanted += 1
             return None
         attempts = message.headers.get(ATTEMPTS, 0)
-        return _Task(event, message, attempts if isinstance(attempts, int) else 0, replay)
+        # Whatever number somebody has put there.
+        attempts = min(max(attempts, 0), len(self._rules.delays)) if isinstance(attempts, int) else 0
+        return _Task(event, message, attempts, replay)
 
     def _healed(self, line: bytes) -> _Task | None:
         """An event of the history; None: it is none that this consumer wants."""

@@ -22,6 +22,7 @@ from shared.client.connecting import connect
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
+from tests.broker import strange
 from tests.chaos.processes import consumers
 from tests.chaos.proxy import Proxy
 from tests.client.messages import PATIENCE, Taken, consuming, messages_of, next_of, publish
@@ -164,6 +165,48 @@ async def test_what_the_client_library_can_not_read_is_brought_to_an_end(
             await taken.until(lambda positions: positions[-1] == 2)
         parked = await next_of(channel, "statistics.parked")
     assert (taken.positions, parked.headers["reason"]) == ([1, 1, 2], "not_json")
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("name", strange.HEADERS)
+async def test_headers_that_can_not_be_sent_again_hold_up_nobody(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, name: str
+) -> None:
+    """Given headers that the client library reads and does not write, or that fill a frame, on what has to be parked
+    and on what fails, then the one is parked and the other handled when it comes again; what they were is told."""
+    tries: list[int] = []
+
+    def fail(event: CloudEvent) -> None:
+        tries.append(event.position)
+        if tries.count(2) == 1:
+            raise LookupError
+
+    taken.fails = fail
+    async with consuming(a_consumer(amqp_url, taken, held(1))):
+        await taken.until(lambda positions: positions == [1])
+        await strange.publish(channel, "statistics", strange.HEADERS[name], b"no JSON")
+        await strange.publish(channel, "statistics", strange.HEADERS[name], held(2).body)
+        parked = await next_of(channel, "statistics.parked")
+        await taken.until(lambda positions: positions == [1, 2])
+    assert (parked.headers["reason"], parked.body, tries) == ("not_json", b"no JSON", [1, 2, 2])
+    assert str(parked.headers["unsendable"]).startswith("{'odd': ")
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_what_a_handler_says_is_told_whatever_letters_it_quotes(
+    amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given a handler that parks an event and quotes half a character, then it is parked."""
+
+    def park(event: CloudEvent) -> None:
+        if event.position == 1:
+            raise Park("bad", "its name is \ud83d")
+
+    taken.fails = park
+    async with consuming(a_consumer(amqp_url, taken, held(1), held(2))):
+        await taken.until(lambda positions: positions == [2])
+        parked = await next_of(channel, "statistics.parked")
+    assert (parked.headers["reason"], parked.headers["error"]) == ("bad", "its name is ?")
 
 
 @pytest.mark.usefixtures("exchange")

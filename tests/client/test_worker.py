@@ -191,6 +191,16 @@ async def test_an_event_that_always_fails_is_parked_with_the_reason(taker: Taker
     assert trial.counts.duplicates == 1
 
 
+@pytest.mark.parametrize("said", [-9, 2**62])
+async def test_attempts_that_nobody_made_are_none_too_many(taker: Taker, said: int) -> None:
+    """Given a message with a number of attempts that can't be, when its event fails, then it has its end."""
+    trial = Trial(taker.handlers, rules=FIRST)
+    taker.fails = lambda event: OSError("no")
+    await trial.give(replace(held(1), headers={"attempts": said}))
+    assert [each.headers["attempts"] for each in trial.waiting] == ([1] if said < 0 else [])
+    assert [each.attempts for each in trial.parked] == ([] if said < 0 else [len(FIRST.delays) + 1])
+
+
 async def test_what_was_parked_is_known_without_the_broker_until_it_is_handled(taker: Taker) -> None:
     """Given an event that was parked, then the mark says so, with the reason, also when it is replayed in vain; once a
     replay was handled, no more.
