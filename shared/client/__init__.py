@@ -17,7 +17,9 @@ comes twice is told by its position. What is missing shows as a gap and is read 
 consumer of everything (`#`), or of `in_order=True`; by others, since a filter hides which positions were theirs, at a
 start, every `audit_every` seconds, and every thousand events. Whether the broker still holds what waits for another
 attempt is counted at each connection that finds no other process at work, and from time to time; if not, it is read
-from the history, too. So what the broker loses is late, and not lost.
+from the history, too. So what the broker loses is late, and not lost. Several processes may share queue
+and mark: one works, the others stand by, and read from the history only when the mark has not moved for longer than an
+event may be in hand.
 
 **Order.** Events come in the order of the log, but for two: one that failed comes again after some of its successors,
 and what a filtered consumer missed comes when that was noticed. `in_order=True` rules out both; an event that keeps

@@ -49,7 +49,8 @@ class Wiring:
     prefetch: int = 500
     """Messages that may wait here unacknowledged."""
     audit_every: float = 30.0
-    """Seconds between looks at the history, whether something is missing that shows as no gap: see `Worker.look`."""
+    """Seconds between looks at the history, whether something is missing that shows as no gap: see `Worker.look`. A
+    process that was brought nothing may be standing by, and waits for longer than an event may be in hand."""
     max_length: int | None = None
     """See `Queues.max_length`."""
 
@@ -134,7 +135,7 @@ class Consumer(Generic[T]):
                     await self._insist(session, self._worker.miss, aside)
                     await self._insist(session, self._worker.recover)
                 before = counted
-                await self._insist(session, self._worker.look)
+                await self._insist(session, self._worker.look, not session.delivered)
                 looked = monotonic()
                 continue
             messages = await session.take(self._wiring.prefetch, to_wait)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.client.event import CloudEvent, parse
@@ -107,6 +108,14 @@ class _Task:
     """Of its message among those that `work` was given."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    mark: Mark
+    head: int
+    """Last position of the log."""
+    at: float
+
+
 class Worker(Generic[T]):
     def __init__(
         self,
@@ -131,8 +140,8 @@ class Worker(Generic[T]):
         self._broken: dict[int, int] = {}
         """Position → how often the store broke while its event was handled, and worked right after that."""
         self._taken, self._waiting = 0, list[_Task]()
-        self._looked: int | None = None
-        """The last known position at the last look."""
+        self._looked: _Look | None = None
+        """The last look, or that from which on the mark has stood still."""
         self.counts = Counts()
 
     async def load(self) -> Mark:
@@ -198,13 +207,34 @@ class Worker(Generic[T]):
         vain: handled, put aside, parked, or not to be handled at all."""
         return self._waiting[0].number if self._waiting else self._taken
 
-    async def look(self) -> None:
+    async def look(self, standing_by: bool = False) -> None:
         """From time to time: is anything missing before what was seen last, and, if nothing new has come since the last
-        look, after it? Raises what `work` raises.
+        look, between it and where the log ended then? Raises what `work` raises.
+
+        `standing_by`: another process may be the one that works, and may have in hand what seems to be missing. All is
+        left to it unless the mark has stood still, since such a look, for longer than an event is in hand.
         """
-        mark = await self.load()  # another process may be the one that works
-        quiet, self._looked = mark.top == self._looked, mark.top
-        await self.audit(None if quiet else mark.top)
+        mark = await self.load()
+        head = (await self._history.page(mark.top, 1)).head
+        before, self._looked = self._looked, _Look(mark, head, monotonic())
+        if standing_by:
+            if before is None or mark.saves != before.mark.saves or before.head <= mark.proven:
+                return
+            if self._looked.at - before.at < self._longest_in_hand(mark):
+                self._looked = before
+                return
+        upto = mark.top
+        if before is not None and upto == before.mark.top:
+            upto = min(before.head, head)  # what came later may be on its way; a log that was restored may end sooner
+        await self.audit(upto)
+
+    def _longest_in_hand(self, mark: Mark) -> float:
+        """Seconds after which a process that works has moved the mark, or has ended: it waits, where what fails is
+        repeated in place, then does a unit of work, or undoes it and tries its first event by itself.
+        """
+        rules = self._rules
+        in_place = rules.in_order or len(mark.aside) >= MOST_ASIDE
+        return (rules.batch + 1) * rules.handler_timeout + (max(rules.delays, default=0.0) if in_place else 0.0)
 
     async def audit(self, upto: int | None = None, *, careful: bool = False) -> None:
         """Handle what the history shows beyond what is proven, up to a position or to its end.
@@ -415,6 +445,9 @@ class Worker(Generic[T]):
             logger.warning("attempt %d at position %d failed: %r", attempts, task.event.position, error)
             if not self._rules.in_order and (task.replay or await self._has_room_aside(task.event.position)):
                 return await self._put_aside(task, repr(error))
+            if not task.replay:
+                # Who takes over, or starts again, begins no series of its own.
+                await self._keep((await self._mark()).attempted(position, attempts))
             await self._pause(self._rules.delays[attempts - 1])
 
     async def _take_back(self, position: int, attempts: int) -> None:

@@ -17,8 +17,22 @@ from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
-from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Park, Rules, Wiring
+from shared.client import (
+    CloudEvent,
+    Consumer,
+    FileStore,
+    Forked,
+    Incoming,
+    Mark,
+    MemoryStore,
+    Page,
+    Park,
+    Patterns,
+    Rules,
+    Wiring,
+)
 from shared.client.connecting import connect
+from shared.client.patterns import EVERYTHING
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
@@ -395,6 +409,82 @@ async def test_who_takes_over_takes_nothing_for_lost_that_is_on_its_way_back(
         await publish(channel, held(3))
         await taken.until(lambda positions: 3 in positions)
         assert taken.positions == [2, 3]
+
+
+class Asked(MemoryHistory):
+    """Tells how often it is asked."""
+
+    def __init__(self, *log: Incoming) -> None:
+        super().__init__(log)
+        self._times, self._asked = 0, asyncio.Event()
+
+    async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
+        self._times += 1
+        self._asked.set()
+        return await super().page(after, limit, wanted)
+
+    async def again(self, times: int) -> None:
+        """Until it was asked so often from now on."""
+        enough = self._times + times
+        async with asyncio.timeout(PATIENCE):
+            while self._times < enough:
+                self._asked.clear()
+                await self._asked.wait()
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("in_order", [False, True])
+async def test_who_stands_by_does_not_begin_what_the_other_has_in_hand(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure, in_order: bool
+) -> None:
+    """Given a process in the middle of an event, or waiting for its next attempt in place, when another one looks at
+    the history again and again, then it leaves that event to the first."""
+    tries, began, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    @taken.handlers.on("lead.recorded")
+    async def take(event: CloudEvent, within: object) -> None:
+        nonlocal tries
+        tries += 1
+        began.set()
+        if in_order:
+            raise LookupError
+        if tries == 1:
+            await go_on.wait()
+
+    store, rules = MemoryStore(), replace(RULES, in_order=in_order, delays=(3600,))
+    history = Asked(held(1))
+
+    def process(audit_every: float, log: MemoryHistory) -> Consumer[None]:
+        wiring = Wiring(amqp_url, "statistics", audit_every=audit_every)
+        return Consumer(wiring, rules, taken.handlers, store, log)
+
+    async with consuming(process(3600, MemoryHistory([held(1)]))):
+        await taken.until(lambda positions: positions == [1])
+        await _listen(infra, amqp_url, 1)
+        async with consuming(process(0.05, history)):
+            await history.again(3)
+            event = an_event("lead.recorded", {}, position=2)
+            await publish(channel, event)
+            await began.wait()
+            history.events.append(event)
+            await history.again(10)
+            go_on.set()
+    assert tries == 1
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_two_processes_that_are_brought_nothing_miss_nothing(amqp_url: str, taken: Taken) -> None:
+    """Given two processes, to neither of which the broker brings anything, then what is recorded is handled."""
+    store, history = MemoryStore(), MemoryHistory([held(1)])
+    wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.05), replace(RULES, handler_timeout=0.1)
+
+    def process() -> Consumer[None]:
+        return Consumer(wiring, rules, taken.handlers, store, history)
+
+    async with consuming(process()), consuming(process()):
+        await taken.until(lambda positions: positions == [1])
+        history.events.append(held(2))
+        await taken.until(lambda positions: positions == [1, 2])
 
 
 async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:

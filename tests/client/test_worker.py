@@ -93,6 +93,64 @@ async def test_what_was_lost_at_the_end_is_found_when_nothing_new_comes(taker: T
     assert taker.took == [1, 2, 3]
 
 
+async def test_what_came_since_the_last_look_may_be_on_its_way(taker: Taker) -> None:
+    """Given that 2 was lost, and 3 recorded between two looks, then the second one leaves 3 to the broker."""
+    trial = Trial(taker.handlers, history=some(1, 2))
+    await trial.give(*some(1))
+    await trial.worker.look()
+    trial.history.events += some(3)
+    await trial.worker.look()
+    assert taker.took == [1, 2]
+
+
+async def test_looks_survive_a_restore_that_undid_nothing_that_was_seen(taker: Taker) -> None:
+    """Given a look at a log that was then restored to an earlier point, when the consumer had not come to that, then it
+    goes on."""
+    trial = Trial(taker.handlers, history=some(1, 2, 3))
+    await trial.give(*some(1))
+    await trial.worker.look()
+    trial.history.events = [*some(1, 2)]
+    await trial.worker.look()
+    assert taker.took == [1, 2]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the worker's clock on."""
+    now = [0.0]
+    monkeypatch.setattr("shared.client.worker.monotonic", lambda: now[0])
+
+    def add(seconds: float) -> None:
+        now[0] += seconds
+
+    return add
+
+
+@pytest.mark.parametrize(("in_order", "most"), [(False, 120), (True, 130)])
+async def test_who_stands_by_leaves_to_the_other_what_that_may_have_in_hand(
+    taker: Taker, later: Callable[[float], None], in_order: bool, most: float
+) -> None:
+    """Given an event that came to another process, then one that stands by handles nothing while that may be at it, nor
+    after it has moved the mark; but at last it does what the log held when the mark began to stand still."""
+    store = MemoryStore(Mark(epoch=1, proven=1, saves=1))
+    trial = Trial(taker.handlers, rules=replace(FIRST, in_order=in_order), store=store, history=some(1))
+    await trial.worker.look(standing_by=True)
+    later(3600)  # nothing happens for long
+    await trial.worker.look(standing_by=True)
+    trial.history.events += some(2)
+    await trial.worker.look(standing_by=True)
+    for mark in (store.mark, Mark(epoch=1, proven=1, begun={2: 1}, saves=2)):
+        store.mark = mark
+        await trial.worker.look(standing_by=True)
+        later(most - 1)
+        await trial.worker.look(standing_by=True)
+        assert taker.took == []
+    trial.history.events += some(3)
+    later(1)
+    await trial.worker.look(standing_by=True)
+    assert taker.took == [2]
+
+
 async def test_looking_for_what_was_missed_ends_though_the_log_grows(taker: Taker) -> None:
     """Given a log that grows with every look at it, then the consumer reads up to where it ended at first, and goes
     back to the broker, which brings the rest.
@@ -224,6 +282,23 @@ async def test_in_order_a_failing_event_is_repeated_in_place(taker: Taker) -> No
     await trial.give(*some(1, 2, 3))
     assert (trial.pauses, trial.waiting, len(trial.parked)) == ([1, 10], [], 1)
     assert taker.took[-1] == 3
+
+
+async def test_attempts_in_place_are_known_to_who_takes_over(taker: Taker) -> None:
+    """Given order and an event that fails, when the process ends while it waits for the next attempt, then the one that
+    comes after it makes those that are left."""
+
+    class Ending(Trial[None]):
+        async def _pause(self, seconds: float) -> None:
+            raise Killed
+
+    store, rules = MemoryStore(), replace(FIRST, in_order=True)
+    taker.fails = lambda event: OSError("no")
+    with pytest.raises(Killed):
+        await Ending(taker.handlers, rules=rules, store=store).give(*some(1))
+    second = Trial(taker.handlers, rules=rules, store=store)
+    await second.give(*some(1))
+    assert (second.pauses, [each.attempts for each in second.parked]) == ([10], [3])
 
 
 async def test_a_handler_that_hangs_is_a_failed_attempt() -> None:
