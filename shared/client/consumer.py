@@ -33,6 +33,13 @@ UNDECLARED = (PublishError, ChannelInvalidStateError)
 """What publishing raises when the queue is not there, or the channel: another session declares and opens them anew."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts while something is away."""
+ACKNOWLEDGE_EVERY = 10.0
+"""Seconds after which what is through is acknowledged, though the rest of what was taken with it is not."""
+HOLD = 20 * 60.0
+"""Seconds for which a message is held, after which all go back to the queue: RabbitMQ closes the channel of who holds
+one for half an hour, and hands it to a process that stands by while this one is at it. Going back counts as a delivery,
+so none is asked for again before the next event of the history is through: an outage of what handlers need counts once.
+"""
 
 
 class Stopped(Exception):
@@ -47,7 +54,7 @@ class Wiring:
     queue: str
     """Its own name for its queue; all processes of one consumer share it, and its mark."""
     prefetch: int = 500
-    """Messages that may wait here unacknowledged."""
+    """Messages that may wait here unacknowledged: fewer where each takes seconds."""
     audit_every: float = 30.0
     """Seconds between looks at the history, whether something is missing that shows as no gap: see `Worker.look`. A
     process that was brought nothing may be standing by, and waits for longer than an event may be in hand."""
@@ -74,6 +81,8 @@ class Consumer(Generic[T]):
         self._ends = Queued(self._queues)
         self._worker = Worker(handlers, store, history, self._ends, rules, self._pause, self._go_on)
         self._session: _Session | None = None
+        self._hand: _Hand | None = None
+        self._held_too_long = False
 
     @property
     def counts(self) -> Counts:
@@ -114,12 +123,16 @@ class Consumer(Generic[T]):
             await self._insist(session, self._worker.recover)
             if not waiting:
                 await self._insist(session, self._worker.audit)
+            elif self._held_too_long:
+                await self._insist(session, self._worker.go_ahead)
+            self._held_too_long = False
         # A layer below aio-pika's own messages: it drops, before any callback, those of which it can't make one (of an
         # unknown delivery mode, say), and whoever acknowledges many at once would acknowledge them unseen.
         deliveries = await channel.get_underlay_channel()
-        # Where the queue is deleted, or what was handed over stayed unanswered for too long, the broker ends the
-        # consumer and leaves the connection as it is.
-        deliveries.on_consumer_cancel_callbacks.add(lambda _: session.lost.set())
+        # Where the queue is deleted, the broker ends the consumer; where what it handed over stays unanswered for too
+        # long, it closes the channel. The connection it leaves as it is.
+        deliveries.on_consumer_cancel_callbacks.add(session.lose)
+        channel.close_callbacks.add(session.lose)
         await deliveries.basic_consume(self._queues.name, session.put)
         looked = monotonic()
         before: tuple[int, int, int] | None = None
@@ -145,38 +158,26 @@ class Consumer(Generic[T]):
                 # The one that was at work is so no more, for the queue has one active consumer at a time. Its queue may
                 # never be still, nor this one begin anew. What is on its way back from its delay is not lost.
                 back, aside = await self._count(session.connection)
-                back += session.waits + sum(ATTEMPTS in _headers(each) for each in messages)
+                back += session.waits + sum(ATTEMPTS in each.headers for each in messages)
                 await self._insist(session, self._worker.miss, aside + back)
                 await self._insist(session, self._worker.recover)
                 taken = False
             await self._work_through(session, deliveries, messages)
 
-    async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[DeliveredMessage]) -> None:
+    async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[_Delivery]) -> None:
         """Acknowledge the messages when they have had their end. What has had it is not done again while what is behind
         it waits; where the consumer is told to stop meanwhile, it is acknowledged by itself."""
-        left = [Incoming(each.body, _headers(each)) for each in messages]
-
-        async def work() -> None:
-            nonlocal left
-            try:
-                await self._worker.work(left)
-            finally:
-                left = left[self._worker.ended :]
-
-        async def acknowledge() -> None:
-            if done := messages[: len(messages) - len(left)]:
-                tag = done[-1].delivery_tag
-                assert tag is not None
-                await deliveries.basic_ack(tag, multiple=True)
-
+        self._hand = hand = _Hand(self._worker, deliveries, messages)
         try:
-            await self._insist(session, work)
+            await self._insist(session, hand.work)
         except (Stopped, Forked):
             if not session.lost.is_set():
-                with suppress(*AWAY):
-                    await acknowledge()
+                with suppress(Stopped):
+                    await hand.acknowledge()
             raise
-        await acknowledge()
+        finally:
+            self._hand = None
+        await hand.acknowledge()
 
     async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""
@@ -194,12 +195,22 @@ class Consumer(Generic[T]):
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _pause(self, seconds: float) -> None:
-        if self._session is None or await self._session.ends_within(seconds):
-            raise Stopped
+        if self._hand is not None:
+            await self._hand.acknowledge()
+            seconds = min(seconds, max(0.0, self._hand.may_be_held))
+        if self._session is not None:
+            await self._session.ends_within(seconds)
+        await self._go_on()
 
-    def _go_on(self) -> None:
+    async def _go_on(self) -> None:
         if self._session is None or self._session.over:
             raise Stopped
+        if self._hand is not None:
+            await self._hand.acknowledge(every=ACKNOWLEDGE_EVERY)
+            if self._hand.may_be_held <= 0:
+                logger.warning("messages go back to their queue, since they were held for too long")
+                self._held_too_long = True
+                raise Stopped
 
     async def _declare(self, channel: AbstractChannel) -> tuple[int, int, bool]:
         """How many messages are in the queue, how many wait beside it for another attempt, and whether it has a
@@ -230,6 +241,50 @@ class Consumer(Generic[T]):
         return counts.pop(self._queues.name), sum(counts.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    message: DeliveredMessage
+    at: float
+    """When it came."""
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        return self.message.header.properties.headers or {}
+
+
+class _Hand:
+    """Messages that were taken at once, until all have had their end."""
+
+    def __init__(self, worker: Worker[Any], deliveries: Any, messages: Sequence[_Delivery]) -> None:
+        self._worker, self._deliveries = worker, deliveries
+        self._given = messages
+        self._acknowledged, self._acknowledged_at = 0, monotonic()
+        """How many of them, from the first on, and when that was."""
+
+    async def work(self) -> None:
+        """Begin with the first that was not acknowledged. Raises what `Worker.work` raises."""
+        self._given, self._acknowledged = self._given[self._acknowledged :], 0
+        await self._worker.work([Incoming(each.message.body, each.headers) for each in self._given])
+
+    async def acknowledge(self, every: float = 0.0) -> None:
+        """What has had its end, if it is that many seconds since the last time. Raises `Stopped`."""
+        if monotonic() - self._acknowledged_at < every:
+            return
+        ended, self._acknowledged_at = self._worker.ended, monotonic()
+        if ended > self._acknowledged:
+            self._acknowledged = ended
+            try:
+                await self._deliveries.basic_ack(self._given[ended - 1].message.delivery_tag, multiple=True)
+            except AWAY as error:
+                raise Stopped from error
+
+    @property
+    def may_be_held(self) -> float:
+        """Seconds for which the first may be that has not had its end."""
+        first = self._given[min(self._worker.ended, len(self._given) - 1)]
+        return first.at + HOLD - monotonic()
+
+
 class _Session:
     """One connection, and what it has brought."""
 
@@ -237,8 +292,8 @@ class _Session:
         self.connection, self._stop = connection, stop
         self.lost = asyncio.Event()
         # `connection.closed()` answers only to an end that was asked for on this side.
-        connection.close_callbacks.add(lambda *_: self.lost.set())
-        self._waiting: deque[DeliveredMessage] = deque()
+        connection.close_callbacks.add(self.lose)
+        self._waiting: deque[_Delivery] = deque()
         self.delivered = 0
         """Messages that it has brought; none to a process that stands by."""
         self._filled = asyncio.Event()
@@ -248,9 +303,14 @@ class _Session:
     def over(self) -> bool:
         return self.lost.is_set() or self._stop.is_set()
 
+    def lose(self, *why: object) -> None:
+        if not self.over:
+            logger.warning("RabbitMQ brings no more: %r", why[-1])
+        self.lost.set()
+
     async def put(self, message: DeliveredMessage) -> None:
         # Nothing is awaited here, so that messages keep their order.
-        self._waiting.append(message)
+        self._waiting.append(_Delivery(message, monotonic()))
         self.delivered += 1
         self._filled.set()
 
@@ -259,7 +319,7 @@ class _Session:
         """Messages in hand that nobody has taken yet."""
         return len(self._waiting)
 
-    async def take(self, most: int, seconds: float) -> list[DeliveredMessage]:
+    async def take(self, most: int, seconds: float) -> list[_Delivery]:
         """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
         filled = asyncio.create_task(self._filled.wait())
         try:
@@ -273,17 +333,14 @@ class _Session:
             self._filled.clear()
         return taken
 
-    async def ends_within(self, seconds: float) -> bool:
+    async def ends_within(self, seconds: float) -> None:
+        """Return after that many seconds, or when it is over."""
         await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return self.over
 
     def close(self) -> None:
+        self.lost.set()
         for each in self._ends:
             each.cancel()
-
-
-def _headers(message: DeliveredMessage) -> dict[str, Any]:
-    return message.header.properties.headers or {}
 
 
 @asynccontextmanager

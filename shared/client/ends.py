@@ -70,7 +70,7 @@ def sendable(headers: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _size(name: str, value: object) -> int | None:
+def _size(name: str, value: Any) -> int | None:
     """Bytes of a header; None: it can't be sent."""
     with suppress(Exception):
         if _depth(value) <= DEEPEST:

@@ -116,6 +116,10 @@ class _Look:
     at: float
 
 
+async def _at_once() -> None:
+    pass
+
+
 class Worker(Generic[T]):
     def __init__(
         self,
@@ -125,7 +129,7 @@ class Worker(Generic[T]):
         ends: Ends,
         rules: Rules,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        go_on: Callable[[], None] = lambda: None,
+        go_on: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         """`pause` waits that many seconds; it may raise to end the waiting. So may `go_on`, which is called before each
         unit of work, to end between two: what was handled by then is kept."""
@@ -242,7 +246,7 @@ class Worker(Generic[T]):
         Raises what `work` raises; `Forked` also when the log ends before `upto`.
         """
         while True:
-            self._go_on()
+            await self._go_on()
             mark = await self._mark()
             if upto is not None and mark.proven >= upto:
                 return
@@ -271,6 +275,12 @@ class Worker(Generic[T]):
                 if page.head < upto:
                     raise Forked(f"the broker told of position {upto}, but the log ends at {page.head}")
                 return
+
+    async def go_ahead(self) -> None:
+        """Handle the next event of the history, and what is missing before it. Raises what `work` raises."""
+        page = await self._history.page((await self.load()).top, 1, self._rules.wanted)
+        if page.events:
+            await self.audit(parse(page.events[0]).position)
 
     async def miss(self, held: int) -> None:
         """Write down that the broker has lost what was put aside, if it holds fewer such messages than there should be.
@@ -355,7 +365,7 @@ class Worker(Generic[T]):
         """Handle them, and empty the list."""
         size = 1 if careful else self._rules.batch
         while tasks:
-            self._go_on()
+            await self._go_on()
             unit = tasks[:size]
             try:
                 if len(unit) == 1:
@@ -412,7 +422,7 @@ class Worker(Generic[T]):
 
     async def _alone(self, task: _Task, *, careful: bool) -> None:
         """Bring one event to its end, whatever its handler does. Raises `Stopped` before it is begun."""
-        self._go_on()
+        await self._go_on()
         position = task.event.position
         if not task.replay and self._counted.pop(position, None) == task.attempts:
             task = replace(task, attempts=task.attempts - 1)
