@@ -65,7 +65,7 @@ class Seen:
     via: Counter[str] = field(default_factory=Counter)
     """How many of them each way brought."""
     said: dict[Command, Said] = field(default_factory=dict)
-    """In accepted commands, and in those that were handed over."""
+    """In commands that were or may have been executed."""
     wrongly: dict[Command, str] = field(default_factory=dict)
     """Commands that ended otherwise than they must → how."""
     refused: dict[Command, str] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Journal:
         self._write("handed over", wish, when=at.isoformat(), **_said(wish))
 
     def unknown(self, wish: Wish) -> None:
-        self._write("unknown", wish, **_ended(wish))
+        self._write("unknown", wish, **_said(wish), **_ended(wish))
 
     def repeated(self, wish: Wish, answer: dict[str, Any]) -> None:
         self._write("repeated", wish, answer=answer)

@@ -386,6 +386,18 @@ def date_by_a_wrong_clock(world: World) -> None:
     world.put(0, replace(world.events[0], occurred_at=NOON - timedelta(hours=3)))
 
 
+def write_otherwise_what_got_no_answer(world: World) -> None:
+    world.seen.unknown.add(world.first)
+    del world.seen.accepted[world.first]
+    write_something_else(world)
+
+
+def date_otherwise_what_got_no_answer(world: World) -> None:
+    world.seen.unknown.add(world.thanks)
+    del world.seen.accepted[world.thanks]
+    date_otherwise_than_was_said(world)
+
+
 PLANTED: list[tuple[Callable[[World], None], str]] = [
     (lose_what_was_handed_over, "lost"),
     (lose_it_after_the_broker_was_wiped, "lost"),
@@ -441,6 +453,8 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (fire_after_the_thanks, "late"),
     (fire_what_was_put_off, "late"),
     (date_by_a_wrong_clock, "dated"),
+    (write_otherwise_what_got_no_answer, "content"),
+    (date_otherwise_what_got_no_answer, "dated"),
 ]
 
 

@@ -100,9 +100,11 @@ def test_what_was_refused_ends_nothing() -> None:
 
 
 def test_what_may_have_been_executed_may_have_ended_something() -> None:
-    """Given a command that puts a reminder off, when it got no answer, then it is unknown whether it did."""
+    """Given a command that puts a reminder off, when it got no answer, then it is unknown whether it did, and known
+    what it said."""
     seen = told(lambda journal: journal.unknown(wish(ends=(REMINDER,), puts_off=True)))
-    assert seen == Seen(unknown={("acme", THANK)}, perhaps={REMINDER}, put_off={REMINDER})
+    command = ("acme", THANK)
+    assert seen == Seen(unknown={command}, said={command: Said({}, None)}, perhaps={REMINDER}, put_off={REMINDER})
 
 
 def test_the_first_of_several_counts() -> None:
