@@ -39,8 +39,17 @@ class Service:
         self._host, self._port = parts.hostname, parts.port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
+    async def get(self, path: str, patience: float) -> Response:
+        """As `post` does."""
+        return await self._ask(f"GET {path}", {}, b"", patience)
+
     async def post(self, path: str, document: dict[str, Any], headers: dict[str, str], patience: float) -> Response:
         """Waits `patience` seconds for an answer. Raises `NotSent` and `LeftOpen`."""
+        body = json.dumps(document).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        return await self._ask(f"POST {path}", headers, body, patience)
+
+    async def _ask(self, what: str, headers: dict[str, str], body: bytes, patience: float) -> Response:
         if self._idle:
             reader, writer = self._idle.pop()
         else:
@@ -49,7 +58,7 @@ class Service:
             except (OSError, TimeoutError) as error:
                 raise NotSent from error
         try:
-            writer.write(_request(path, document, {"Host": f"{self._host}:{self._port}", **headers}))
+            writer.write(_request(what, {"Host": f"{self._host}:{self._port}", **headers}) + body)
             response, goes_on = await asyncio.wait_for(_answer(reader), patience)
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             writer.transport.abort()
@@ -66,11 +75,9 @@ class Service:
         self._idle.clear()
 
 
-def _request(path: str, document: dict[str, Any], headers: dict[str, str]) -> bytes:
-    body = json.dumps(document).encode()
-    lines = [f"POST {path} HTTP/1.1", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def _request(what: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{what} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[Response, bool]:

@@ -53,6 +53,14 @@ class Held:
         return found
 
     @cached_property
+    def by_stream(self) -> Mapping[tuple[str, str], Sequence[Recorded[bytes]]]:
+        """By tenant and stream, as answers name it."""
+        found: dict[tuple[str, str], list[Recorded[bytes]]] = defaultdict(list)
+        for each in self.events:
+            found[each.tenant, _stream(each)].append(each)
+        return found
+
+    @cached_property
     def ends(self) -> Mapping[UUID, Sequence[Recorded[bytes]]]:
         """What each notification's timer ended as: it fired, or was withdrawn, be it with an earlier stage."""
         found: dict[UUID, list[Recorded[bytes]]] = defaultdict(list)
@@ -72,6 +80,8 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
         *as_said(seen, held),
         *never_asked(seen, held),
         *judged(seen, held),
+        *expected(seen, held),
+        *shown(seen, held),
         *dense(held),
         *received(held, deliveries),
         *same_answers(seen, held),
@@ -147,6 +157,41 @@ def judged(seen: Seen, held: Held) -> Iterator[str]:
         yield f"judged: command {_name(command)} {how}"
     if held.dead_letters:
         yield f"dead: {held.dead_letters} commands were put aside as dead letters"
+
+
+def expected(seen: Seen, held: Held) -> Iterator[str]:
+    """Who named a version was accepted on that one, and refused only when the stream had gone beyond it."""
+    for command, said in seen.said.items():
+        wrote = [each for each in held.by_command.get(command, ()) if _stream(each) == said.stream]
+        if said.expected is not None and wrote and wrote[0].version != said.expected + 1:
+            yield f"version: command {_name(command)} named {said.expected} of {said.stream}, wrote {wrote[0].version}"
+    for each in seen.outdated:
+        stream = held.by_stream.get((each.command[0], each.stream), ())
+        if not any(event.version == each.expected + 1 and event.recorded_at <= each.at for event in stream):
+            told = f"{each.expected} of {each.stream}, which was the latest at {each.at}"
+            yield f"outdated: command {_name(each.command)} was refused for version {told}"
+
+
+def shown(seen: Seen, held: Held) -> Iterator[str]:
+    """Who asks for the position of a command sees it: a document is of that position or a later one, and says what the
+    commands up to its own left there, or up to one after that."""
+    for look in seen.looks:
+        command, stream = _name(look.command), seen.said[look.command].stream
+        if look.status != 200 or look.position is None:
+            yield f"unshown: who looked for command {command} was answered with status {look.status}"
+            continue
+        if not look.wanted <= look.position <= held.head:
+            yield f"shown: command {command} was looked for as of {look.wanted}, the answer is of {look.position}"
+        says: dict[str, Any] = {}
+        right = []
+        for each in held.by_stream.get((look.command[0], stream), ()):
+            if each.position > look.position:
+                right.append(says)
+            said = seen.said.get((each.tenant, each.command_id))
+            if said is not None and said.stream == stream:
+                says = says | said.shows
+        if not any(look.shown.items() <= each.items() for each in [*right, says]):
+            yield f"shown: {stream} at {look.position}, looked for by command {command}, said {look.shown}, not {says}"
 
 
 def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
@@ -277,8 +322,11 @@ def dates(seen: Seen, held: Held) -> Iterator[str]:
 
 
 def _as_seen(event: Recorded[bytes]) -> SeenEvent:
-    stream = f"{event.category}/{event.stream_id}"
-    return SeenEvent(event.position, event.event_id, event.type, stream, event.version)
+    return SeenEvent(event.position, event.event_id, event.type, _stream(event), event.version)
+
+
+def _stream(event: Recorded[bytes]) -> str:
+    return f"{event.category}/{event.stream_id}"
 
 
 def _name(command: Command) -> str:

@@ -1,5 +1,7 @@
 """What one client of the load asks for: a seeker who meets a contact, and the reminders that follow from it.
 
+Now and then several clients correct one contact at the same time, most of them on the version alone that they saw.
+
 All that is remindable is said to have happened so long ago, or to be ahead so far, that its reminder falls due within
 seconds; something that makes the reminder needless comes about then, before or after it. Some of what is asked must be
 refused.
@@ -27,6 +29,25 @@ _ZONES = (
     "America/Sao_Paulo", "America/Bogota", "America/Phoenix", "Pacific/Honolulu",
 )  # fmt: skip
 AFTERNOON, NIGHT = 14.5, 2.5
+RIVALS = 5
+"""Clients who correct one contact at the same time."""
+WRONG_VERSION = "wrong_version"
+_SHOWN: Mapping[str, Mapping[str, Any]] = {
+    "contact/add": {"status": "reachable"},
+    "contact/ask-not-to-be-contacted": {"status": "do_not_contact"},
+    "contact/forget": {"status": "forgotten", "name": None},
+    "interview/plan": {"status": "planned"},
+    "interview/send-request": {"status": "requested"},
+    "interview/accept": {"status": "accepted"},
+    "interview/schedule": {"status": "scheduled"},
+    "interview/prepare": {"prepared": True},
+    "interview/cancel": {"status": "cancelled"},
+    "interview/hold": {"status": "held"},
+    "interview/thank": {"status": "thanked"},
+}
+"""What the document of a stream says after a command, besides what was said in that."""
+_AS_SAID = ("name", "employer", "about", "time_zone")
+"""Fields that documents have as commands said them."""
 
 
 def zone_where_it_is(hour: float, now: datetime) -> str:
@@ -71,15 +92,33 @@ class Wish:
     """Once accepted: the notifications that must not fire any more."""
     puts_off: bool = False
     """What it ends is only put off, until after any run."""
+    expected: int | None = None
+    """The version that its stream must have; None: whichever it has."""
+    rivals: tuple[Wish, ...] = ()
+    """What others ask for at the same time, who know nothing of it."""
+    look: bool = False
+    """Once accepted: to be looked for in the document of its stream."""
 
     @property
     def path(self) -> str:
         return f"{self.category}s/{self.stream_id}/{self.verb}"
 
     @property
+    def stream(self) -> str:
+        """As answers name it."""
+        return f"{self.category}/{self.stream_id}"
+
+    @property
+    def shows(self) -> dict[str, Any]:
+        """What the document of its stream says once it is executed."""
+        shown = _SHOWN.get(f"{self.category}/{self.verb}", {})
+        return {**shown, **{name: value for name, value in self.body.items() if name in _AS_SAID}}
+
+    @property
     def message(self) -> dict[str, Any]:
         """As it travels over AMQP and in imports."""
         occurred = {} if self.at is None else {"occurred_at": self.at.isoformat()}
+        expected = {} if self.expected is None else {"expected_version": self.expected}
         return {
             "command": f"{self.category}.{self.verb.replace('-', '_')}",
             "tenant": self.tenant,
@@ -87,6 +126,7 @@ class Wish:
             "command_id": str(self.command_id),
             "data": self.body,
             **occurred,
+            **expected,
         }
 
 
@@ -106,8 +146,8 @@ class Life:
     def wishes(self) -> Wishes:
         """In the order in which they have to be accepted; the caller ends it with the first that is refused."""
         yield from self._agreement()
-        stories = (self._conversation, self._late_thanks, self._appointment, self._outcome)
-        yield from self._rng.choices(stories, (4, 3, 2, 2))[0]()
+        stories = (self._conversation, self._late_thanks, self._appointment, self._outcome, self._rivalry)
+        yield from self._rng.choices(stories, (4, 3, 2, 2, 1))[0]()
 
     def _agreement(self) -> Wishes:
         """The two are known, and the contact has said yes."""
@@ -186,6 +226,19 @@ class Life:
         elif chance < 0.8:
             yield self._silence(asked, "how_did_it_go", about_contact=False)
 
+    def _rivalry(self) -> Wishes:
+        """Several know better where somebody works, and each must be heard: most of them on what they saw alone."""
+        contact = self._id()
+        yield self._wish("contact", contact, "add", {"name": f"Eva {_of(contact)}", "source": "event"})
+        first, *rivals = (self._correction(contact) for _ in range(RIVALS))
+        yield replace(first, rivals=tuple(rivals))
+
+    def _correction(self, contact: UUID) -> Wish:
+        seen = 1 if self._rng.random() < 0.75 else None
+        look = self._rng.random() < 0.5
+        body = {"employer": f"Press {_of(self._id())}"}
+        return self._wish("contact", contact, "correct-details", body, expected=seen, look=look)
+
     def _kept_in_touch(self) -> Wishes:
         """The next word is put off by some seconds only, and then not wanted any more."""
         pair = {"seeker_id": str(self._seeker), "contact_id": str(self._contact)}
@@ -255,6 +308,7 @@ class Life:
         chance = self._rng.random()
         how.setdefault("again", chance < 0.1)
         how.setdefault("to_all", 0.1 <= chance < 0.15)
+        how.setdefault("look", 0.15 <= chance < 0.25)
         return Wish(self._tenant, category, id, verb, self._id(), body, at, **how)
 
     def _id(self) -> UUID:

@@ -21,22 +21,24 @@ from time import monotonic
 import uvloop
 
 from tests.chaos.asking import LeftOpen, NotSent, Response
-from tests.chaos.lives import Wish, life
+from tests.chaos.lives import WRONG_VERSION, Wish, life
 from tests.chaos.seen import Journal
-from tests.chaos.ways import Http, Imports, Queue, Way, WayUnheard
+from tests.chaos.ways import Documents, Http, Imports, Queries, Queue, Way, WayUnheard
 
 PATIENCE, MOST_PATIENCE = 4.0, 30.0
 """Seconds that a client waits for an answer before it asks again: at first, and after many doublings. Without them,
 clients of a service that is too busy to answer in time would keep it busy with what they no longer wait for."""
 PAUSE = 0.2
 """Seconds between attempts."""
+LOOKING = 8.0
+"""Seconds that a client waits for a document: for longer than a projector waits until it has come to a position."""
 LAST_WORD = 30.0
 """Seconds that clients go on asking for what is not answered yet when all is to end."""
 TELL = 0.2
 """Seconds after which it is told anew who waits for an answer."""
 _IS_AN_ANSWER = {200, 201, 400, 404, 409, 412, 422}
 _WAITS = 503
-"""PostgreSQL is away."""
+"""PostgreSQL is away; or read models have not come to a position."""
 _KEPT = {"Queue", "Imports"}
 """Ways by which a refusal is final: it is kept before it is told, and the command gets it again whatever happens."""
 
@@ -55,6 +57,7 @@ class Load:
         self,
         ways: Sequence[Way],
         unheard: WayUnheard,
+        documents: Documents,
         journal: Journal,
         waiting: Path,
         *,
@@ -62,22 +65,25 @@ class Load:
         rate: float,
     ) -> None:
         """`rate`: commands a second, at most; `ways`: taken in turn, so that one may be named several times; `unheard`:
-        for commands whose answer nobody waits for; `waiting`: a file that tells since when clients wait."""
+        for commands whose answer nobody waits for; `documents`: in which clients look for what was accepted;
+        `waiting`: a file that tells since when clients wait."""
         self._journal, self._waiting, self._seed, self._every = journal, waiting, seed, 1 / rate
         self._waits: set[Wait] = set()
-        self._ways, self._unheard = ways, unheard
+        self._ways, self._unheard, self._documents = ways, unheard, documents
         self._numbers, self._turns, self._next_turn = count(), cycle(ways), 0.0
         self._stop, self._give_up = asyncio.Event(), asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
 
     async def run(self, clients: int) -> None:
         """Until told to stop; then what is under way is brought to its end."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         telling = asyncio.create_task(self._tell())
-        tasks = [asyncio.create_task(self._client()) for _ in range(clients)]
-        await self._stop.wait()
-        loop.call_later(LAST_WORD, self._give_up.set)
-        await asyncio.gather(*tasks)
+        async with self._tasks:
+            for _ in range(clients):
+                self._tasks.create_task(self._client())
+            await self._stop.wait()
+            loop.call_later(LAST_WORD, self._give_up.set)
         telling.cancel()
         for way in set(self._ways):
             await way.close()
@@ -88,10 +94,11 @@ class Load:
             for wish in life(f"{self._seed}/{next(self._numbers)}").wishes():
                 if wish.pause:
                     await self._unless_stopped(wish.pause)
-                await self._turn()
+                await self._turn(1 + len(wish.rivals))
                 if self._stop.is_set():
                     return
-                if not await (self._hand_over(wish) if wish.unheard else self._ask(wish, later)):
+                went_well = await asyncio.gather(*(self._send(each, later) for each in (wish, *wish.rivals)))
+                if not all(went_well):
                     break
             for wish in later:
                 await self._turn()
@@ -110,9 +117,9 @@ class Load:
             whole.replace(self._waiting)
             await asyncio.sleep(TELL)
 
-    async def _turn(self) -> None:
+    async def _turn(self, commands: int = 1) -> None:
         """Wait for the next place in the steady stream of commands; an outage is not made up for."""
-        self._next_turn = max(self._next_turn + self._every, monotonic() - self._every)
+        self._next_turn = max(self._next_turn + commands * self._every, monotonic() - self._every)
         await asyncio.sleep(max(0.0, self._next_turn - monotonic()))
 
     async def _unless_stopped(self, seconds: float) -> None:
@@ -120,6 +127,9 @@ class Load:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
+
+    async def _send(self, wish: Wish, later: list[Wish]) -> bool:
+        return await (self._hand_over(wish) if wish.unheard else self._ask(wish, later))
 
     async def _ask(self, wish: Wish, later: list[Wish]) -> bool:
         """Whether its client knows that it ended as it should, and so may go on; `later` gets what is to be asked again
@@ -131,6 +141,13 @@ class Load:
         if first is None:
             self._journal.unknown(wish)
             return False
+        if wish.expected is not None and first.document.get("code") == WRONG_VERSION:
+            # Whatever is still under way: a version that was there once, and is not any more, never comes again.
+            self._journal.outdated(wish, datetime.now(UTC))
+            later.append(wish)
+            await self._turn()
+            present = replace(wish, expected=first.document["actual_version"])
+            return not self._stop.is_set() and await self._ask(present, later)
         if not first.accepted:
             kept = first.via in _KEPT
             if not (sure or kept):  # an attempt before it may still be under way
@@ -141,6 +158,8 @@ class Load:
                 later.append(wish)
             return wish.must_be_refused is not None
         self._journal.accepted(wish, first.document, first.via)
+        if wish.look and wish.shows:
+            self._tasks.create_task(self._look(wish, first.document["position"]))
         if wish.again:
             later.append(wish)
             await self._ask_again(wish)
@@ -150,6 +169,13 @@ class Load:
         again, _ = await self._answer(wish)
         if again is not None:
             self._repeated(wish, again)
+
+    async def _look(self, wish: Wish, position: int) -> None:
+        """While its client goes on: who waits for a projector that is away asks for no less meanwhile."""
+        with suppress(NotSent, LeftOpen):
+            told = await self._documents.of(wish, position, LOOKING)
+            if told.status != _WAITS:
+                self._journal.looked(wish, position, told.status, told.document)
 
     async def _hand_over(self, wish: Wish) -> bool:
         """Until the broker has it, which is all that its client waits for."""
@@ -231,6 +257,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.load", description=__doc__)
     parser.add_argument("amqp_url")
     parser.add_argument("urls", nargs="+")
+    parser.add_argument("--queries", nargs="+", required=True, metavar="url")
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--seed", required=True)
     parser.add_argument("--rate", type=float, required=True)
@@ -238,10 +265,13 @@ async def main() -> None:
     chosen = parser.parse_args()
     http = [Http(url) for url in chosen.urls]
     queue = Queue(chosen.amqp_url)
+    queries = Queries(chosen.queries)
     ways: list[Way] = [*http, queue, *http, Imports(chosen.urls), *http, queue]
     with chosen.journal.open("a") as file:
-        load = Load(ways, queue, Journal(file), waiting_file(chosen.journal), seed=chosen.seed, rate=chosen.rate)
+        waiting = waiting_file(chosen.journal)
+        load = Load(ways, queue, queries, Journal(file), waiting, seed=chosen.seed, rate=chosen.rate)
         await load.run(chosen.clients)
+    queries.close()
 
 
 if __name__ == "__main__":

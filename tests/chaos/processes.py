@@ -205,7 +205,9 @@ class Stage:
 
     def start_load(self, *arguments: str) -> Child:
         urls = [service.clients.url for service in self.commands]
-        command = [sys.executable, "-m", "tests.chaos.load", self.clients_broker.url, *urls, *arguments]
+        queries = [service.clients.url for service in self.projectors]
+        command = [sys.executable, "-m", "tests.chaos.load", self.clients_broker.url, *urls, "--queries", *queries]
+        command += arguments
         return Child("load", command, env=os.environ, log=self.logs / "load.log", cwd=ROOT)
 
     async def ready(self) -> None:

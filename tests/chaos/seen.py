@@ -51,10 +51,40 @@ class Said:
     body: dict[str, Any]
     at: datetime | None
     """When it happened; None: it left that to the service."""
+    stream: str
+    expected: int | None = None
+    """The version that the stream must have; None: whichever it has."""
+    shows: dict[str, Any] = field(default_factory=dict)
+    """What the stream's document says once the command is executed."""
 
 
 Command = tuple[str, UUID]
 """Tenant and command id: two tenants may use the same id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A command that was refused, since its stream had another version than it named. It may come again with that."""
+
+    command: Command
+    stream: str
+    expected: int
+    at: datetime
+    """When its client had heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a query for the document of a command's stream was answered, other than that it is to be asked again."""
+
+    command: Command
+    wanted: int
+    """The position that the document was to be of, at least: the command's."""
+    status: int
+    position: int | None
+    """That it says it is of."""
+    shown: dict[str, Any]
+    """Of what the command shows, what the document says."""
 
 
 @dataclass(slots=True)
@@ -65,7 +95,7 @@ class Seen:
     via: Counter[str] = field(default_factory=Counter)
     """How many of them each way brought."""
     said: dict[Command, Said] = field(default_factory=dict)
-    """In commands that were or may have been executed."""
+    """In commands that were or may have been executed; the last, where a command came again with another version."""
     wrongly: dict[Command, str] = field(default_factory=dict)
     """Commands that ended otherwise than they must → how."""
     refused: dict[Command, str] = field(default_factory=dict)
@@ -74,6 +104,8 @@ class Seen:
     """Commands that the broker confirmed to who waits for no answer → when."""
     unknown: set[Command] = field(default_factory=set)
     """Sent, and never answered so that it is clear whether they were executed."""
+    outdated: list[Outdated] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     repeated: list[tuple[Command, Answer | str]] = field(default_factory=list)
     """What commands were answered when they were sent once more; the code, where that was a refusal."""
     due: dict[UUID, datetime] = field(default_factory=dict)
@@ -105,6 +137,10 @@ class Journal:
         foreseen = code == wish.must_be_refused or code in wish.may_be_refused
         self._write("refused", wish, code=code, wrongly=None if foreseen else f"was refused ({code})")
 
+    def outdated(self, wish: Wish, at: datetime) -> None:
+        """It was refused for the version that it named, and is asked again with another."""
+        self._write("outdated", wish, stream=wish.stream, expected=wish.expected, when=at.isoformat())
+
     def failed(self, wish: Wish, status: int) -> None:
         """It was answered with neither an acceptance nor a refusal, and not that the service waits for PostgreSQL."""
         self._write("failed", wish, wrongly=f"was answered with status {status}")
@@ -114,6 +150,11 @@ class Journal:
 
     def unknown(self, wish: Wish) -> None:
         self._write("unknown", wish, **_said(wish), **_ended(wish))
+
+    def looked(self, wish: Wish, wanted: int, status: int, document: dict[str, Any]) -> None:
+        item = document.get("item", {})
+        shown = {name: item.get(name) for name in wish.shows}
+        self._write("looked", wish, wanted=wanted, status=status, position=document.get("position"), shown=shown)
 
     def repeated(self, wish: Wish, answer: dict[str, Any]) -> None:
         self._write("repeated", wish, answer=answer)
@@ -128,7 +169,8 @@ class Journal:
 
 
 def _said(wish: Wish) -> dict[str, Any]:
-    return {"body": wish.body, "at": None if wish.at is None else wish.at.isoformat()}
+    at = None if wish.at is None else wish.at.isoformat()
+    return {"body": wish.body, "at": at, "stream": wish.stream, "expected": wish.expected, "shows": wish.shows}
 
 
 def _ended(wish: Wish) -> dict[str, Any]:
@@ -151,8 +193,8 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
         if wrongly := entry.get("wrongly"):
             seen.wrongly[command] = wrongly
         if "body" in entry:
-            at = entry["at"]
-            seen.said[command] = Said(entry["body"], None if at is None else datetime.fromisoformat(at))
+            at = None if entry["at"] is None else datetime.fromisoformat(entry["at"])
+            seen.said[command] = Said(entry["body"], at, entry["stream"], entry["expected"], entry["shows"])
         match entry["kind"]:
             case "accepted":
                 answer = seen.accepted[command] = Answer.of(entry["answer"])
@@ -162,6 +204,12 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
                     seen.needless.setdefault(id, answer.position)
             case "refused":
                 seen.refused[command] = entry["code"]
+            case "outdated":
+                when = datetime.fromisoformat(entry["when"])
+                seen.outdated.append(Outdated(command, entry["stream"], entry["expected"], when))
+            case "looked":
+                told = (entry["wanted"], entry["status"], entry["position"], entry["shown"])
+                seen.looks.append(Look(command, *told))
             case "failed":
                 pass  # it was asked again
             case "handed over":

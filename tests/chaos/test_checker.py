@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.envelope import Recorded
 from tests.chaos.checker import Held, check
-from tests.chaos.seen import Answer, Command, Said, Seen, SeenEvent
+from tests.chaos.seen import Answer, Command, Look, Outdated, Said, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
@@ -84,9 +85,19 @@ class World:
                 known = SeenEvent(each.position, each.event_id, each.type, stream, each.version)
                 self.seen.accepted[TENANT, each.command_id] = Answer(each.position, (known,))
                 self.receipts[TENANT, each.command_id] = each.position
-                self.seen.said[TENANT, each.command_id] = Said({}, each.occurred_at)
-        self.seen.said[self.first] = Said({"about": "Radio", "seeker_id": "x"}, None)
-        self.seen.said[self.thanks] = Said({"at": "2026-11-17T13:00:00+01:00"}, self.events[4].occurred_at)
+                shows = {"status": each.type.removeprefix("interview.")}
+                self.seen.said[TENANT, each.command_id] = Said({}, each.occurred_at, stream, each.version - 1, shows)
+        self.say(self.first, body={"about": "Radio", "seeker_id": "x"}, at=None)
+        self.say(self.thanks, body={"at": "2026-11-17T13:00:00+01:00"})
+        at = self.events[4].recorded_at
+        self.seen.outdated.append(Outdated(self.thanks, f"interview/{THANKED}", 1, at))
+        self.seen.outdated.append(Outdated((TENANT, REFUSED), f"interview/{THANKED}", 2, at))
+        self.seen.looks = [
+            Look(self.held, 4, 200, 4, {"status": "held"}),
+            Look(self.held, 4, 200, 6, {"status": "thanked"}),
+            # What was read after its position was.
+            Look(self.held, 4, 200, 4, {"status": "thanked"}),
+        ]
         self.seen.refused[TENANT, REFUSED] = "already_exists"
         self.seen.due = dict.fromkeys((FIRED, WITHDRAWN, WITH_IT), NOON + timedelta(seconds=5))
         self.seen.needless = dict.fromkeys((WITHDRAWN, WITH_IT), 5)
@@ -98,6 +109,18 @@ class World:
     @property
     def thanks(self) -> Command:
         return TENANT, self.events[4].command_id
+
+    @property
+    def held(self) -> Command:
+        """In the conversation that was thanked for."""
+        return TENANT, self.events[3].command_id
+
+    def say(self, command: Command, **otherwise: Any) -> None:
+        self.seen.said[command] = replace(self.seen.said[command], **otherwise)
+
+    def find(self, **otherwise: Any) -> None:
+        """Of all that clients have looked for, the first."""
+        self.seen.looks[0] = replace(self.seen.looks[0], **otherwise)
 
     def append(self, further: Recorded[bytes]) -> None:
         """Written and delivered as it should be; nothing but the event itself is wrong."""
@@ -386,6 +409,55 @@ def date_by_a_wrong_clock(world: World) -> None:
     world.put(0, replace(world.events[0], occurred_at=NOON - timedelta(hours=3)))
 
 
+def accept_on_another_version(world: World) -> None:
+    world.say(world.thanks, expected=1)
+
+
+def accept_two_on_one_version(world: World) -> None:
+    """Each as if it alone had been there."""
+    command = (TENANT, UUID(int=0xC8))
+    world.append(event(8, THANKED, 3, "interview.prepared", command_id=command[1]))
+    world.seen.unknown.add(command)
+    world.seen.said[command] = Said({}, None, f"interview/{THANKED}", 2)
+    world.receipts[command] = 8
+
+
+def refuse_for_the_version_that_it_is(world: World) -> None:
+    world.seen.outdated.append(Outdated((TENANT, REFUSED), f"interview/{THANKED}", 3, NOON + timedelta(minutes=1)))
+
+
+def refuse_for_a_version_that_comes(world: World) -> None:
+    world.seen.outdated.append(Outdated((TENANT, REFUSED), f"interview/{THANKED}", 2, world.events[3].recorded_at))
+
+
+def show_the_document_before(world: World) -> None:
+    world.find(shown={"status": "planned"})
+
+
+def show_what_a_later_position_denies(world: World) -> None:
+    world.find(position=5)
+
+
+def show_another_field(world: World) -> None:
+    world.find(shown={"status": "held", "prepared": True})
+
+
+def show_an_earlier_position(world: World) -> None:
+    world.find(position=3)
+
+
+def show_a_position_that_is_not_there(world: World) -> None:
+    world.find(position=8, shown={"status": "thanked"})
+
+
+def show_nothing(world: World) -> None:
+    world.find(status=404, position=None)
+
+
+def fail_to_show(world: World) -> None:
+    world.find(status=500, position=None)
+
+
 def write_otherwise_what_got_no_answer(world: World) -> None:
     world.seen.unknown.add(world.first)
     del world.seen.accepted[world.first]
@@ -414,7 +486,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (withdraw_what_was_put_off, "withdrawn"),
     (fire_early_by_its_own_word, "early"),
     (fire_earlier_than_clients_know, "early"),
-    (lose_a_command, "lost, altered, receipts, versions"),
+    (lose_a_command, "lost, altered, receipts, versions, shown"),
     (write_a_command_twice, "twice, receipts"),
     (answer_with_another_position, "altered"),
     (write_what_was_refused, "refused"),
@@ -430,7 +502,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (put_a_command_aside, "dead"),
     (leave_a_position_out, "positions, delivered"),
     (set_the_head_too_high, "positions, missed"),
-    (leave_a_version_out, "versions, altered, delivered"),
+    (leave_a_version_out, "versions, altered, delivered, version, outdated"),
     (use_an_event_id_twice, "event ids, delivered"),
     (miss_the_last_delivery, "missed"),
     (miss_a_delivery, "order, broker"),
@@ -453,6 +525,17 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (fire_after_the_thanks, "late"),
     (fire_what_was_put_off, "late"),
     (date_by_a_wrong_clock, "dated"),
+    (accept_on_another_version, "version"),
+    (accept_two_on_one_version, "versions"),
+    (refuse_for_the_version_that_it_is, "outdated"),
+    (refuse_for_a_version_that_comes, "outdated"),
+    (show_the_document_before, "shown"),
+    (show_what_a_later_position_denies, "shown"),
+    (show_another_field, "shown"),
+    (show_an_earlier_position, "shown"),
+    (show_a_position_that_is_not_there, "shown"),
+    (show_nothing, "unshown"),
+    (fail_to_show, "unshown"),
     (write_otherwise_what_got_no_answer, "content"),
     (date_otherwise_what_got_no_answer, "dated"),
 ]

@@ -20,8 +20,9 @@ LIVES = 300
 
 
 def wishes() -> list[list[Wish]]:
-    """Of many lives, as clients send them to whom nothing is refused that should not be."""
-    return [list(life(f"1/{number}", lambda: NOON).wishes()) for number in range(LIVES)]
+    """Of many lives, as clients send them to whom nothing is refused that should not be; rivals one after the other."""
+    lives = (life(f"1/{number}", lambda: NOON).wishes() for number in range(LIVES))
+    return [[each for wish in wishes for each in (wish, *wish.rivals)] for wishes in lives]
 
 
 class Log:
@@ -83,6 +84,18 @@ def test_what_is_ended_was_armed_before() -> None:
         for wish in each:
             assert armed.issuperset(wish.ends)
             armed |= wish.arms.keys()
+
+
+def test_rivals_name_the_version_that_all_of_them_saw() -> None:
+    """Given many lives, then in one of twenty or more somebody has rivals; what they change is in the version that most
+    of them name, no two of them say the same, and some look whether it shows."""
+    contested = [wish for number in range(LIVES) for wish in life(f"1/{number}").wishes() if wish.rivals]
+    assert len(contested) > LIVES / 20
+    rivals = [each for wish in contested for each in (wish, *wish.rivals)]
+    assert {each.expected for each in rivals} == {1, None}
+    assert sum(each.expected == 1 for each in rivals) > len(rivals) / 2
+    assert len({each.body["employer"] for each in rivals}) == len(rivals)
+    assert any(each.look and each.shows == each.body for each in rivals)
 
 
 @pytest.mark.parametrize("hour", range(24))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
+from uuid import UUID
+
+import pytest
 
 from tests.chaos.asking import LeftOpen, Response
-from tests.chaos.lives import Wish, life
+from tests.chaos.lives import RIVALS, WRONG_VERSION, Wish, life
 from tests.chaos.load import Load, longest_waits, waiting_file
 from tests.chaos.seen import Command, Journal, Seen, fold
 
@@ -39,6 +43,10 @@ class Way:
     async def hand_over(self, wish: Wish, patience: float) -> None:
         del patience
         self.asked.append(wish)
+
+    async def of(self, wish: Wish, position: int, patience: float) -> Response:
+        del patience
+        return Response(200, {"position": position, "item": wish.shows})
 
     async def close(self) -> None: ...
 
@@ -68,6 +76,38 @@ class HearsTheSecond(Way):
             raise LeftOpen
 
 
+class Contested(Way):
+    """As the service does it; of what is to be refused for its version the first attempt gets lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions: Counter[UUID] = Counter()
+        self.answers: dict[UUID, Response] = {}
+
+    def answer(self, wish: Wish) -> Response:
+        version = self.versions[wish.stream_id]
+        if wish.command_id in self.answers:
+            return self.answers[wish.command_id]
+        if wish.expected not in (None, version):
+            if self.asked.count(wish) == 1:
+                raise LeftOpen
+            return Response(412, {"code": WRONG_VERSION, "actual_version": version})
+        answer = super().answer(wish)
+        if answer.accepted:
+            self.answers[wish.command_id] = answer
+            self.versions[wish.stream_id] += 1
+        return answer
+
+
+class ShowsNothing(Way):
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    async def of(self, wish: Wish, position: int, patience: float) -> Response:
+        return Response(self.status, {})
+
+
 def a_seed(fits: Callable[[Wish], bool], *, again: bool = False) -> str:
     """Of a first life with such a wish, in which something is asked again, or nothing."""
 
@@ -81,8 +121,8 @@ async def asked(way: Way, seed: str) -> Seen:
     """What a client of that way has seen when its first life is over."""
     journal = io.StringIO()
     with TemporaryDirectory() as folder:
-        load = Load([way], way, Journal(journal), waiting_file(Path(folder) / "journal"), seed=seed, rate=1000.0)
-        await load.run(clients=1)
+        waiting = waiting_file(Path(folder) / "journal")
+        await Load([way], way, way, Journal(journal), waiting, seed=seed, rate=1000.0).run(clients=1)
     return fold(map(json.loads, journal.getvalue().splitlines()))
 
 
@@ -140,6 +180,32 @@ async def test_what_is_handed_over_is_sent_until_the_broker_has_it() -> None:
     assert seen.handed_over.keys() == {unheard}
 
 
+async def test_rivals_ask_again_with_the_version_that_they_are_told() -> None:
+    """Given several who change a contact at the same time, most of them on the version that they saw, when that is gone
+    by, and an attempt got lost, then each asks with the present one until it is heard, and knows what became of it;
+    who then names the first version once more gets the answer that the command has got."""
+    way = Contested()
+    seen = await asked(way, a_seed(lambda wish: sum(each.expected is not None for each in wish.rivals) > 2))
+    corrections = {command(wish) for wish in way.asked if wish.verb == "correct-details"}
+    assert len(corrections) == RIVALS
+    assert corrections <= seen.accepted.keys()
+    outdated = {each.command for each in seen.outdated}
+    assert 2 < len(outdated) < RIVALS
+    assert outdated <= corrections
+    assert outdated <= {command for command, again in seen.repeated if again == seen.accepted[command]}
+    assert not seen.unknown
+
+
+@pytest.mark.parametrize(("way", "told"), [(Way(), 200), (ShowsNothing(404), 404), (ShowsNothing(503), None)])
+async def test_who_looks_for_what_was_accepted_tells_what_it_found(way: Way, told: int | None) -> None:
+    """Given commands that are to be looked for, when there is a document of each, or none, then that is written down;
+    but not that the read models have not come so far."""
+    seen = await asked(way, a_seed(lambda wish: any(each.look for each in wish.rivals)))
+    wanted = {command(wish): seen.accepted[command(wish)].position for wish in way.asked if wish.look and wish.shows}
+    assert {look.command: look.wanted for look in seen.looks} == (wanted if told else {})
+    assert {look.status for look in seen.looks} == ({told} if told else set())
+
+
 def test_how_long_clients_wait_is_told_from_a_moment_on(tmp_path: Path) -> None:
     """Given clients that wait, then of each way the first counts that has asked since a moment, for as long as it waits
     since then, though it was answered that it is to ask again; what was sent before may have got lost."""
@@ -172,9 +238,8 @@ async def test_who_is_told_to_ask_again_waits_on(tmp_path: Path) -> None:
             return await super()._attempt(way, wish, patience)
 
     busy = Busy()
-    await Watched([busy], busy, Journal(io.StringIO()), waiting, seed=a_seed(lambda wish: True), rate=1000.0).run(
-        clients=1
-    )
+    seed = a_seed(lambda wish: True)
+    await Watched([busy], busy, busy, Journal(io.StringIO()), waiting, seed=seed, rate=1000.0).run(clients=1)
     assert len(told) == 4
     assert began <= told[0]
     assert set(told) == {told[0]}

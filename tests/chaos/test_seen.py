@@ -12,10 +12,12 @@ from typing import Any
 from uuid import UUID
 
 from tests.chaos.lives import Wish
-from tests.chaos.seen import Answer, Command, Journal, Said, Seen, SeenEvent, fold
+from tests.chaos.seen import Answer, Command, Journal, Look, Outdated, Said, Seen, SeenEvent, fold
 
 REMINDER, NOON = UUID(int=0xF1), datetime(2026, 11, 17, 12, tzinfo=UTC)
 THANK = UUID(int=0xC1)
+STREAM = f"interview/{UUID(int=1)}"
+SAID = Said({}, None, STREAM, shows={"status": "thanked"})
 EVENT = {
     "position": 7,
     "event_id": str(UUID(int=7)),
@@ -51,7 +53,7 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
     ) == Seen(
         accepted={("acme", THANK): KNOWN},
         via=Counter(Queue=1),
-        said={("acme", THANK): Said({}, None)},
+        said={("acme", THANK): SAID},
         repeated=[(("acme", THANK), KNOWN), (("acme", THANK), "out_of_order")],
         due={other: NOON},
         needless={REMINDER: 7},
@@ -88,7 +90,7 @@ def test_what_was_handed_over_is_known_with_when_and_what_it_said() -> None:
     """Given a command that nobody waits for, when the broker has it, then it is known since when, and what it said."""
     seen = told(lambda journal: journal.handed_over(replace(wish(at=NOON), body={"how": "email"}), NOON))
     command = ("acme", THANK)
-    assert seen == Seen(handed_over={command: NOON}, said={command: Said({"how": "email"}, NOON)})
+    assert seen == Seen(handed_over={command: NOON}, said={command: replace(SAID, body={"how": "email"}, at=NOON)})
 
 
 def test_what_was_refused_ends_nothing() -> None:
@@ -104,7 +106,35 @@ def test_what_may_have_been_executed_may_have_ended_something() -> None:
     what it said."""
     seen = told(lambda journal: journal.unknown(wish(ends=(REMINDER,), puts_off=True)))
     command = ("acme", THANK)
-    assert seen == Seen(unknown={command}, said={command: Said({}, None)}, perhaps={REMINDER}, put_off={REMINDER})
+    assert seen == Seen(unknown={command}, said={command: SAID}, perhaps={REMINDER}, put_off={REMINDER})
+
+
+def test_a_version_is_known_under_which_a_command_was_refused_and_accepted() -> None:
+    """Given a command that named a version, when it was refused for that and accepted with another, then both are
+    known, and it is none of those that can't have been executed."""
+    seen = told(
+        lambda journal: journal.outdated(wish(expected=1), NOON),
+        lambda journal: journal.accepted(wish(expected=2), ANSWER, "Http"),
+    )
+    command = ("acme", THANK)
+    assert seen == Seen(
+        accepted={command: KNOWN},
+        via=Counter(Http=1),
+        said={command: replace(SAID, expected=2)},
+        outdated=[Outdated(command, STREAM, 1, NOON)],
+    )
+
+
+def test_what_a_document_said_is_known_as_far_as_the_command_shows_there() -> None:
+    """Given a command that was looked for, when there was a document, and when there was none, then both are known."""
+    document = {"position": 9, "item": {"status": "thanked", "format": "email"}}
+    seen = told(
+        lambda journal: journal.looked(wish(), 7, 200, document),
+        lambda journal: journal.looked(wish(), 7, 404, {"code": "unknown_interview"}),
+    )
+    command = ("acme", THANK)
+    found, none = Look(command, 7, 200, 9, {"status": "thanked"}), Look(command, 7, 404, None, {"status": None})
+    assert seen == Seen(looks=[found, none])
 
 
 def test_the_first_of_several_counts() -> None:

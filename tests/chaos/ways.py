@@ -37,6 +37,12 @@ class WayUnheard(Protocol):
         ...
 
 
+class Documents(Protocol):
+    async def of(self, wish: Wish, position: int, patience: float) -> Response:
+        """The document of the wish's stream, as of that position or later. Raises `NotSent` and `LeftOpen`."""
+        ...
+
+
 class Http:
     """Each command by a request of its own, to one service."""
 
@@ -46,7 +52,9 @@ class Http:
     async def ask(self, wish: Wish, patience: float) -> Response:
         query = "" if wish.at is None else f"?{urlencode({'occurred_at': wish.at.isoformat()})}"
         path = f"/v1/tenants/{wish.tenant}/{wish.path}{query}"
-        return await self._service.post(path, wish.body, {"Idempotency-Key": str(wish.command_id)}, patience)
+        expected = {} if wish.expected is None else {"If-Match": f'"{wish.expected}"'}
+        headers = {"Idempotency-Key": str(wish.command_id), **expected}
+        return await self._service.post(path, wish.body, headers, patience)
 
     async def close(self) -> None:
         self._service.close()
@@ -179,6 +187,22 @@ class Imports:
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+
+class Queries:
+    """One projector is asked after the other."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self._services = [Service(url) for url in urls]
+        self._turns = cycle(self._services)
+
+    async def of(self, wish: Wish, position: int, patience: float) -> Response:
+        path = f"/v1/tenants/{wish.tenant}/{wish.category}s/{wish.stream_id}?min_position={position}"
+        return await next(self._turns).get(path, patience)
+
+    def close(self) -> None:
+        for service in self._services:
+            service.close()
 
 
 def _outcome(line: dict[str, Any]) -> Response:
