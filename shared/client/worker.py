@@ -496,7 +496,7 @@ class Worker(Generic[T]):
         self._broken.pop(event.position, None)
 
     async def _park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
-        logger.error("a message is parked: %s: position %s: %.500s", reason, message.headers.get("position"), error)
+        logger.error("a message is parked: %s: position %s: %.500r", reason, message.headers.get("position"), error)
         await self._ends.park(message, attempts, reason, error)
         self.counts.parked += 1
 
