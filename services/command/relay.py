@@ -61,7 +61,8 @@ frozen, or whose machine or network is gone, holds up nobody for longer. Far mor
 HEARTBEAT = 3.0
 """Seconds between words where there is nothing else to say."""
 HEARTBEAT_TIMEOUT = 5.0
-"""Seconds after which an answer is not waited for: who is cut off stops before the server lets another lead."""
+"""Seconds after which an answer is not waited for. Other statements have a little longer, for they may have to wait for
+others; with them, too, who is cut off stops before the server lets another lead."""
 
 
 class LeadLost(Exception):
@@ -129,7 +130,7 @@ class Session:
         """Raises what is in `UNAVAILABLE`."""
         connection = await connect_database(
             database_url,
-            command_timeout=30,
+            command_timeout=SESSION_TIMEOUT - HEARTBEAT,
             server_settings={
                 # A cursor move that is lost in a crash repeats some events, no more: not worth a flush to disk.
                 "synchronous_commit": "off",

@@ -38,7 +38,8 @@ QUERIES = load_queries("services.projector", "firing.sql")
 NEAR = 200
 """Events that are read while the log's head is held, at most: some milliseconds, in which nobody appends."""
 FAR = 10_000
-"""Positions beyond the checkpoint from which on they are not read at all: less than a second's work, once."""
+"""Positions from the checkpoint to the log's end from which on they are not read at all: less than a second's work, and
+as much as is kept in memory, twice over."""
 _PAGE = 500
 """Events read at a time, for the fold has to come to its turn between them."""
 _SCANNED = 10
@@ -96,11 +97,12 @@ class Ahead:
         """The last position of which it can't be said whom it concerns."""
 
     async def approach(self, connection: Connection, checkpoint: int) -> None:
-        """Read on, to the end of the log as it is now, or not at all where that is too far."""
-        self._start_from(checkpoint)
+        """Read on, to the end of the log as it is now; not where that is too far from the checkpoint, or in vain."""
         head: int = await connection.fetchval(QUERIES["head"])
-        if head - self._to > FAR:
+        if head - checkpoint > FAR or self._unclear > checkpoint:
+            self._touched, self._from, self._to = Touched(), checkpoint, checkpoint
             return
+        self._start_from(checkpoint)
         while self._to < head:
             if await self._read(connection, head, _PAGE) < _PAGE:
                 self._to = head

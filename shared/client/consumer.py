@@ -38,7 +38,8 @@ ACKNOWLEDGE_EVERY = 10.0
 HOLD = 20 * 60.0
 """Seconds for which a message is held, after which all go back to the queue: RabbitMQ closes the channel of who holds
 one for half an hour, and hands it to a process that stands by while this one is at it. Going back counts as a delivery,
-so none is asked for again before the next event of the history is through: an outage of what handlers need counts once.
+so none is asked for again before the next event of the history is through: an outage of what handlers need counts once,
+but for processes that stand by, which hand the messages to one another.
 """
 
 
@@ -83,6 +84,8 @@ class Consumer(Generic[T]):
         self._session: _Session | None = None
         self._hand: _Hand | None = None
         self._held_too_long = False
+        self._paused_until = 0.0
+        """When the last pause was to end, on the monotonic clock: what goes back meanwhile cuts it short."""
 
     @property
     def counts(self) -> Counts:
@@ -121,6 +124,8 @@ class Consumer(Generic[T]):
         if not taken:  # else another process is at work; what this one's lost connection still has is seen to below
             await self._insist(session, self._worker.miss, aside)
             await self._insist(session, self._worker.recover)
+            if self._held_too_long:
+                await self._pause(self._paused_until - monotonic())
             if not waiting:
                 await self._insist(session, self._worker.audit)
             elif self._held_too_long:
@@ -195,11 +200,12 @@ class Consumer(Generic[T]):
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _pause(self, seconds: float) -> None:
+        self._paused_until = monotonic() + seconds
         if self._hand is not None:
             await self._hand.acknowledge()
-            seconds = min(seconds, max(0.0, self._hand.may_be_held))
+            seconds = min(seconds, self._hand.may_be_held)
         if self._session is not None:
-            await self._session.ends_within(seconds)
+            await self._session.ends_within(max(0.0, seconds))
         await self._go_on()
 
     async def _go_on(self) -> None:
@@ -280,9 +286,9 @@ class _Hand:
 
     @property
     def may_be_held(self) -> float:
-        """Seconds for which the first may be that has not had its end."""
-        first = self._given[min(self._worker.ended, len(self._given) - 1)]
-        return first.at + HOLD - monotonic()
+        """Seconds for which the first may be that has not had its end; where all have, nothing is held."""
+        ended = self._worker.ended
+        return HOLD if ended >= len(self._given) else self._given[ended].at + HOLD - monotonic()
 
 
 class _Session:

@@ -218,9 +218,15 @@ class Worker(Generic[T]):
         `standing_by`: another process may be the one that works, and may have in hand what seems to be missing. All is
         left to it unless the mark has stood still, since such a look, for longer than an event is in hand.
         """
-        mark = await self.load()
-        head = (await self._history.page(mark.top, 1)).head
-        before, self._looked = self._looked, _Look(mark, head, monotonic())
+        mark, before = await self.load(), self._looked
+        try:
+            head = (await self._history.page(mark.top, 1)).head
+        except Unavailable:
+            # What comes without gaps needs no history; the next look finds what is missing behind it.
+            if standing_by or mark.proven < mark.top or (before is not None and before.mark.top == mark.top):
+                raise
+            head = mark.top
+        self._looked = _Look(mark, head, monotonic())
         if standing_by:
             if before is None or mark.saves != before.mark.saves or before.head <= mark.proven:
                 return

@@ -64,7 +64,7 @@ class Arm(Trigger):
     restart: bool = False
     """Only restarts what is armed already."""
     begun: bool = False
-    """Only restarts a round of which a stage has ended: one that is all ahead stays as it is."""
+    """Only restarts a round of which the first stage has ended: one that is all ahead stays as it is."""
     side: Side = "contact"
     through: Literal["connector_id"] | None = None
     """Field that names another contact, who is to be asked: no more of it once they are to be left in peace."""

@@ -322,13 +322,18 @@ def _ending(subject: Subject, armings: list[Arming], reason: Reason, e: Recorded
     return replace(subject, armings=left, ended=(*others, ended))
 
 
+def _begun(policy: Policy, arming: Arming) -> bool:
+    """Whether its first stage has ended; a later one may have, too, where it was switched off."""
+    return any(stage.name in arming.settled for stage in policy.stages[arming.round : arming.round + 1])
+
+
 def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Subject:
     present = [arming for arming in subject.armings if arming.policy == policy.name]
     at, on = _anchor(arm, e)
     if at is None and on is None:
         # A goal without a date: nothing to count from any more.
         return _ending(subject, present, "withdrawn", e)
-    if arm.restart and not any(one.settled or not arm.begun for one in present):
+    if arm.restart and not any(not arm.begun or _begun(policy, one) for one in present):
         return subject
     memory = next((m for m in subject.memory if m.policy == policy.name), None)
     if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aio_pika import IncomingMessage
@@ -34,7 +36,7 @@ from shared.client import (
     Wiring,
 )
 from shared.client.connecting import connect
-from shared.client.consumer import _Session
+from shared.client.consumer import _Delivery, _Hand, _Session
 from shared.client.patterns import EVERYTHING
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
@@ -438,6 +440,75 @@ async def test_what_waits_for_long_goes_back_and_is_not_asked_for_again_before_i
         await publish(channel, held(4))
         await taken.until(lambda positions: positions == [1, 2, 3, 4])
     assert consumer.counts.duplicates == 1
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_delay_in_place_is_waited_out_though_messages_go_back(
+    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a delay that is longer than messages are held, then they go back, and the next attempt is not made earlier
+    for that."""
+    monkeypatch.setattr("shared.client.consumer.HOLD", 0.1)
+    tries, waits = [0], asyncio.Queue[float]()
+    ends_within = _Session.ends_within
+
+    async def noting(session: _Session, seconds: float) -> None:
+        waits.put_nowait(seconds)
+        await ends_within(session, seconds)
+
+    monkeypatch.setattr(_Session, "ends_within", noting)
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 2:
+            tries[0] += 1
+            raise ValueError("for now")
+
+    taken.fails = fail
+    rules = replace(RULES, in_order=True, delays=(3600.0,))
+    consumer = Consumer(Wiring(amqp_url, "statistics"), rules, taken.handlers, MemoryStore(), MemoryHistory([held(1)]))
+    async with consuming(consumer), asyncio.timeout(PATIENCE):
+        await taken.until(lambda positions: positions == [1])
+        await publish(channel, held(2))
+        while await waits.get() < 1000:
+            pass
+        assert tries == [1]
+
+
+async def test_what_is_through_is_not_held() -> None:
+    """Given a hand that has had its end, when what is to be done besides fails and is begun anew, then it may be, with
+    nothing in hand."""
+    worker, deliveries = Ended(), Acknowledging()
+    message: Any = SimpleNamespace(
+        body=b"", delivery_tag=1, header=SimpleNamespace(properties=SimpleNamespace(headers={}))
+    )
+    hand = _Hand(cast("Any", worker), deliveries, [_Delivery(message, monotonic())])
+    for given in (1, 0):
+        await hand.work()
+        assert worker.given == given
+        await hand.acknowledge()
+        assert hand.may_be_held > 0
+    assert deliveries.tags == [1]
+
+
+class Ended:
+    """A worker that is through with what it is given."""
+
+    given = 0
+
+    @property
+    def ended(self) -> int:
+        return self.given
+
+    async def work(self, messages: Sequence[Incoming]) -> None:
+        self.given = len(messages)
+
+
+class Acknowledging:
+    def __init__(self) -> None:
+        self.tags: list[int] = []
+
+    async def basic_ack(self, tag: int, *, multiple: bool) -> None:
+        self.tags.append(tag)
 
 
 @pytest.mark.usefixtures("exchange")

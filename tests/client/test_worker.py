@@ -103,6 +103,27 @@ async def test_what_came_since_the_last_look_may_be_on_its_way(taker: Taker) -> 
     assert taker.took == [1, 2]
 
 
+async def test_what_comes_without_gaps_needs_no_history(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given that the history is away, then looks go by for as long as new events come; one on quiet has to wait, and
+    what was lost meanwhile is found once the history is back."""
+    trial = Trial(taker.handlers)
+
+    async def away(*_: Any) -> Page:
+        raise Unavailable("the feed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trial.history, "page", away)
+        for position in (1, 2):
+            await trial.give(*some(position))
+            await trial.worker.look()
+        with pytest.raises(Unavailable):
+            await trial.worker.look()
+    trial.history.events = [*some(1, 2, 3)]
+    for _ in range(2):
+        await trial.worker.look()
+    assert taker.took == [1, 2, 3]
+
+
 async def test_looks_survive_a_restore_that_undid_nothing_that_was_seen(taker: Taker) -> None:
     """Given a look at a log that was then restored to an earlier point, when the consumer had not come to that, then it
     goes on."""

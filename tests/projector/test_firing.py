@@ -286,6 +286,12 @@ def keeping_in_touch(contact_id: UUID) -> Happening:
     return on("relationship", relationship_id(SEEKER, contact_id), started)
 
 
+def _touched(contact_id: UUID) -> relationship.TouchpointRecorded:
+    return relationship.TouchpointRecorded(
+        seeker_id=SEEKER, contact_id=contact_id, kind="good_wishes", channel="email", by="seeker"
+    )
+
+
 async def test_who_is_behind_holds_up_only_what_that_concerns(
     log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,10 +310,7 @@ async def test_who_is_behind_holds_up_only_what_that_concerns(
     await write(log, [REGISTERED, *map(keeping_in_touch, (ANA, bo, cy))])
     await fold(database_url, log)
     others = [on("seeker", UUID(int=n), seeker.Registered(name="x", time_zone="Asia/Tokyo")) for n in range(100, 120)]
-    touched = relationship.TouchpointRecorded(
-        seeker_id=SEEKER, contact_id=bo, kind="good_wishes", channel="email", by="seeker"
-    )
-    moved = _second(on("relationship", relationship_id(SEEKER, bo), touched), 5, version=1)
+    moved = _second(on("relationship", relationship_id(SEEKER, bo), _touched(bo)), 5, version=1)
     await log.append(moved)
     await write(log, others, after=5)
     await at(START + timedelta(days=24))
@@ -316,6 +319,32 @@ async def test_who_is_behind_holds_up_only_what_that_concerns(
     assert fired.held > 0
     assert {e.data.subject_id for e in await told(log)} == {relationship_id(SEEKER, ANA), relationship_id(SEEKER, cy)}
     assert decoded == list(range(5, 26))
+
+
+async def test_what_is_far_from_the_fold_is_read_and_kept_no_more(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a fold that stands still, when the log grows little by little beyond what is read of it, then no more is
+    read, though each step is small."""
+    monkeypatch.setattr(guarding, "FAR", 5)
+    monkeypatch.setattr(guarding, "NEAR", 0)
+    decoded: list[int] = []
+
+    def noting(recorded: Recorded[bytes]) -> Recorded[Any]:
+        decoded.append(recorded.position)
+        return decode(recorded)
+
+    monkeypatch.setattr(guarding, "decode", noting)
+    await write(log, [REGISTERED, keeping_in_touch(ANA)])
+    await fold(database_url, log)
+    await at(START + timedelta(days=24))
+    async with firing(database_url).session() as session:
+        await log.append(_second(on("relationship", relationship_id(SEEKER, ANA), _touched(ANA)), 3, version=1))
+        for number in range(4, 13):
+            other = on("seeker", UUID(int=100 + number), seeker.Registered(name="x", time_zone="Asia/Tokyo"))
+            await write(log, [other], after=number)
+            assert (await session.run_once()).due == 0
+    assert decoded == list(range(3, 8))
 
 
 async def test_an_event_that_is_just_being_appended_silences(

@@ -311,6 +311,18 @@ def test_who_connects_after_the_thank_you_is_reminded_a_month_after_it() -> None
     assert story.due("keep_in_touch")["due"] == at("2026-05-11T10:00+09:00")
 
 
+def test_a_later_stage_that_is_switched_off_makes_no_round_begun() -> None:
+    """Given that a seeker does without the last reminder of a round of which none has come, and that this is written
+    down, when the two connect, then the first is not put off for that."""
+    story = Story("Asia/Tokyo")
+    story.registers("2026-01-01T10:00+09:00")
+    story.thanks("2026-01-30T10:00+09:00")
+    story.prefers("2026-01-30T11:00+09:00", overrides={"keep_in_touch": {"stages": {"cooling": {"enabled": False}}}})
+    story.run_until("2026-01-30T12:00+09:00")
+    _connects(story, "2026-01-31T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-03-01T10:00+09:00")
+
+
 def test_pause_resume_snooze_end() -> None:
     """Given keep-in-touch, when paused, nothing is due; touches meanwhile count; resumed, a cadence later; snoozed,
     then; ended, never."""
