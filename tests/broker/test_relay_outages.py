@@ -221,12 +221,12 @@ async def test_a_cancellation_that_nobody_asked_for_does_not_end_it(
     declare = topology.declare
     times = 0
 
-    async def silent_at_first(channel: AbstractChannel) -> None:
+    async def silent_at_first(channel: AbstractChannel, all_of_it: topology.Topology) -> None:
         nonlocal times
         times += 1
         if times == 1:
             raise asyncio.CancelledError
-        await declare(channel)
+        await declare(channel, all_of_it)
 
     await fill(log, 10)
     observed = Observed()
