@@ -61,8 +61,10 @@ frozen, or whose machine or network is gone, holds up nobody for longer. Far mor
 HEARTBEAT = 3.0
 """Seconds between words where there is nothing else to say."""
 HEARTBEAT_TIMEOUT = 5.0
-"""Seconds after which an answer is not waited for. Other statements have a little longer, for they may have to wait for
-others; with them, too, who is cut off stops before the server lets another lead."""
+"""Seconds after which its answer is not waited for."""
+STATEMENT_TIMEOUT = 10.0
+"""Seconds likewise for other statements, which may have to wait for somebody. Less than `SESSION_TIMEOUT`, as the other
+two are together: who is cut off stops before the server lets another lead."""
 
 
 class LeadLost(Exception):
@@ -130,7 +132,7 @@ class Session:
         """Raises what is in `UNAVAILABLE`."""
         connection = await connect_database(
             database_url,
-            command_timeout=SESSION_TIMEOUT - HEARTBEAT,
+            command_timeout=STATEMENT_TIMEOUT,
             server_settings={
                 # A cursor move that is lost in a crash repeats some events, no more: not worth a flush to disk.
                 "synchronous_commit": "off",
