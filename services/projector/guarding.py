@@ -110,6 +110,8 @@ class Ahead:
     async def arrive(self, connection: Connection, checkpoint: int, head: int) -> Touched | None:
         """While the head is held: whom all that is beyond the checkpoint concerns; None where that can't be said, or is
         too much to be read now."""
+        if self._unclear > checkpoint:
+            return None
         if self._to < head <= self._to + NEAR * _SCANNED and await self._read(connection, head, NEAR + 1) <= NEAR:
             self._to = head
         return self._touched if self._to >= head and self._unclear <= checkpoint else None
