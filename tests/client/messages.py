@@ -1,4 +1,4 @@
-"""Messages on a real broker, and a consumer that runs beside a test."""
+"""Messages on a real broker, and consumers that run beside a test."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from shared.client import CloudEvent, Consumer, Handlers, Incoming
+from deploy.launcher.infrastructure import Infrastructure
+from shared.client import CloudEvent, Consumer, Handlers, Incoming, MemoryStore, Rules, Wiring
 from shared.client.event import parse
 from shared.client.queues import EXCHANGE
+from shared.client.testing import MemoryHistory, an_event
+from tests.chaos.processes import consumers
 
+RULES = Rules(begin="first", delays=(0.05, 0.1))
 PATIENCE = 120.0
 """Seconds after which a test that waits for something gives up: not a measure, a way out."""
 
@@ -78,3 +82,32 @@ async def messages_of(channel: AbstractChannel, queue: str, count: int) -> list[
 async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
     [message] = await messages_of(channel, queue, 1)
     return message
+
+
+def held(position: int, **attributes: Any) -> Incoming:
+    return an_event("interview.held", {"minutes": 25}, position=position, **attributes)
+
+
+def a_consumer(amqp_url: str, taken: Taken, *log: Incoming, store: MemoryStore | None = None) -> Consumer[None]:
+    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+    return Consumer(wiring, RULES, taken.handlers, store or MemoryStore(), MemoryHistory(log))
+
+
+class Slow:
+    """Handles `lead.recorded` once it may go on."""
+
+    def __init__(self, taken: Taken) -> None:
+        self.began, self.go_on, self._taken = asyncio.Event(), asyncio.Event(), taken
+        taken.handlers.on("lead.recorded")(self._take)
+
+    async def _take(self, event: CloudEvent, within: object) -> None:
+        self.began.set()
+        await self.go_on.wait()
+        self._taken.positions.append(event.position)
+
+
+async def listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
+    """Until the queue has so many consumers, those included that wait for their turn."""
+    async with asyncio.timeout(PATIENCE):
+        while (await consumers(infra.rabbitmq, amqp_url))["statistics"] != processes:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

@@ -1,71 +1,40 @@
-"""The consumer on a real broker: its queues, retries, parking, acknowledgements, and its end."""
+"""The consumer on a real broker: its queues, retries, parking, and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError
 from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
-from shared.client import (
-    CloudEvent,
-    Consumer,
-    FileStore,
-    Forked,
-    Incoming,
-    Mark,
-    MemoryStore,
-    Page,
-    Park,
-    Patterns,
-    Rules,
-    Unavailable,
-    Wiring,
-)
+from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Park, Wiring
 from shared.client.connecting import connect
-from shared.client.consumer import _Delivery, _Hand, _Session
-from shared.client.patterns import EVERYTHING
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
 from shared.client.worker import REPLAY, SUSPICIOUS
 from tests.broker import strange
-from tests.chaos.processes import consumers
 from tests.chaos.proxy import Proxy
-from tests.client.messages import PATIENCE, Taken, consuming, messages_of, next_of, publish
-
-RULES = Rules(begin="first", delays=(0.05, 0.1))
-
-
-def held(position: int, **attributes: Any) -> Incoming:
-    return an_event("interview.held", {"minutes": 25}, position=position, **attributes)
-
-
-@pytest.fixture
-def taken() -> Taken:
-    return Taken()
-
-
-@pytest.fixture
-async def exchange(channel: AbstractChannel) -> None:
-    await channel.declare_exchange(EXCHANGE, "topic", durable=True)
-
-
-def a_consumer(amqp_url: str, taken: Taken, *log: Incoming, store: MemoryStore | None = None) -> Consumer[None]:
-    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
-    return Consumer(wiring, RULES, taken.handlers, store or MemoryStore(), MemoryHistory(log))
+from tests.client.messages import (
+    PATIENCE,
+    RULES,
+    Slow,
+    Taken,
+    a_consumer,
+    consuming,
+    held,
+    listen,
+    messages_of,
+    next_of,
+    publish,
+)
 
 
 def test_the_exchange_is_the_relays() -> None:
@@ -237,19 +206,6 @@ async def test_a_parked_event_can_be_given_again(amqp_url: str, channel: Abstrac
         await taken.until(lambda positions: positions == [1, 2, 1])
 
 
-class Slow:
-    """Handles `lead.recorded` once it may go on."""
-
-    def __init__(self, taken: Taken) -> None:
-        self.began, self.go_on, self._taken = asyncio.Event(), asyncio.Event(), taken
-        taken.handlers.on("lead.recorded")(self._take)
-
-    async def _take(self, event: CloudEvent, within: object) -> None:
-        self.began.set()
-        await self.go_on.wait()
-        self._taken.positions.append(event.position)
-
-
 @pytest.mark.usefixtures("exchange")
 async def test_stopping_leaves_nothing_half_done(amqp_url: str, channel: AbstractChannel, taken: Taken) -> None:
     """Given a handler in the middle of an event, when the consumer is told to stop, then that event is finished and
@@ -312,382 +268,12 @@ async def test_a_consumer_that_the_broker_has_ended_begins_again(
 
     async with consuming(process()), consuming(process()):
         await taken.until(lambda positions: positions == [1])
-        await _listen(infra, amqp_url, 2)
+        await listen(infra, amqp_url, 2)
         await channel.queue_delete("statistics")
-        await _listen(infra, amqp_url, 2)
+        await listen(infra, amqp_url, 2)
         history.events.append(held(2))
         await publish(channel, held(2))
         await taken.until(lambda positions: positions == [1, 2])
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[AbstractConnection]:
-    """The connections of consumers."""
-    connections: asyncio.Queue[AbstractConnection] = asyncio.Queue()
-
-    async def opening(url: str) -> AbstractConnection:
-        connections.put_nowait(connection := await connect(url))
-        return connection
-
-    monkeypatch.setattr("shared.client.consumer.connect", opening)
-    return connections
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_a_consumer_whose_channel_the_broker_has_closed_begins_again(
-    amqp_url: str,
-    channel: AbstractChannel,
-    taken: Taken,
-    infra: Infrastructure,
-    opened: asyncio.Queue[AbstractConnection],
-) -> None:
-    """Given a consumer that waits, when the broker closes its channel, as it does where something stays unacknowledged
-    for too long, then it goes on over another connection."""
-    wiring, history = Wiring(amqp_url, "statistics", audit_every=3600), MemoryHistory([held(1)])
-    async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)), asyncio.timeout(PATIENCE):
-        await taken.until(lambda positions: positions == [1])
-        await _listen(infra, amqp_url, 1)
-        transport = (await opened.get()).transport
-        assert transport is not None
-        channels: dict[int, Any] = transport.connection.channels
-        [consumed] = [each for each in channels.values() if each and each.consumers]
-        with suppress(AMQPError):  # which the broker's refusal may come as
-            await consumed.basic_ack(4711)
-        await opened.get()
-        await publish(channel, held(2))
-        await taken.until(lambda positions: positions == [1, 2])
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_what_is_through_is_acknowledged_while_the_rest_is_in_hand(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given messages that were taken at once, when the process ends in the middle of the second, then the first was
-    acknowledged, and does not come again."""
-    monkeypatch.setattr("shared.client.consumer.ACKNOWLEDGE_EVERY", 0.0)
-    came, put = asyncio.Semaphore(0), _Session.put
-
-    async def counted(session: _Session, message: DeliveredMessage) -> None:
-        await put(session, message)
-        came.release()
-
-    monkeypatch.setattr(_Session, "put", counted)
-    began, go_on = ({2: asyncio.Event(), 4: asyncio.Event()} for _ in range(2))
-
-    @taken.handlers.on("lead.recorded")
-    async def block(event: CloudEvent, within: object) -> None:
-        began[event.position].set()
-        await go_on[event.position].wait()
-        taken.positions.append(event.position)
-
-    store = MemoryStore()
-    log = [an_event("lead.recorded", {}, position=each) if each in began else held(each) for each in range(1, 6)]
-    first = asyncio.create_task(a_consumer(amqp_url, taken, held(1), store=store).run(asyncio.Event()))
-    await taken.until(lambda positions: positions == [1])
-    await publish(channel, log[1])
-    await began[2].wait()
-    await publish(channel, *log[2:])
-    for _ in log[1:]:
-        await came.acquire()
-    go_on[2].set()
-    await began[4].wait()
-    first.cancel()
-    await asyncio.wait([first])
-    go_on[4].set()
-    second = a_consumer(amqp_url, taken, *log, store=store)
-    async with consuming(second):
-        await taken.until(lambda positions: positions == [1, 2, 3, 4, 5])
-    assert second.counts.duplicates == 0
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_what_waits_for_long_goes_back_and_is_not_asked_for_again_before_its_time(
-    amqp_url: str,
-    channel: AbstractChannel,
-    taken: Taken,
-    monkeypatch: pytest.MonkeyPatch,
-    opened: asyncio.Queue[AbstractConnection],
-) -> None:
-    """Given that what the handler needs is away for much longer than messages are held, then they go back to their
-    queue once, before the broker takes them, and are handled once when it is back."""
-    monkeypatch.setattr("shared.client.consumer.HOLD", 0.1)
-    away, tries = asyncio.Event(), asyncio.Semaphore(0)
-
-    def fail(event: CloudEvent) -> None:
-        if event.position > 1 and away.is_set():
-            tries.release()
-            raise Unavailable("the database")
-
-    taken.fails = fail
-    away.set()
-    log = [held(1), held(2), held(3)]
-    wiring, history = Wiring(amqp_url, "statistics", audit_every=3600), MemoryHistory(log[:1])
-    consumer = Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)
-    async with consuming(consumer), asyncio.timeout(PATIENCE):
-        await taken.until(lambda positions: positions == [1])
-        await opened.get()
-        history.events += log[1:]
-        await publish(channel, *log[1:])
-        await opened.get()
-        while not tries.locked():
-            await tries.acquire()
-        for _ in range(4):  # for longer than that
-            await tries.acquire()
-        assert opened.empty()
-        monkeypatch.setattr("shared.client.consumer.HOLD", 3600.0)
-        away.clear()
-        await taken.until(lambda positions: positions == [1, 2, 3])
-        await publish(channel, held(4))
-        await taken.until(lambda positions: positions == [1, 2, 3, 4])
-    assert consumer.counts.duplicates == 1
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_a_delay_in_place_is_waited_out_though_messages_go_back(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a delay that is longer than messages are held, then they go back, and the next attempt is not made earlier
-    for that."""
-    monkeypatch.setattr("shared.client.consumer.HOLD", 0.1)
-    tries, waits = [0], asyncio.Queue[float]()
-    ends_within = _Session.ends_within
-
-    async def noting(session: _Session, seconds: float) -> None:
-        waits.put_nowait(seconds)
-        await ends_within(session, seconds)
-
-    monkeypatch.setattr(_Session, "ends_within", noting)
-
-    def fail(event: CloudEvent) -> None:
-        if event.position == 2:
-            tries[0] += 1
-            raise ValueError("for now")
-
-    taken.fails = fail
-    rules = replace(RULES, in_order=True, delays=(3600.0,))
-    consumer = Consumer(Wiring(amqp_url, "statistics"), rules, taken.handlers, MemoryStore(), MemoryHistory([held(1)]))
-    async with consuming(consumer), asyncio.timeout(PATIENCE):
-        await taken.until(lambda positions: positions == [1])
-        await publish(channel, held(2))
-        while await waits.get() < 1000:
-            pass
-        assert tries == [1]
-
-
-async def test_what_is_through_is_not_held() -> None:
-    """Given a hand that has had its end, when what is to be done besides fails and is begun anew, then it may be, with
-    nothing in hand."""
-    worker, deliveries = Ended(), Acknowledging()
-    message: Any = SimpleNamespace(
-        body=b"", delivery_tag=1, header=SimpleNamespace(properties=SimpleNamespace(headers={}))
-    )
-    hand = _Hand(cast("Any", worker), deliveries, [_Delivery(message, monotonic())])
-    for given in (1, 0):
-        await hand.work()
-        assert worker.given == given
-        await hand.acknowledge()
-        assert hand.may_be_held > 0
-    assert deliveries.tags == [1]
-
-
-class Ended:
-    """A worker that is through with what it is given."""
-
-    given = 0
-
-    @property
-    def ended(self) -> int:
-        return self.given
-
-    async def work(self, messages: Sequence[Incoming]) -> None:
-        self.given = len(messages)
-
-
-class Acknowledging:
-    def __init__(self) -> None:
-        self.tags: list[int] = []
-
-    async def basic_ack(self, tag: int, *, multiple: bool) -> None:
-        self.tags.append(tag)
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_who_starts_beside_a_busy_process_leaves_its_work_to_it(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
-) -> None:
-    """Given a process in the middle of an event, which waits in no queue any more, when another one starts, then it
-    does not take that event for lost."""
-    handler, store = Slow(taken), MemoryStore()
-    history = MemoryHistory([held(1)])
-
-    def process() -> Consumer[None]:
-        return Consumer(Wiring(amqp_url, "statistics"), RULES, taken.handlers, store, history)
-
-    async with consuming(process()):
-        await taken.until(lambda positions: positions == [1])
-        history.events.append(an_event("lead.recorded", {}, position=2))
-        await publish(channel, history.events[1])
-        await handler.began.wait()
-        handler.began.clear()
-        async with consuming(process()):
-            listening, twice = (
-                asyncio.create_task(_listen(infra, amqp_url, 2)),
-                asyncio.create_task(handler.began.wait()),
-            )
-            await asyncio.wait([listening, twice], return_when=asyncio.FIRST_COMPLETED)
-            listening.cancel()
-            handler.go_on.set()
-            assert not twice.done()
-            twice.cancel()
-    assert ((store.mark or Mark()).begun, taken.positions) == ({}, [1, 2])
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_who_takes_over_from_another_process_gets_back_what_the_broker_has_lost(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
-) -> None:
-    """Given a process that started beside another one, and an event put aside that the broker loses, when the other one
-    ends and something is brought to this one, then the event is handled, though neither looks at the history for long.
-    """
-    wiring, rules = Wiring(amqp_url, "statistics", audit_every=3600), replace(RULES, delays=(600,))
-    store, history = MemoryStore(), MemoryHistory([])
-
-    def fail(event: CloudEvent) -> None:
-        if event.position == 1:
-            raise LookupError
-
-    def process() -> Consumer[None]:
-        return Consumer(wiring, rules, taken.handlers, store, history)
-
-    taken.fails = fail
-    async with AsyncExitStack() as stack:
-        async with consuming(process()):
-            await _listen(infra, amqp_url, 1)
-            history.events += [held(1), held(2)]
-            await publish(channel, *history.events)
-            await taken.until(lambda positions: positions == [2])
-            await stack.enter_async_context(consuming(process()))
-            await _listen(infra, amqp_url, 2)
-        await (await channel.get_queue("statistics.retry.600000")).purge()
-        taken.fails = lambda event: None
-        history.events.append(held(3))
-        await publish(channel, held(3))
-        await taken.until(lambda positions: 3 in positions)
-        assert taken.positions == [2, 1, 3]
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_who_takes_over_takes_nothing_for_lost_that_is_on_its_way_back(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure
-) -> None:
-    """Given two events put aside, of which one comes back from its delay to the process that takes over, then the other
-    one is not tried before its delay is over."""
-    wiring, rules = Wiring(amqp_url, "statistics", audit_every=3600), replace(RULES, delays=(600,))
-    store, history, delayed = MemoryStore(), MemoryHistory([held(1), held(2)]), "statistics.retry.600000"
-
-    def fail(event: CloudEvent) -> None:
-        raise LookupError
-
-    def process() -> Consumer[None]:
-        return Consumer(wiring, rules, taken.handlers, store, history)
-
-    taken.fails = fail
-    async with AsyncExitStack() as stack:
-        async with consuming(process()):
-            await _listen(infra, amqp_url, 1)
-            first, second = await messages_of(channel, delayed, 2)
-            await stack.enter_async_context(consuming(process()))
-            await _listen(infra, amqp_url, 2)
-        taken.fails = lambda event: None
-        for message, queue in ((first, delayed), (second, "statistics")):
-            await publish(channel, Incoming(message.body, dict(message.headers)), to=queue)
-        history.events.append(held(3))
-        await publish(channel, held(3))
-        await taken.until(lambda positions: 3 in positions)
-        assert taken.positions == [2, 3]
-
-
-class Asked(MemoryHistory):
-    """Tells how often it is asked."""
-
-    def __init__(self, *log: Incoming) -> None:
-        super().__init__(log)
-        self._times, self._asked = 0, asyncio.Event()
-
-    async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
-        self._times += 1
-        self._asked.set()
-        return await super().page(after, limit, wanted)
-
-    async def again(self, times: int) -> None:
-        """Until it was asked so often from now on."""
-        enough = self._times + times
-        async with asyncio.timeout(PATIENCE):
-            while self._times < enough:
-                self._asked.clear()
-                await self._asked.wait()
-
-
-@pytest.mark.usefixtures("exchange")
-@pytest.mark.parametrize("in_order", [False, True])
-async def test_who_stands_by_does_not_begin_what_the_other_has_in_hand(
-    amqp_url: str, channel: AbstractChannel, taken: Taken, infra: Infrastructure, in_order: bool
-) -> None:
-    """Given a process in the middle of an event, or waiting for its next attempt in place, when another one looks at
-    the history again and again, then it leaves that event to the first."""
-    tries, began, go_on = 0, asyncio.Event(), asyncio.Event()
-
-    @taken.handlers.on("lead.recorded")
-    async def take(event: CloudEvent, within: object) -> None:
-        nonlocal tries
-        tries += 1
-        began.set()
-        if in_order:
-            raise LookupError
-        if tries == 1:
-            await go_on.wait()
-
-    store, rules = MemoryStore(), replace(RULES, in_order=in_order, delays=(3600,))
-    history = Asked(held(1))
-
-    def process(audit_every: float, log: MemoryHistory) -> Consumer[None]:
-        wiring = Wiring(amqp_url, "statistics", audit_every=audit_every)
-        return Consumer(wiring, rules, taken.handlers, store, log)
-
-    async with consuming(process(3600, MemoryHistory([held(1)]))):
-        await taken.until(lambda positions: positions == [1])
-        await _listen(infra, amqp_url, 1)
-        async with consuming(process(0.05, history)):
-            await history.again(3)
-            event = an_event("lead.recorded", {}, position=2)
-            await publish(channel, event)
-            await began.wait()
-            history.events.append(event)
-            await history.again(10)
-            go_on.set()
-    assert tries == 1
-
-
-@pytest.mark.usefixtures("exchange")
-async def test_two_processes_that_are_brought_nothing_miss_nothing(amqp_url: str, taken: Taken) -> None:
-    """Given two processes, to neither of which the broker brings anything, then what is recorded is handled."""
-    store, history = MemoryStore(), MemoryHistory([held(1)])
-    wiring, rules = Wiring(amqp_url, "statistics", audit_every=0.05), replace(RULES, handler_timeout=0.1)
-
-    def process() -> Consumer[None]:
-        return Consumer(wiring, rules, taken.handlers, store, history)
-
-    async with consuming(process()), consuming(process()):
-        await taken.until(lambda positions: positions == [1])
-        history.events.append(held(2))
-        await taken.until(lambda positions: positions == [1, 2])
-
-
-async def _listen(infra: Infrastructure, amqp_url: str, processes: int) -> None:
-    """Until the queue has so many consumers, those included that wait for their turn."""
-    async with asyncio.timeout(PATIENCE):
-        while (await consumers(infra.rabbitmq, amqp_url))["statistics"] != processes:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.usefixtures("exchange")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -24,11 +25,13 @@ from shared.envelope import Recorded
 from shared.log import Appended, Log
 from shared.timing.policies import default_policies
 from shared.timing.timers import TIMER, Timer
-from tests.projector.histories import Happening, appends
+from tests.projector.histories import START, Happening, appends
 from tests.projector.memory import Memory
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
+
+At = Callable[[datetime], Coroutine[Any, Any, None]]
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for something gives up: not a measure, a way out."""
@@ -52,6 +55,22 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
     connection = await connect(database_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def at(database_url: str) -> AsyncIterator[At]:
+    """`await at(moment)` sets the database's clock; it stands still there."""
+    owner = await asyncpg.connect(database_url)
+
+    async def set_clock(moment: datetime) -> None:
+        await owner.execute(
+            f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
+            f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
+        )
+
+    await set_clock(START)
+    yield set_clock
+    await owner.close()
 
 
 async def write(log: Log, happenings: Sequence[Happening], *, after: int = 0) -> list[Recorded[bytes]]:

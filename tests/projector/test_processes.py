@@ -18,15 +18,15 @@ from shared.domain import interview, seeker
 from shared.log import Log
 from tests.chaos.processes import ServiceProcess, url_of
 from tests.chaos.proxy import Proxy
-from tests.projector.conftest import assert_equals_a_cold_fold, folder, state, until, until_blocked, write
+from tests.projector.conftest import At, assert_equals_a_cold_fold, folder, state, until, until_blocked, write
+from tests.projector.firings import ANA, MUCH_LATER, told
 from tests.projector.histories import Happening, on
 from tests.projector.test_doorbell import HISTORY, broker, folded, nobody_consumes, publish, waiting
-from tests.projector.test_firing import ANA, MUCH_LATER, At, at, told
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-__all__ = ["at", "broker"]
+__all__ = ["broker"]
 
 FROM_MESSAGES_ALONE = {"KITHLOG_POLL_INTERVAL": "3600", "KITHLOG_FIRE": "false"}
 METHOD_FRAME = 1
