@@ -1,12 +1,10 @@
-"""``python -m deploy.delivery``: deliver notifications by mail until interrupted.
-
-Without `KITHLOG_DELIVERY_SMTP_HOST` the mails are printed on the terminal instead.
-"""
+"""``python -m deploy.delivery``: deliver notifications by mail until interrupted."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 from deploy.delivery.mailbox import Mailbox, readable
@@ -14,19 +12,25 @@ from deploy.delivery.post import Post
 from deploy.delivery.service import run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.operations.logging import configure_logging
+from shared.operations.settings import of_this_process
+
+PRINT = "print"
+"""The mail server that is none: what is sent is printed, and reported as delivered."""
 
 
 async def main() -> None:
     configure_logging("info", "auto")
-    settings, stop = DeliverySettings(), asyncio.Event()
+    services, settings, stop = of_this_process(Services), of_this_process(DeliverySettings), asyncio.Event()
+    host, port = settings.smtp_host, settings.smtp_port
+    if host is None:
+        sys.exit(f"kithlog: KITHLOG_DELIVERY_SMTP_HOST: name the mail server, or {PRINT} to see mails without one")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        host, port = settings.smtp_host, settings.smtp_port
-        if host is None:
+        if host == PRINT:
             mailbox = Mailbox(lambda mail: print(f"\n{readable(mail)}\n", flush=True))
             host, port = "127.0.0.1", (await stack.enter_async_context(mailbox.open())).port
-        await run(Services(), settings, Post(host, port, settings.smtp_user, settings.smtp_password), stop)
+        await run(services, settings, Post(host, port, settings.smtp_user, settings.smtp_password), stop)
 
 
 if __name__ == "__main__":

@@ -52,12 +52,15 @@ class Post:
 
         Raises `ServerAway`, `Refused`, `Unsure`.
         """
+        from_the_start = self._port == IMPLICIT_TLS
         client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=self._user,
             password=self._password,
-            use_tls=self._port == IMPLICIT_TLS,  # elsewhere STARTTLS is used if the server offers it
+            use_tls=from_the_start,
+            # Used where it is offered; a password waits for it, since somebody in between may leave the offer out.
+            start_tls=True if self._user is not None and not from_the_start else None,
             timeout=PATIENCE,
         )
         content = mail.as_bytes(policy=SMTP_POLICY)

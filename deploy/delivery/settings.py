@@ -31,9 +31,16 @@ class DeliverySettings(BaseSettings):
     )
 
     state: Path = Field(Path("var/delivery"), description="Folder of its mark and its ledger; one process at a time.")
-    smtp_host: str | None = Field(None, description="Mail server; without one, mails are printed on the terminal.")
+    smtp_host: str | None = Field(
+        None,
+        min_length=1,
+        description="Mail server; to be named. `print`: none, mails are printed and reported as delivered.",
+    )
     smtp_port: int = Field(
-        587, ge=1, le=65535, description="Its port; 465: TLS from the start, otherwise STARTTLS where it is offered."
+        587,
+        ge=1,
+        le=65535,
+        description="Its port; 465: TLS from the start, else STARTTLS: where it is offered, with a user in any case.",
     )
     smtp_user: str | None = Field(None, description="User, where it wants one.")
     smtp_password: str | None = Field(None, repr=False, description="Password, where it wants one.")

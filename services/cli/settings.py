@@ -6,9 +6,9 @@ import getpass
 import socket
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, FilePath
+from pydantic import AfterValidator, Field
 
-from shared.operations.settings import Settings
+from shared.operations.settings import PoliciesFile, Settings
 
 
 def _is_http(url: str) -> str:
@@ -25,7 +25,7 @@ class OperatorSettings(Settings):
         repr=False,
         description="RabbitMQ's management API, for what AMQP can't tell `kithlog doctor`: bindings and alarms.",
     )
-    policies: FilePath | None = Field(None, description="The tenants' changed timing policies, as for the projector.")
+    policies: PoliciesFile = Field(None, description="The tenants' changed timing policies, as for the projector.")
     actor: str | None = Field(
         None,
         min_length=1,

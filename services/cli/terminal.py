@@ -28,18 +28,18 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.settings import OperatorSettings
-from services.projector.past import Unusable
+from services.projector import past
 from shared.broker.connection import UNREACHABLE
 from shared.codec import UnknownEventType
 from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away
 from shared.operations.logging import configure_logging
+from shared.operations.settings import Unusable, from_environment
 
 OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -90,10 +90,9 @@ def misunderstood(message: str) -> Ended:
 def settings() -> OperatorSettings:
     """Raises `Ended` naming each variable that can't be used, never its value."""
     try:
-        return OperatorSettings()
-    except ValidationError as error:
-        wrongs = "; ".join(f"KITHLOG_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
-        raise misunderstood(f"settings can't be used: {wrongs}") from None
+        return from_environment(OperatorSettings)
+    except Unusable as error:
+        raise misunderstood(str(error)) from None
 
 
 def run(verb: Coroutine[Any, Any, T]) -> T:
@@ -123,7 +122,7 @@ def meaning(error: Exception) -> Ended | None:
             return meaning(error.exceptions[0])
     if isinstance(error, UnknownEventType):
         return Ended(WRONG, f"{error}: use a release that knows it")
-    if isinstance(error, Unusable):
+    if isinstance(error, past.Unusable):
         return Ended(WRONG, f"{error}: use a release that can, or restore that event from a back-up")
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return Ended(DENIED, f"PostgreSQL: {error}: correct user and password in KITHLOG_DATABASE_URL")

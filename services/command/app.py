@@ -16,7 +16,7 @@ from services.command.service import CommandService
 from shared.clock import Clock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
-from shared.operations.settings import CommandSettings
+from shared.operations.settings import CommandSettings, of_this_process
 from shared.operations.web import create_web_app
 
 DESCRIPTION = """\
@@ -31,10 +31,10 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     """The app, composed but not started: that its lifespan does.
 
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
-    garbage collection are set up accordingly.
+    garbage collection are set up accordingly; settings that can't be used end it with a line.
     """
     if settings is None:
-        settings = CommandSettings()
+        settings = of_this_process(CommandSettings)
         configure_logging(settings.log_level, settings.log_format)
         spare_collections()
     service = CommandService(settings, clock)

@@ -42,6 +42,7 @@ from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import is_away
 from shared.log import Appended, LogUnavailable
+from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError, clean
 from shared.operations.waits import end, first_of
@@ -106,6 +107,7 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
+        self.presence = Presence("intake's broker")
         self._careful = False  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake
@@ -129,11 +131,13 @@ class Intake:
                     await self._run_until_cut_off(stop)
             except ChannelPreconditionFailed:
                 raise
-            except HeldTooLong:
+            except HeldTooLong as error:
                 self._held_back += 1
+                self.presence.away(error)
                 logger.warning("commands go back to their queue until postgresql answers")
             except UNREACHABLE as error:
                 # Unacknowledged commands come again, in order; what was executed gets its first answer then.
+                self.presence.away(error)
                 pause = pauses.next()
                 logger.warning("intake begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
@@ -181,6 +185,7 @@ class Intake:
     ) -> None:
         await topology.declare_on(await broker.connect())
         await broker.start()
+        self.presence.here()
         if careful:
             await self._work_singly(broker, waiting, stop)
             return

@@ -35,6 +35,7 @@ from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log import LogUnavailable
 from shared.log.log import NOTIFY_CHANNEL
+from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
 from shared.operations.waits import end, first_of
 
@@ -222,6 +223,7 @@ class Relay:
         self._database_url, self._amqp_url, self._log = database_url, amqp_url, log
         self._observer = observer or Silent()
         self._name, self._poll = name, poll
+        self.presence = Presence("relay's broker")
         # However long an attempt has lasted: one that leads and publishes nothing is to leave the lead to others.
         self._pauses = Pauses(LONGEST_PAUSE)
 
@@ -248,6 +250,7 @@ class Relay:
                     await self._lead_or_stand_by(stop)
             except BEGIN_AGAIN as error:
                 pause = self._pauses.next()
+                self.presence.away(error)
                 self._observer.failed(error)
                 logger.warning("relay begins again", error=repr(error), pause=pause)
                 await first_of(stop.wait(), timeout=pause)
@@ -256,6 +259,7 @@ class Relay:
         # The lead comes last: who can't reach the broker, be it slowly, must not keep it from somebody who can.
         async with Session.open(self._database_url, self._name) as session, self._connection() as connection:
             gone = lost(connection)
+            self.presence.here()
             while not await session.lead():
                 await first_of(stop.wait(), gone.wait(), timeout=self._poll)
                 if stop.is_set():

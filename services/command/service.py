@@ -23,7 +23,6 @@ from shared.domain.catalogue import DECIDERS
 from shared.log import Appended, Log
 from shared.operations.health import OK, Check, Finding, Health, Movement
 from shared.operations.metrics import CommandMetrics
-from shared.operations.reach import reaches
 from shared.operations.settings import CommandSettings
 from shared.operations.supervision import Loop, Supervised, unless_stopped
 
@@ -85,13 +84,13 @@ class CommandService:
             self._watch_database(pool)
             if settings.relay:
                 relay = Relay(settings.database_url, settings.amqp_url, log, observer=self.metrics)
+                self.health.add(relay.presence.check)
                 await last.enter_async_context(self._supervised("relay", relay.run).running())
                 await last.enter_async_context(self._relay_movement(pool).running())
             if settings.intake:
                 intake = Intake(settings.amqp_url, executor, body_limit=settings.body_limit, concluded=self._concluded)
+                self.health.add(intake.presence.check)
                 await first.enter_async_context(self._supervised("intake", intake.run).running())
-            if settings.relay or settings.intake:
-                self.health.add(Check("broker", self._broker, otherwise="degraded"))
             self.gate.open(executor)
             first.callback(self.gate.close)
             logger.info("commands are accepted")
@@ -109,7 +108,7 @@ class CommandService:
             self.metrics.head.set(head)
             self.metrics.relay_lag.set(head - place)
 
-        # Commands are accepted all the same: see `_broker`.
+        # Commands are accepted, and durable, all the same: worth a look, not an outage.
         stalled_after = self._settings.stalled_after
         movement = Movement(read, stalled_after=stalled_after, stalled="degraded", observe=observe)
         self.health.add(Check("publishing", movement.probe))
@@ -128,11 +127,6 @@ class CommandService:
 
     async def _closed(self) -> Finding:
         return Finding("failing", "waiting for PostgreSQL")
-
-    async def _broker(self) -> Finding:
-        """Commands are accepted, and durable, without a broker: its absence is worth a look, not an outage."""
-        await reaches(self._settings.amqp_url)
-        return OK
 
 
 async def _close(pool: asyncpg.Pool[asyncpg.Record]) -> None:

@@ -13,7 +13,7 @@ from services.projector.service import ProjectorService
 from shared.clock import Clock, SystemClock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
-from shared.operations.settings import ProjectorSettings
+from shared.operations.settings import ProjectorSettings, of_this_process
 from shared.operations.web import create_web_app
 
 DESCRIPTION = """\
@@ -28,11 +28,11 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     """The app, composed but not started: that its lifespan does.
 
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
-    garbage collection are set up accordingly. `clock` says what queries about the future count from; timers fire by
-    PostgreSQL's (`log.now()`).
+    garbage collection are set up accordingly; settings that can't be used end it with a line. `clock` says what
+    queries about the future count from; timers fire by PostgreSQL's (`log.now()`).
     """
     if settings is None:
-        settings = ProjectorSettings()
+        settings = of_this_process(ProjectorSettings)
         configure_logging(settings.log_level, settings.log_format)
         spare_collections()
     service = ProjectorService(settings)

@@ -21,7 +21,7 @@ from services.projector.mailbox import Mailbox, Place
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
-from shared.operations.health import OK, Check, Finding
+from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
 from shared.operations.waits import end
 
@@ -73,7 +73,7 @@ class Doorbell:
 
     def __init__(self, amqp_url: str, mailbox: Mailbox, *, prefetch: int = PREFETCH) -> None:
         self._url, self._mailbox, self._prefetch = amqp_url, mailbox, prefetch
-        self._away: str | None = "not connected yet"
+        self.presence = Presence("broker")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set. Waits while RabbitMQ is away.
@@ -89,9 +89,9 @@ class Doorbell:
             except ChannelPreconditionFailed:
                 raise
             except UNREACHABLE as error:
-                self._away = repr(error)
+                self.presence.away(error)
                 pause = pauses.next()
-                logger.warning("doorbell begins again", error=self._away, pause=pause)
+                logger.warning("doorbell begins again", error=repr(error), pause=pause)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
 
@@ -120,18 +120,10 @@ class Doorbell:
         connection = await broker.connect()
         await topology.declare_on(connection)
         await broker.start()
-        self._away = None
+        self.presence.here()
         while not stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN):
                     await stop.wait()
             if not stop.is_set():
                 await topology.declare_on(connection, _AROUND)
-
-    @property
-    def check(self) -> Check:
-        """Degraded while no messages can come: events are seen later then, none is missed."""
-        return Check("broker", self._probe, otherwise="degraded")
-
-    async def _probe(self) -> Finding:
-        return OK if self._away is None else Finding("degraded", self._away)

@@ -137,7 +137,7 @@ class ProjectorService:
 
         self.health.add(Check("database", answers))
         self.health.add(projector.check)
-        self.health.add(doorbell.check)
+        self.health.add(doorbell.presence.check)
 
     def _movement(self, pool: asyncpg.Pool[asyncpg.Record]) -> Supervised:
         async def read() -> tuple[int, int]:

@@ -92,6 +92,26 @@ class Health:
             probing.exception()
 
 
+class Presence:
+    """Has a loop its place at the broker? It says so itself: only who logs in knows whether the broker lets it.
+
+    Degraded while it has none: what it does there is done later then, and nothing is missed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._absent: str | None = "not connected yet"
+        self.check = Check(name, self._probe, otherwise="degraded")
+
+    def here(self) -> None:
+        self._absent = None
+
+    def away(self, why: Exception) -> None:
+        self._absent = repr(why)
+
+    async def _probe(self) -> Finding:
+        return OK if self._absent is None else Finding("degraded", self._absent)
+
+
 class Movement:
     """Is a loop that follows the log moving?
 

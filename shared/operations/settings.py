@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, FilePath
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.operations.policies import load_policies
 
 PREFIX = "KITHLOG_"
 
@@ -24,6 +28,16 @@ def _needs_scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _usable(policies: Path | None) -> Path | None:
+    try:
+        load_policies(policies)
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    return policies
+
+
+PoliciesFile = Annotated[FilePath | None, BeforeValidator(lambda value: value or None)]
+"""Empty is none, as in a manifest that hands on what is not set."""
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -91,12 +105,40 @@ class ProjectorSettings(Settings):
     wait_limit: Seconds = Field(
         5.0, description="Most seconds that a query waits for the position it names in `min_position`."
     )
-    policies: FilePath | None = Field(
+    policies: Annotated[PoliciesFile, AfterValidator(_usable)] = Field(
         None,
         description="TOML file in which tables `[<tenant>.<policy>]` change timing policies; checked at start.",
     )
     fire: bool = Field(True, description="Fire timers; off, notifications wait in the schedule.")
     firing_batch: int = Field(200, ge=1, le=500, description="Most timers settled in one transaction.")
+
+
+class Unusable(Exception):
+    """Settings that can't be used: the message names each variable, never its value."""
+
+
+Known = TypeVar("Known", bound=BaseSettings)
+
+
+def from_environment(settings: type[Known]) -> Known:
+    """Raises `Unusable`."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config["env_prefix"]
+        wrongs = [
+            f"{prefix}{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors(include_input=False)
+        ]
+        raise Unusable(f"settings can't be used: {'; '.join(wrongs)}") from None
+
+
+def of_this_process(settings: type[Known]) -> Known:
+    """The settings of a process that is nothing without them: unusable ones end it with a line, and exit code 1."""
+    try:
+        return from_environment(settings)
+    except Unusable as error:
+        sys.exit(f"kithlog: {error}")
 
 
 @dataclass(frozen=True, slots=True)

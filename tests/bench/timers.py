@@ -76,7 +76,7 @@ WITH due AS (
     INSERT INTO log.receipt SELECT tenant, id, ''::bytea, base + n, 1, log.now() FROM numbered, moved
 ), appended AS (
     INSERT INTO log.event
-    SELECT base + n, epoch, tenant, 'notification', id, 1, gen_random_uuid(), 'notification.due', 1, log.now(),
+    SELECT base + n, epoch, tenant, 'notification', id, 1, id, 'notification.due', 1, log.now(),
            log.now(), 'bench', id, id, id, convert_to(body::text, 'UTF8')
     FROM numbered, moved
     RETURNING 1

@@ -164,14 +164,34 @@ async def test_events_reach_the_broker(database_url: str, amqp_url: str) -> None
             await app.state.gate.opened()
             await client.send("seekers/register", SEEKER, REGISTER)
             assert (await next_of(inbox)).routing_key == "acme.seeker.registered"
+
+            async def is_ready() -> bool:
+                return bool((await checks(client, 200))["status"] == "ready")
+
+            await reached(is_ready)
             found = await checks(client, 200)
-            assert found["status"] == "ready"
-            assert {"database", "broker", "publishing", "relay", "intake"} <= set(found["checks"])
+            assert {"database", "relay's broker", "intake's broker", "publishing"} <= set(found["checks"])
 
 
 async def next_of(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
     async with queue.iterator(no_ack=True) as messages:
         return await anext(messages)
+
+
+async def test_a_broker_that_does_not_let_it_in_is_told(database_url: str, amqp_url: str) -> None:
+    """Given a RabbitMQ that can be reached and refuses the password, then `/readyz` says so for relay and intake."""
+    at = amqp_url.index("@")
+    shut_out = settings(database_url, amqp_url=f"{amqp_url[:at]}-not{amqp_url[at:]}", relay=True, intake=True)
+    app = create_app(shut_out, clock=FixedClock())
+    async with serving(app) as client:
+        await app.state.gate.opened()
+
+        async def says_why() -> bool:
+            found = await checks(client, 200)
+            told = [found["checks"][f"{loop}'s broker"] for loop in ("relay", "intake")]
+            return all(each["state"] == "degraded" and "ACCESS_REFUSED" in each["detail"] for each in told)
+
+        await reached(says_why)
 
 
 async def test_without_a_broker_commands_are_still_accepted(database_url: str) -> None:

@@ -202,3 +202,14 @@ async def test_killed_at_any_place_it_sends_no_mail_twice_that_it_knows_of(
     assert (len(ids), len(set(ids))) == (mails + 1, 2), "the other one was sent after all that concerned this one"
     assert surroundings.kithlog.reports[0][0] == report
     assert all(len(keys) == 1 for keys in surroundings.keys.values()), surroundings.keys
+
+
+async def test_without_a_mail_server_nothing_is_reported() -> None:
+    """Given no mail server, then the service does not start, rather than report as delivered what nobody gets."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KITHLOG_")}
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.delivery"), env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await running.communicate()
+    assert running.returncode == 1
+    assert "KITHLOG_DELIVERY_SMTP_HOST: name the mail server" in told.decode()

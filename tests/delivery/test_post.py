@@ -97,3 +97,14 @@ async def test_whom_nobody_vouches_for_is_told_nothing() -> None:
         with pytest.raises(ServerAway, match="CERTIFICATE_VERIFY_FAILED"):
             await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, lambda: None)
     assert (server.logins, server.mails) == ([], [])
+
+
+async def test_where_no_tls_is_offered_no_password_is_told() -> None:
+    """Given a server that offers no STARTTLS, as where somebody in between has left it out, and a user, then it counts
+    as away, and hears neither password nor mail."""
+    server = Server()
+    async with server.open():
+        begun: list[bool] = []
+        with pytest.raises(ServerAway, match="STARTTLS"):
+            await Post("127.0.0.1", server.port, USER, PASSWORD).send(MAIL, lambda: begun.append(True))
+    assert (server.logins, begun, server.mails) == ([], [], [])

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from shared.operations.settings import CommandSettings, ProjectorSettings, documented
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 PASSWORDS = {"KITHLOG_POSTGRES_PASSWORD": "for-postgres", "KITHLOG_RABBITMQ_PASSWORD": "for-rabbitmq"}
@@ -74,3 +76,17 @@ def test_services_reach_the_servers_by_the_passwords_given() -> None:
     environment = services()["projector"]["environment"]
     assert environment["KITHLOG_DATABASE_URL"] == "postgresql://kithlog:for-postgres@postgres:5432/kithlog"
     assert environment["KITHLOG_AMQP_URL"] == "amqp://kithlog:for-rabbitmq@rabbitmq:5672/%2F"
+
+
+def test_every_setting_is_handed_on() -> None:
+    """Given a setting that is exported, then the services get it; one that is not set is left to its default. Policies
+    are a file, which has to be mounted."""
+    names = {each.variable for kind in (CommandSettings, ProjectorSettings) for each in documented(kind)}
+    names -= {"KITHLOG_DATABASE_URL", "KITHLOG_AMQP_URL", "KITHLOG_POLICIES"}
+    given = services(**{name: f"some {name}" for name in names})
+    absent = services()
+    for service in ("command", "projector"):
+        assert {name: given[service]["environment"].get(name) for name in names} == {
+            name: f"some {name}" for name in names
+        }
+        assert not any(absent[service]["environment"].get(name) for name in names)

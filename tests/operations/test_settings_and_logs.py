@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 import structlog
-from pydantic import ValidationError
 
+from services.command.app import create_app as create_command_app
+from services.projector.app import create_app as create_projector_app
 from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of, current_correlation
 from shared.operations.logging import configure_logging
 from shared.operations.settings import CommandSettings, ProjectorSettings, Settings, documented
@@ -40,12 +42,28 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_wrong_setting_is_refused_without_telling_secrets(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    """Given a wrong value, then the service does not start; the message names the setting and holds no password."""
+    """Given a wrong value, then the service does not start; a line names the variable and holds no password."""
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ValidationError) as refused:
-        CommandSettings()
-    assert variable.removeprefix("KITHLOG_").lower() in str(refused.value)
-    assert "secret" not in str(refused.value)
+    with pytest.raises(SystemExit) as ended:
+        create_command_app()
+    assert f"kithlog: settings can't be used: {variable}: " in str(ended.value)
+    assert "\n" not in str(ended.value)
+    assert "secret" not in str(ended.value)
+
+
+def test_policies_that_can_t_be_used_end_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Given a file of policies with a name that is none, then the service does not start and says where."""
+    wrong = tmp_path / "policies.toml"
+    wrong.write_text("[acme.thank_yuo]\n", "utf-8")
+    monkeypatch.setenv("KITHLOG_POLICIES", str(wrong))
+    with pytest.raises(SystemExit, match=r"KITHLOG_POLICIES: .*\n.*thank_yuo"):
+        create_projector_app()
+
+
+def test_an_empty_policies_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a manifest that hands on a file name which is not set, then the policies are the release's."""
+    monkeypatch.setenv("KITHLOG_POLICIES", "")
+    assert ProjectorSettings().policies is None
 
 
 def test_passwords_are_not_shown() -> None:

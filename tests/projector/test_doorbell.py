@@ -162,7 +162,7 @@ async def test_a_connection_cut_at_the_beginning_is_noticed_though_a_library_swa
         doorbell = Doorbell(proxy.url, Mailbox())
 
         async def listens() -> bool:
-            return await doorbell.check.probe() == OK
+            return await doorbell.presence.check.probe() == OK
 
         async with running(doorbell.run):
             await swallowing.wait()
@@ -262,7 +262,7 @@ async def test_the_broker_dies_and_comes_back_empty(
         await asyncio.to_thread(infra.rabbitmq.wipe)
         events = await write(log, HISTORY)
         await until(lambda: folded(connection, len(events)))
-        assert (await bell.check.probe()).state == "degraded"
+        assert (await bell.presence.check.probe()).state == "degraded"
         await asyncio.to_thread(infra.rabbitmq.start)
         name = amqp_url.rsplit("/", 1)[1]
         await asyncio.to_thread(infra.rabbitmq.create_vhost, name)
@@ -277,7 +277,7 @@ async def test_the_broker_dies_and_comes_back_empty(
 
 
 async def rings(bell: Doorbell) -> bool:
-    return (await bell.check.probe()).state == "ok"
+    return (await bell.presence.check.probe()).state == "ok"
 
 
 async def empty(broker: AbstractConnection) -> bool:
