@@ -144,8 +144,8 @@ class Store:
                 raise Halted(
                     "model_version",
                     f"read model {model.name} {has}, this release folds version {model.version}",
-                    f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then a projector of the release before goes "
-                    "on folding, where one still runs",
+                    f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then a projector of the release before "
+                    "goes on folding, where one still runs",
                 )
             else:
                 self._generations[model.name] = row["id"]
