@@ -107,7 +107,7 @@ class Intake:
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
         self._hold, self._concluded = hold, concluded
-        self.presence = Presence("intake's broker")
+        self.presence = Presence("intake broker")
         self._careful = False  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake

@@ -223,7 +223,7 @@ class Relay:
         self._database_url, self._amqp_url, self._log = database_url, amqp_url, log
         self._observer = observer or Silent()
         self._name, self._poll = name, poll
-        self.presence = Presence("relay's broker")
+        self.presence = Presence("relay broker")
         # However long an attempt has lasted: one that leads and publishes nothing is to leave the lead to others.
         self._pauses = Pauses(LONGEST_PAUSE)
 
