@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.envelope import Recorded
@@ -24,6 +24,15 @@ ABOUT = timedelta(minutes=10)
 """Longer than a command may be on its way, shorter than any clock is set wrong by."""
 
 
+class Receipt(NamedTuple):
+    """What a repeated command is answered from."""
+
+    position: int
+    """Of the command's last event."""
+    events: int
+    """How many it wrote, up to that one."""
+
+
 @dataclass(frozen=True)
 class Held:
     """What the database holds once everything has come to rest."""
@@ -31,8 +40,7 @@ class Held:
     events: Sequence[Recorded[bytes]]
     """The whole log, by position."""
     head: int
-    receipts: Mapping[Command, int] = field(default_factory=dict)
-    """→ position of the command's last event, as its receipt says."""
+    receipts: Mapping[Command, Receipt] = field(default_factory=dict)
     overdue: Collection[UUID] = ()
     """Timers that should have fired by now."""
     dead_letters: int = 0
@@ -201,6 +209,11 @@ def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
     return begins and first.type in _ENDS and first.actor.startswith("policy:")
 
 
+def _apart(written: Sequence[Recorded[bytes]]) -> bool:
+    """Whether there are others between the events of one command, as there are if it was executed twice."""
+    return written[-1].position - written[0].position >= len(written)
+
+
 def dense(held: Held) -> Iterator[str]:
     """Positions are 1, 2, 3 … up to the head, versions of each stream 1, 2, 3 …, event ids unique."""
     for expected, each in enumerate(held.events, start=1):
@@ -251,22 +264,21 @@ def _digest(event: Recorded[bytes], held: Held) -> str:
 
 def same_answers(seen: Seen, held: Held) -> Iterator[str]:
     """A command that is sent again gets its first answer, and there is a receipt that says the same: for all that the
-    log holds, and nothing else."""
+    log holds, whoever heard of it, and nothing else. All that a command wrote, it wrote at once."""
     for command, again in seen.repeated:
         first = seen.accepted.get(command) or seen.refused.get(command)
         if first is not None and again != first:
             yield f"answers: command {_name(command)} was told {first}, and then {again}"
     for command, answer in seen.accepted.items():
-        receipt = held.receipts.get(command)
-        if receipt != answer.position:
-            yield f"receipts: command {_name(command)} was answered {answer.position}, its receipt says {receipt}"
-    for command in seen.handed_over.keys() | seen.unknown:
-        if command not in held.receipts and (wrote := held.by_command.get(command)):
-            yield f"receipts: command {_name(command)} wrote {_positions(wrote)} and has none"
-    for command, position in held.receipts.items():
-        written = held.by_command.get(command)
-        if written is None or written[-1].position != position:
-            yield f"receipts: command {_name(command)} has one for {position}, it wrote {_positions(written or ())}"
+        receipt, told = held.receipts.get(command), Receipt(answer.position, len(answer.events))
+        if receipt != told:
+            yield f"receipts: command {_name(command)} was answered {told}, its receipt says {receipt}"
+    for command in held.by_command.keys() | held.receipts.keys():
+        written, receipt = held.by_command.get(command, ()), held.receipts.get(command)
+        if receipt is None and _ends_a_timer(written):
+            continue
+        if not written or receipt != Receipt(written[-1].position, len(written)) or _apart(written):
+            yield f"receipts: command {_name(command)} wrote {_positions(written) or None}, its receipt says {receipt}"
 
 
 def timers(seen: Seen, held: Held) -> Iterator[str]:

@@ -22,7 +22,7 @@ from deploy.launcher.postgres import LocalPostgres
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
 from shared.envelope import Recorded
 from tests.chaos import witness
-from tests.chaos.checker import Held, check
+from tests.chaos.checker import Held, Receipt, check
 from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
@@ -43,7 +43,7 @@ CALM = 3.0
 that somebody does nothing."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _COLUMNS = ", ".join(Recorded.__dataclass_fields__)
-_RECEIPTS = "SELECT tenant, command_id, position FROM log.receipt"
+_RECEIPTS = "SELECT tenant, command_id, position, events FROM log.receipt"
 _EXECUTED = """
     SELECT count(*) FROM log.receipt JOIN unnest($1::text[], $2::uuid[]) AS u (tenant, command_id)
     USING (tenant, command_id)
@@ -265,7 +265,7 @@ class Run:
                 held = Held(
                     self._events,
                     await connection.fetchval("SELECT position FROM log.head"),
-                    {(tenant, id): position for tenant, id, position in await connection.fetch(_RECEIPTS)},
+                    {(tenant, id): Receipt(*told) for tenant, id, *told in await connection.fetch(_RECEIPTS)},
                     [row[0] for row in await connection.fetch("SELECT id FROM read.timer WHERE due_at <= log.now()")],
                     self._dead,
                     self._stage.wiped_at,

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from inspect import isfunction
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.envelope import Recorded
-from tests.chaos.checker import Held, check
+from tests.chaos.checker import Held, Receipt, check
 from tests.chaos.seen import Answer, Command, Look, Outdated, Said, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
 
@@ -70,7 +71,7 @@ class World:
     )
     seen: Seen = field(default_factory=Seen)
     deliveries: list[Delivery] = field(default_factory=list)
-    receipts: dict[Command, int] = field(default_factory=dict)
+    receipts: dict[Command, Receipt] = field(default_factory=dict)
     head: int | None = None
     """None: the last event's position, as it must be."""
     overdue: list[UUID] = field(default_factory=list)
@@ -84,7 +85,7 @@ class World:
                 stream = f"interview/{each.stream_id}"
                 known = SeenEvent(each.position, each.event_id, each.type, stream, each.version)
                 self.seen.accepted[TENANT, each.command_id] = Answer(each.position, (known,))
-                self.receipts[TENANT, each.command_id] = each.position
+                self.receipts[TENANT, each.command_id] = Receipt(each.position, 1)
                 shows = {"status": each.type.removeprefix("interview.")}
                 self.seen.said[TENANT, each.command_id] = Said({}, each.occurred_at, stream, each.version - 1, shows)
         self.say(self.first, body={"about": "Radio", "seeker_id": "x"}, at=None)
@@ -123,9 +124,11 @@ class World:
         self.seen.looks[0] = replace(self.seen.looks[0], **otherwise)
 
     def append(self, further: Recorded[bytes]) -> None:
-        """Written and delivered as it should be; nothing but the event itself is wrong."""
+        """Written and delivered as it should be, with its own receipt; nothing but the event itself is wrong."""
         self.events.append(further)
         self.deliveries.append(delivery(further))
+        if further.command_id != further.stream_id:
+            self.receipts[further.tenant, further.command_id] = Receipt(further.position, 1)
 
     def put(self, place: int, event: Recorded[bytes]) -> None:
         """In the place of another, likewise."""
@@ -136,7 +139,7 @@ class World:
         self.events = [replace(each, position=place) for place, each in enumerate(self.events, start=1)]
         self.deliveries = [delivery(each) for each in self.events]
         self.receipts = {
-            (TENANT, each.command_id): each.position for each in self.events if each.category == "interview"
+            (TENANT, each.command_id): Receipt(each.position, 1) for each in self.events if each.category == "interview"
         }
 
     def judge(self) -> list[str]:
@@ -235,7 +238,31 @@ def lose_it_after_the_broker_was_wiped(world: World) -> None:
 
 def write_what_was_handed_over_twice(world: World) -> None:
     world.seen.handed_over[world.first] = NOON
+    del world.seen.accepted[world.first]
     world.append(event(8, UUID(int=0x3), 1, "contact.added", command_id=world.first[1]))
+
+
+def execute_twice_what_got_no_answer(world: World) -> None:
+    """The receipt is of the second time."""
+    world.seen.unknown.add(world.first)
+    del world.seen.accepted[world.first]
+    world.append(event(8, UUID(int=0x3), 1, "contact.added", command_id=world.first[1]))
+
+
+def count_both_times_as_one(world: World) -> None:
+    execute_twice_what_got_no_answer(world)
+    world.receipts[world.first] = Receipt(8, 2)
+
+
+def miscount_in_a_receipt(world: World) -> None:
+    """From it a repetition would be told of another command's event, too."""
+    world.receipts[world.thanks] = Receipt(5, 2)
+
+
+def miscount_what_got_no_answer(world: World) -> None:
+    world.seen.unknown.add(world.thanks)
+    del world.seen.accepted[world.thanks]
+    miscount_in_a_receipt(world)
 
 
 def write_something_else(world: World) -> None:
@@ -271,7 +298,7 @@ def accept_the_second_time(world: World) -> None:
 
 
 def give_a_receipt_for_nothing(world: World) -> None:
-    world.receipts[TENANT, REFUSED] = 1
+    world.receipts[TENANT, REFUSED] = Receipt(1, 1)
 
 
 def give_a_receipt_for_a_part(world: World) -> None:
@@ -280,7 +307,7 @@ def give_a_receipt_for_a_part(world: World) -> None:
     world.seen.unknown.add(command)
     for position in (8, 9):
         world.append(event(position, UUID(int=position), 1, "contact.added", command_id=command[1]))
-    world.receipts[command] = 8
+    world.receipts[command] = Receipt(8, 1)
 
 
 def withdraw_what_was_put_off(world: World) -> None:
@@ -419,7 +446,6 @@ def accept_two_on_one_version(world: World) -> None:
     world.append(event(8, THANKED, 3, "interview.prepared", command_id=command[1]))
     world.seen.unknown.add(command)
     world.seen.said[command] = Said({}, None, f"interview/{THANKED}", 2)
-    world.receipts[command] = 8
 
 
 def refuse_for_the_version_that_it_is(world: World) -> None:
@@ -473,6 +499,11 @@ def date_otherwise_what_got_no_answer(world: World) -> None:
 PLANTED: list[tuple[Callable[[World], None], str]] = [
     (lose_what_was_handed_over, "lost"),
     (lose_it_after_the_broker_was_wiped, "lost"),
+    (write_what_was_handed_over_twice, "twice, receipts"),
+    (execute_twice_what_got_no_answer, "receipts"),
+    (count_both_times_as_one, "receipts"),
+    (miscount_in_a_receipt, "receipts"),
+    (miscount_what_got_no_answer, "receipts"),
     (write_something_else, "content"),
     (leave_something_out, "content"),
     (write_another_instant, "content"),
@@ -493,11 +524,11 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (write_what_nobody_sent, "unasked"),
     (write_for_another_tenant, "unasked"),
     (answer_a_notification_unasked, "unasked"),
-    (begin_a_notification_with_an_answer, "unasked"),
+    (begin_a_notification_with_an_answer, "unasked, receipts"),
     (fire_by_another_command, "unasked"),
     (withdraw_what_had_fired, "unasked"),
-    (fire_in_the_name_of_a_client, "unasked"),
-    (write_beside_a_notification, "unasked"),
+    (fire_in_the_name_of_a_client, "unasked, receipts"),
+    (write_beside_a_notification, "unasked, receipts"),
     (accept_what_must_be_refused, "judged"),
     (put_a_command_aside, "dead"),
     (leave_a_position_out, "positions, delivered"),
@@ -515,7 +546,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (lose_the_receipt_of_what_nobody_waited_for, "receipts"),
     (give_a_receipt_to_another_tenant, "receipts"),
     (fire_twice, "twice"),
-    (fire_twice_on_one_stream, "twice, unasked, versions"),
+    (fire_twice_on_one_stream, "twice, unasked, receipts, versions"),
     (fire_what_had_ended_with_another, "twice, withdrawn"),
     (never_fire, "unfired"),
     (leave_one_overdue, "unfired"),
@@ -562,3 +593,10 @@ def test_a_planted_violation_is_found(plant: Callable[[World], None], found: str
     world = World()
     plant(world)
     assert kinds(world.judge()) == set(found.split(", "))
+
+
+def test_every_violation_that_can_be_planted_is() -> None:
+    """Given the functions here that plant something, then each is tried; one that is not would be trusted in vain."""
+    signature = {"world": "World", "return": "None"}
+    planting = {each for each in globals().values() if isfunction(each) and each.__annotations__ == signature}
+    assert planting == {plant for plant, _ in PLANTED}
