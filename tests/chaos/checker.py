@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -47,6 +48,8 @@ class Held:
     """Commands that the broker has put aside."""
     wiped_at: datetime | None = None
     """When the broker came back without anything, last."""
+    earlier: Sequence[Recorded[bytes]] = ()
+    """The log as it was when it was judged before."""
 
     @cached_property
     def data(self) -> Mapping[int, dict[str, Any]]:
@@ -91,6 +94,7 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
         *expected(seen, held),
         *shown(seen, held),
         *dense(held),
+        *unchanged(held),
         *received(held, deliveries),
         *same_answers(seen, held),
         *timers(seen, held),
@@ -231,6 +235,13 @@ def dense(held: Held) -> Iterator[str]:
             versions[key] = each.version
     if len({each.event_id for each in held.events}) != len(held.events):
         yield "event ids: some event id is there twice"
+
+
+def unchanged(held: Held) -> Iterator[str]:
+    """What was judged before is there as it was, whichever server has the log by now."""
+    rewritten = [was.position for was, each in zip_longest(held.earlier, held.events) if was not in (None, each)]
+    if rewritten:
+        yield f"rewritten: {len(rewritten)} events are not what they were, the first at {rewritten[0]}"
 
 
 def received(held: Held, deliveries: Sequence[Delivery]) -> Iterator[str]:

@@ -6,7 +6,7 @@ A fault is a coroutine over the stage and a seeded generator, so that a run can 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Protocol
@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from deploy.launcher.child import Child
 from deploy.launcher.sql import fetch_value
 from shared.broker.topology import PROJECTOR
+from tests.chaos import witness
 from tests.chaos.processes import ServiceProcess, Stage, ended_by_itself
 from tests.chaos.proxy import Proxy
 from tests.chaos.seen import Answer, Command, read
 from tests.chaos.services import HOURS_OFF
+from tests.chaos.witness import Delivery
 
 Fault = Callable[[Stage, Random], Awaitable[None]]
 BEGINNING = 2000
@@ -242,7 +244,7 @@ async def half_open_connections_for_long(stage: Stage, rng: Random) -> None:
 
 async def cut_off_the_stand_by(stage: Stage, rng: Random) -> None:
     """Commits wait for a stand-by that hears of nothing any more: meanwhile no command may be answered with success
-    that it does not have. Then it is brought back."""
+    that it does not have, and no consumer be told of its events. Then it is brought back."""
     stand_by = stage.stand_by
     assert stand_by is not None
     database = stand_by.url_of(urlsplit(stage.database_url).path.removeprefix("/"))
@@ -250,20 +252,27 @@ async def cut_off_the_stand_by(stage: Stage, rng: Random) -> None:
     await asyncio.to_thread(_follow, database, "")
     # Longer than services and clients wait for one attempt, so that commands are asked again.
     await asyncio.sleep(rng.uniform(25.0, 35.0))
-    answered = read(stage.logs / "journal").accepted
+    answered, told = read(stage.logs / "journal").accepted, witness.read(stage.logs / "witness.record")
     head = await asyncio.to_thread(fetch_value, database, "SELECT position FROM log.head")
     assert isinstance(head, int)
-    stage.found += unsafe(answered, head)
+    stage.found += unsafe(answered, told, head)
     await asyncio.to_thread(_follow, database, str(primary))
     await asyncio.to_thread(stage.postgres.wait_until_followed)
 
 
-def unsafe(answered: Mapping[Command, Answer], head: int) -> list[str]:
-    """Commands that were answered with success and lie beyond what a stand-by has."""
+def unsafe(answered: Mapping[Command, Answer], told: Sequence[Delivery], head: int) -> list[str]:
+    """Commands that were answered with success, and events that a consumer was told of, beyond what a stand-by has."""
     return [
-        f"unsafe: command {tenant}/{id} was answered {answer.position}, the stand-by was cut off at {head}"
-        for (tenant, id), answer in answered.items()
-        if answer.position > head
+        *(
+            f"unsafe: command {tenant}/{id} was answered {answer.position}, the stand-by was cut off at {head}"
+            for (tenant, id), answer in answered.items()
+            if answer.position > head
+        ),
+        *(
+            f"unsafe: the {each.source} told of position {each.position}, the stand-by was cut off at {head}"
+            for each in told
+            if each.position > head
+        ),
     ]
 
 

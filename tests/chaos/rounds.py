@@ -77,6 +77,7 @@ class Run:
         self._rate, self._seconds, self._clients = rate, seconds, clients
         self._journal, self._record = set_up.logs / "journal", set_up.logs / "witness.record"
         self._events: list[Recorded[bytes]] = []
+        """The log as it was judged last, which the cold fold goes on from."""
         self._cold = ColdFold()
         self._dead = 0
         self._asked = self._heard = 0
@@ -259,21 +260,23 @@ class Run:
         connection = await asyncpg.connect(self._stage.database_url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                last = self._events[-1].position if self._events else 0
-                rows = await connection.fetch(f"SELECT {_COLUMNS} FROM log.event WHERE position > $1 ORDER BY 1", last)
-                self._events += [Recorded(*row) for row in rows]
+                # From its beginning each time: what was written once has to be there still.
+                rows = await connection.fetch(f"SELECT {_COLUMNS} FROM log.event ORDER BY position")
+                events: list[Recorded[bytes]] = [Recorded(*row) for row in rows]
                 held = Held(
-                    self._events,
+                    events,
                     await connection.fetchval("SELECT position FROM log.head"),
                     {(tenant, id): Receipt(*told) for tenant, id, *told in await connection.fetch(_RECEIPTS)},
                     [row[0] for row in await connection.fetch("SELECT id FROM read.timer WHERE due_at <= log.now()")],
                     self._dead,
                     self._stage.wiped_at,
+                    self._events,
                 )
-                self._cold.go_on(self._events)
+                self._cold.go_on(events)
                 differences = await self._cold.differences(connection)
         finally:
             await connection.close()
+        self._events = events
         return [*check(read(self._journal), held, witness.read(self._record)), *differences]
 
 

@@ -77,6 +77,7 @@ class World:
     overdue: list[UUID] = field(default_factory=list)
     dead_letters: int = 0
     wiped_at: datetime | None = None
+    earlier: list[Recorded[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for each in self.events:
@@ -144,7 +145,7 @@ class World:
 
     def judge(self) -> list[str]:
         head = len(self.events) if self.head is None else self.head
-        held = Held(self.events, head, self.receipts, self.overdue, self.dead_letters, self.wiped_at)
+        held = Held(self.events, head, self.receipts, self.overdue, self.dead_letters, self.wiped_at, self.earlier)
         return check(self.seen, held, self.deliveries)
 
 
@@ -153,9 +154,11 @@ def kinds(violations: list[str]) -> set[str]:
 
 
 def test_a_sound_history_has_no_violation() -> None:
-    """Given a history in which all was kept, when it is judged, then nothing is found; nor when events came again, or
-    came from the feed because the queue was gone."""
+    """Given a history in which all was kept, when it is judged, then nothing is found; nor when it has grown since it
+    was judged last, when events came again, or when they came from the feed because the queue was gone."""
     world = World()
+    assert world.judge() == []
+    world.earlier = world.events[:4]
     assert world.judge() == []
     world.deliveries[3:3] = world.deliveries[1:3]
     assert world.judge() == []
@@ -332,6 +335,17 @@ def leave_a_position_out(world: World) -> None:
 
 def set_the_head_too_high(world: World) -> None:
     world.head = 8
+
+
+def rewrite_what_was_judged_before(world: World) -> None:
+    """So that it is sound in itself."""
+    world.earlier = world.events[:4]
+    world.put(1, replace(world.events[1], actor="seeker:y"))
+
+
+def lose_the_end_of_what_was_judged_before(world: World) -> None:
+    """As if nobody had ever heard of it."""
+    world.earlier = [*world.events, event(8, UUID(int=0x3), 1, "contact.added")]
 
 
 def leave_a_version_out(world: World) -> None:
@@ -533,6 +547,8 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (put_a_command_aside, "dead"),
     (leave_a_position_out, "positions, delivered"),
     (set_the_head_too_high, "positions, missed"),
+    (rewrite_what_was_judged_before, "rewritten"),
+    (lose_the_end_of_what_was_judged_before, "rewritten"),
     (leave_a_version_out, "versions, altered, delivered, version, outdated"),
     (use_an_event_id_twice, "event ids, delivered"),
     (miss_the_last_delivery, "missed"),

@@ -24,6 +24,7 @@ from tests.chaos.load import waiting_file
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
 from tests.chaos.seen import Answer, Seen
+from tests.chaos.witness import Delivery, Source
 
 SEED, LIMIT = 1, 0.3
 """Seconds for which what does not come is waited for here."""
@@ -245,8 +246,16 @@ def test_what_was_answered_must_be_on_the_stand_by() -> None:
     """Given a stand-by that was cut off at a position, when a command was answered with the next, then that one is
     named, and not the one before."""
     first, second = ("acme", UUID(int=1)), ("acme", UUID(int=2))
-    [found] = unsafe({first: Answer(7, ()), second: Answer(8, ())}, 7)
+    [found] = unsafe({first: Answer(7, ()), second: Answer(8, ())}, [], 7)
     assert found.startswith(f"unsafe: command acme/{second[1]} was answered 8")
+
+
+@pytest.mark.parametrize("source", ["broker", "feed"])
+def test_what_a_consumer_was_told_must_be_on_the_stand_by(source: Source) -> None:
+    """Given a stand-by that was cut off at a position, when a consumer has the next, by whichever way it came, then
+    that one is named, and not the one before."""
+    [found] = unsafe({}, [Delivery(source, 1, position, UUID(int=position), "") for position in (7, 8)], 7)
+    assert found.startswith(f"unsafe: the {source} told of position 8")
 
 
 async def test_what_a_fault_found_is_told_once(stage: StubStage) -> None:
