@@ -7,80 +7,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from shared.envelope import Recorded
+from tests.chaos.held import ENDS, Held, Receipt, stream_of
 from tests.chaos.seen import Command, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
 
-_ENDS = ("notification.due", "notification.withdrawn")
 ABOUT = timedelta(minutes=10)
 """Longer than a command may be on its way, shorter than any clock is set wrong by."""
-
-
-class Receipt(NamedTuple):
-    """What a repeated command is answered from."""
-
-    position: int
-    """Of the command's last event."""
-    events: int
-    """How many it wrote, up to that one."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """What the database holds once everything has come to rest."""
-
-    events: Sequence[Recorded[bytes]]
-    """The whole log, by position."""
-    head: int
-    receipts: Mapping[Command, Receipt] = field(default_factory=dict)
-    overdue: Collection[UUID] = ()
-    """Timers that should have fired by now."""
-    dead_letters: int = 0
-    """Commands that the broker has put aside."""
-    wiped_at: datetime | None = None
-    """When the broker came back without anything, last."""
-    earlier: Sequence[Recorded[bytes]] = ()
-    """The log as it was when it was judged before."""
-
-    @cached_property
-    def data(self) -> Mapping[int, dict[str, Any]]:
-        """Payloads by position."""
-        return {each.position: json.loads(each.data) for each in self.events}
-
-    @cached_property
-    def by_command(self) -> Mapping[Command, Sequence[Recorded[bytes]]]:
-        found: dict[Command, list[Recorded[bytes]]] = defaultdict(list)
-        for each in self.events:
-            found[each.tenant, each.command_id].append(each)
-        return found
-
-    @cached_property
-    def by_stream(self) -> Mapping[tuple[str, str], Sequence[Recorded[bytes]]]:
-        """By tenant and stream, as answers name it."""
-        found: dict[tuple[str, str], list[Recorded[bytes]]] = defaultdict(list)
-        for each in self.events:
-            found[each.tenant, _stream(each)].append(each)
-        return found
-
-    @cached_property
-    def ends(self) -> Mapping[UUID, Sequence[Recorded[bytes]]]:
-        """What each notification's timer ended as: it fired, or was withdrawn, be it with an earlier stage."""
-        found: dict[UUID, list[Recorded[bytes]]] = defaultdict(list)
-        for each in self.events:
-            if each.type in _ENDS and each.version == 1:
-                others = self.data[each.position].get("others", ())
-                for id in (each.stream_id, *(UUID(other["id"]) for other in others)):
-                    found[id].append(each)
-        return found
 
 
 def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
@@ -174,7 +114,7 @@ def judged(seen: Seen, held: Held) -> Iterator[str]:
 def expected(seen: Seen, held: Held) -> Iterator[str]:
     """Who named a version was accepted on that one, and refused only when the stream had gone beyond it."""
     for command, said in seen.said.items():
-        wrote = [each for each in held.by_command.get(command, ()) if _stream(each) == said.stream]
+        wrote = [each for each in held.by_command.get(command, ()) if stream_of(each) == said.stream]
         if said.expected is not None and wrote and wrote[0].version != said.expected + 1:
             yield f"version: command {_name(command)} named {said.expected} of {said.stream}, wrote {wrote[0].version}"
     for each in seen.outdated:
@@ -210,7 +150,7 @@ def _ends_a_timer(written: Sequence[Recorded[bytes]]) -> bool:
     """Whether it is what a policy writes by itself: how one notification's stream begins."""
     first = written[0]
     begins = len(written) == 1 and first.command_id == first.stream_id
-    return begins and first.type in _ENDS and first.actor.startswith("policy:")
+    return begins and first.type in ENDS and first.actor.startswith("policy:")
 
 
 def _apart(written: Sequence[Recorded[bytes]]) -> bool:
@@ -345,11 +285,7 @@ def dates(seen: Seen, held: Held) -> Iterator[str]:
 
 
 def _as_seen(event: Recorded[bytes]) -> SeenEvent:
-    return SeenEvent(event.position, event.event_id, event.type, _stream(event), event.version)
-
-
-def _stream(event: Recorded[bytes]) -> str:
-    return f"{event.category}/{event.stream_id}"
+    return SeenEvent(event.position, event.event_id, event.type, stream_of(event), event.version)
 
 
 def _name(command: Command) -> str:

@@ -22,10 +22,11 @@ from deploy.launcher.postgres import LocalPostgres
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
 from shared.envelope import Recorded
 from tests.chaos import witness
-from tests.chaos.checker import Held, Receipt, check
+from tests.chaos.checker import check
 from tests.chaos.cluster import Cluster
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.faults import draw, fault
+from tests.chaos.held import Held, Receipt
 from tests.chaos.load import longest_waits, waiting_file
 from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Stage, ended_by_itself, grown_beyond, size, stage

@@ -13,7 +13,8 @@ from uuid import UUID
 import pytest
 
 from shared.envelope import Recorded
-from tests.chaos.checker import Held, Receipt, check
+from tests.chaos.checker import check
+from tests.chaos.held import Held, Receipt
 from tests.chaos.seen import Answer, Command, Look, Outdated, Said, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
 
