@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.envelope import Recorded
+from tests.chaos.explained import explained, occasions
 from tests.chaos.held import ENDS, Held, Receipt, stream_of
 from tests.chaos.seen import Command, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
@@ -39,6 +40,8 @@ def check(seen: Seen, held: Held, deliveries: Sequence[Delivery]) -> list[str]:
         *same_answers(seen, held),
         *timers(seen, held),
         *dues(held),
+        *occasions(held),
+        *explained(seen, held),
         *dates(seen, held),
     ]
 

@@ -55,6 +55,11 @@ class Held:
         return found
 
     @cached_property
+    def by_id(self) -> Mapping[tuple[str, UUID], Recorded[bytes]]:
+        """By tenant and event id: two tenants may use the same command id, which the event's follows from."""
+        return {(each.tenant, each.event_id): each for each in self.events}
+
+    @cached_property
     def by_stream(self) -> Mapping[tuple[str, str], Sequence[Recorded[bytes]]]:
         """By tenant and stream, as answers name it."""
         found: dict[tuple[str, str], list[Recorded[bytes]]] = defaultdict(list)

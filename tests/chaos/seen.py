@@ -114,8 +114,10 @@ class Seen:
     """Notification → position of the first accepted command that made it needless or put it off."""
     perhaps: set[UUID] = field(default_factory=set)
     """Notifications that commands were to make needless of which it is unknown whether they were executed."""
+    ended_by: dict[UUID, dict[Command, str]] = field(default_factory=dict)
+    """Notification → commands of both kinds, and what they are, such as `interview/thank`."""
     put_off: set[UUID] = field(default_factory=set)
-    """Those of both whose time comes after the run."""
+    """Those of them whose time comes after the run."""
 
     @property
     def commands(self) -> int:
@@ -174,7 +176,8 @@ def _said(wish: Wish) -> dict[str, Any]:
 
 
 def _ended(wish: Wish) -> dict[str, Any]:
-    return {"ends": [str(id) for id in wish.ends], "puts_off": wish.puts_off}
+    ends, by = [str(id) for id in wish.ends], f"{wish.category}/{wish.verb}"
+    return {"ends": ends, "by": by, "puts_off": wish.puts_off}
 
 
 def read(journal: Path) -> Seen:
@@ -188,6 +191,8 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
     for entry in entries:
         command = (entry["tenant"], UUID(entry["id"]))
         ends = [UUID(id) for id in entry.get("ends", ())]
+        for id in ends:
+            seen.ended_by.setdefault(id, {})[command] = entry["by"]
         if entry.get("puts_off"):
             seen.put_off.update(ends)
         if wrongly := entry.get("wrongly"):

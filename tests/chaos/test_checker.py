@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from inspect import isfunction
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.domain.identity import notification_id
 from shared.envelope import Recorded
 from tests.chaos.checker import check
 from tests.chaos.held import Held, Receipt
@@ -22,8 +23,23 @@ NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
 TENANT, OTHER_TENANT = "acme", "birch"
 REMINDED, THANKED = UUID(int=0x1), UUID(int=0x2)
 """Two conversations: one whose reminder fired, one that was thanked for in time."""
-FIRED, WITHDRAWN, WITH_IT = UUID(int=0xF1), UUID(int=0xF2), UUID(int=0xF3)
-"""Their reminders, and a later one that ended with the second."""
+X, Y = str(UUID(int=0xA)), str(UUID(int=0xB))
+"""Whose they are."""
+HELD, HELD_TOO, THANKS = (UUID(int=0xE000 + position) for position in (3, 4, 5))
+"""Events: that the one was held, the other was, too, and was thanked for."""
+FIRED = notification_id("thank_you", REMINDED, HELD, "due")
+LATER = notification_id("thank_you", REMINDED, HELD, "overdue")
+"""Reminders of the first: one that fired, and one that has not ended yet."""
+WITHDRAWN = notification_id("thank_you", THANKED, HELD_TOO, "due")
+WITH_IT = notification_id("thank_you", THANKED, HELD_TOO, "overdue")
+"""Of the second: one that was needless, and a later one that ended with it."""
+OCCASIONS = {
+    FIRED: (REMINDED, HELD, "due"),
+    LATER: (REMINDED, HELD, "overdue"),
+    WITHDRAWN: (THANKED, HELD_TOO, "due"),
+    WITH_IT: (THANKED, HELD_TOO, "overdue"),
+}
+"""Subject, occurrence and stage."""
 REFUSED = UUID(int=0xBAD)
 
 
@@ -40,12 +56,36 @@ def event(
     return replace(recorded, **more)  # type: ignore[arg-type]
 
 
-def notification(position: int, id: UUID, outcome: str, others: tuple[UUID, ...] = ()) -> Recorded[bytes]:
-    """How a reminder ends: as the first event of its stream, written by its policy."""
-    due_at = (NOON + timedelta(seconds=5)).isoformat()
-    data = {"dedupe_key": str(id), "due_at": due_at, "others": [{"id": str(other)} for other in others]}
-    body = json.dumps(data).encode()
-    return event(position, id, 1, f"notification.{outcome}", body, command_id=id, actor="policy:thank_you")
+def notification(
+    position: int, id: UUID, outcome: str, others: tuple[UUID, ...] = (), **otherwise: object
+) -> Recorded[bytes]:
+    """How a reminder ends: as the first event of its stream, written by its policy; withdrawn, for the thanks."""
+    subject, occurrence, stage = OCCASIONS[id]
+    withdrawn = {
+        "reason": "withdrawn",
+        "because": "interview.thanked",
+        "cause": {"event_id": str(THANKS), "type": "interview.thanked", "position": 5},
+    }
+    says = {
+        "dedupe_key": str(id),
+        "due_at": (NOON + timedelta(seconds=5)).isoformat(),
+        "rule": {"policy": "thank_you", "version": "1"},
+        "subject_id": str(subject),
+        "occurrence": str(occurrence),
+        "stage": stage,
+        "others": [{"id": str(other), "stage": OCCASIONS[other][2]} for other in others],
+        **(withdrawn if outcome == "withdrawn" else {}),
+        **otherwise,
+    }
+    return event(position, id, 1, f"notification.{outcome}", of(says), command_id=id, actor="policy:thank_you")
+
+
+def of(says: Mapping[str, object]) -> bytes:
+    return json.dumps(says).encode()
+
+
+def held(seeker_id: str) -> bytes:
+    return of({"seeker_id": seeker_id, "contact_ids": [str(UUID(int=0xD))], "format": "email"})
 
 
 def delivery(event: Recorded[bytes]) -> Delivery:
@@ -61,11 +101,11 @@ class World:
 
     events: list[Recorded[bytes]] = field(
         default_factory=lambda: [
-            event(1, REMINDED, 1, "interview.planned", b'{"seeker_id": "x", "about": "Radio"}'),
-            event(2, THANKED, 1, "interview.planned", b'{"seeker_id": "y", "about": "Ships"}'),
-            event(3, REMINDED, 2, "interview.held"),
-            event(4, THANKED, 2, "interview.held"),
-            event(5, THANKED, 3, "interview.thanked", b'{"seeker_id": "y", "at": "2026-11-17T12:00:00Z"}'),
+            event(1, REMINDED, 1, "interview.planned", of({"seeker_id": X, "about": "Radio"})),
+            event(2, THANKED, 1, "interview.planned", of({"seeker_id": Y, "about": "Ships"})),
+            event(3, REMINDED, 2, "interview.held", held(X)),
+            event(4, THANKED, 2, "interview.held", held(Y)),
+            event(5, THANKED, 3, "interview.thanked", of({"seeker_id": Y, "at": "2026-11-17T12:00:00Z"})),
             notification(6, WITHDRAWN, "withdrawn", others=(WITH_IT,)),
             notification(7, FIRED, "due"),
         ]
@@ -90,7 +130,7 @@ class World:
                 self.receipts[TENANT, each.command_id] = Receipt(each.position, 1)
                 shows = {"status": each.type.removeprefix("interview.")}
                 self.seen.said[TENANT, each.command_id] = Said({}, each.occurred_at, stream, each.version - 1, shows)
-        self.say(self.first, body={"about": "Radio", "seeker_id": "x"}, at=None)
+        self.say(self.first, body={"about": "Radio", "seeker_id": X}, at=None)
         self.say(self.thanks, body={"at": "2026-11-17T13:00:00+01:00"})
         at = self.events[4].recorded_at
         self.seen.outdated.append(Outdated(self.thanks, f"interview/{THANKED}", 1, at))
@@ -104,6 +144,7 @@ class World:
         self.seen.refused[TENANT, REFUSED] = "already_exists"
         self.seen.due = dict.fromkeys((FIRED, WITHDRAWN, WITH_IT), NOON + timedelta(seconds=5))
         self.seen.needless = dict.fromkeys((WITHDRAWN, WITH_IT), 5)
+        self.seen.ended_by = {id: {self.thanks: "interview/thank"} for id in (WITHDRAWN, WITH_IT)}
 
     @property
     def first(self) -> Command:
@@ -135,6 +176,10 @@ class World:
     def put(self, place: int, event: Recorded[bytes]) -> None:
         """In the place of another, likewise."""
         self.events[place], self.deliveries[place] = event, delivery(event)
+
+    def end(self, **otherwise: object) -> None:
+        """What was needless, and with it what ended then; otherwise than it should."""
+        self.put(5, notification(6, WITHDRAWN, "withdrawn", (WITH_IT,), **otherwise))
 
     def renumber(self) -> None:
         """Close the gaps that taking something out has left, so that nothing but that is wrong."""
@@ -206,25 +251,23 @@ def begin_a_notification_with_an_answer(world: World) -> None:
 
 
 def fire_by_another_command(world: World) -> None:
-    world.append(replace(notification(8, UUID(int=0xF9), "due"), command_id=UUID(int=0xC8)))
+    world.append(replace(notification(8, LATER, "due"), command_id=UUID(int=0xC8)))
 
 
 def withdraw_what_had_fired(world: World) -> None:
     """A client's wish, which nobody sent."""
-    id = UUID(int=0xF9)
-    world.append(notification(8, id, "due"))
-    world.append(replace(notification(9, id, "withdrawn"), version=2, command_id=UUID(int=0xC9)))
+    world.append(notification(8, LATER, "due"))
+    world.append(replace(notification(9, LATER, "withdrawn"), version=2, command_id=UUID(int=0xC9)))
 
 
 def fire_in_the_name_of_a_client(world: World) -> None:
-    world.append(replace(notification(8, UUID(int=0xF9), "due"), actor="seeker:x"))
+    world.append(replace(notification(8, LATER, "due"), actor="seeker:x"))
 
 
 def write_beside_a_notification(world: World) -> None:
     """One command that fires, and plans an interview on top."""
-    id = UUID(int=0xF9)
-    world.append(notification(8, id, "due"))
-    world.append(event(9, UUID(int=0x3), 1, "interview.planned", command_id=id, actor="policy:thank_you"))
+    world.append(notification(8, LATER, "due"))
+    world.append(event(9, UUID(int=0x3), 1, "interview.planned", command_id=LATER, actor="policy:thank_you"))
 
 
 def accept_what_must_be_refused(world: World) -> None:
@@ -270,19 +313,19 @@ def miscount_what_got_no_answer(world: World) -> None:
 
 
 def write_something_else(world: World) -> None:
-    world.put(0, replace(world.events[0], data=b'{"seeker_id": "x", "about": "Ships"}'))
+    world.put(0, replace(world.events[0], data=of({"seeker_id": X, "about": "Ships"})))
 
 
 def leave_something_out(world: World) -> None:
-    world.put(0, replace(world.events[0], data=b'{"seeker_id": "x"}'))
+    world.put(0, replace(world.events[0], data=of({"seeker_id": X})))
 
 
 def write_another_instant(world: World) -> None:
-    world.put(4, replace(world.events[4], data=b'{"seeker_id": "y", "at": "2026-11-17T13:00:00Z"}'))
+    world.put(4, replace(world.events[4], data=of({"seeker_id": Y, "at": "2026-11-17T13:00:00Z"})))
 
 
 def write_the_thanks_to_another(world: World) -> None:
-    world.put(4, replace(world.events[4], data=b'{"seeker_id": "x", "at": "2026-11-17T12:00:00Z"}'))
+    world.put(4, replace(world.events[4], data=of({"seeker_id": X, "at": "2026-11-17T12:00:00Z"})))
 
 
 def date_otherwise_than_was_said(world: World) -> None:
@@ -322,8 +365,7 @@ def withdraw_what_was_put_off(world: World) -> None:
 
 def fire_early_by_its_own_word(world: World) -> None:
     """Where no client knows when it was due."""
-    id = UUID(int=0xF9)
-    world.append(replace(notification(8, id, "due"), recorded_at=NOON))
+    world.append(replace(notification(8, LATER, "due"), recorded_at=NOON))
 
 
 def put_a_command_aside(world: World) -> None:
@@ -447,6 +489,72 @@ def fire_what_was_put_off(world: World) -> None:
     world.seen.put_off.add(FIRED)
 
 
+def tell(world: World, subject: UUID, occurrence: UUID) -> None:
+    """What no client knows of, under the id that belongs to it."""
+    id = notification_id("thank_you", subject, occurrence, "due")
+    fired = notification(8, FIRED, "due", dedupe_key=str(id), subject_id=str(subject), occurrence=str(occurrence))
+    world.append(replace(fired, stream_id=id, command_id=id))
+
+
+def fire_for_nothing_that_happened(world: World) -> None:
+    tell(world, REMINDED, UUID(int=0xE099))
+
+
+def fire_again_for_what_happened_to_another(world: World) -> None:
+    tell(world, REMINDED, HELD_TOO)
+
+
+def fire_for_what_comes_later(world: World) -> None:
+    tell(world, REMINDED, UUID(int=0xE009))
+    late = event(9, REMINDED, 3, "interview.held", held(X))
+    world.append(late)
+    world.seen.unknown.add((TENANT, late.command_id))
+
+
+def fire_under_another_id(world: World) -> None:
+    id = UUID(int=0xF9)
+    world.append(replace(notification(8, LATER, "due", dedupe_key=str(id)), stream_id=id, command_id=id))
+
+
+def end_another_under_its_name(world: World) -> None:
+    """A later stage ends with the first, and says that it is another than its id."""
+    ended = json.loads(world.events[5].data)
+    ended["others"][0]["stage"] = "last_call"
+    world.put(5, replace(world.events[5], data=of(ended)))
+
+
+def fire_for_another_policy(world: World) -> None:
+    """Which that event does not arm."""
+    id = notification_id("preparation", REMINDED, HELD, "due")
+    rule = {"policy": "preparation", "version": "1"}
+    fired = notification(8, FIRED, "due", rule=rule, dedupe_key=str(id))
+    world.append(replace(fired, stream_id=id, command_id=id))
+
+
+def name_a_cause_that_is_not_there(world: World) -> None:
+    cause = {"event_id": str(THANKS), "type": "interview.thanked", "position": 4}
+    world.end(cause=cause)
+
+
+def name_a_cause_that_comes_later(world: World) -> None:
+    cause = {"event_id": str(world.events[6].event_id), "type": "notification.due", "position": 7}
+    world.end(cause=cause)
+
+
+def let_expire_what_was_thanked_for(world: World) -> None:
+    world.end(reason="expired", because="moment_passed")
+
+
+def take_the_thanks_for_something_else(world: World) -> None:
+    world.end(because="interview.cancelled")
+
+
+def take_the_word_of_another(world: World) -> None:
+    """What ended it is of another conversation."""
+    cause = {"event_id": str(HELD), "type": "interview.held", "position": 3}
+    world.end(cause=cause)
+
+
 def date_by_a_wrong_clock(world: World) -> None:
     world.put(0, replace(world.events[0], occurred_at=NOON - timedelta(hours=3)))
 
@@ -532,7 +640,7 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (withdraw_what_was_put_off, "withdrawn"),
     (fire_early_by_its_own_word, "early"),
     (fire_earlier_than_clients_know, "early"),
-    (lose_a_command, "lost, altered, receipts, versions, shown"),
+    (lose_a_command, "lost, altered, receipts, versions, shown, occasion"),
     (write_a_command_twice, "twice, receipts"),
     (answer_with_another_position, "altered"),
     (write_what_was_refused, "refused"),
@@ -562,9 +670,20 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (lose_a_receipt, "receipts"),
     (lose_the_receipt_of_what_nobody_waited_for, "receipts"),
     (give_a_receipt_to_another_tenant, "receipts"),
-    (fire_twice, "twice"),
+    (fire_twice, "twice, occasion"),
     (fire_twice_on_one_stream, "twice, unasked, receipts, versions"),
     (fire_what_had_ended_with_another, "twice, withdrawn"),
+    (fire_for_nothing_that_happened, "occasion"),
+    (fire_again_for_what_happened_to_another, "occasion"),
+    (fire_for_what_comes_later, "occasion"),
+    (fire_under_another_id, "occasion"),
+    (fire_for_another_policy, "occasion"),
+    (end_another_under_its_name, "occasion"),
+    (name_a_cause_that_is_not_there, "occasion"),
+    (name_a_cause_that_comes_later, "occasion, explained"),
+    (let_expire_what_was_thanked_for, "explained"),
+    (take_the_thanks_for_something_else, "explained"),
+    (take_the_word_of_another, "explained"),
     (never_fire, "unfired"),
     (leave_one_overdue, "unfired"),
     (fire_early, "early"),
@@ -610,6 +729,34 @@ def test_a_planted_violation_is_found(plant: Callable[[World], None], found: str
     world = World()
     plant(world)
     assert kinds(world.judge()) == set(found.split(", "))
+
+
+ENDED_AS = [
+    ("interview/thank", "withdrawn", "interview.thanked"),
+    ("seeker/change-preferences", "suppressed", "muted"),
+    ("contact/ask-not-to-be-contacted", "withdrawn", "contact_closed"),
+    ("contact/forget", "withdrawn", "contact_closed"),
+    ("notification/acknowledge", "withdrawn", "acknowledged"),
+    ("notification/snooze", "superseded", "snoozed"),
+]
+"""What reminders end as by some commands."""
+
+
+@pytest.mark.parametrize(("verb", "reason", "because"), ENDED_AS)
+def test_each_way_to_make_a_reminder_needless_has_its_reason(verb: str, reason: str, because: str) -> None:
+    """Given a reminder that a command made needless, when it ends for the reason that follows from that, then nothing
+    is found; when it expires instead, or ends as by another command, then that is."""
+
+    def kinds_as(reason: str, because: str) -> set[str]:
+        world = World()
+        world.seen.ended_by = {WITHDRAWN: {world.thanks: verb}}
+        world.end(reason=reason, because=because, cause=None)
+        return kinds(world.judge())
+
+    assert kinds_as(reason, because) == set()
+    others = {(another, code) for _, another, code in ENDED_AS if code != because}
+    for told in {("expired", "moment_passed"), ("suppressed", "no_coach"), *others}:
+        assert kinds_as(*told) == {"explained"}
 
 
 def test_every_violation_that_can_be_planted_is() -> None:

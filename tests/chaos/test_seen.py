@@ -57,6 +57,7 @@ def test_what_was_accepted_is_known_with_what_it_means_for_reminders() -> None:
         repeated=[(("acme", THANK), KNOWN), (("acme", THANK), "out_of_order")],
         due={other: NOON},
         needless={REMINDER: 7},
+        ended_by={REMINDER: {("acme", THANK): "interview/thank"}},
     )
 
 
@@ -106,7 +107,8 @@ def test_what_may_have_been_executed_may_have_ended_something() -> None:
     what it said."""
     seen = told(lambda journal: journal.unknown(wish(ends=(REMINDER,), puts_off=True)))
     command = ("acme", THANK)
-    assert seen == Seen(unknown={command}, said={command: SAID}, perhaps={REMINDER}, put_off={REMINDER})
+    by = {REMINDER: {command: "interview/thank"}}
+    assert seen == Seen(unknown={command}, said={command: SAID}, perhaps={REMINDER}, ended_by=by, put_off={REMINDER})
 
 
 def test_a_version_is_known_under_which_a_command_was_refused_and_accepted() -> None:
