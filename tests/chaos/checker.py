@@ -72,7 +72,7 @@ def handed_over(seen: Seen, held: Held) -> Iterator[str]:
 
 
 def as_said(seen: Seen, held: Held) -> Iterator[str]:
-    """The log holds what clients said; a stream belongs to one seeker."""
+    """The log holds what clients said; a stream belongs to one seeker, but for a programme's, which has many."""
     for command, said in seen.said.items():
         found = held.by_command.get(command, ())
         wrote = [held.data[each.position] for each in found]
@@ -81,7 +81,7 @@ def as_said(seen: Seen, held: Held) -> Iterator[str]:
             yield f"content: command {_name(command)} said {said.body}, the log lacks {', '.join(lacking)} of it"
     seekers: dict[tuple[str, str, UUID], str] = {}
     for each in held.events:
-        seeker = held.data[each.position].get("seeker_id")
+        seeker = None if each.category == "programme" else held.data[each.position].get("seeker_id")
         if seeker is not None and seeker != seekers.setdefault((each.tenant, each.category, each.stream_id), seeker):
             yield f"content: {each.stream} is about another seeker at {each.position} than before"
 

@@ -1,6 +1,7 @@
 """What one client of the load asks for: a seeker who meets a contact, and the reminders that follow from it.
 
-Now and then several clients correct one contact at the same time, most of them on the version alone that they saw.
+Now and then several clients correct one contact at the same time, most of them on the version alone that they saw; and
+many seekers take part in one programme, which each of their clients asks to begin, by one and the same command.
 
 All that is remindable is said to have happened so long ago, or to be ahead so far, that its reminder falls due within
 seconds; something that makes the reminder needless comes about then, before or after it. Some of what is asked must be
@@ -21,7 +22,10 @@ from shared.domain.identity import event_id, notification_id, relationship_id
 
 TENANTS = ("acme", "birch")
 THANK_YOU_AFTER, OVERDUE_AFTER, ASKED_AFTER = timedelta(hours=2), timedelta(hours=24), timedelta(hours=1)
-PREPARED_BEFORE = timedelta(days=3)
+PREPARED_BEFORE, ONE_WORKING_DAY = timedelta(days=3), timedelta(days=1)
+"""On the wall clock."""
+EVERY_DAY = list(range(1, 8))
+"""Working days of who is to be told whatever day it is."""
 SOONEST, LATEST = 1.0, 6.0
 """Seconds from a reminder's being armed until it falls due."""
 _ZONES = (
@@ -136,18 +140,29 @@ Wishes = Generator[Wish, None, None]
 class Life:
     """The wishes of one seeker. Sent whether each was accepted; an honest client goes on only if it was."""
 
-    def __init__(self, rng: Random, clock: Callable[[], datetime]) -> None:
+    def __init__(self, rng: Random, clock: Callable[[], datetime], group: str) -> None:
+        """`group`: of the lives that have one programme in each tenant."""
         self._rng, self._clock = rng, clock
         self._tenant = rng.choice(TENANTS)
         self._seeker, self._contact, self._interview = self._id(), self._id(), self._id()
+        shared = Random(f"{group}/{self._tenant}")
+        self._programme, self._create_programme = _id_of(shared), _id_of(shared)
+        self._lead = self._id()
         self._tie = relationship_id(self._seeker, self._contact)
         self._zone = zone_where_it_is(AFTERNOON, clock())
 
     def wishes(self) -> Wishes:
         """In the order in which they have to be accepted; the caller ends it with the first that is refused."""
         yield from self._agreement()
-        stories = (self._conversation, self._late_thanks, self._appointment, self._outcome, self._rivalry)
-        yield from self._rng.choices(stories, (4, 3, 2, 2, 1))[0]()
+        stories = {
+            self._conversation: 3,
+            self._late_thanks: 2,
+            self._appointment: 2,
+            self._outcome: 2,
+            self._opening: 2,
+            self._rivalry: 1,
+        }
+        yield from self._rng.choices(list(stories), list(stories.values()))[0]()
 
     def _agreement(self) -> Wishes:
         """The two are known, and the contact has said yes."""
@@ -226,6 +241,49 @@ class Life:
         elif chance < 0.8:
             yield self._silence(asked, "how_did_it_go", about_contact=False)
 
+    def _opening(self) -> Wishes:
+        """Held a day ago, where the seeker was told of an opening: to act on it falls due at once, and, once it came to
+        something, to say so. Half of these seekers take part in a programme."""
+        yield self._seekers("change-preferences", {"working_days": EVERY_DAY})
+        if self._rng.random() < 0.5:
+            yield from self._enrolment()
+        yield from self._held(OVERDUE_AFTER, "overdue")
+        points = [f"Starts in spring, says {_of(self._contact)}", "Small teams"]
+        yield self._interviews("take-notes", {"text": f"An opening at {_of(self._interview)}.", "points": points})
+        told, act = yield from self._recorded()
+        chance = self._rng.random()
+        if chance < 0.2:
+            return
+        pause = self._about_then()
+        if chance < 0.4:
+            yield self._leads("drop", {"why": "Too far away."}, told, pause=pause, ends=(act,))
+            return
+        yield self._leads("act-on", {"what": "I have applied."}, told, pause=pause, ends=(act,))
+        due = self._soon()
+        came = self._leads("come-to-something", {"what": "They asked me in."}, self._a_day_before(due))
+        report = notification_id("report_back", self._lead, event_id(came.command_id, 0), "due")
+        yield replace(came, arms={report: due})
+        if self._rng.random() < 0.7:
+            yield self._leads("report-back", {"channel": "email"}, pause=self._about_then(), ends=(report,))
+
+    def _recorded(self) -> Generator[Wish, None, tuple[datetime, UUID]]:
+        """The seeker was told of an opening so long ago that to act on it falls due; when, and the notification."""
+        due = self._soon()
+        whose = {"seeker_id": self._seeker, "contact_id": self._contact, "interview_id": self._interview}
+        opening = {**{name: str(id) for name, id in whose.items()}, "kind": "job_opening"}
+        told = self._a_day_before(due)
+        record = self._leads("record", {**opening, "what": f"Editor at {_of(self._lead)}"}, told)
+        act = notification_id("act_on_job_opening", self._lead, event_id(record.command_id, 0), "due")
+        yield replace(record, arms={act: due})
+        return told, act
+
+    def _enrolment(self) -> Wishes:
+        """In the programme of many: all ask for it by the same command, so that it begins by whoever comes first, and
+        whoever comes later is told that it did."""
+        create = self._wish("programme", self._programme, "create", {"title": "First steps"})
+        yield replace(create, command_id=self._create_programme)
+        yield self._wish("programme", self._programme, "enrol-participant", {"seeker_id": str(self._seeker)})
+
     def _rivalry(self) -> Wishes:
         """Several know better where somebody works, and each must be heard: most of them on what they saw alone."""
         contact = self._id()
@@ -297,6 +355,9 @@ class Life:
     def _interviews(self, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any) -> Wish:
         return self._wish("interview", self._interview, verb, body, at, **how)
 
+    def _leads(self, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any) -> Wish:
+        return self._wish("lead", self._lead, verb, body, at, **how)
+
     def _answers(self, notification: UUID, verb: str, body: dict[str, Any], **how: Any) -> Wish:
         # Of those that are sent at the same time some may come before it has fired, and be refused, and others after.
         how["may_be_refused"] = ("unknown_notification", "out_of_order", "already_over")
@@ -312,7 +373,7 @@ class Life:
         return Wish(self._tenant, category, id, verb, self._id(), body, at, **how)
 
     def _id(self) -> UUID:
-        return UUID(int=self._rng.getrandbits(128), version=4)
+        return _id_of(self._rng)
 
     def _ago(self, *, hours: float) -> datetime:
         return self._clock() - timedelta(hours=hours)
@@ -320,9 +381,16 @@ class Life:
     def _soon(self) -> datetime:
         return self._clock() + timedelta(seconds=self._rng.uniform(SOONEST, LATEST))
 
+    def _a_day_before(self, due: datetime) -> datetime:
+        return due.astimezone(ZoneInfo(self._zone)) - ONE_WORKING_DAY
+
     def _about_then(self) -> float:
         """Seconds: from long before a reminder to about when it falls due, where either may be first."""
         return self._rng.uniform(0, LATEST) if self._rng.random() < 0.7 else 0.0
+
+
+def _id_of(rng: Random) -> UUID:
+    return UUID(int=rng.getrandbits(128), version=4)
 
 
 def _of(id: UUID) -> str:
@@ -331,5 +399,6 @@ def _of(id: UUID) -> str:
 
 
 def life(seed: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Life:
-    """The same wishes for the same seed, but for their times."""
-    return Life(Random(seed), clock)
+    """The same wishes for the same seed, but for their times. Lives whose seeds are the same before the last `/` have
+    one programme in each tenant."""
+    return Life(Random(seed), clock, seed.rpartition("/")[0])

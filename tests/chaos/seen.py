@@ -202,7 +202,10 @@ def fold(entries: Iterable[dict[str, Any]]) -> Seen:
             seen.said[command] = Said(entry["body"], at, entry["stream"], entry["expected"], entry["shows"])
         match entry["kind"]:
             case "accepted":
-                answer = seen.accepted[command] = Answer.of(entry["answer"])
+                answer = Answer.of(entry["answer"])
+                if command in seen.accepted:  # to another client, who sent the same
+                    seen.repeated.append((command, answer))
+                seen.accepted.setdefault(command, answer)
                 seen.via[entry["via"]] += 1
                 seen.due |= {UUID(id): datetime.fromisoformat(at) for id, at in entry["arms"].items()}
                 for id in ends:

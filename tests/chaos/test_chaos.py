@@ -23,8 +23,13 @@ MUST_COME = [
     {"contact.forgotten", "contact.asked_not_to_be_contacted", "seeker.left", "seeker.moved"},
     {"interview.thanked"},
     {"interview.prepared", "interview.cancelled"},
+    {"interview.notes_taken"},
+    {"lead.acted_on", "lead.dropped"},
+    {"lead.reported_back"},
+    {"programme.participant_enrolled"},
 ]
-"""Of each, at least one: what makes reminders needless is only worth a check if it is accepted."""
+"""Of each, at least one: what makes reminders needless is only worth a check if it is accepted, and a read model only
+if something is in it."""
 
 
 def worth_a_check(seen: Seen) -> bool:

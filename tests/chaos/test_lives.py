@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,37 +11,65 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.projector.models import MODELS
+from services.projector.timing_models import RECIPIENT
+from shared.codec import encode
 from shared.domain.catalogue import COMMANDS, DECIDERS
-from shared.domain.kernel import Context, On, Refusal, Stream
+from shared.domain.identity import event_id
+from shared.domain.kernel import Context, Event, On, Refusal, Stream
+from shared.envelope import Recorded
+from shared.timing.policies import default_policies
+from shared.timing.settling import Fire, settle
+from shared.timing.timers import Timer
+from tests.chaos.cold_fold import ColdFold
 from tests.chaos.lives import AFTERNOON, NIGHT, TENANTS, Wish, life, zone_where_it_is
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
 LIVES = 300
 
 
-def wishes() -> list[list[Wish]]:
+def wishes(now: datetime = NOON, lives: int = LIVES) -> list[list[Wish]]:
     """Of many lives, as clients send them to whom nothing is refused that should not be; rivals one after the other."""
-    lives = (life(f"1/{number}", lambda: NOON).wishes() for number in range(LIVES))
-    return [[each for wish in wishes for each in (wish, *wish.rivals)] for wishes in lives]
+    asked = (life(f"1/{number}", lambda: now).wishes() for number in range(lives))
+    return [[each for wish in wishes for each in (wish, *wish.rivals)] for wishes in asked]
 
 
 class Log:
-    """The states of streams, moved along by what commands decide."""
+    """Streams, moved along by what commands decide."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
         self._states: dict[Stream, Any] = {}
+        self._versions: Counter[Stream] = Counter()
+        self._executed: set[UUID] = set()
+        self.events: list[Recorded[bytes]] = []
 
     def execute(self, wish: Wish) -> None:
-        """Raises `Refusal`."""
+        """Once, however often it is sent. Raises `Refusal`."""
+        if wish.command_id in self._executed:
+            return
         kind = COMMANDS[wish.message["command"]]
         command = kind.model_validate_json(json.dumps(wish.message["data"]))
         stream, decider = Stream(kind.category, wish.stream_id), DECIDERS[kind.category]
         state = self._states.get(stream)
-        context = Context(wish.tenant, stream, wish.at or NOON, NOON)
+        at = wish.at or self._now
+        context = Context(wish.tenant, stream, at, self._now)
         others = {other: self._states.get(other) for other in decider.also(command, state, context)}
-        decided = decider.decide(command, state, Context(wish.tenant, stream, wish.at or NOON, NOON, "x", others))
-        for on in (each if isinstance(each, On) else On(stream, each) for each in decided):
-            self._states[on.stream] = DECIDERS[on.stream.category].evolve(self._states.get(on.stream), on.event)
+        decided = decider.decide(command, state, Context(wish.tenant, stream, at, self._now, "x", others))
+        for number, on in enumerate(each if isinstance(each, On) else On(stream, each) for each in decided):
+            self.append(wish.tenant, on.stream, on.event, at, wish.command_id, number)
+        self._executed.add(wish.command_id)
+
+    def append(self, tenant: str, stream: Stream, event: Event, at: datetime, command_id: UUID, number: int) -> None:
+        self._states[stream] = DECIDERS[stream.category].evolve(self._states.get(stream), event)
+        self._versions[stream] += 1
+        self.events.append(
+            Recorded(
+                len(self.events) + 1, 1, tenant, stream.category, stream.id, self._versions[stream],
+                event_id(command_id, number), event.type, event.schema_version, at, self._now, "x",
+                command_id, command_id, command_id, encode(event),
+            )
+        )  # fmt: skip
 
 
 def test_what_is_to_be_refused_is_refused_and_nothing_else() -> None:
@@ -60,21 +88,84 @@ def test_what_is_to_be_refused_is_refused_and_nothing_else() -> None:
 
 
 def test_every_way_to_silence_a_reminder_has_its_turn() -> None:
-    """Given many lives, then reminders of five kinds are armed, and made needless or put off in every way there is; a
-    command id is used once."""
+    """Given many lives, then reminders of seven kinds are armed, and made needless or put off in every way there is; a
+    command id is used once, but for that by which a programme begins."""
     asked = [wish for each in wishes() for wish in each]
     ending = Counter(f"{wish.category}/{wish.verb}" for wish in asked if wish.ends)
     assert set(ending) == {
         "interview/thank", "interview/hold", "interview/prepare", "interview/cancel",
+        "lead/act-on", "lead/drop", "lead/report-back",
         "notification/acknowledge", "notification/snooze",
         "relationship/pause", "relationship/end",
         "contact/forget", "contact/ask-not-to-be-contacted",
         "seeker/leave", "seeker/change-preferences", "seeker/relocate",
     }  # fmt: skip
     assert {wish.verb for wish in asked if wish.puts_off} == {"relocate"}
-    assert {wish.verb for wish in asked if wish.arms} == {"hold", "schedule", "snooze"}
-    assert len({wish.command_id for wish in asked}) == len(asked)
+    assert {wish.verb for wish in asked if wish.arms} == {
+        "hold", "schedule", "snooze", "record", "come-to-something",
+    }  # fmt: skip
+    once = [wish for wish in asked if wish.verb != "create"]
+    assert len({wish.command_id for wish in once}) == len(once)
     assert {wish.tenant for wish in asked} == set(TENANTS)
+
+
+def test_many_take_part_in_a_programme_that_all_ask_for_alike() -> None:
+    """Given many lives, then in each tenant several ask for the same programme, by the same command, before they take
+    part in it; those of another round ask for another."""
+    asked = [each for each in wishes() if any(wish.category == "programme" for wish in each)]
+    creates: dict[str, list[Wish]] = defaultdict(list)
+    for each in asked:
+        create, enrol = (wish for wish in each if wish.category == "programme")
+        creates[create.tenant].append(create)
+        assert (create.verb, enrol.verb, enrol.stream_id) == ("create", "enrol-participant", create.stream_id)
+    assert creates.keys() == set(TENANTS)
+    for alike in creates.values():
+        assert len(alike) > 5
+        assert len({(wish.stream_id, wish.command_id, json.dumps(wish.message)) for wish in alike}) == 1
+    others = [wish for number in range(LIVES) for wish in life(f"2/{number}").wishes() if wish.verb == "create"]
+    assert {wish.command_id for wish in others}.isdisjoint(each[0].command_id for each in creates.values())
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_what_is_said_to_fall_due_does_on_any_day_of_the_week(day: int) -> None:
+    """Given lives on any day, when their commands are folded, then each reminder that they are said to arm is pending,
+    and due at the moment that is said; snoozes of notifications apart, which have to have fired."""
+    now = NOON + timedelta(days=day)
+    for each in wishes(now, 60):
+        log, cold = Log(now), ColdFold()
+        for wish in each:
+            if wish.category == "notification" or wish.must_be_refused:
+                continue
+            log.execute(wish)
+            cold.go_on(log.events)
+            for id, due_at in wish.arms.items():
+                pending = cold.timers[wish.tenant, id]
+                assert isinstance(pending, Timer)
+                assert pending.due_at == due_at, wish
+
+
+def test_no_read_model_stays_empty() -> None:
+    """Given many lives, when all that they ask for is folded, and what falls due fires, then every read model has rows:
+    to compare empty ones with a cold fold says nothing."""
+    log, cold, policies, soon = Log(), ColdFold(), default_policies(), NOON + timedelta(minutes=1)
+    for wish in (wish for each in wishes() for wish in each):
+        if wish.category != "notification" and not wish.must_be_refused:
+            log.execute(wish)
+    cold.go_on(log.events)
+    for (tenant, id), timer in list(cold.timers.items()):
+        if isinstance(timer, Timer) and timer.due_at <= soon:
+            recipient = cold.rows[RECIPIENT, tenant, str(timer.seeker_id)]
+            if isinstance(fired := settle(timer, soon, recipient, 0, policies), Fire):
+                log.append(tenant, Stream("notification", id), fired.event, soon, id, 0)
+    cold.go_on(log.events)
+    rows = Counter(model for (model, _, _), row in cold.rows.items() if row is not None)
+    assert [model.name for model in MODELS if not rows[model.name]] == []
+
+
+def test_what_is_looked_for_has_a_document() -> None:
+    """Given many lives, then what a document is to say is said of streams alone that have one."""
+    looked_for = {wish.category for each in wishes() for wish in each if wish.look and wish.shows}
+    assert looked_for == {"seeker", "contact", "interview"}
 
 
 def test_what_is_ended_was_armed_before() -> None:

@@ -67,6 +67,17 @@ def test_what_must_be_refused_is_known_where_it_was_accepted() -> None:
     assert seen.wrongly == {("acme", THANK): "was accepted, not refused (out_of_order)"}
 
 
+def test_what_several_clients_send_is_known_by_its_first_answer() -> None:
+    """Given one command that two clients send, when both are told that it was accepted, then the second answer is one
+    to a command that came again."""
+    seen = told(
+        lambda journal: journal.accepted(wish(), ANSWER, "Http"),
+        lambda journal: journal.accepted(wish(), {**ANSWER, "position": 9}, "Queue"),
+    )
+    assert seen.accepted == {("acme", THANK): KNOWN}
+    assert seen.repeated == [(("acme", THANK), replace(KNOWN, position=9))]
+
+
 def test_only_foreseen_refusals_are_right() -> None:
     """Given a wish that must be refused, one that may be, and others, when they are refused, then that is wrong where
     nobody had foreseen that code."""
