@@ -23,15 +23,13 @@ from tests.chaos.faults import (
     CUT_OFF_STAND_BY,
     FAULTS,
     FROZEN_QUORUM_LEADER,
-    LONG_FREEZE,
-    LONG_HALF_OPEN,
+    IN_LONG_SILENCE,
     PROMOTION,
     QUORUM_LEADER,
 )
 from tests.chaos.outcome import Outcome, summary
 from tests.chaos.rounds import run
 
-IN_LONG_SILENCE = [[LONG_FREEZE], [LONG_HALF_OPEN]]
 ON_A_CLUSTER = [
     [QUORUM_LEADER],
     [FROZEN_QUORUM_LEADER, "kill relay leader", QUORUM_LEADER],
@@ -97,11 +95,11 @@ def main() -> int:
         "--fault",
         action="append",
         default=[],
-        choices=[*FAULTS, LONG_FREEZE, LONG_HALF_OPEN],
+        choices=[*FAULTS, *IN_LONG_SILENCE],
         help="a round of it alone",
     )
     parser.add_argument(
-        "--without-silence", action="store_true", help="leave out what is silent for longer than any heartbeat"
+        "--without-silence", action="store_true", help="leave out what is silent for longer than others wait for it"
     )
     parser.add_argument("--without-cluster", action="store_true", help="leave out the broker of three nodes")
     parser.add_argument("--without-promotion", action="store_true", help="leave out the stand-by that takes over")
@@ -129,7 +127,7 @@ def everything(infra: Infrastructure, chosen: argparse.Namespace, told: Told) ->
         one_seed(infra, seed, chosen, told, [[each] for each in chosen.fault] or None)
     further = count(chosen.seed + chosen.seeds)
     if not chosen.without_silence:
-        one_seed(infra, next(further), chosen, told, IN_LONG_SILENCE)
+        one_seed(infra, next(further), chosen, told, [[each] for each in IN_LONG_SILENCE])
     if not chosen.without_cluster:
         with cluster(infra.run, "chaos") as nodes:
             one_seed(infra, next(further), chosen, told, ON_A_CLUSTER, nodes)

@@ -221,10 +221,13 @@ CUT_OFF_STAND_BY = "cut off the stand-by"
 """Needs one, too."""
 QUORUM_LEADER, FROZEN_QUORUM_LEADER = "kill quorum leader", "freeze quorum leader"
 """Need a broker of several nodes: not in the deck either."""
-LONG_FREEZE, LONG_HALF_OPEN = "freeze rabbitmq for long", "half-open connections for long"
-"""Longer than a round should take."""
 LONG = (45.0, 55.0)
 """Seconds: longer than it takes either side to give up a peer that says nothing, 33 at most."""
+LONG_FOR_A_SESSION = (18.0, 25.0)
+"""Seconds: longer than who leads the relay may say nothing to PostgreSQL, after which another leads: 15 at most."""
+LONG_FOR_AN_APPEND = (12.0, 15.0)
+"""Seconds: longer than a command waits for PostgreSQL (`KITHLOG_APPEND_PATIENCE`, ten), which executes afterwards what
+was given up."""
 
 
 async def freeze_rabbitmq_for_long(stage: Stage, rng: Random) -> None:
@@ -240,6 +243,37 @@ async def half_open_connections_for_long(stage: Stage, rng: Random) -> None:
     await asyncio.sleep(rng.uniform(*LONG))
     for way in ways:
         way.heal()
+
+
+async def freeze_relay_leader_for_long(stage: Stage, rng: Random) -> None:
+    """Another leads when it goes on, with whatever it had in hand."""
+    await _freeze((await stage.leader()).running, rng.uniform(*LONG_FOR_A_SESSION))
+
+
+async def half_open_database_for_long(stage: Stage, rng: Random) -> None:
+    """Between PostgreSQL and one service; what that had sent arrives after all, when it has given up waiting."""
+    way = rng.choice(stage.services).database
+    way.silence()
+    await asyncio.sleep(rng.uniform(*LONG_FOR_A_SESSION))
+    way.heal()
+
+
+async def freeze_postgres_for_long(stage: Stage, rng: Random) -> None:
+    """It goes on with what nobody waits for any more."""
+    await _freeze(stage.postgres, rng.uniform(*LONG_FOR_AN_APPEND))
+
+
+IN_LONG_SILENCE: dict[str, Fault] = {
+    fault.__name__.replace("_", " "): fault
+    for fault in (
+        freeze_rabbitmq_for_long,
+        half_open_connections_for_long,
+        freeze_relay_leader_for_long,
+        half_open_database_for_long,
+        freeze_postgres_for_long,
+    )
+}
+"""Longer than a round should take: not in the deck either."""
 
 
 async def cut_off_the_stand_by(stage: Stage, rng: Random) -> None:
@@ -315,8 +349,7 @@ async def freeze_quorum_leader(stage: Stage, rng: Random) -> None:
 
 
 SPECIAL: dict[str, Fault] = {
-    LONG_FREEZE: freeze_rabbitmq_for_long,
-    LONG_HALF_OPEN: half_open_connections_for_long,
+    **IN_LONG_SILENCE,
     CUT_OFF_STAND_BY: cut_off_the_stand_by,
     PROMOTION: promote_the_stand_by,
     QUORUM_LEADER: kill_quorum_leader,
@@ -349,7 +382,7 @@ async def _kill(stage: Stage, service: ServiceProcess, rng: Random) -> None:
 
 
 async def _freeze(what: Server | Child, seconds: float) -> None:
-    await asyncio.to_thread(what.pause)
+    what.pause()  # at once, as the other way round: given up between the two, it would stay frozen
     try:
         await asyncio.sleep(seconds)
     finally:

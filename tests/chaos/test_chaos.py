@@ -10,8 +10,10 @@ from random import Random
 import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
+from services.command.relay import SESSION_TIMEOUT
 from shared.clock import SystemClock
-from tests.chaos.faults import FAULTS, draw
+from shared.operations.settings import CommandSettings
+from tests.chaos.faults import FAULTS, LONG_FOR_A_SESSION, LONG_FOR_AN_APPEND, draw
 from tests.chaos.rounds import run
 from tests.chaos.seen import Seen, read
 from tests.chaos.services import HOURS_OFF, set_the_clock_wrong
@@ -82,3 +84,10 @@ def test_every_fault_has_its_turn() -> None:
         drawn = [fault for hand in hands for fault in hand]
         assert set(drawn[: len(FAULTS)]) == set(FAULTS)
         assert hands == list(draw(Random(seed), 12))
+
+
+def test_what_is_silent_for_long_is_so_for_longer_than_others_wait() -> None:
+    """Given the services' limits, then a silent leader has a successor before it goes on, and what a silent PostgreSQL
+    was asked is given up before that goes on."""
+    assert min(LONG_FOR_A_SESSION) > SESSION_TIMEOUT
+    assert min(LONG_FOR_AN_APPEND) > CommandSettings.model_fields["append_patience"].default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ import pytest
 from deploy.launcher.child import Child
 from shared.broker.topology import COMMANDS
 from tests.chaos import rounds
-from tests.chaos.faults import kill_command_service, kill_witness, unsafe
+from tests.chaos.faults import freeze_relay_leader_for_long, kill_command_service, kill_witness, unsafe
 from tests.chaos.load import waiting_file
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
@@ -240,6 +241,26 @@ async def test_a_death_is_told_though_it_is_killed_afterwards(
     await kill_command_service(cast(Stage, stage), Random(1))
     await kill_witness(cast(Stage, stage), Random(1))
     assert stage.found == ["command 2 ended by itself with 3", "witness ended by itself with 4"]
+
+
+async def test_who_is_frozen_for_long_goes_on_whatever_happens(
+    stage: StubStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a leader that is frozen for long, when the run is stopped meanwhile, then the leader goes on."""
+    [leader, _] = stage.commands
+    frozen, goes_on = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(leader.running, "pause", frozen.set)
+    monkeypatch.setattr(leader.running, "resume", goes_on.set)
+
+    async def lead() -> ServiceProcess:
+        return leader
+
+    monkeypatch.setattr(stage, "leader", lead, raising=False)
+    freezing = asyncio.create_task(freeze_relay_leader_for_long(cast(Stage, stage), Random(1)))
+    await frozen.wait()
+    assert not goes_on.is_set()
+    freezing.cancel()
+    await asyncio.wait_for(goes_on.wait(), 10)
 
 
 def test_what_was_answered_must_be_on_the_stand_by() -> None:
