@@ -89,8 +89,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
     parser.add_argument("--rounds", type=int, default=10, help="rounds for each seed")
-    parser.add_argument("--rate", type=float, default=200.0, help="commands a second")
-    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of a round besides its faults")
+    parser.add_argument("--rate", type=float, default=320.0, help="commands a second, at most")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of a round besides its faults")
     parser.add_argument(
         "--fault",
         action="append",
