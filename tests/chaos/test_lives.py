@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.projector.changes import Ending
 from services.projector.models import MODELS
 from services.projector.timing_models import RECIPIENT
 from shared.codec import encode
@@ -21,8 +22,10 @@ from shared.envelope import Recorded
 from shared.timing.policies import default_policies
 from shared.timing.settling import Fire, settle
 from shared.timing.timers import Timer
+from tests.chaos.checker import Held, as_said, dates, dense
 from tests.chaos.cold_fold import ColdFold
 from tests.chaos.lives import AFTERNOON, NIGHT, TENANTS, Wish, life, zone_where_it_is
+from tests.chaos.seen import Said, Seen
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
 LIVES = 300
@@ -70,6 +73,15 @@ class Log:
                 command_id, command_id, command_id, encode(event),
             )
         )  # fmt: skip
+
+
+def written() -> tuple[Log, list[Wish]]:
+    """One log of many lives, and what was asked for in it; answers to notifications apart."""
+    log = Log()
+    asked = [wish for each in wishes() for wish in each if wish.category != "notification" and not wish.must_be_refused]
+    for wish in asked:
+        log.execute(wish)
+    return log, asked
 
 
 def test_what_is_to_be_refused_is_refused_and_nothing_else() -> None:
@@ -129,7 +141,8 @@ def test_many_take_part_in_a_programme_that_all_ask_for_alike() -> None:
 @pytest.mark.parametrize("day", range(7))
 def test_what_is_said_to_fall_due_does_on_any_day_of_the_week(day: int) -> None:
     """Given lives on any day, when their commands are folded, then each reminder that they are said to arm is pending,
-    and due at the moment that is said; snoozes of notifications apart, which have to have fired."""
+    and due at the moment that is said, and what becomes of a lead ends its own; snoozes of notifications apart, which
+    have to have fired."""
     now = NOON + timedelta(days=day)
     for each in wishes(now, 60):
         log, cold = Log(now), ColdFold()
@@ -142,15 +155,27 @@ def test_what_is_said_to_fall_due_does_on_any_day_of_the_week(day: int) -> None:
                 pending = cold.timers[wish.tenant, id]
                 assert isinstance(pending, Timer)
                 assert pending.due_at == due_at, wish
+            if wish.category == "lead":
+                endings = [cold.timers[wish.tenant, id] for id in wish.ends]
+                assert [each.event.because for each in endings if isinstance(each, Ending)] == [
+                    log.events[-1].type for _ in wish.ends
+                ]
+
+
+def test_the_log_of_many_lives_is_as_the_checker_has_it() -> None:
+    """Given many lives in one log, then that says what they said, dated as they said, and no rule of the checker about
+    the log alone is broken by them, by a programme of many seekers, say."""
+    log, asked = written()
+    said = {(wish.tenant, wish.command_id): Said(wish.body, wish.at, wish.stream) for wish in asked}
+    seen, held = Seen(said=said), Held(log.events, len(log.events))
+    assert [*as_said(seen, held), *dates(seen, held), *dense(held)] == []
 
 
 def test_no_read_model_stays_empty() -> None:
     """Given many lives, when all that they ask for is folded, and what falls due fires, then every read model has rows:
     to compare empty ones with a cold fold says nothing."""
-    log, cold, policies, soon = Log(), ColdFold(), default_policies(), NOON + timedelta(minutes=1)
-    for wish in (wish for each in wishes() for wish in each):
-        if wish.category != "notification" and not wish.must_be_refused:
-            log.execute(wish)
+    cold, policies, soon = ColdFold(), default_policies(), NOON + timedelta(minutes=1)
+    log, _ = written()
     cold.go_on(log.events)
     for (tenant, id), timer in list(cold.timers.items()):
         if isinstance(timer, Timer) and timer.due_at <= soon:
