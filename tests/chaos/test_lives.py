@@ -22,8 +22,9 @@ from shared.envelope import Recorded
 from shared.timing.policies import default_policies
 from shared.timing.settling import Fire, settle
 from shared.timing.timers import Timer
-from tests.chaos.checker import Held, as_said, dates, dense
+from tests.chaos.checker import as_said, dates, dense
 from tests.chaos.cold_fold import ColdFold
+from tests.chaos.held import Held
 from tests.chaos.lives import AFTERNOON, NIGHT, TENANTS, Wish, life, zone_where_it_is
 from tests.chaos.seen import Said, Seen
 
