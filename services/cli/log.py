@@ -177,6 +177,14 @@ def import_(
 @app.command()
 def fork(
     why: Why,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            max=2**31 - 1,
+            help="The new epoch, above every one that a consumer has seen; by default the next that PostgreSQL's own "
+            "timelines leave free, which tell of restores from its archive, not of dumps or exports.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -188,7 +196,7 @@ def fork(
     """
 
     async def verb() -> None:
-        report = await fork_log(settings(), why=why, sure=yes)
+        report = await fork_log(settings(), epoch=epoch, why=why, sure=yes)
         if as_json:
             show_json([report])
         else:

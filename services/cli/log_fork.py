@@ -1,15 +1,26 @@
-"""A new timeline after a restore: what it changes, and what has to be done next."""
+"""A new timeline after a restore: what it changes, and what has to be done next.
+
+No two timelines of a log may have the same epoch: readers would take events of one for those of the other. What the
+database knows of epochs was restored with it, so its next one may have been used, by a fork after an earlier restore.
+PostgreSQL's own timelines are told apart by its archive, which is not restored, and each restore from that begins one.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import typer
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import misunderstood, wrong
 
+UNSURE = (
+    "Make sure that no consumer has seen epoch {epoch} or a later one, as it may have where this log was forked before "
+    "and is from a dump, an export or another copy than PostgreSQL's archive: PostgreSQL, which is in its own timeline "
+    "{timeline}, can't tell. If one has, fork once more, before anything is appended, with an `--epoch` above that."
+)
 NEXT = (
     "Before any projector runs, unless the broker lost its messages, too: `rabbitmqctl purge_queue kithlog.projector`. "
     "It may hold events of the old timeline beyond the log's end, and the projector stops at those; what one has been "
@@ -21,30 +32,57 @@ NEXT = (
     "position {position} in an earlier epoch did not happen; they go back to {position} and read on from there.",
     "Run `kithlog doctor`.",
 )
+_UNTOLD = (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFunctionError)
 
 
-async def fork_log(settings: OperatorSettings, *, why: str, sure: bool) -> dict[str, Any]:
-    """Raise the epoch, once; recorded. Raises `Ended`."""
+async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, sure: bool) -> dict[str, Any]:
+    """Raise the epoch, once, to `epoch` or to the next that PostgreSQL's timelines leave free; recorded.
+
+    Raises `Ended`.
+    """
     async with database(settings) as connection:
         places = await connection.fetchrow(QUERIES["places"])
+        timeline = await _timeline(connection, needed=epoch is None)
+        least = max(places["epoch"] + 1, timeline or 0)
+        if epoch is not None and epoch < least:
+            known = "" if timeline is None else f" and PostgreSQL in its timeline {timeline}"
+            raise misunderstood(
+                f"the log is in epoch {places['epoch']}{known}: --epoch {least} at least; nothing was done"
+            )
+        steps = NEXT if epoch is not None or places["epoch"] < (timeline or 0) else (UNSURE, *NEXT)
+        epoch = epoch or least
         if not sure:
-            _ask(places)
+            _ask(places, epoch)
         async with connection.transaction():
-            raised = await connection.fetchrow(QUERIES["raise_epoch"], places["epoch"])
+            raised = await connection.fetchrow(QUERIES["raise_epoch"], places["epoch"], epoch)
             if raised is None:
                 raise wrong("somebody else has begun a new timeline at this moment: nothing was done")
-            position, epoch = raised["position"], raised["epoch"]
+            position = raised["position"]
             await record(connection, settings, "log fork", f"position {position}", why=why, epoch=epoch)
-    return {"position": position, "epoch": epoch, "next": [step.format(position=position) for step in NEXT]}
+    told = {"position": position, "epoch": epoch, "timeline": timeline}
+    return {"position": position, "epoch": epoch, "next": [step.format_map(told) for step in steps]}
 
 
-def _ask(places: Any) -> None:
+async def _timeline(connection: Any, *, needed: bool) -> int | None:
+    try:
+        timeline: int | None = await connection.fetchval(QUERIES["timeline"])
+    except _UNTOLD as error:
+        if needed:
+            raise wrong(
+                f"PostgreSQL does not tell its timeline ({error}): name an epoch above every one that a consumer has "
+                "seen, by --epoch; nothing was done"
+            ) from None
+        return None
+    return timeline
+
+
+def _ask(places: Any, epoch: int) -> None:
     typer.echo(
         f"The log ends at position {places['head']} of epoch {places['epoch']}; the read models are at "
         f"{places['folded']} of epoch {places['folded_epoch']}. All of them will have to be rebuilt.",
         err=True,
     )
     try:
-        typer.confirm("Begin a new timeline here?", abort=True, err=True)
+        typer.confirm(f"Begin a new timeline here, epoch {epoch}?", abort=True, err=True)
     except typer.Abort:
         raise misunderstood("not confirmed, nothing was done: --yes does without asking") from None

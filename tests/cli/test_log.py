@@ -243,6 +243,44 @@ def test_a_fork_wants_a_reason_and_a_yes(terminal: Terminal) -> None:
     assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
 
 
+def test_a_fork_takes_the_epoch_that_is_named(terminal: Terminal) -> None:
+    """Given consumers that have seen later epochs than the log knows, when it is forked, then it is told that nobody
+    can know of them; and the epoch that is named is taken, unless the log is there already."""
+    terminal.write(BEGINNING)
+    by_itself = terminal.json("log", "fork", "--why", "from a dump", "--yes").object
+    assert by_itself["epoch"] == 2
+    assert "no consumer has seen epoch 2 or a later one" in by_itself["next"][0]
+    for small in ("2", "1", "0", "-1"):
+        said = terminal.run("log", "fork", "--why", "from a dump", "--epoch", small, "--yes")
+        assert (said.code, said.out) == (2, "")
+        assert "the log is in epoch 2" in said.err
+        assert "--epoch 3 at least; nothing was done" in said.err
+    assert terminal.run("log", "fork", "--why", "from a dump", "--epoch", str(2**31), "--yes").code == 2
+    named = terminal.json("log", "fork", "--why", "from a dump", "--epoch", "7", "--yes").object
+    assert (named["position"], named["epoch"]) == (3, 7)
+    assert "no consumer has seen" not in "".join(named["next"])
+    assert terminal.query("SELECT position, epoch FROM log.head") == [(3, 7)]
+    epochs = [done["details"]["epoch"] for done in terminal.json("log", "operations", "--about", "log fork").objects]
+    assert epochs == [7, 2]
+
+
+def test_a_postgresql_that_does_not_tell_its_timeline(terminal: Terminal) -> None:
+    """Given rights that are fewer than PostgreSQL's own, when the log is forked, then an epoch has to be named."""
+    terminal.write(BEGINNING)
+
+    async def revoke() -> None:
+        owner = await asyncpg.connect(terminal.database_url)
+        await owner.execute("REVOKE EXECUTE ON FUNCTION pg_current_wal_lsn() FROM PUBLIC")
+        await owner.close()
+
+    asyncio.run(revoke())
+    said = terminal.run("log", "fork", "--why", "disk lost", "--yes")
+    assert (said.code, "by --epoch; nothing was done" in said.err) == (1, True)
+    assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+    assert terminal.run("log", "fork", "--why", "disk lost", "--epoch", "1", "--yes").code == 2
+    assert terminal.json("log", "fork", "--why", "disk lost", "--epoch", "2", "--yes").object["epoch"] == 2
+
+
 def test_a_database_that_is_away_is_said(terminal: Terminal) -> None:
     """Given no PostgreSQL at that address, when the log is asked, then the code is 3 and the setting is named."""
     said = terminal.run("log", "stats", KITHLOG_DATABASE_URL="postgresql://a:b@127.0.0.1:1/kithlog")

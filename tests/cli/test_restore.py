@@ -39,6 +39,11 @@ def server(run: RunFolder, binaries: PostgresBinaries) -> Iterator[LocalPostgres
         run.remove()
 
 
+def now(terminal: Terminal) -> str:
+    [(moment,)] = terminal.query("SELECT clock_timestamp()::text")
+    return str(moment)
+
+
 def fold(terminal: Terminal) -> None:
     async def go() -> None:
         url = terminal.database_url
@@ -59,6 +64,12 @@ def archive(postgres: LocalPostgres, folder: Path) -> None:
     fetch_value(url, f"ALTER SYSTEM SET archive_command = 'test ! -f {folder}/%f && cp %p {folder}/%f'")
     postgres.stop()
     postgres.start()
+
+
+def archive_all(terminal: Terminal) -> None:
+    """Wait until all that was written can be restored."""
+    last = fetch_value(terminal.database_url, "SELECT pg_walfile_name(pg_switch_wal())")
+    wait_for(lambda: terminal.query("SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= $1", last))
 
 
 def base_backup(binaries: PostgresBinaries, url: str, target: Path) -> None:
@@ -98,11 +109,10 @@ def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
         terminal.write(history(2, 1), after=1000)
         fold(terminal)
         kept = terminal.log()
-        [(moment,)] = terminal.query("SELECT clock_timestamp()::text")
+        moment = now(terminal)
         terminal.write(history(3, 1), after=2000)
         fold(terminal)
-        lost = fetch_value(postgres.database_url, "SELECT pg_walfile_name(pg_switch_wal())")
-        wait_for(lambda: terminal.query("SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= $1", lost))
+        archive_all(terminal)
 
         restore(postgres, backup, wal, moment)
         assert terminal.log() == kept
@@ -119,3 +129,43 @@ def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
         assert rebuilt.code == 0, rebuilt
         fold(terminal)
         assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(terminal.log()), 2)]
+
+
+def test_a_second_restore_to_before_the_first_has_an_epoch_of_its_own(tmp_path: Path) -> None:
+    """Given a log that was restored, forked and went on, when the same back-up is restored to an earlier moment, at
+    which it knew nothing of that fork, then the next fork's epoch is another one, above it.
+    """
+    binaries = find_postgres(os.environ, cache_folder(os.environ))
+    run = RunFolder.create()
+    wal, backup, again = run.subfolder("wal"), run.subfolder("backup"), run.subfolder("again")
+    with server(run, binaries) as postgres:
+        archive(postgres, wal)
+        terminal = Terminal(postgres.database_url)
+        asyncio.run(migrate(postgres.database_url))
+        base_backup(binaries, postgres.database_url, backup)
+        subprocess.run(["cp", "-aT", backup, again], check=True)
+        terminal.write(history(1, 1))
+        early, kept = now(terminal), terminal.log()
+        terminal.write(history(2, 1), after=1000)
+        late = now(terminal)
+        terminal.write(history(3, 1), after=2000)
+        archive_all(terminal)
+
+        restore(postgres, backup, wal, late)
+        first = terminal.json("log", "fork", "--why", "bad data", "--yes").object
+        assert (first["position"] > len(kept), first["epoch"]) == (True, 2)
+        terminal.write(history(4, 1), after=3000)
+        archive_all(terminal)
+
+        restore(postgres, again, wal, early)
+        assert terminal.log() == kept
+        assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+        said = terminal.json("log", "fork", "--why", "older than was thought", "--epoch", "2", "--yes")
+        assert (said.code, "--epoch 3 at least" in said.err) == (2, True)
+        second = terminal.json("log", "fork", "--why", "older than was thought", "--yes").object
+        assert (second["position"], second["epoch"]) == (len(kept), 3)
+        assert "can't tell" not in "".join(first["next"] + second["next"])
+        terminal.write(history(5, 1), after=4000)
+        assert {e.epoch for e in terminal.log()[len(kept) :]} == {3}
+        fold(terminal)
+        assert terminal.run("verify").code == 0

@@ -635,6 +635,21 @@ async def test_a_consumer_stops_when_it_has_seen_what_a_restore_undid(taker: Tak
     assert taker.took == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("head", [9, 12])
+async def test_a_consumer_stops_when_a_second_restore_went_back_beyond_the_first(taker: Taker, head: int) -> None:
+    """Given a consumer that has come to 11 in epoch 2, which began after 9, when the log was restored to 8, before
+    that, and went on in an epoch above 2, then no event of it is taken for one that was handled, whether the log has
+    reached 11 again or not.
+    """
+    store = MemoryStore(Mark(epoch=2, proven=11, saves=1))
+    again = [held(position, epoch=4) for position in range(9, head + 1)]
+    trial = Trial(taker.handlers, store=store, history=MemoryHistory([*some(*range(1, 9)), *again], epoch=4))
+    for event in again:
+        with pytest.raises(Forked):
+            await trial.give(event)
+    assert (taker.took, trial.counts.duplicates, store.mark) == ([], 0, Mark(epoch=2, proven=11, saves=1))
+
+
 async def test_a_restore_that_undid_nothing_that_was_seen_stops_nobody(taker: Taker) -> None:
     """Given a log restored to position 2, when a consumer that had come to 2 hears of it, then it goes on; what is left
     in its queue of the abandoned history is parked, what is of the kept one is handled.
