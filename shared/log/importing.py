@@ -144,4 +144,4 @@ async def _write(connection: Any, chunk: _Chunk, position: int, epoch: int) -> N
             "receipt", schema_name="log", columns=_RECEIPT, records=map(astuple, chunk.receipts)
         )
         await connection.execute(QUERIES["move_head"], position + len(chunk.events), epoch)
-        await connection.execute(QUERIES["join_timeline"], epoch)
+        await connection.execute(QUERIES["join_timeline"])

@@ -41,13 +41,15 @@ USING unnest($1::text[], $2::uuid[]) AS accepted (tenant, command_id)
 WHERE r.tenant = accepted.tenant AND r.command_id = accepted.command_id;
 
 -- name: move_head
--- After what was copied in; readers are told.
-UPDATE log.head SET position = $1::bigint, epoch = $2
+-- After what was copied in; readers are told. An epoch that is above the file's stays: somebody forked the log, so that it
+-- goes on apart from the one that the file is from.
+UPDATE log.head SET position = $1::bigint, epoch = greatest(epoch, $2)
 RETURNING pg_notify('kithlog_log', $1::bigint::text);
 
 -- name: join_timeline
 -- Read models that have folded nothing yet are of whatever timeline the log is.
-UPDATE read.checkpoint SET epoch = $1, turn = turn + 1 WHERE position = 0 AND epoch <> $1;
+UPDATE read.checkpoint c SET epoch = h.epoch, turn = c.turn + 1
+FROM log.head h WHERE c.position = 0 AND c.epoch <> h.epoch;
 
 -- name: pass_over
 -- Events that folding is to go on without, before it meets them: written once, and whatever knows of others looks again.

@@ -81,6 +81,29 @@ async def _folds_alike(terminal: Terminal) -> None:
         await connection.close()
 
 
+def test_an_import_takes_no_fork_back(
+    full: Terminal, elsewhere: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a log that goes on apart from the one that it is imported from, when it is forked before the import, and
+    once more before the import's end, then it stays so, and what is folded is of the last fork.
+    """
+    monkeypatch.setattr(importing, "CHUNK", 10)
+    file = tmp_path / "log.jsonl"
+    full.json("log", "export", str(file))
+    assert elsewhere.run("log", "fork", "--why", "the old one went on", "--epoch", "5", "--yes").code == 0
+    said = cut_after(file.stat().st_size // 2, elsewhere, "log", "import", str(file))
+    assert said.code == 3
+    assert elsewhere.query("SELECT epoch FROM log.head") == [(5,)]
+    assert elsewhere.json("log", "fork", "--why", "and on", "--yes").object["epoch"] == 6
+    assert elsewhere.run("log", "import", str(file)).code == 0
+    assert elsewhere.query("SELECT epoch FROM log.head") == [(6,)]
+    for sql in (ALL, RECEIPTS):
+        assert elsewhere.query(sql) == full.query(sql)
+    asyncio.run(_folds_alike(elsewhere))
+    assert elsewhere.query("SELECT epoch FROM read.checkpoint") == [(6,)]
+    assert elsewhere.run("verify").code == 0
+
+
 def test_an_empty_log_can_be_carried_too(terminal: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
     """Given a log without events, when it is exported and imported, then that is no error."""
     file = tmp_path / "log.jsonl"
