@@ -9,7 +9,7 @@ from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import Ended, go_on_with, going_on_by, meaning, misunderstood, progress, wrong
 from shared.log.contents import Hole
-from shared.log.exporting import CannotResume, export_log
+from shared.log.exporting import BeingWritten, CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
 from shared.log.lines import Damaged
 
@@ -28,6 +28,8 @@ async def export(
                 "go on with it by --resume, or delete it" if str(error.filename).endswith(".part") else "name another"
             )
             raise misunderstood(f"{error.filename} is there already: {hint}") from None
+        except BeingWritten as error:
+            raise wrong(f"{error}: wait for its end, or name another file; nothing was done") from None
         except Damaged as error:
             raise wrong(f"{file}.part was changed, {error}: delete it and begin anew") from None
         except (CannotResume, Hole) as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from shared.envelope import Recorded
 from shared.log.contents import QUERIES, contents
@@ -18,7 +19,11 @@ _STEP = 1_000
 
 
 class CannotResume(Exception):
-    """The unfinished file is not the beginning of an export of this log."""
+    """The unfinished file is not the beginning of an export of this log, or not any more."""
+
+
+class BeingWritten(Exception):
+    """Somebody else is writing the unfinished file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +52,100 @@ async def export_log(
     """Write the log up to a position (by default: its end) to `path`; `advance(n)` hears of each n events.
 
     It is written beside it, to `<path>.part`, and takes its place when it is complete and on disk. With `resume`, an
-    unfinished one is gone on with, by default to where it was to end. Raises `FileExistsError`, `CannotResume`,
-    `Damaged`, `Hole`, `ValueError` for an `upto` that the log has not reached or that the unfinished one is beyond, and
-    for a payload that is not one line, and what asyncpg raises.
+    unfinished one is gone on with, by default to where it was to end. Raises `FileExistsError`, `BeingWritten`,
+    `CannotResume`, `Damaged`, `Hole`, `ValueError` for an `upto` that the log has not reached or that the unfinished
+    one is beyond, and for a payload that is not one line, and what asyncpg raises.
     """
-    part = path.with_name(f"{path.name}.part")
     _refuse_existing(path)
-    begun = resume and part.exists()
-    # Reading and rewriting a large file takes its time: no transaction is left open meanwhile.
-    place = _find_place(part) if begun and part.stat().st_size else None
-    head = await _look(connection, upto)
-    if place is not None and upto is not None and upto != place.header.upto:
-        await _check_same_log(connection, part, place, head)
-        place = _announce(part, place, upto)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
+    with _Part(path.with_name(f"{path.name}.part"), resume=resume) as part:
+        _refuse_existing(path)  # whoever had the unfinished one may just have completed it
+        # Reading and rewriting a large file takes its time: no transaction is left open meanwhile.
+        place = None if part.is_empty() else _find_place(part.path)
         head = await _look(connection, upto)
-        if place is None:
-            place = _Place(Header(head["position"] if upto is None else upto, head["epoch"]))
-        else:
-            await _check_same_log(connection, part, place, head)
-            advance(place.position)
-        with part.open("r+b" if begun else "xb") as file:
-            file.truncate(place.offset)
-            file.seek(place.offset)
-            exported = await _write(connection, file, place, advance)
-            file.flush()
-            os.fsync(file.fileno())
-    part.rename(path)
+        if place is not None and upto is not None and upto != place.header.upto:
+            await _check_same_log(connection, part.path, place, head)
+            place = _announce(part, place, upto)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            head = await _look(connection, upto)
+            if place is None:
+                place = _Place(Header(head["position"] if upto is None else upto, head["epoch"]))
+            else:
+                await _check_same_log(connection, part.path, place, head)
+                advance(place.position)
+            part.file.truncate(place.offset)
+            part.file.seek(place.offset)
+            exported = await _write(connection, part.file, place, advance)
+            _put_on_disk(part.file)
+        part.complete(path)
     return exported
+
+
+class _Part:
+    """The unfinished file, open, and nobody else's until it is closed: who writes it has it locked.
+
+    The lock is the file's, not the name's, so that nothing has to lie beside it: what takes its place is locked before
+    it does, and who has got the lock looks whether what is locked still has the name.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        """Make it or, with `resume`, take the one that is there. Raises `FileExistsError`, `BeingWritten`."""
+        self.path = path
+        while True:
+            self.file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            try:
+                _lock(self.file, path)
+                if self._has_its_name():
+                    if not (resume or self.is_empty()):
+                        raise FileExistsError(errno.EEXIST, "is there already", str(path))
+                    return
+            except BaseException:
+                self.file.close()
+                raise
+            self.file.close()  # it was completed at this moment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self.file.tell() and self.is_empty() and self._has_its_name():
+                self.path.unlink()  # nothing to go on with
+        finally:
+            self.file.close()
+
+    def is_empty(self) -> bool:
+        return not os.fstat(self.file.fileno()).st_size
+
+    def replace_by(self, path: Path, file: BinaryIO) -> None:
+        """By another one, which nobody else has."""
+        _lock(file, path)
+        path.rename(self.path)
+        self.file.close()
+        self.file = file
+
+    def complete(self, path: Path) -> None:
+        """It takes the name of what it was to be. Raises `CannotResume` when it is not there any more."""
+        if not self._has_its_name():  # the sum that is told would be another file's
+            raise CannotResume(f"{self.path} was taken away while it was written: begin anew")
+        self.path.rename(path)
+
+    def _has_its_name(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BeingWritten(f"somebody else is writing {path}") from None
+
+
+def _put_on_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 async def _look(connection: Any, upto: int | None) -> Any:
@@ -138,17 +209,18 @@ def _find_place(part: Path) -> _Place:
     return _Place(header, last.before, last.offset, last.content.position - 1, receipts)
 
 
-def _announce(part: Path, place: _Place, upto: int) -> _Place:
+def _announce(part: _Part, place: _Place, upto: int) -> _Place:
     """Let the file announce another end: all of it is sealed anew, for every sum follows from the first line.
 
     Raises `ValueError` for an end that it is beyond.
     """
     if place.offset and place.position >= upto:
-        raise ValueError(f"{part} goes to position {place.position + 1} already, beyond {upto}: name a later one")
+        raise ValueError(f"{part.path} goes to position {place.position + 1} already, beyond {upto}: name a later one")
     header, seal = replace(place.header, upto=upto), Seal()
-    beside = part.with_name(f"{part.name}.new")
+    beside = part.path.with_name(f"{part.path.name}.new")
+    file = beside.open("w+b")
     try:
-        with part.open("rb") as lines, beside.open("wb") as file:
+        with part.path.open("rb") as lines:
             for line in read_lines(lines):
                 if line.offset >= place.offset:
                     break
@@ -156,11 +228,11 @@ def _announce(part: Path, place: _Place, upto: int) -> _Place:
             digest, offset = seal.digest, file.tell()
             if offset:
                 file.write(seal.line(line.content))  # the event there, by which the log is known again
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(part)
+        _put_on_disk(file)
+        part.replace_by(beside, file)
     except BaseException:
         beside.unlink(missing_ok=True)
+        file.close()
         raise
     return replace(place, header=header, digest=digest, offset=offset)
 

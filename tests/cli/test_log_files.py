@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import blake2b
@@ -367,6 +367,70 @@ def test_an_export_is_resumed_to_the_position_that_is_named(full: Terminal, tmp_
     assert full.run("log", "export", "--resume", str(file)).code == 0
     assert file.read_bytes() == whole[30]
     assert sorted(tmp_path.iterdir()) == sorted([*before, file])
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_nobody_else_writes_the_file_of_an_export(
+    full: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, resumed: bool
+) -> None:
+    """Given an export that is under way, be it one that is resumed to another position, then another one to its file is
+    refused, however it is begun, and the file is that which would have been written without it.
+    """
+    total = len(full.log())
+    whole, first, file, part = (tmp_path / name for name in ("whole", "first", "log", "log.part"))
+    full.json("log", "export", str(whole))
+    full.json("log", "export", "--upto", "30", str(first))
+    if resumed:
+        part.write_bytes(first.read_bytes()[:-200])
+    read, beside = contents.contents, dict[str, Said]()
+    ways = {"resumed": ("--resume",), "further": ("--resume", "--upto", "40"), "anew": ()}
+
+    async def held(connection: Any, after: int, upto: int) -> AsyncIterator[Any]:
+        async for content in read(connection, after, upto):
+            if content.position == total - 5 and not beside:
+                for name, options in ways.items():
+                    beside[name] = await asyncio.to_thread(full.run, "log", "export", *options, str(file))
+            yield content
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "contents", held)
+        done = full.json("log", "export", "--resume", "--upto", str(total), str(file)).object
+    assert beside.keys() == ways.keys()
+    for said in beside.values():
+        assert (said.code, said.out) == (1, "")
+        assert f"somebody else is writing {part}: wait for its end, or name another file" in said.err
+    assert file.read_bytes() == whole.read_bytes()
+    assert full.json("log", "import", "--check", str(file)).object["sum"] == done["sum"]
+    assert set(tmp_path.iterdir()) == {whole, first, file}
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_an_export_whose_file_is_taken_away(
+    full: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
+) -> None:
+    """Given somebody who deletes the unfinished file, or begins another one in its place, then no other file is told to
+    be complete."""
+    file, part = tmp_path / "log", tmp_path / "log.part"
+    read = contents.contents
+
+    async def meddled(connection: Any, after: int, upto: int) -> AsyncIterator[Any]:
+        part.unlink()
+        if replaced:
+            part.write_bytes(b"another")
+        async for content in read(connection, after, upto):
+            yield content
+
+    monkeypatch.setattr(exporting, "contents", meddled)
+    said = full.run("log", "export", str(file))
+    assert (said.code, said.out) == (1, "")
+    assert "was taken away while it was written" in said.err
+    assert list(tmp_path.iterdir()) == ([part] if replaced else [])
+
+
+def test_an_export_that_can_not_begin_leaves_nothing(full: Terminal, tmp_path: Path) -> None:
+    """Given a position that the log has not reached, when it is exported up to there, then no file is begun."""
+    said = full.run("log", "export", "--upto", "4711", str(tmp_path / "log"))
+    assert (said.code, list(tmp_path.iterdir())) == (2, [])
 
 
 def test_an_export_is_not_resumed_from_another_log(full: Terminal, elsewhere: Terminal, tmp_path: Path) -> None:
