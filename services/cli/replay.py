@@ -126,7 +126,7 @@ def run_(
                     planned.total, settings().who, why,
                 )  # fmt: skip
                 await record(connection, settings(), "replay run", str(id), why=why, queue=queue)
-            note(f"replay {id}: {planned.total} events to {queue}")
+            note(f"replay {id}: {_of_tenants(planned.total, planned.tenants)} to {queue}")
             return await _send(connection, id, as_json)
 
     _finish(run(verb()), as_json)
@@ -208,6 +208,10 @@ def _what(row: dict[str, Any]) -> str:
     return " ".join([f"{row['after'] + 1}–{row['upto']}", *(each for each in limits if each)])
 
 
+def _of_tenants(events: int, tenants: int) -> str:
+    return f"{events:,} events of {tenants:,} tenant{'' if tenants == 1 else 's'}"
+
+
 async def _send(connection: Any, id: UUID, as_json: bool) -> dict[str, Any]:
     with going_on_by("replay", "resume", str(id)):
         row = await connection.fetchrow(QUERIES["one"], id)
@@ -275,8 +279,8 @@ async def _as_object(connection: Any, row: Any) -> dict[str, Any]:
 def _print_plan(found: dict[str, Any]) -> None:
     seconds = "as fast as the broker takes them" if found["seconds"] is None else f"about {found['seconds']:g} s"
     typer.echo(
-        f"{found['events']:,} events, {found['bytes']:,} bytes of payload, positions {found['after'] + 1} to "
-        f"{found['upto']}, to {found['queue']}, {seconds}"
+        f"{_of_tenants(found['events'], found['tenants'])}, {found['bytes']:,} bytes of payload, "
+        f"positions {found['after'] + 1} to {found['upto']}, to {found['queue']}, {seconds}"
     )
     show_table(("type", "events", ""), [
         *((type, count, "") for type, count in found["types"].items()),

@@ -1,12 +1,12 @@
 -- name: count
--- What a replay would send, by type: events after position $5 up to $6, recorded from $7 on and before $8.
-SELECT type, count(*) AS events, sum(octet_length(data))::bigint AS bytes, min(position) AS first, max(position) AS last
+-- What a replay would send, by type and tenant: events after position $5 up to $6, recorded from $7 on and before $8.
+SELECT type, tenant, count(*) AS events, sum(octet_length(data))::bigint AS bytes, min(position) AS first, max(position) AS last
 FROM log.event
 WHERE position > $5 AND position <= $6
   AND ($1::text IS NULL OR tenant = $1) AND ($2::uuid IS NULL OR stream_id = $2)
   AND ($3::text[] IS NULL OR type = ANY ($3) OR category = ANY ($4))
   AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND ($8::timestamptz IS NULL OR recorded_at < $8)
-GROUP BY type
+GROUP BY type, tenant
 ORDER BY type;
 
 -- name: page

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -84,6 +84,8 @@ class Plan:
 
     span: Span
     by_type: dict[str, int]
+    tenants: int
+    """Whose events they are: a consumer may be bound to fewer, and whoever names none gets all."""
     suppressed: dict[str, int]
     """Notification events: they tell people something, so they are sent only when they are asked for by name."""
     bytes: int
@@ -95,6 +97,7 @@ class Plan:
     def to_dict(self, rate: int | None) -> dict[str, Any]:
         return {
             "events": self.total,
+            "tenants": self.tenants,
             "bytes": self.bytes,
             "after": self.span.after,
             "upto": self.span.upto,
@@ -115,16 +118,25 @@ async def plan(connection: Any, span: Span) -> Plan:
         type for type in EVENTS if EVENTS[type].type.partition(".")[0] in span.wanted.categories
     }
     rows = await connection.fetch(QUERIES["count"], *span.arguments()[:5], min(span.upto, head), *span.arguments()[6:])
-    kept = [row for row in rows if not _is_notification(row["type"]) or row["type"] in asked_for]
-    suppressed = {row["type"]: row["events"] for row in rows if row not in kept}
+    left_out = {row["type"] for row in rows if _is_notification(row["type"])} - asked_for
+    kept = [row for row in rows if row["type"] not in left_out]
+    suppressed = _by_type(row for row in rows if row["type"] in left_out)
     if not kept:
-        left_out = f" ({sum(suppressed.values())} notification events are left out)" if suppressed else ""
-        raise misunderstood(f"the range is empty: nothing in it matches{left_out}")
+        but = f" ({sum(suppressed.values())} notification events are left out)" if suppressed else ""
+        raise misunderstood(f"the range is empty: nothing in it matches{but}")
     bounds = replace(span, after=min(row["first"] for row in kept) - 1, upto=max(row["last"] for row in kept))
     if suppressed:
-        types = tuple(row["type"] for row in kept)
+        types = tuple(_by_type(kept))
         bounds = replace(bounds, wanted=replace(span.wanted, types=types, categories=()))
-    return Plan(bounds, {row["type"]: row["events"] for row in kept}, suppressed, sum(row["bytes"] for row in kept))
+    tenants = len({row["tenant"] for row in kept})
+    return Plan(bounds, _by_type(kept), tenants, suppressed, sum(row["bytes"] for row in kept))
+
+
+def _by_type(rows: Iterable[Any]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row["type"]] += row["events"]
+    return dict(counts)
 
 
 def _is_notification(type: str) -> bool:

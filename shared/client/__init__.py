@@ -29,7 +29,7 @@ failing then holds up all behind it until it is parked; so does one that fails w
 |---|---|
 | was handled | acknowledged, after the unit of work was committed |
 | is a duplicate | acknowledged, not handled |
-| matches none of the patterns, by a binding of an earlier release | acknowledged, not handled |
+| matches none of the patterns: by a binding of an earlier release, or replayed | acknowledged, not handled |
 | makes the handler raise, or hang beyond `handler_timeout` | put aside for each of `delays`, then parked: `failed` |
 | makes the handler write what can't be committed | the same |
 | breaks the store, which works right after | given again; more often than there are delays: the same |
@@ -47,10 +47,10 @@ outside end a process that has fallen silent, and take blocking work to a thread
 
 Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`; those of their own that can't be
 sent again are told as text, in `unsendable`. To have one handled after all, publish it to the queue again with a header
-`replay`: such messages are handled whatever their position, and do not move the mark. Which events are parked stands in
-the mark, too (`parked`: position → reason; of more than a thousand, the highest positions), and in a line of the log:
-where the broker has lost them, replay those positions. What is no event is in that queue only; the event that it should
-have been is read from the history.
+`replay`: such messages are handled whatever their position, if a pattern matches, and do not move the mark. Which
+events are parked stands in the mark, too (`parked`: position → reason; of more than a thousand, the highest positions),
+and in a line of the log: where the broker has lost them, replay those positions. What is no event is in that queue
+only; the event that it should have been is read from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REPLAY = "replay"
-"""Header of a message that is meant to be handled although its position is behind the mark; it does not move it."""
+"""Header of a message that is meant to be handled although its position is behind the mark; it does not move it. It
+makes nobody handle what no pattern matches: whoever replays may have named too much, such as all tenants' events."""
 ATTEMPTS = "attempts"
 """Header of a message that comes again: attempts so far."""
 SUSPICIOUS = 3
@@ -93,7 +94,7 @@ class Counts:
     healed: int = 0
     """Taken from the history: the broker had not brought them, or not yet."""
     unwanted: int = 0
-    """Came although no pattern of this release matches, by a binding of an earlier one."""
+    """Came although no pattern of this release matches: by a binding of an earlier one, or by a replay."""
     retried: int = 0
     parked: int = 0
 
@@ -322,14 +323,13 @@ class Worker(Generic[T]):
         event = parse(message.body)
         if message.headers.get("position", event.position) != event.position:
             raise NotACloudEvent("not_a_cloudevent", "its header position is not that of the body")
-        replay = REPLAY in message.headers
-        if not (replay or self._rules.wanted.match(event.routing_key)):
+        if not self._rules.wanted.match(event.routing_key):
             self.counts.unwanted += 1
             return None
         attempts = message.headers.get(ATTEMPTS, 0)
         # Whatever number somebody has put there.
         attempts = min(max(attempts, 0), len(self._rules.delays)) if isinstance(attempts, int) else 0
-        return _Task(event, message, attempts, replay)
+        return _Task(event, message, attempts, REPLAY in message.headers)
 
     def _healed(self, line: bytes) -> _Task | None:
         """An event of the history; None: it is none that this consumer wants."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -20,6 +21,7 @@ from shared.broker.connection import connect
 from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
 from shared.broker.publisher import open_publisher
 from tests.cli.terminal import Terminal, end, history
+from tests.projector.histories import appends
 
 T = TypeVar("T")
 MINE = "crm.events"
@@ -91,10 +93,22 @@ def test_a_plan_tells_and_sends_nothing(desk: Terminal) -> None:
     plan = desk.json("replay", "plan", MINE, "--type", "interview.held", "--tenant", "acme", "--rate", "2").object
     assert plan["types"] == {"interview.held": len(held)}
     assert (plan["after"], plan["upto"]) == (held[0].position - 1, held[-1].position)
+    assert plan["tenants"] == 1
     assert plan["seconds"] == pytest.approx(len(held) / 2)
     assert "interview.held" in desk.run("replay", "plan", MINE, "--type", "interview.held").out
     assert received(desk, MINE) == []
     assert desk.json("replay", "list").objects == []
+
+
+def test_whose_events_they_are_is_told(desk: Terminal) -> None:
+    """Given events of two tenants, when a replay of all is planned or run, then their number is told."""
+    of_others = [replace(each, tenant="umbrella", command_id=uuid4()) for each in appends(history(1, 1))]
+    desk.append(of_others)
+    total = len(desk.log())
+    assert desk.json("replay", "plan", MINE).object["tenants"] == 2
+    assert f"{total} events of 2 tenants" in desk.run("replay", "plan", MINE).out
+    assert f"{total} events of 2 tenants to {MINE}" in desk.run("replay", "run", MINE, "--why", "test").err
+    assert "of 1 tenant to" in desk.run("replay", "run", MINE, "--why", "test", "--tenant", "umbrella").err
 
 
 def test_filters_choose(desk: Terminal) -> None:

@@ -596,6 +596,17 @@ async def test_what_had_its_end_is_told_when_what_is_behind_it_waits(taker: Take
     assert (len(trial.parked), len(trial.waiting)) == (1, 1)
 
 
+async def test_what_no_pattern_matches_is_not_handled_when_it_is_replayed(taker: Taker) -> None:
+    """Given a consumer of one tenant, when all tenants' events are replayed to it, then it handles its own, and none of
+    the others is handled, parked or kept in the mark."""
+    trial = Trial(taker.handlers, rules=Rules(Patterns(("demo.#",)), "first"))
+    others = [held(1, tenant="other"), an_event("lead.recorded", {}, position=2, tenant="other")]
+    await trial.give(*(replace(each, headers={REPLAY: True}) for each in (*others, held(3))))
+    assert (taker.took, trial.parked, trial.waiting) == ([3], [], [])
+    assert (trial.counts.handled, trial.counts.unwanted) == (1, 2)
+    assert ((await trial.store.load()) or Mark()).top == 0
+
+
 async def test_a_replayed_message_is_handled_and_moves_no_mark(taker: Taker) -> None:
     trial = Trial(taker.handlers)
     await trial.give(*some(1, 2))
