@@ -11,6 +11,7 @@ import typer
 from services.cli import replaying
 from services.cli.database import database, record
 from services.cli.replaying import QUERIES, Span
+from services.cli.replaying_room import ROOM
 from services.cli.terminal import (
     WRONG,
     AsJson,
@@ -37,6 +38,15 @@ Last = Annotated[int | None, typer.Option("--to", min=1, help="The last position
 Since = Annotated[str | None, typer.Option(help="Recorded at this time or later (ISO 8601).")]
 Until = Annotated[str | None, typer.Option(help="Recorded before this time (ISO 8601).")]
 Rate = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Events a second; by default no limit.")]
+Messages = Annotated[
+    int,
+    typer.Option(
+        "--room",
+        min=1,
+        max=2**31 - 1,
+        help="Messages that the queue may hold meanwhile: fewer than it is bounded to, where it drops what is more.",
+    ),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The replay's id.")]
 
 
@@ -104,11 +114,13 @@ def run_(
     types: Types = None,
     categories: Categories = None,
     rate: Rate = None,
+    room: Messages = ROOM,
     as_json: AsJson = False,
 ) -> None:
     """Send the events, marked as a replay. Notification events are left out unless --type or --category names them.
 
-    It stays until all is sent; `pause` and `cancel` from another terminal end it. Exit code 0 when all was sent, 1 when
+    It stays until all is sent, and waits while the queue is full; `pause` and `cancel` from another terminal end it.
+    Exit code 0 when all was sent, 1 when
     it was paused or cancelled, 3 when RabbitMQ or PostgreSQL went away.
 
     Example: kithlog replay run crm.interviews --from 4000 --to 5000 --why "the CRM lost a day"
@@ -122,8 +134,8 @@ def run_(
             planned = await replaying.plan(connection, span)
             async with connection.transaction():
                 await connection.execute(
-                    QUERIES["start"], id, queue, planned.span.to_json(), rate, planned.span.after, planned.span.upto,
-                    planned.total, settings().who, why,
+                    QUERIES["start"], id, queue, planned.span.to_json(), rate, room, planned.span.after,
+                    planned.span.upto, planned.total, settings().who, why,
                 )  # fmt: skip
                 await record(connection, settings(), "replay run", str(id), why=why, queue=queue)
             note(f"replay {id}: {_of_tenants(planned.total, planned.tenants)} to {queue}")

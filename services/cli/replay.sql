@@ -27,8 +27,8 @@ SELECT position FROM log.head;
 
 -- name: start
 -- A replay, before its first message.
-INSERT INTO log.replay (id, queue, wanted, rate, status, after, upto, position, total, actor, why)
-VALUES ($1, $2, $3, $4, 'running', $5, $6, $5, $7, $8, $9);
+INSERT INTO log.replay (id, queue, wanted, rate, room, status, after, upto, position, total, actor, why)
+VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $6, $8, $9, $10);
 
 -- name: take
 -- One process at a time works on a replay; the lock lives and dies with its session.

@@ -22,6 +22,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from services.cli.broker import broker
+from services.cli.replaying_room import Room
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import UNAVAILABLE_CODE, Ended, misunderstood, wrong
 from services.cli.wanted import Wanted
@@ -196,7 +197,9 @@ async def send(connection: Any, settings: OperatorSettings, id: UUID, advance: C
 async def _pump(connection: Any, opened: AbstractConnection, row: Any, advance: Callable[[int], None]) -> str:
     publisher = await open_publisher(opened, "")
     id, queue, rate = row["id"], row["queue"], row["rate"]
-    size, room = (BATCH, ON_THE_WAY - 1) if rate is None else (max(1, min(PAGE, rate // BEATS)), 0)
+    size, ahead = (BATCH, ON_THE_WAY - 1) if rate is None else (max(1, min(PAGE, rate // BEATS)), 0)
+    size = min(size, max(1, row["room"] // 2))  # or the queue would have to be empty each time
+    room = Room(await opened.channel(), queue, row["room"], f"kithlog replay resume {id}")
     clock = asyncio.get_running_loop().time
     due = clock()
     async with _Progress(connection, row, advance) as progress:
@@ -205,9 +208,12 @@ async def _pump(connection: Any, opened: AbstractConnection, row: Any, advance: 
             page, looked = await _read(connection, row, looked, PAGE)
             for first in range(0, max(1, len(page)), size):
                 batch = page[first : first + size]
+                status = await room.take(len(batch), progress.on_the_way, progress.landed)
+                if status != "running":
+                    return status
                 publishing = publisher.publish([message(event, queue, id) for event in batch])
                 end = looked if first + size >= len(page) else batch[-1].position
-                status = await progress.depart(publishing, end, len(batch), room)
+                status = await progress.depart(publishing, end, len(batch), ahead)
                 if status != "running":
                     return status
                 if rate is not None:
@@ -245,6 +251,16 @@ class _Progress:
         for flight in self._flights:
             flight.confirmed.cancel()
         await asyncio.gather(*(flight.confirmed for flight in self._flights), return_exceptions=True)
+
+    def on_the_way(self) -> int:
+        """Messages that were sent, and are not confirmed."""
+        return sum(flight.messages for flight in self._flights if not flight.confirmed.done())
+
+    async def landed(self) -> str:
+        """Write down all that is on its way, once it is confirmed. Answers the replay's status. Raises as `land`."""
+        if self._flights:
+            return await self.land(0)
+        return str((await self._connection.fetchrow(QUERIES["one"], self._id))["status"])
 
     async def depart(self, publishing: Coroutine[Any, Any, None], upto: int, messages: int, room: int) -> str:
         """Send one more, and see that no more than `room` are left unwritten. Answers the replay's status."""

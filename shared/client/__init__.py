@@ -49,8 +49,9 @@ Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attem
 sent again are told as text, in `unsendable`. To have one handled after all, publish it to the queue again with a header
 `replay`: such messages are handled whatever their position, if a pattern matches, and do not move the mark. Which
 events are parked stands in the mark, too (`parked`: position → reason; of more than a thousand, the highest positions),
-and in a line of the log: where the broker has lost them, replay those positions. What is no event is in that queue
-only; the event that it should have been is read from the history.
+and in a line of the log: where the broker has lost them, replay those positions (`kithlog replay` waits while the queue
+is full; its `--room` is to be less than `Wiring.max_length` by `prefetch`). What is no event is in that queue only; the
+event that it should have been is read from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring

@@ -77,7 +77,9 @@ class Side:
             async with await aio_pika.connect(amqp_url) as connection:
                 channel = await connection.channel()
                 await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-            return await self._run(self.url, "replay", "run", QUEUE, "--why", "measured", amqp_url=amqp_url)
+            # Nobody takes what is sent, as beside it of the relay.
+            verb = ("replay", "run", QUEUE, "--why", "measured", "--room", str(2 * self.events))
+            return await self._run(self.url, *verb, amqp_url=amqp_url)
 
     async def last_peak(self) -> float:
         return self.peak

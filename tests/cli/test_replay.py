@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from deploy.launcher.infrastructure import Infrastructure
 from services.cli import replaying
@@ -213,6 +214,79 @@ def test_a_replay_is_paused_resumed_and_cancelled(desk: Terminal) -> None:
     assert verbs == [(f"replay {verb}",) for verb in ("run", "pause", "resume", "cancel")]
 
 
+BOUNDED = "crm.bounded"
+BOUND = 10
+
+
+async def bounded(channel: AbstractChannel) -> AbstractQueue:
+    """A queue as the contract wants one that fills up to be."""
+    arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-max-length": BOUND, "x-overflow": "drop-head"}
+    return await channel.declare_queue(BOUNDED, durable=True, arguments=arguments)
+
+
+def slowly_taken(desk: Terminal, process: subprocess.Popen[str], count: int) -> list[int]:
+    """The positions of so many messages of the bounded queue, as a consumer gets them until a process has ended."""
+
+    async def take(channel: AbstractChannel) -> list[int]:
+        positions: list[int] = []
+        all_there = asyncio.Event()
+
+        async def one(message: AbstractIncomingMessage) -> None:
+            positions.append(int(str(message.headers["position"])))
+            await asyncio.sleep(0.01)
+            await message.ack()
+            if len(positions) == count:
+                all_there.set()
+
+        await channel.set_qos(prefetch_count=1)
+        queue = await bounded(channel)
+        await queue.consume(one)
+        async with asyncio.timeout(60):
+            await all_there.wait()
+        await asyncio.to_thread(process.communicate, timeout=60)
+        return positions
+
+    return on_channel(desk, take)
+
+
+def test_a_slow_consumer_is_not_overrun(desk: Terminal) -> None:
+    """Given a queue that drops its oldest and a consumer that is slower than the broker, when a replay is given less
+    room than the queue has, then all arrives; with more room than that the broker confirms, and drops."""
+    on_channel(desk, bounded)
+    said = desk.json("replay", "run", BOUNDED, "--why", "test", "--to", "100", "--room", "1000").object
+    assert (said["status"], said["sent"], len(received(desk, BOUNDED))) == ("done", 100, BOUND)
+
+    process = desk.process("replay", "run", BOUNDED, "--why", "test", "--to", "100", "--room", "5")
+    assert slowly_taken(desk, process, 100) == list(range(1, 101))
+    assert process.returncode == 0
+
+
+def test_a_full_queue_that_nobody_consumes_is_told(desk: Terminal) -> None:
+    """Given a queue without a consumer, when its room is used up, then a replay says what it waits for, can be
+    interrupted, paused and resumed meanwhile, and goes on with the room it was given once there is a consumer."""
+    on_channel(desk, bounded)
+    first = desk.process("replay", "run", BOUNDED, "--why", "test", "--to", "100", "--room", "5")
+    [(id,)] = wait_for(lambda: desk.query("SELECT id::text FROM log.replay WHERE sent = 4"))
+    assert first.stderr is not None
+    assert first.stderr.readline().startswith(f"replay {id}: 100 events")
+    told = first.stderr.readline()
+    assert told.startswith(f"{BOUNDED} holds 4 messages and is to hold no more than 5 (--room), and nobody consumes it")
+    assert f"`kithlog replay resume {id}`" in told
+    assert end(first).code == 130
+
+    second = desk.process("replay", "resume", id)
+    assert second.stderr is not None
+    assert second.stderr.readline() == told
+    assert desk.run("replay", "pause", id).code == 0
+    second.communicate(timeout=60)
+    assert second.returncode == 1
+
+    third = desk.process("replay", "resume", id)
+    assert slowly_taken(desk, third, 100) == list(range(1, 101))
+    assert third.returncode == 0
+    assert desk.json("replay", "list").objects[0]["room"] == 5
+
+
 NOT_REPLAYED = [
     (["crm.event", "--why", "x"], "no queue"),
     ([topology.PROJECTOR, "--why", "x"], "own queue"),
@@ -223,6 +297,7 @@ NOT_REPLAYED = [
     ([MINE, "--why", "x", "--tenant", "nobody"], "empty"),
     ([MINE, "--why", "x", "--since", "yesterday"], "--since"),
     ([MINE, "--why", "x", "--rate", "0"], "rate"),
+    ([MINE, "--why", "x", "--room", "0"], "room"),
 ]
 
 
