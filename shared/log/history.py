@@ -78,6 +78,14 @@ class History:
         position = events[-1].position if cut else max(after, min(after + WINDOW, head.position))
         return HistoryPage(events, position, head, rows[0]["now"])
 
+    async def fork(self, after: int, epoch: int) -> int:
+        """The last position, up to `after`, whose event is of that epoch or an earlier one: up to there the log is what
+        it was for readers in that epoch. Raises what `page` raises.
+        """
+        async with asyncio.timeout(PATIENCE), session_of(self._pool) as session:
+            found: int = await session.fetchval(QUERIES["fork"], after, epoch)
+        return found
+
     async def _await_stand_by(self) -> None:
         """One at a time, for all who have read by then: else readers who wait for it would keep queries waiting."""
         self._asked += 1

@@ -18,6 +18,20 @@ LEFT JOIN LATERAL (
 ) e ON e.before < $4
 ORDER BY e.position;
 
+-- name: fork
+-- The last position, up to $1, whose event is of epoch $2 or an earlier one. Epochs only rise along the log, so the
+-- range that holds it is halved until nothing else is left; each event is looked up by itself (LIMIT), whatever a plan
+-- that was made while the log was short would take for cheaper.
+WITH RECURSIVE range (low, high) AS (
+    SELECT 0::bigint, least($1, (SELECT position FROM log.head))
+    UNION ALL
+    SELECT CASE WHEN e.epoch <= $2 THEN e.position ELSE low END,
+           CASE WHEN e.epoch <= $2 THEN high ELSE e.position - 1 END
+    FROM range, LATERAL (SELECT position, epoch FROM log.event WHERE position = (low + high + 1) / 2 LIMIT 1) e
+    WHERE low < high
+)
+SELECT low FROM range WHERE low = high;
+
 -- name: head
 -- Where the log ends.
 SELECT position FROM log.head;

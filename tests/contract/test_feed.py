@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -230,6 +231,37 @@ async def test_a_reader_of_another_timeline_is_told(
     assert response.status_code == 409
     problem = response.json()
     assert (problem["code"], problem["position"], problem["epoch"]) == ("forked", 2, 1)
+    assert "fork" not in problem, "nobody knows what that reader has seen"
+
+
+async def test_a_reader_of_an_earlier_timeline_is_told_where_it_ended(
+    client: httpx.AsyncClient, database_url: str, append: Write
+) -> None:
+    """Given a log that was restored twice, when a reader asks with the epoch that it is in, then it is told up to where
+    the log is what that reader has seen, and from there, in the epoch that it is told, it can read on."""
+    await append(some_appends(10))
+    for last, epoch in ((6, 3), (8, 4)):
+        owner = await asyncpg.connect(database_url, server_settings={"session_replication_role": "replica"})
+        await owner.execute("DELETE FROM log.event WHERE position > $1", last)
+        await owner.execute("UPDATE log.head SET position = $1, epoch = $2", last, epoch)
+        await owner.close()
+        await append([an_append(100 * epoch + number) for number in range(5)])
+
+    for epoch, after, fork in (
+        (1, 10, 6),
+        (1, 1000, 6),
+        (1, 6, 6),
+        (1, 4, 4),
+        (1, 0, 0),
+        (3, 11, 8),
+        (2, 7, 6),
+        (4, 99, 13),
+    ):
+        response = await client.get("/v1/events", params={"after": after, "epoch": epoch})
+        assert response.status_code == 409
+        problem = response.json()
+        assert (problem["position"], problem["epoch"], problem["fork"]) == (13, 4, fork), (epoch, after)
+        assert (await get(client, after=fork, epoch=4)).headers["kithlog-position"] == "13"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ class Ask(BaseModel):
     after: Annotated[int, Field(ge=0, le=LAST)] = 0
     """Position after which to begin: `Kithlog-Position` of the answer before. 0: at the first event."""
     epoch: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    """Timeline that `after` is of; refused (409 `forked`) when the log has another by now."""
+    """Timeline that `after` is of; refused (409 `forked`, with the position of the `fork`) when the log has another by
+    now."""
     types: Annotated[list[Several], Field(max_length=100)] | None = None
     """Only events of these types, such as `interview.held` or `interview.*`, with commas or several times."""
     tenant: Tenant | None = None

@@ -42,7 +42,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {LINES: {"schema": {"type": "string"}}, STREAM: {"schema": {"type": "string"}}},
     },
     400: problem_response("`Last-Event-ID` is not a position."),
-    409: problem_response("`forked`: the log was restored and does not go on from there."),
+    409: problem_response(
+        "`forked`: the log was restored, and is in `epoch` now. Up to the position `fork` it is what it was in the "
+        "epoch that was asked with; without that, there is no `fork`."
+    ),
     422: problem_response("A parameter is not what was asked for."),
     503: problem_response("PostgreSQL is away, or too many callers wait."),
 }

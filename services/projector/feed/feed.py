@@ -16,6 +16,7 @@ from services.projector.feed.asking import Ask
 from services.projector.feed.bell import Bell
 from shared.broker.cloudevents import encode, message_type
 from shared.database.pool import UNAVAILABLE
+from shared.log.appending import Head
 from shared.log.history import History, HistoryPage, Wanted
 from shared.operations.problems import Problem, ProblemError
 
@@ -103,8 +104,14 @@ class Feed:
             self.listeners -= 1
 
     async def _read(self, after: int, limit: int, wanted: Wanted, epoch: int | None) -> HistoryPage:
+        fork = None
         try:
             page = await self._history.page(after, limit, wanted)
+            head = page.head
+            if after <= head.position and epoch in (None, head.epoch):
+                return page
+            if epoch is not None and epoch <= head.epoch:
+                fork = await self._history.fork(after, epoch)
         except UNAVAILABLE:
             raise ProblemError(
                 Problem(
@@ -115,24 +122,26 @@ class Feed:
                     retry_after=2,
                 )
             ) from None
-        if after > page.head.position or epoch not in (None, page.head.epoch):
-            raise _forked(after, epoch, page)
-        return page
+        raise _forked(after, epoch, head, fork)
 
 
-def _forked(after: int, epoch: int | None, page: HistoryPage) -> ProblemError:
-    head = page.head
-    timeline = "" if epoch is None else f" of epoch {epoch}"
-    return ProblemError(
-        Problem(
-            409,
-            "forked",
-            f"the log ends at position {head.position} of epoch {head.epoch}: it does not go on from {after}{timeline}",
-            "the log was restored to an earlier point; undo what came after it, or begin again at position 0",
-            "query.after",
-            members={"position": head.position, "epoch": head.epoch},
+def _forked(after: int, epoch: int | None, head: Head, fork: int | None) -> ProblemError:
+    """`fork`: None where it is not known which events the reader has seen."""
+    detail = f"the log is in epoch {head.epoch} and ends at position {head.position}"
+    members = {"position": head.position, "epoch": head.epoch}
+    if fork is not None:
+        detail += f": up to position {fork} it is what it was in epoch {epoch}"
+        remedy = "undo what you have handled after `fork`, and read on from there, in `epoch`"
+        members["fork"] = fork
+    elif epoch is None:
+        detail += f": there is no {after}"
+        remedy = (
+            "the log was restored to an earlier point: ask with the `epoch` that you are in, and `fork` says to which"
         )
-    )
+    else:
+        detail += f": nothing is known of epoch {epoch}"
+        remedy = "the log was restored to an earlier point: begin again at position 0"
+    return ProblemError(Problem(409, "forked", detail, remedy, "query.after", members=members))
 
 
 def _place(page: HistoryPage) -> bytes:
