@@ -28,7 +28,8 @@ DESCRIPTION = """\
 What Kithlog publishes, and what it takes from the broker.
 
 Events: bind a queue of your own to the exchange by tenant, category or event. Delivery is at least once and in order;
-a position seen before is a duplicate, and a `previous` that was not seen is a gap, to be filled from the history feed
+a position seen before is a duplicate, unless the `epoch` has risen (the log was restored to an earlier point, which the
+history feed tells as `fork`), and a `previous` that was not seen is a gap, to be filled from the history feed
 (`GET /v1/events` of the query service) or from the stream queue. Ignore fields and attributes that you don't know.
 A new schema version of an event has a type and a schema of its own; the old ones stay valid for what was recorded.
 

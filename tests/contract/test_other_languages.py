@@ -22,9 +22,11 @@ from deploy.launcher.folders import cache_folder
 from services.command.app import create_app
 from shared.broker import topology
 from shared.broker.connection import connect
+from shared.database.pool import open_pool
 from shared.log import Append, Log
 from tests.command.client import INTERVIEW, PLAN, REQUEST, Client
 from tests.command.conftest import serving, settings
+from tests.command.test_restored import restore
 from tests.contract.conftest import PATIENCE, an_append
 from tests.contract.golden import golden
 from tests.contract.nodejs import PROGRAMS, find_node, packages
@@ -146,21 +148,29 @@ class Consumer:
         self._process.stdin.write(f"{until}\n".encode())
         await self._process.stdin.drain()
 
-    async def rest(self) -> list[dict[str, Any]]:
-        """What it has said when it has ended well."""
+    async def reached(self) -> list[dict[str, Any]]:
+        """What it has said until it was there."""
         lines = []
-        while (line := await self.line()) is not None:
+        while (line := await self.line()) is not None and "reached" not in line:
             lines.append(line)
+        if line is None:
+            assert self._process.stderr is not None
+            raise AssertionError((await self._process.stderr.read()).decode())
+        return lines
+
+    async def ended(self) -> None:
+        """Let it end, which it must do well."""
+        assert self._process.stdin is not None
         assert self._process.stderr is not None
+        self._process.stdin.close()
         complaint = (await self._process.stderr.read()).decode()
         assert await self._process.wait() == 0, complaint
-        return lines
 
 
 @asynccontextmanager
-async def consuming(node: Programs, amqp_url: str, feed_url: str) -> AsyncIterator[Consumer]:
+async def consuming(node: Programs, amqp_url: str, feed_url: str, *category: str) -> AsyncIterator[Consumer]:
     process = await asyncio.create_subprocess_exec(
-        *(node.node, "consumer.mjs", amqp_url, feed_url, str(FOLDER)),
+        *(node.node, "consumer.mjs", amqp_url, feed_url, str(FOLDER), *category),
         cwd=node.folder,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -175,11 +185,15 @@ async def consuming(node: Programs, amqp_url: str, feed_url: str) -> AsyncIterat
             await process.wait()
 
 
+async def declare(amqp_url: str) -> None:
+    async with await connect(amqp_url, "test") as connection, connection.channel() as channel:
+        await topology.declare(channel)
+
+
 @asynccontextmanager
 async def publishing(database_url: str, amqp_url: str) -> AsyncIterator[Client]:
     """A command service with its relay, and a broker on which all is declared."""
-    async with await connect(amqp_url, "test") as connection, connection.channel() as channel:
-        await topology.declare(channel)
+    await declare(amqp_url)
     app = create_app(settings(database_url, amqp_url=amqp_url, relay=True))
     async with serving(app) as client:
         await app.state.gate.opened()
@@ -224,7 +238,8 @@ async def test_a_consumer_in_another_language_reads_a_live_run(
         before = (await log.head()).position
         await consumer.go(before + 5)
         await append([an_append(number) for number in range(1000, 1005)])
-        lines = await consumer.rest()
+        lines = await consumer.reached()
+        await consumer.ended()
 
     stored = await log.read(0, 1000)
     seen = [line for line in lines if "position" in line]
@@ -234,3 +249,71 @@ async def test_a_consumer_in_another_language_reads_a_live_run(
     assert len(faulty) == 5, "the last five hold no payload, and are found out"
     by_feed = sum(line["via"] == "feed" for line in seen)
     assert 0 < by_feed < len(seen)
+
+
+async def test_a_consumer_of_a_part_loses_none_of_it(
+    node: Programs, database_url: str, amqp_url: str, feed_url: str, log: Log, append: Callable[[Sequence[Append]], Any]
+) -> None:
+    """Given a consumer in Node.js of interviews alone, when its short queue drops most of them and brings those that
+    came last, then what was dropped is no duplicate because something after it was handled: in the end it has each
+    interview event once.
+    """
+    types = ("interview.held", "lead.recorded")
+    async with publishing(database_url, amqp_url), consuming(node, amqp_url, feed_url, "interview") as consumer:
+        assert await consumer.line() == {"ready": True}
+        for some in (range(100), range(100, 110)):
+            await append([an_append(number, types[number % 2]) for number in some])
+            await published(database_url)
+            await consumer.go((await log.head()).position - 1)
+            lines = await consumer.reached()
+            wanted = [event.position for event in await log.read(some.start, 100) if event.category == "interview"]
+            seen = [line["position"] for line in lines if "position" in line]
+            assert sorted(seen) == wanted
+            if not some.start:
+                assert seen.index(wanted[-1]) < seen.index(wanted[0]), "the last of them came first"
+                assert 0 < sum(line.get("via") == "broker" for line in lines) <= 20 < len(wanted)
+        await consumer.ended()
+
+
+@pytest.mark.parametrize("category", [(), ("interview",)], ids=["all", "a part"])
+async def test_a_consumer_in_another_language_survives_a_restore(
+    node: Programs, database_url: str, amqp_url: str, feed_url: str, category: Sequence[str]
+) -> None:
+    """Given a consumer in Node.js that has come to position 10, when the log is restored to 6 and goes on in a later
+    epoch, then it goes back to 6, and takes what has a position now that it has seen before for no duplicate.
+    """
+
+    def news(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Without what was found in the history, and had been handled."""
+        return [line for line in lines if not ("duplicate" in line and line["via"] == "feed")]
+
+    async def append(numbers: range) -> dict[int, str]:
+        pool = await open_pool(database_url)
+        async with Log.open(pool, database_url) as log:
+            for outcome in await log.append_all([an_append(number) for number in numbers]):
+                assert not isinstance(outcome, Exception), outcome
+            ids = {event.position: str(event.event_id) for event in await log.read(0, 100)}
+        await pool.close()
+        return ids
+
+    await declare(amqp_url)
+    async with consuming(node, amqp_url, feed_url, *category) as consumer:
+        assert await consumer.line() == {"ready": True}
+        async with publishing(database_url, amqp_url):
+            before = await append(range(10))
+            await consumer.go(10)
+            first = news(await consumer.reached())
+        await restore(database_url, position=6, fork=True)
+        owner = await asyncpg.connect(database_url)
+        await owner.execute("UPDATE log.relay_cursor SET position = 6")
+        await owner.close()
+        async with publishing(database_url, amqp_url):
+            after = await append(range(100, 103))
+            await consumer.go(9)
+            second = news(await consumer.reached())
+        await consumer.ended()
+
+    assert [(line["position"], line["id"]) for line in first] == list(before.items())
+    assert second[0] == {"restored": 6, "epoch": 2}
+    assert [(line["position"], line["id"]) for line in second[1:]] == list(after.items())[6:]
+    assert [after[position] == before[position] for position in range(1, 10)] == [True] * 6 + [False] * 3

@@ -1,37 +1,67 @@
-// A consumer of another platform. It keeps a short queue of its own, which drops the oldest messages when it is full,
-// notices by `previous` what it has missed, and asks the history feed for it.
+// A consumer of another platform, by the rules of deploy/contract/README.md. Its queue is short, and drops the oldest
+// messages when it is full: what it has missed it asks the history feed for.
 //
-//   node consumer.mjs <amqp url> <feed url> <contract folder>
+//   node consumer.mjs <amqp url> <feed url> <contract folder> [<category>]
 //
-// Says {"ready":true} once its queue is bound, begins to consume at a line of input, whose number is the position at
-// which to stop, and prints a line for each event: where it came from, and what is wrong with it.
+// Bound to all events, or to those of a category. Says {"ready":true} once its queue is bound. Each line of input is a
+// position: it consumes until the broker has brought that one, and says {"reached":…}. It prints a line for each event:
+// where it came from, and what is wrong with it.
 import { createInterface } from 'node:readline';
 import amqp from 'amqplib';
 import { openContract } from './schemas.mjs';
 
-const [amqpUrl, feedUrl, folder] = process.argv.slice(2);
+const [amqpUrl, feedUrl, folder, category] = process.argv.slice(2);
 const faultsOf = openContract(folder);
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-let last = 0;
+
+// What it keeps; a service does so in its database, in the transaction in which it handles an event.
+let epoch = 0; // none yet
+let read = 0; // all that it is bound to, up to this position, is handled
+const beyond = new Set(); // positions handled after that: none for a consumer of all events, which has no gaps
 
 function take(event, via) {
   const position = Number(event.position);
-  if (position <= last) return say({ duplicate: position, via });
-  if (Number(event.previous) !== last) throw new Error(`${event.previous} is missing before ${position}, via ${via}`);
-  last = position;
+  if (position <= read || beyond.has(position)) return say({ duplicate: position, via });
+  if (category) beyond.add(position);
+  else if (Number(event.previous) === read) read = position;
+  else throw new Error(`${event.previous} is missing before ${position}, via ${via}`);
   say({ position, id: event.id, type: event.type, via, faults: faultsOf(event) });
 }
 
-async function heal(upTo) {
-  while (last < upTo) {
-    const answer = await fetch(`${feedUrl}/v1/events?after=${last}&limit=7`);
-    if (!answer.ok) throw new Error(`the feed answered ${answer.status}: ${await answer.text()}`);
-    const lines = (await answer.text()).split('\n').filter(Boolean);
-    for (const line of lines) {
-      const event = JSON.parse(line);
+// A page of the history, or null: then the log was restored. What came after the fork is forgotten, where a service
+// would undo it, too; and what is kept is of the epoch that a message has told of, or else of the log's.
+async function page(after, inEpoch) {
+  const asked = { after, limit: 7, ...(epoch && { epoch }), ...(category && { types: `${category}.*` }) };
+  const answer = await fetch(`${feedUrl}/v1/events?${new URLSearchParams(asked)}`);
+  const text = await answer.text();
+  const forked = answer.status === 409 && JSON.parse(text);
+  if (!answer.ok && forked?.fork === undefined) throw new Error(`the feed answered ${answer.status}: ${text}`);
+  if (!forked) {
+    epoch = Number(answer.headers.get('kithlog-epoch'));
+    const [upTo, head] = ['kithlog-position', 'kithlog-head'].map((name) => Number(answer.headers.get(name)));
+    return { text, upTo, head };
+  }
+  epoch = inEpoch ?? forked.epoch;
+  say({ restored: forked.fork, epoch });
+  read = Math.min(read, forked.fork);
+  for (const position of beyond) if (position > forked.fork) beyond.delete(position);
+  return null;
+}
+
+// All that the history has, up to a position or to its end; that, too, when it tells of a restore.
+async function heal(upTo = Infinity) {
+  while (read < upTo) {
+    const found = await page(read);
+    if (!found) {
+      upTo = Infinity;
+      continue;
+    }
+    for (const event of found.text.split('\n').filter(Boolean).map(JSON.parse)) {
       if (Number(event.position) <= upTo) take(event, 'feed');
     }
-    if (lines.length === 0) throw new Error(`the feed ends at ${answer.headers.get('kithlog-position')}`);
+    read = Math.max(read, Math.min(found.upTo, upTo));
+    for (const position of beyond) if (position <= read) beyond.delete(position);
+    if (found.upTo === found.head) return;
   }
 }
 
@@ -43,18 +73,25 @@ async function receive(message) {
     ['position', 'previous', 'epoch'].every((name) => String(headers[name]) === String(event[name])) &&
     message.fields.routingKey === `${event.tenant}.${event.type.split('.').slice(1, 3).join('.')}`;
   if (!agrees) throw new Error(`properties and body disagree at ${event.position}`);
-  if (headers.previous > last) await heal(headers.previous);
-  take(event, 'broker');
+  epoch ||= event.epoch;
+  if (event.epoch > epoch && (await page(Math.max(read, ...beyond), event.epoch))) throw new Error('no fork is told');
+  if (!category && event.epoch === epoch && headers.previous > read) await heal(headers.previous);
+  if (event.epoch < epoch) say({ abandoned: headers.position });
+  else take(event, 'broker');
+  return headers.position;
 }
 
 const connection = await amqp.connect(amqpUrl);
 const channel = await connection.createChannel();
 await channel.checkExchange('kithlog.events');
-const { queue } = await channel.assertQueue('platform.events', {
+const { queue } = await channel.assertQueue(`platform.${category ?? 'events'}`, {
   durable: true,
-  arguments: { 'x-queue-type': 'quorum', 'x-max-length': 20, 'x-overflow': 'drop-head', 'x-delivery-limit': 20 },
+  arguments: {
+    'x-queue-type': 'quorum', 'x-single-active-consumer': true, 'x-delivery-limit': 20,
+    'x-max-length': 20, 'x-overflow': 'drop-head',
+  },
 });
-await channel.bindQueue(queue, 'kithlog.events', '#');
+await channel.bindQueue(queue, 'kithlog.events', category ? `*.${category}.*` : '#');
 await channel.prefetch(10);
 say({ ready: true });
 
@@ -63,13 +100,16 @@ for await (const line of createInterface({ input: process.stdin })) {
   let work = Promise.resolve();
   await new Promise((resolve, reject) => {
     channel.consume(queue, (message) => {
-      work = work.then(() => receive(message)).then(() => {
+      work = work.then(() => receive(message)).then((position) => {
         channel.ack(message);
-        if (last >= stopAt) resolve();
+        if (position >= stopAt) resolve();
       }).catch(reject);
-    });
+    }, { consumerTag: 'platform' });
   });
-  break;
+  await channel.cancel('platform');
+  await work;
+  if (category) await heal(); // as it would from time to time
+  say({ reached: stopAt });
 }
 await channel.close();
 await connection.close();
