@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.cli.doctor_database import QUERIES as DOCTOR
 from services.projector.firing import QUERIES as FIRING
 from services.projector.models import NETWORK, PROGRAMMES
 from services.projector.reader import QUERIES as READER
@@ -122,3 +123,12 @@ async def test_timers_of_a_subject_and_of_a_seeker_are_found_by_them(generations
     assert await indexes(database_url, READER["next_timers"], TENANT, [ID], "thank_you") == {"(tenant, subject_id)"}
     page = (TENANT, ID, None, None, 10, None)
     assert await indexes(database_url, READER["timers"], *page) == {"(tenant, seeker_id, due_at)"}
+
+
+async def test_overdue_timers_are_counted_from_where_they_begin(generations: list[int], connection: Connection) -> None:
+    """Once a second, and by connections that any plan is open to: those that are not due yet are not gone through."""
+    for query, *arguments in ((FIRING["figures"],), (DOCTOR["overdue"], 60)):
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", *arguments))
+        (condition,) = re.findall(r"(?:using|Index Scan on) timer_by_due .*\n\s+Index Cond: (.*)", plan) or [plan]
+        assert re.search(r"due_at <= \S*InitPlan|due_at <= \$\d", condition), plan
+        assert "Seq Scan on timer" not in plan, plan
