@@ -51,9 +51,14 @@ async def differing_rows(
     connection: Connection, model: ReadModel[Any], live: int, afresh: int, selection: Selection
 ) -> AsyncIterator[Difference]:
     """Compare two generations of a model, inside the caller's transaction."""
-    async for row in connection.cursor(
-        QUERIES["differing_rows"], live, afresh, *selection.columns(model.name), prefetch=_PAGE
-    ):
+    below, tenants, keys = selection.columns(model.name)
+    if tenants is None:
+        rows = connection.cursor(QUERIES["differing_rows"], live, afresh, below, prefetch=_PAGE)
+    elif tenants:
+        rows = connection.cursor(QUERIES["some_differing_rows"], live, afresh, tenants, keys, prefetch=_PAGE)
+    else:
+        return
+    async for row in rows:
         fields = _fields(model, row)
         if fields:
             yield Difference(model.name, row["tenant"], row["key"], fields)

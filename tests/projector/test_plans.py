@@ -13,6 +13,7 @@ from services.cli.doctor_database import QUERIES as DOCTOR
 from services.projector.firing import QUERIES as FIRING
 from services.projector.models import NETWORK, PROGRAMMES
 from services.projector.reader import QUERIES as READER
+from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.store import QUERIES as STORE
 from services.projector.store import SETTINGS, Store
 from shared.database.pool import connect
@@ -132,3 +133,19 @@ async def test_overdue_timers_are_counted_from_where_they_begin(generations: lis
         (condition,) = re.findall(r"(?:using|Index Scan on) timer_by_due .*\n\s+Index Cond: (.*)", plan) or [plan]
         assert re.search(r"due_at <= \S*InitPlan|due_at <= \$\d", condition), plan
         assert "Seq Scan on timer" not in plan, plan
+
+
+async def test_few_rows_of_two_generations_are_compared_by_their_keys(
+    generations: list[int], connection: Connection
+) -> None:
+    """What has changed since all was compared a rebuild compares while it holds the checkpoint, and over a connection
+    that any plan is open to."""
+    query, some = REBUILD["some_differing_rows"], ([TENANT] * 500, [str(n) for n in range(500)])
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", *generations, *some))
+        conditions = re.findall(r"Index Scan using \S+_pkey on row_\d+ .*\n\s+Index Cond: (.*)", plan)
+        columns = {frozenset(re.findall(r"\((\w+) = ", condition)) for condition in conditions}
+        assert columns == {frozenset({"generation", "tenant", "key"})}, plan
+        assert len(conditions) >= 2, plan
+        assert not re.search("Hash|Merge|Seq Scan|Bitmap", plan), plan

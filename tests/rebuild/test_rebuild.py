@@ -13,7 +13,7 @@ from services.projector import rebuild_work, rebuild_worker
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.models import MODELS, PIPELINE
-from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild import begun, rebuild, roll_back
 from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
 from services.projector.rebuild_staging import QUERIES
@@ -28,6 +28,15 @@ from shared.timing.policies import policies_with
 from tests.projector.conftest import folder, projector, until_blocked, write
 from tests.projector.histories import TENANT, history
 from tests.rebuild.conftest import POLICIES, System
+
+_KEYS = """
+SELECT r.generation, r.tenant, r.key FROM read.row r
+JOIN read.generation g ON g.id = r.generation AND g.model = 'pipeline' AND g.status = 'live'
+"""
+_SPOIL = {
+    "changed": "UPDATE read.row SET state = 'lapsed' WHERE generation = $1 AND tenant = $2 AND key = $3",
+    "lacking": "DELETE FROM read.row WHERE generation = $1 AND tenant = $2 AND key = $3",
+}
 
 
 async def test_a_rebuild_of_everything_ends_as_it_began(folded: System) -> None:
@@ -74,6 +83,27 @@ async def test_a_row_that_differs_keeps_a_rebuild_from_switching(folded: System)
     report = await rebuild(folded.url, POLICIES, ["pipeline"], accept="edited by hand")
     assert report.switched
     assert (await rebuild(folded.url, POLICIES, ["pipeline"])).unexplained == 0
+
+
+@pytest.mark.parametrize("spoiled", ["changed", "lacking", "not at all"])
+async def test_what_came_since_the_comparison_is_compared_before_the_switch(folded: System, spoiled: str) -> None:
+    """Given rows that the log led to only after all were compared, when a live one of them differs or is not there,
+    nothing is switched; else it is."""
+    before = {tuple(row) for row in await folded.connection.fetch(_KEYS)}
+    async with begun(folded.url, POLICIES, "rebuild", NAMES, None, None) as (work, builder):
+        compared = await work.compare(builder)
+        await folded.happen(2)
+        await folded.fold()
+        came = min({tuple(row) for row in await folded.connection.fetch(_KEYS)} - before)
+        if spoiled == "not at all":
+            await work.switch(builder, compared, None)
+            assert work.report.switched
+            return
+        await folded.connection.execute(_SPOIL[spoiled], *came)
+        with pytest.raises(Refused, match="changed since the comparison"):
+            await work.switch(builder, compared, None)
+        assert [(one.model, one.key) for one in work.report.models["pipeline"].first] == [("pipeline", came[2])]
+    assert [status for _, status in await folded.generations()] == ["live"]
 
 
 async def test_rolling_back_folds_what_came_since(folded: System) -> None:
