@@ -173,11 +173,21 @@ FROM unnest($1::text[], $2::uuid[]) AS u (tenant, subject_id)
 JOIN read.timer t ON t.tenant = u.tenant AND t.subject_id = u.subject_id;
 
 -- name: timers_of_nobody
--- Pending timers of subjects that a generation ($1) does not know.
-SELECT t.tenant, t.id, t.subject_id, t.due_at, t.body FROM read.timer t
-WHERE t.outcome IS NULL
-  AND NOT EXISTS (SELECT 1 FROM read.row s
-                  WHERE s.generation = $1 AND s.tenant = t.tenant AND s.key = t.subject_id::text);
+-- A page of timers after a place ($2, $3), with the bodies of those that are pending and whose subjects a generation ($1)
+-- does not know. All of a page are answered, so that $4 bounds what is looked up, however few those are.
+SELECT t.tenant, t.id, t.subject_id, t.due_at, CASE WHEN t.outcome IS NULL AND s.known IS NULL THEN t.body END AS body
+FROM (
+    SELECT t.tenant, t.id, t.subject_id, t.due_at, t.outcome, t.body FROM read.timer t
+    WHERE (t.tenant, t.id) > ($2, $3)
+    ORDER BY t.tenant, t.id
+    LIMIT $4
+) t
+LEFT JOIN LATERAL (
+    SELECT true AS known FROM read.row s
+    WHERE s.generation = $1 AND s.tenant = t.tenant AND s.key = t.subject_id::text
+    LIMIT 1
+) s ON true
+ORDER BY t.tenant, t.id;
 
 -- name: first_events
 -- The positions at which some streams ($1[i], $2[i]) begin in the log, and whether that event is folded nowhere: for it

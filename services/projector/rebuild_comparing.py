@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TIMERS = "timer"
 """The name under which differences of timers are told, as those of rows under their model's."""
 _PAGE = 500
+_LOOKED_AT = 2_000
+"""Timers of which one statement finds out whether they are somebody's."""
 _FILED = ("owner", "state", "sort", "search")
 
 
@@ -143,18 +145,20 @@ async def differing_timers(
         for found in await _compared(connection, facts, rows):
             yield found
     if selection.whole:
-        for one in await timers_of_nobody(connection, facts.subjects):
+        async for one in timers_of_nobody(connection, facts.subjects):
             yield one
 
 
-async def timers_of_nobody(connection: Connection, subjects: int) -> list[TimerDifference]:
-    """Timers of subjects that the generation `subjects` does not know."""
-    return [
-        TimerDifference(
-            (row["tenant"], row["id"]), row["subject_id"], TIMER.validate_json(row["body"]), None, (row["due_at"], None)
-        )
-        for row in await connection.fetch(QUERIES["timers_of_nobody"], subjects)
-    ]
+async def timers_of_nobody(connection: Connection, subjects: int) -> AsyncIterator[TimerDifference]:
+    """Pending timers of subjects that the generation `subjects` does not know. In pages, for all are looked at: in one
+    statement, those of a large system take longer than a statement may."""
+    place: TimerId = ("", UUID(int=0))
+    while rows := await connection.fetch(QUERIES["timers_of_nobody"], subjects, *place, _LOOKED_AT):
+        place = (rows[-1]["tenant"], rows[-1]["id"])
+        for row in rows:
+            if row["body"] is not None:
+                timer, due = TIMER.validate_json(row["body"]), (row["due_at"], None)
+                yield TimerDifference((row["tenant"], row["id"]), row["subject_id"], timer, None, due)
 
 
 async def timers_of(

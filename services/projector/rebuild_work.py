@@ -308,15 +308,18 @@ class Work:
             rows = await self._connection.fetch(QUERIES["subjects_of"], of_subjects, tenant, UUID(key))
             subjects |= {(tenant, row["key"]) for row in rows}
         subjects |= self._timers
+        await self._write_timers(timers_of(self._connection, self._facts(situation), subjects))
+        if self.selection.whole and self._of_nobody:
+            await self._write_timers(timers_of_nobody(self._connection, of_subjects))
+
+    async def _write_timers(self, found: AsyncIterator[TimerDifference]) -> None:
         page: list[TimerDifference] = []
-        async for one in timers_of(self._connection, self._facts(situation), subjects):
+        async for one in found:
             if one.explained is None:
                 page.append(one)
             if len(page) >= _TIMERS:
                 await write_timers(self._connection, page)
                 page.clear()
-        if self.selection.whole and self._of_nobody:
-            page += await timers_of_nobody(self._connection, of_subjects)
         await write_timers(self._connection, page)
 
     # --- healing -------------------------------------------------------------------------------------------------

@@ -149,3 +149,10 @@ async def test_few_rows_of_two_generations_are_compared_by_their_keys(
         assert columns == {frozenset({"generation", "tenant", "key"})}, plan
         assert len(conditions) >= 2, plan
         assert not re.search("Hash|Merge|Seq Scan|Bitmap", plan), plan
+
+
+async def test_timers_are_looked_at_in_pages_and_their_subjects_by_key(
+    generations: list[int], database_url: str
+) -> None:
+    page = (REBUILD["timers_of_nobody"], generations[0], TENANT, ID, 2000)
+    assert await indexes(database_url, *page) == {"(tenant, id)", KEY}

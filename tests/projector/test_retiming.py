@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector import rebuild_comparing, retiming, store
 from services.projector.firing import Firing
 from services.projector.folding import Folder
 from services.projector.halting import Halted
@@ -35,6 +37,19 @@ SOONER = policies_with("""
 due = { after = { hours = 1 } }
 last_call = { enabled = false }
 """)
+_OF_NOBODY = """
+WITH likeness AS (SELECT * FROM read.timer WHERE outcome IS NULL ORDER BY id LIMIT 1)
+INSERT INTO read.timer (tenant, id, subject_id, seeker_id, guards, due_at, body)
+SELECT 'nowhere', md5(n::text)::uuid, md5(n::text)::uuid, seeker_id, guards, due_at, body
+FROM likeness, generate_series(1, 24) AS n
+"""
+_SLOW = """
+ALTER TABLE read.timer ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody ON read.timer USING (true);
+CREATE POLICY slowly ON read.timer AS RESTRICTIVE FOR SELECT
+    USING (CASE WHEN tenant = 'nowhere' THEN pg_sleep(0.1) IS NOT NULL ELSE true END)
+"""
+"""To read one of those takes a while, as a page takes where there are millions."""
 _DUE = """
 SELECT body ->> 'stage' AS stage, due_at FROM read.timer
 WHERE body ->> 'policy' = 'thank_you' AND outcome IS NULL ORDER BY due_at
@@ -107,6 +122,33 @@ async def test_pending_timers_follow_the_calendar(
     monkeypatch.setattr(calendar, "public_holidays", lambda country, year: {before.date()})
     await start(database_url, log, policies_with(""))
     assert await connection.fetchval(connect) > before
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[Connection]:
+    """Of the database and all that is in it."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_no_statement_takes_the_longer_the_more_timers_there_are(
+    log: Log, database_url: str, connection: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given pending timers of subjects that are not there, more than a statement may take the time to look at, when the
+    projector starts with other policies, then it ends them all the same, and folds."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    await owner.execute(_OF_NOBODY)
+    await owner.execute(_SLOW)
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setattr(rebuild_comparing, "_LOOKED_AT", 3)
+    monkeypatch.setattr(retiming, "_AT_ONCE", 3)
+    await start(database_url, log, SOONER)
+    ended = await owner.fetchval("SELECT count(*) FROM read.timer WHERE tenant = 'nowhere' AND outcome = 'withdrawn'")
+    assert ended == 24
+    assert list(await due(connection)) == ["due", "overdue", "coach"]
+    assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
 
 
 async def test_one_that_was_started_before_leaves_the_folding_to_the_newer(
