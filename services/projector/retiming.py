@@ -52,6 +52,8 @@ async def retime(store: Store, policies: Policies) -> int:
         return 0
     changed = 0
     async with store.turn() as (connection, checkpoint):
+        # It is not done again: a process whose digest a crash took back would halt, for others' policies as it seems.
+        await connection.execute("SET LOCAL synchronous_commit = on")
         generations = store.generations
         facts = Facts(generations[SUBJECT], generations[RECIPIENT], checkpoint.position, policies)
         page: list[TimerDifference] = []

@@ -50,6 +50,13 @@ CREATE POLICY slowly ON read.timer AS RESTRICTIVE FOR SELECT
     USING (CASE WHEN tenant = 'nowhere' THEN pg_sleep(0.1) IS NOT NULL ELSE true END)
 """
 """To read one of those takes a while, as a page takes where there are millions."""
+_NOTING = """
+CREATE TABLE public.noted (setting text);
+GRANT ALL ON public.noted TO kithlog_app;
+CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+CREATE TRIGGER noting AFTER UPDATE OF policies ON read.checkpoint FOR EACH ROW EXECUTE FUNCTION public.note()
+"""
 _DUE = """
 SELECT body ->> 'stage' AS stage, due_at FROM read.timer
 WHERE body ->> 'policy' = 'thank_you' AND outcome IS NULL ORDER BY due_at
@@ -149,6 +156,18 @@ async def test_no_statement_takes_the_longer_the_more_timers_there_are(
     assert ended == 24
     assert list(await due(connection)) == ["due", "overdue", "coach"]
     assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
+
+
+async def test_by_which_policies_timers_were_reckoned_survives_a_crash(
+    log: Log, database_url: str, owner: Connection
+) -> None:
+    """The projector reckons once: having lost that, it would find the policies of before, and halt as if others' were
+    in force. So what it commits is on disk, unlike what it folds again."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    await owner.execute(_NOTING)
+    await start(database_url, log, SOONER)
+    assert [row["setting"] for row in await owner.fetch("SELECT setting FROM public.noted")] == ["on"]
 
 
 async def test_one_that_was_started_before_leaves_the_folding_to_the_newer(
