@@ -326,6 +326,25 @@ async def test_refusals_do_not_pile_up(log: Log, owner: asyncpg.Connection[async
     assert [row[0].int for row in left] == [5, 6, 7, 8, 9]
 
 
+@pytest.mark.parametrize("statistics", ["none", "fresh"])
+async def test_refusals_that_stay_are_not_gone_through(
+    owner: asyncpg.Connection[asyncpg.Record], statistics: str
+) -> None:
+    """Given many refusals of which none is old, when another is kept, then they are not looked at: the log's head is
+    held meanwhile."""
+    await owner.execute(
+        """INSERT INTO log.refusal (tenant, command_id, fingerprint, refusal)
+           SELECT 'acme', md5(n::text)::uuid, 'f', '{}' FROM generate_series(1, 5000) AS n"""
+    )
+    if statistics == "fresh":
+        await owner.execute("ANALYZE log.refusal")
+    async with owner.transaction():
+        keep = "SELECT log.refuse(ARRAY['acme'], ARRAY[$1::uuid], ARRAY['f'::bytea], ARRAY['{}'::json])"
+        await owner.execute(keep, UUID(int=1))
+        read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'log.refusal'::regclass"
+        assert await owner.fetchval(read) < 10
+
+
 async def test_no_repetition_is_answered_before_the_stand_by_has_it(database_url: str) -> None:
     """Given commands of which the primary alone knows the answers, because its stand-by is away, when they are
     repeated, then they wait for the stand-by: a fail-over now would lose what was acknowledged."""
