@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain, repeat
 
 import asyncpg
 import structlog
@@ -14,6 +16,10 @@ import structlog
 from shared.database.pool import ROLE, persist
 
 _LOCK = 0x6B697468  # "kith": the advisory lock that lets one replica migrate while others wait
+_WAITING = "1s"
+"""For how long a migration waits for a table. All that comes to the table meanwhile waits behind it: appends, too."""
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds until it tries again, in which those get through; the last recurs."""
 _NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")
 MAY_WORK = "CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END"
 """The privilege that `SET ROLE` takes."""
@@ -103,14 +109,25 @@ async def _apply(connection: asyncpg.Connection[asyncpg.Record]) -> list[int]:
                     "write a new migration instead of editing it"
                 )
             continue
-        async with connection.transaction():
-            await connection.execute(migration.sql)
-            await connection.execute(
-                "INSERT INTO public.kithlog_migration (number, name, checksum) VALUES ($1, $2, $3)",
-                migration.number,
-                migration.name,
-                migration.checksum,
-            )
+        await _apply_one(connection, migration)
         logger.info("migration applied", number=migration.number, name=migration.name)
         done.append(migration.number)
     return done
+
+
+async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:
+    """However long somebody reads what it changes, as an export does: it waits for that, and others do not."""
+    for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+        with suppress(asyncpg.LockNotAvailableError):
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{_WAITING}'")
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO public.kithlog_migration (number, name, checksum) VALUES ($1, $2, $3)",
+                    migration.number,
+                    migration.name,
+                    migration.checksum,
+                )
+            return
+        logger.warning("a migration waits for what others are reading", name=migration.name, pause=pause)
+        await asyncio.sleep(pause)

@@ -17,7 +17,7 @@ from shared.database.migrate import Migration, MigrationChanged, RoleMissing, ma
 from shared.database.pool import ROLE, open_pool
 from shared.log import Log
 from tests.broker.events import an_append
-from tests.projector.conftest import until_blocked
+from tests.projector.conftest import PATIENCE, until_blocked
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -65,6 +65,29 @@ async def test_one_that_fails_leaves_nothing_half_done(
     assert await owner.fetchval("SELECT max(number) FROM public.kithlog_migration") == len(ALL)
     monkeypatch.setattr(module, "migrations", lambda: [*migrations(), good])
     assert await migrate(empty_database_url) == [good.number]
+
+
+async def test_what_waits_for_a_reader_holds_up_nobody(
+    empty_database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given somebody who reads the log for long, as an export does, when a migration is to change a table of it, then
+    whoever comes to that table after it gets through, and the migration is applied when the reader is done."""
+    await migrate(empty_database_url)
+    changing = Migration(len(ALL) + 1, "next", "ALTER TABLE log.event ADD COLUMN next text")
+    monkeypatch.setattr(module, "migrations", lambda: [*migrations(), changing])
+    monkeypatch.setattr(module, "_WAITING", "100ms")
+    monkeypatch.setattr(module, "_PAUSES", (0.05,))
+    reader = await asyncpg.connect(empty_database_url)
+    async with reader.transaction():
+        await reader.execute("SELECT FROM log.event")
+        migrating = asyncio.create_task(migrate(empty_database_url))
+        for _ in range(3):
+            await until_blocked(owner)
+            async with asyncio.timeout(PATIENCE):
+                await owner.execute("SELECT FROM log.event")
+        assert not migrating.done()
+    assert await migrating == [changing.number]
+    await reader.close()
 
 
 async def test_an_edited_one_is_refused(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
