@@ -171,6 +171,9 @@ async def _models(connection: Any) -> list[Finding]:
         return [ok("projector", "read models", "none yet")]
     wanted = {model.name: model.version for model in (*MODELS, *TimingFold(default_policies()).models)}
     off = {name: version for name, version in wanted.items() if live.get(name) != version}
+    if unknown := sorted(live.keys() - wanted.keys()):
+        return [Finding("projector", "read models", "wrong", f"live, but none of this release's: {', '.join(unknown)}",
+                        "use the release that has them: this one's projector does not fold beside them")]  # fmt: skip
     if not off:
         return [ok("projector", "read models", f"{len(wanted)} live")]
     told = ", ".join(f"{name} {live.get(name, 'missing')} instead of {version}" for name, version in off.items())

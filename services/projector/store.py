@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -95,15 +95,27 @@ class Store:
     async def begin(self) -> Checkpoint:
         """Where to go on; prepares the models' tables when nothing was folded yet.
 
-        Raises `Halted` when a model's live rows are not of the version that this release folds.
+        Raises `Halted` when a model's live rows are not of the version that this release folds, or of a model that it
+        does not know.
         """
         async with self._writing.transaction():
             await self._writing.execute(QUERIES["start_checkpoint"])
             row = await self._writing.fetchrow(QUERIES["lock_checkpoint"])
             assert row is not None
             checkpoint = Checkpoint(row["position"], row["epoch"], row["turn"])
+            if checkpoint.position == 0 and await self._create_generations():
+                await self._writing.execute(QUERIES["next_turn"])
+                checkpoint = replace(checkpoint, turn=checkpoint.turn + 1)
             await self._find_generations(self._writing, checkpoint)
         return checkpoint
+
+    async def _create_generations(self) -> bool:
+        """Those that are missing; answers whether a release that does not know them may have begun to fold already."""
+        live = {row["model"] for row in await self._writing.fetch(QUERIES["generations"])}
+        missing = [model for model in self._models.values() if model.name not in live]
+        for model in missing:
+            await self._writing.execute(QUERIES["create_generation"], model.name, model.version, model.listed)
+        return bool(live and missing)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[tuple[Connection, Checkpoint]]:
@@ -135,11 +147,7 @@ class Store:
         live = {row["model"]: row for row in await connection.fetch(QUERIES["generations"])}
         for model in self._models.values():
             row = live.get(model.name)
-            if row is None and checkpoint.position == 0:
-                self._generations[model.name] = await connection.fetchval(
-                    QUERIES["create_generation"], model.name, model.version, model.listed
-                )
-            elif row is None or row["version"] != model.version:
+            if row is None or row["version"] != model.version:
                 has = "has no rows" if row is None else f"has rows of version {row['version']}"
                 raise Halted(
                     "model_version",
@@ -147,8 +155,17 @@ class Store:
                     f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then a projector of the release before "
                     "goes on folding, where one still runs",
                 )
-            else:
-                self._generations[model.name] = row["id"]
+            self._generations[model.name] = row["id"]
+        unknown = sorted(live.keys() - self._models.keys())
+        if unknown:
+            # Whatever was folded without them they would lack for good, and nobody would know.
+            raise Halted(
+                "model_version",
+                f"live are rows of {', '.join(unknown)}, which this release does not fold",
+                "use the one that does, and end this; to go back to this, end that and run `UPDATE read.generation SET "
+                f"status = 'scratch' WHERE status = 'live' AND model = ANY ('{{{','.join(unknown)}}}')`, for it will "
+                "have to rebuild them",
+            )
         self._turn = checkpoint.turn
 
     async def look(self) -> Look:

@@ -70,7 +70,8 @@ async def test_nothing_is_wrong_where_all_runs(desk: Terminal) -> None:
 
 
 def test_faults_of_the_database_are_found(desk: Terminal) -> None:
-    """Given parked streams, a fork, an old model, a late timer and no leader, when looked at, each is told."""
+    """Given parked streams, a fork, an old model, one of a later release, a late timer and no leader, when looked at,
+    each is told."""
     assert set(wrongs(desk)) == {"leader"}
     desk.query(
         "WITH x AS (UPDATE read.generation SET version = 99 WHERE model IN ('pipeline', 'timing_link')"
@@ -90,6 +91,11 @@ def test_faults_of_the_database_are_found(desk: Terminal) -> None:
     assert found["read models"] == "kithlog rebuild pipeline timing"
     assert found["parked streams"] == "kithlog parked list"
     assert "kithlog rebuild" in found["checkpoint"]
+    desk.query(
+        "WITH x AS (INSERT INTO read.generation (model, version, status) VALUES ('later', 1, 'live') RETURNING 1)"
+        " SELECT * FROM x"
+    )
+    assert "use the release that has them" in wrongs(desk)["read models"]
 
 
 async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:

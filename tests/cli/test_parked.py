@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,8 @@ from services.cli import parked as parked_verbs
 from services.projector import unparking
 from services.projector.folding import Folder
 from services.projector.mailbox import Mailbox
-from services.projector.read_model import Filed, ReadModel
+from services.projector.models import LEADS
+from services.projector.rebuild_selection import EVERYTHING, Selected
 from services.projector.store import Store
 from services.projector.unparking import StillUnwritable, Unparked
 from shared.database.pool import open_pool
@@ -30,29 +31,21 @@ from tests.projector.memory import Memory
 TENANT = "acme"
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
-
-
-class Broken(ReadModel[Nothing]):
-    """A release whose fold fails at the given positions."""
-
-    name = "broken"
-    row = Nothing
+class Broken(Selected):
+    """A read model as a release has it whose fold fails at the given positions."""
 
     def __init__(self, *positions: int) -> None:
-        super().__init__()
+        super().__init__(LEADS, EVERYTHING)
+        self.folds = None  # type: ignore[misc]  # of this object alone
         self._positions = positions
 
     def keys(self, e: Recorded[Event]) -> Iterable[str]:
-        return ("it",) if e.position in self._positions else ()
+        return ("it",) if e.position in self._positions else super().keys(e)
 
-    def evolve(self, key: str, row: Nothing | None, e: Recorded[Event]) -> Nothing | None:
-        raise RuntimeError(f"can't fold position {e.position}")
-
-    def file(self, row: Nothing) -> Filed:
-        return Filed()
+    def evolve(self, key: str, row: Any, e: Recorded[Event]) -> Any:
+        if e.position in self._positions:
+            raise RuntimeError(f"can't fold position {e.position}")
+        return super().evolve(key, row, e)
 
 
 async def _fold(terminal: Terminal, *broken: int) -> None:
@@ -77,12 +70,12 @@ def test_a_parked_stream_is_listed_and_shown(parked: tuple[Terminal, Recorded[by
     listed = terminal.json("parked", "list")
     assert listed.code == 1
     [row] = listed.objects
-    assert (row["stream_id"], row["position"], row["model"]) == (str(event.stream_id), event.position, "broken")
+    assert (row["stream_id"], row["position"], row["model"]) == (str(event.stream_id), event.position, LEADS.name)
     shown = terminal.json("parked", "show", row["stream_id"]).object
     assert shown["events"][0]["position"] == event.position
     assert len(shown["events"]) == row["waiting"] > 1
     assert "can't fold" in terminal.run("parked", "show", row["stream_id"]).out
-    assert "broken" in terminal.run("parked", "list").out
+    assert LEADS.name in terminal.run("parked", "list").out
 
 
 def test_verifying_tells_that_a_stream_waits(parked: tuple[Terminal, Recorded[bytes]]) -> None:

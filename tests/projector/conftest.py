@@ -80,8 +80,10 @@ async def write(log: Log, happenings: Sequence[Happening], *, after: int = 0) ->
     return await log.read(0, 1_000_000)
 
 
-def folder(*more: ReadModel[Any]) -> Folder:
-    return Folder((*MODELS, *more), TimingFold(default_policies()))
+def folder(*others: ReadModel[Any]) -> Folder:
+    """Of all read models, with others beside them, or in the place of those of the same name."""
+    models = {model.name: model for model in (*MODELS, *others)}
+    return Folder(tuple(models.values()), TimingFold(default_policies()))
 
 
 def projector(database_url: str, log: Any, mailbox: Mailbox | None = None, **options: Any) -> Projector:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from services.projector.changes import Changes, Checkpoint
+from services.projector.read_model import Filed, ReadModel
 from services.projector.store import QUERIES, Store
 from shared.database.pool import PATIENCE
-from tests.cli.test_parked import Broken
+from shared.domain.kernel import Event
+from shared.envelope import Recorded
 from tests.projector.histories import TENANT
 
 ANA = UUID(int=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+class Bare(ReadModel[Nothing]):
+    name = "bare"
+    row = Nothing
+
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        return ()
+
+    def evolve(self, key: str, row: Nothing | None, e: Recorded[Event]) -> Nothing | None:
+        return row
+
+    def file(self, row: Nothing) -> Filed:
+        return Filed()
 
 
 class Noting:
@@ -47,7 +70,7 @@ async def test_going_through_a_large_tenant_may_take_long() -> None:
 async def test_a_turn_reads_in_its_own_transaction(database_url: str) -> None:
     """Given a transaction that changes rows beside the fold, then what is loaded meanwhile goes through it: it is at
     work for as long as that takes, and the server does not end it as idle."""
-    model = Broken()
+    model = Bare()
     id = (model.name, TENANT, "it")
     async with Store.open(database_url, [model]) as store, store.turn() as (connection, _):
         generation = store.generations[model.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ import httpx
 import pytest
 
 from services.projector import rebuild_building, rebuild_work
-from services.projector.folding import Folder
+from services.projector.folding import TIMING, Folder
+from services.projector.halting import Halted
+from services.projector.mailbox import Mailbox
 from services.projector.models import CONTACTS, LEADS, MODELS, NOTEBOOK, PIPELINE, SEEKERS
 from services.projector.reader import Reader
 from services.projector.rebuild import rebuild, roll_back
@@ -27,7 +30,7 @@ from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.log import Append, Appended
 from shared.replacing import replace
-from tests.projector.conftest import PATIENCE, assert_equals_a_cold_fold, projector, running, until
+from tests.projector.conftest import PATIENCE, assert_equals_a_cold_fold, letter, projector, running, until
 from tests.projector.histories import TENANT, appends, history
 from tests.queries.conftest import serving
 from tests.rebuild.conftest import POLICIES, System
@@ -52,9 +55,18 @@ class Anew(Selected):
         return after if after is None or getattr(after, self._field) == NEW else replace(after, **{self._field: NEW})
 
 
+class More(Selected):
+    """A read model that a release has and the one before it has not."""
+
+    def __init__(self) -> None:
+        super().__init__(LEADS, EVERYTHING)
+        self.name = "more"  # type: ignore[misc]  # of this object alone
+
+
 RELEASES: dict[str, Sequence[Any]] = {
     "old": MODELS,
     "new": [Anew(model) if model.name in FIELDS else model for model in MODELS],
+    "larger": [*MODELS, More()],
 }
 
 
@@ -68,6 +80,7 @@ def tool_of(release: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as tool:
         for module in (rebuild_work, rebuild_building):
             tool.setattr(module, "MODELS", RELEASES[release])
+        tool.setattr(rebuild_work, "NAMES", (*(model.name for model in RELEASES[release]), TIMING))
         yield
 
 
@@ -218,3 +231,55 @@ async def test_no_query_fails_or_sees_half_a_version(system: System) -> None:
         await system.caught_up()
     await pool.close()
     await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder_of("old"))
+
+
+@pytest.mark.parametrize("by_messages", [False, True])
+async def test_who_does_not_know_what_is_live_folds_nothing(system: System, by_messages: bool) -> None:
+    """Given a read model that the next release has added, when it becomes live under the release before, then that
+    folds nothing more, and the new one misses nothing; once its rows are taken out as is said, the one before goes
+    on."""
+    await system.happen(1)
+    mailbox, interval = Mailbox(), 3600.0 if by_messages else 0.0
+    old = projector(system.url, system.log, mailbox, folder=folder_of("old"), poll_interval=interval)
+    new = projector(system.url, system.log, folder=folder_of("larger"))
+    async with old.session() as session:
+        position = await session.run_once()
+        with tool_of("larger"):
+            assert (await rebuild(system.url, POLICIES, ["more"])).switched
+        await system.happen(2)
+        events = await system.log.read(0, 1_000_000)
+        for event in events[position:] if by_messages else ():
+            mailbox.put(letter(event))
+        with pytest.raises(Halted, match="rows of more, which this release does not fold"):
+            await session.run_once()
+    with pytest.raises(Halted) as halted:
+        async with old.session():
+            pytest.fail("began to fold")
+    assert halted.value.reason == "model_version"
+    async with new.session() as session:
+        assert await session.run_once() == len(events) - position
+    await assert_equals_a_cold_fold(system.connection, events, folder_of("larger"))
+    said = re.search("`(UPDATE .*)`", halted.value.remedy)
+    assert said is not None
+    await system.connection.execute(said[1])
+    await system.happen(3)
+    async with old.session() as session:
+        await session.run_once()
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder_of("old"))
+    with pytest.raises(Halted, match="read model more has no rows"):
+        async with new.session():
+            pytest.fail("began to fold")
+
+
+async def test_of_two_releases_on_an_empty_log_the_larger_folds(system: System) -> None:
+    """Given a release that stands before the first event, when one begins that has a read model more, then the first
+    folds nothing."""
+    async with (
+        projector(system.url, system.log, folder=folder_of("old")).session() as session,
+        projector(system.url, system.log, folder=folder_of("larger")).session() as other,
+    ):
+        await system.happen(1)
+        with pytest.raises(Halted, match="rows of more"):
+            await session.run_once()
+        assert await other.run_once() > 0
+    await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000), folder_of("larger"))
