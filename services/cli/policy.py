@@ -18,6 +18,7 @@ from services.cli.terminal import AsJson, misunderstood, note, progress, run, se
 from services.cli.wanted import Tenant, instant, wanted
 from services.projector.past import Unusable, read_event
 from services.projector.rebuild_staging import QUERIES as REBUILD
+from services.projector.session import PAGE_BYTES
 from services.projector.simulation import Firing, Simulation
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.domain.kernel import Event
@@ -113,7 +114,7 @@ async def _history(tenant: str | None, until: datetime, json: bool) -> AsyncIter
         discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
         after = 0
         with progress("folding", head, json=json) as advance:
-            while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE):
+            while rows := await connection.fetch(LOG_QUERIES["read"], after, _PAGE, PAGE_BYTES):
                 for row in rows:
                     recorded: Recorded[bytes] = Recorded(*row)
                     if recorded.recorded_at >= until:

@@ -44,15 +44,19 @@ and given nothing any more."""
 class Message:
     """A delivery of aio-pika's; see `mailbox.Delivery`."""
 
-    __slots__ = ("_channel", "_message")
+    __slots__ = ("_channel", "_emptied", "_message")
 
     def __init__(self, message: AbstractIncomingMessage, channel: Place) -> None:
         """`channel`: what stands for it; aio-pika's own can't be asked for any more once it has closed."""
-        self._message, self._channel = message, channel
+        self._message, self._channel, self._emptied = message, channel, False
 
     @property
-    def body(self) -> bytes:
-        return self._message.body
+    def body(self) -> bytes | None:
+        return None if self._emptied else self._message.body
+
+    def empty(self) -> None:
+        self._message.body = b""  # type: ignore[misc]  # which its class has, and the abstract one does not name
+        self._emptied = True
 
     @property
     def headers(self) -> Mapping[str, Any]:

@@ -1,4 +1,8 @@
-"""Where messages wait between the broker and the loop that folds them."""
+"""Where messages wait between the broker and the loop that folds them.
+
+The broker bounds how many there are, not how large. Of more than fits in memory only that they came is kept: what they
+tell is in the log.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Bytes of bodies that may wait: more than ordinary messages come to."""
 
 
 class Place:
@@ -18,7 +25,9 @@ class Delivery(Protocol):
     """A message as it came, to be acknowledged together with all that came before it on its channel."""
 
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes | None:
+        """None once it was emptied."""
+        ...
 
     @property
     def headers(self) -> Mapping[str, Any]: ...
@@ -26,6 +35,10 @@ class Delivery(Protocol):
     @property
     def channel(self) -> Place:
         """What acknowledgements reach back to: those of one channel are in order."""
+        ...
+
+    def empty(self) -> None:
+        """Let go of the body."""
         ...
 
     async def acknowledge(self) -> None:
@@ -38,10 +51,14 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
+        self._bytes = 0
         self._filled = asyncio.Event()
 
     def put(self, delivery: Delivery) -> None:
+        if self._bytes >= MOST_BYTES:
+            delivery.empty()
         self._waiting.append(delivery)
+        self._bytes += _size(delivery)
         self._filled.set()
 
     def ring(self) -> None:
@@ -50,16 +67,20 @@ class Mailbox:
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
         """What was taken and could not be dealt with yet; it comes first again. Rings no bell."""
-        self._waiting.extendleft(delivery for delivery in reversed(deliveries) if not delivery.channel.lost)
+        back = [delivery for delivery in deliveries if not delivery.channel.lost]
+        self._waiting.extendleft(reversed(back))
+        self._bytes += sum(map(_size, back))
 
     def lose(self, place: Place) -> None:
         """Let go of what came on a channel that is gone: it comes again, and would be there twice."""
         place.lost = True
         self._waiting = deque(delivery for delivery in self._waiting if not delivery.channel.lost)
+        self._bytes = sum(map(_size, self._waiting))
 
     def take(self, most: int) -> list[Delivery]:
         """Up to `most` messages, in the order in which they came."""
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._bytes -= sum(map(_size, taken))
         self._filled.clear()
         if self._waiting:
             self._filled.set()
@@ -68,3 +89,7 @@ class Mailbox:
     async def filled(self) -> None:
         """Return when there is a message, or when somebody rang."""
         await self._filled.wait()
+
+
+def _size(delivery: Delivery) -> int:
+    return 0 if delivery.body is None else len(delivery.body)

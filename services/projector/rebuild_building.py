@@ -16,6 +16,7 @@ from services.projector.loading import Loader
 from services.projector.models import MODELS
 from services.projector.rebuild_selection import Selected, Selection
 from services.projector.rebuild_staging import Staging
+from services.projector.session import PAGE_BYTES
 from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.timing_models import SUBJECT
 from shared.database.pool import connect
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 PAGE = 2_000
 FLUSH = 20_000
-"""Events after which what was folded is written; what bounds the memory."""
+FLUSH_BYTES = 32 * 1024 * 1024
+"""Events, and bytes of their payloads in sum, after which what was folded is written; what bounds the memory."""
 _WEIGHTS = {"timing_subject": 7, "timeline": 6, "notebook": 3, "pipeline": 3, "notification": 3}
 """About what share of the time of building everything goes into a model, rows and their indexes included."""
 KEPT = 10_000
@@ -140,7 +142,7 @@ class Builder:
 
         Raises `CannotFold`, `UnknownEventType`, `Superseded`, and what asyncpg raises while PostgreSQL is away.
         """
-        position = self._staging.position
+        position, size = self._staging.position, 0
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
             while position < upto:
@@ -152,8 +154,10 @@ class Builder:
                     await asyncio.sleep(0)  # so that the server reads while this process folds
                 await self._fold(events, left_out)
                 position = end
-                if position - self._staging.position >= FLUSH or position == upto:
+                size += sum(len(event.data) for event in events)
+                if position - self._staging.position >= FLUSH or size >= FLUSH_BYTES or position == upto:
                     await self._staging.flush(position)
+                    size = 0
                 advance(len(events))
         finally:
             if reading is not None:
@@ -161,7 +165,8 @@ class Builder:
                 await asyncio.gather(reading, return_exceptions=True)
 
     async def _read(self, after: int, upto: int) -> list[Recorded[bytes]]:
-        return [Recorded(*row) for row in await self._log.fetch(LOG_QUERIES["read"], after, min(PAGE, upto - after))]
+        rows = await self._log.fetch(LOG_QUERIES["read"], after, min(PAGE, upto - after), PAGE_BYTES)
+        return [Recorded(*row) for row in rows]
 
     async def _fold(self, events: Sequence[Recorded[bytes]], left_out: LeftOut) -> None:
         if left_out:

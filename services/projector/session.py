@@ -31,6 +31,9 @@ from shared.log import Head
 from shared.timing.calendar import SOURCES
 from shared.timing.policies import Policies
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends with the event whose payload reaches this sum: three times what ordinary ones come to, and little enough
+for one to be folded, the next to be read and the one before to be written at the same time."""
 OTHERS_LOOKS = 5
 """Looks at the log for which another projector that has moved the checkpoint is taken to go on doing so."""
 DROP_INTERVAL = 10.0
@@ -39,7 +42,7 @@ logger = structlog.get_logger(__name__)
 
 
 class LogReader(Protocol):
-    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]: ...
+    async def read(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +180,12 @@ class Session:
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
             while self._ahead < look.head.position and not self.stopping:
-                events = await (reading or self._log.read(self._ahead, self._page))
+                events = await (reading or self._read(self._ahead))
                 reading = None
                 if not events:
                     break
                 if events[-1].position < look.head.position:
-                    reading = asyncio.create_task(self._log.read(events[-1].position, self._page))
+                    reading = asyncio.create_task(self._read(events[-1].position))
                 plan = self._folder.plan(events, self._parked, self._discarded)
                 await self._fold(plan, "page", len(events))
                 if plan.unknown is not None:
@@ -193,6 +196,9 @@ class Session:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
         await self._land()
+
+    async def _read(self, after: int) -> list[Recorded[bytes]]:
+        return await self._log.read(after, self._page, PAGE_BYTES)
 
     def _leave_to_another(self) -> None:
         self._others_until = monotonic() + OTHERS_LOOKS * self._poll_interval
@@ -255,7 +261,7 @@ class Session:
         logger.error("page can't be folded, trying event by event", exc_info=error.cause)
         await self._start_from((await self._look()).checkpoint)
         while self._ahead < error.position:
-            events = await self._log.read(self._ahead, 1)
+            events = await self._log.read(self._ahead, 1, PAGE_BYTES)
             plan = self._folder.plan(events, self._parked, self._discarded)
             if plan.unknown is not None:
                 raise unknown_event_type(plan)

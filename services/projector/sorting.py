@@ -36,6 +36,10 @@ def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopO
     found = Sorted()
     position = checkpoint.position
     for delivery in deliveries:
+        if delivery.body is None:
+            observer.message("gap")
+            found.look = True
+            continue
         try:
             event = cloudevents.decode(delivery.body, delivery.headers)
         except cloudevents.NotACloudEvent as error:

@@ -24,6 +24,9 @@ Session = Any
 NOTIFY_CHANNEL = "kithlog_log"
 """PostgreSQL channel on which each committed batch announces the log's head."""
 
+NO_BOUND = 2**62
+"""Bytes that no page comes to."""
+
 
 class Log:
     """Appends are coalesced into one transaction at a time (group commit); reads go through the pool.
@@ -93,13 +96,13 @@ class Log:
         assert row is not None
         return Head(row["position"], row["epoch"])
 
-    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
-        """Up to `limit` events with positions after `after`, in order. What it returns has no gaps, now or later."""
-        return [Recorded(*row) for row in await self._pool.fetch(QUERIES["read"], after, limit)]
+    async def read(self, after: int, limit: int, most_bytes: int = NO_BOUND) -> list[Recorded[bytes]]:
+        """Up to `limit` events with positions after `after`, in order, and up to the one whose payload reaches
+        `most_bytes` in sum. What it returns has no gaps, now or later."""
+        return [Recorded(*row) for row in await self._pool.fetch(QUERIES["read"], after, limit, most_bytes)]
 
     async def read_replicated(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
-        """As `read`, up to the event whose payload reaches `most_bytes` in sum, and returns when a synchronous
-        stand-by, where there is one, has what was read.
+        """As `read`, and returns when a synchronous stand-by, where there is one, has what was read.
 
         What is told to others must not be lost by a fail-over: the positions would be given out again, to other events.
         PostgreSQL shows what no stand-by has after a crash, and when it ends a session that waits. Raises

@@ -32,17 +32,18 @@ SELECT position, category, stream_id, version, type, event_id FROM log.read_rang
 SELECT position, epoch FROM log.head;
 
 -- name: read
--- A page of the whole log after a position.
+-- A page of the whole log after a position, of at most $2 events and without those before which it has $3 bytes already.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
-FROM log.event
-WHERE position > $1
-ORDER BY position
-LIMIT $2;
+FROM (
+    SELECT *, sum(octet_length(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
+    FROM (SELECT * FROM log.event WHERE position > $1 ORDER BY position LIMIT $2) following
+) page
+WHERE before < $3
+ORDER BY position;
 
 -- name: read_replicated
--- A page of the whole log after a position, without those before which it has $3 bytes already; where commits wait for a
--- stand-by, this statement's own does, too.
+-- The same; where commits wait for a stand-by, this statement's own does, too.
 WITH stand_by AS MATERIALIZED (
     SELECT pg_logical_emit_message(true, 'kithlog', '') WHERE current_setting('synchronous_standby_names') <> ''
 )

@@ -86,12 +86,12 @@ async def test_an_append_is_read_back_with_its_whole_envelope(log: Log) -> None:
     assert await log.head() == Head(2, 1)
 
 
-async def test_a_page_to_be_published_ends_with_the_event_that_fills_it(log: Log) -> None:
+@pytest.mark.parametrize("replicated", [False, True])
+async def test_a_page_ends_with_the_event_that_fills_it(log: Log, replicated: bool) -> None:
     """Given events of seven bytes, then a page has as many as reach the sum, one at least, and no more than wanted."""
     await log.append(append(1, {A: 0}, writes=6))
-    pages = [
-        await log.read_replicated(1, limit, most_bytes) for limit, most_bytes in ((9, 14), (9, 15), (9, 1), (2, 99))
-    ]
+    read = log.read_replicated if replicated else log.read
+    pages = [await read(1, limit, most_bytes) for limit, most_bytes in ((9, 14), (9, 15), (9, 1), (2, 99))]
     assert [positions(page) for page in pages] == [[2, 3], [2, 3, 4], [2], [2, 3]]
     assert pages[0] == await log.read(1, 2)
 

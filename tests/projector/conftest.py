@@ -97,9 +97,12 @@ PLACE = Place()
 class Letter:
     """A message without a broker; remembers whether it was acknowledged."""
 
-    def __init__(self, body: bytes, headers: Mapping[str, Any], channel: Place | None = None) -> None:
+    def __init__(self, body: bytes | None, headers: Mapping[str, Any], channel: Place | None = None) -> None:
         self.body, self.headers, self.channel = body, headers, channel or PLACE
         self.acknowledged = False
+
+    def empty(self) -> None:
+        self.body = None
 
     async def acknowledge(self) -> None:
         self.acknowledged = True
@@ -116,9 +119,9 @@ class CountedLog:
     def __init__(self, log: Log) -> None:
         self._log, self.reads = log, 0
 
-    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+    async def read(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
         self.reads += 1
-        return await self._log.read(after, limit)
+        return await self._log.read(after, limit, most_bytes)
 
 
 async def state(connection: Connection) -> dict[str, Any]:

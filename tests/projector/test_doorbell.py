@@ -69,7 +69,7 @@ async def broker(amqp_url: str) -> AsyncIterator[AbstractConnection]:
 class Deaf:
     """A log that must not be read."""
 
-    async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+    async def read(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
         raise AssertionError("the log was read although messages came")
 
 
@@ -107,6 +107,30 @@ async def test_messages_arrive_in_order_and_are_acknowledged(
     mailbox = Awaited()
     loop = projector(database_url, Deaf(), mailbox, poll_interval=3600)
     async with running(Doorbell(amqp_url, mailbox).run), running(loop.run):
+        await mailbox.awaited.wait()
+        events = await write(log, HISTORY)
+        await publish(broker, events)
+        await until(lambda: folded(connection, len(events)))
+    await assert_equals_a_cold_fold(connection, events, folder())
+    await until(lambda: nobody_consumes(broker))
+    assert await waiting(broker) == 0
+
+
+async def test_of_what_does_not_fit_it_keeps_that_it_came(
+    log: Log,
+    database_url: str,
+    amqp_url: str,
+    connection: Connection,
+    broker: AbstractConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given larger messages than may wait, then the log is read for them, and they are acknowledged all the same."""
+    monkeypatch.setattr("services.projector.mailbox.MOST_BYTES", 1)
+    mailbox = Awaited()
+    async with (
+        running(Doorbell(amqp_url, mailbox).run),
+        running(projector(database_url, log, mailbox, poll_interval=3600).run),
+    ):
         await mailbox.awaited.wait()
         events = await write(log, HISTORY)
         await publish(broker, events)
@@ -211,7 +235,7 @@ async def test_a_queue_that_is_deleted_comes_back(
         rung: list[int] = []
 
         async def rings_for_it() -> bool:
-            rung.extend(cloudevents.decode(each.body, each.headers).position for each in mailbox.take(100))
+            rung.extend(cloudevents.decode(each.body or b"", each.headers).position for each in mailbox.take(100))
             return events[-1].position in rung
 
         await until(rings_for_it)

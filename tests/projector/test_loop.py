@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from services.projector import mailbox as mailbox_module
 from services.projector import session as session_module
 from services.projector.firing import Firing
 from services.projector.folding import Folder
@@ -79,6 +81,52 @@ async def test_a_log_is_folded_from_its_beginning(log: Log, database_url: str, c
     async with projector(database_url, log, page=7).session() as session:
         assert await session.run_once() == len(events)
         assert await session.run_once() == 0
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_a_page_is_bounded_by_bytes_too(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more bytes than a page may have, then each ends with the event that reaches them, and nothing is passed
+    over."""
+    monkeypatch.setattr(session_module, "PAGE_BYTES", 1000)
+    heard, events = Heard(), await write(log, HISTORY)
+    async with projector(database_url, log, observer=heard).session() as session:
+        assert await session.run_once() == len(events)
+    ends = accumulate(count for _, count in heard.sources)
+    pages = [events[end - count : end] for end, (_, count) in zip(ends, heard.sources, strict=True)]
+    sizes = [[len(event.data) for event in page] for page in pages]
+    assert len(pages) > 10
+    assert all(sum(size[:-1]) < 1000 <= sum(size) for size in sizes[:-1])
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_of_messages_beyond_what_fits_the_log_tells(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more bytes in the mailbox than it may hold, then of those behind only that they came is kept, also when
+    they are put back; the log is read, all are acknowledged, and what comes next is taken at its word again."""
+    monkeypatch.setattr(mailbox_module, "MOST_BYTES", 10_000)
+    mailbox, heard, counted = Mailbox(), Heard(), CountedLog(log)
+    async with projector(database_url, counted, mailbox, observer=heard, poll_interval=3600.0).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY)
+        letters = [letter(event) for event in events]
+        for each in letters[:-1]:
+            mailbox.put(each)
+        held = [each.body for each in letters if each.body is not None]
+        assert sum(map(len, held[:-2])) < 10_000 <= sum(map(len, held[:-1]))
+        mailbox.put_back(mailbox.take(5))
+        await session.run_once()
+        assert heard.kinds == ["in_order"] * (len(held) - 1) + ["gap"] * (len(letters) - len(held))
+        assert counted.reads > 0
+        reads = counted.reads
+        late = [on("contact", UUID(int=82), contact.Added(name="Late", source="event"))]
+        events = await write(log, late, after=len(events))
+        mailbox.put(more := letter(events[-1]))
+        await session.run_once()
+    assert (more.acknowledged, more.body is None, counted.reads) == (True, False, reads)
+    assert letters[-2].acknowledged
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
@@ -642,9 +690,9 @@ async def test_it_stops_with_the_page_in_hand(log: Log, database_url: str, conne
     class Slow(CountedLog):
         session: Session
 
-        async def read(self, after: int, limit: int) -> list[Recorded[bytes]]:
+        async def read(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
             self.session.stopping = after >= 20
-            return await super().read(after, limit)
+            return await super().read(after, limit, most_bytes)
 
     slow = Slow(log)
     async with projector(database_url, slow, page=10, observer=heard).session() as session:

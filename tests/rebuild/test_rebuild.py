@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from services.projector import rebuild_work, rebuild_worker
+from services.projector import rebuild_building, rebuild_work, rebuild_worker
 from services.projector.folding import Folder
 from services.projector.halting import Halted
 from services.projector.models import MODELS, PIPELINE
 from services.projector.rebuild import begun, rebuild, roll_back
 from services.projector.rebuild_building import CannotFold, LeftOut, Part
 from services.projector.rebuild_report import Busy, Refused
-from services.projector.rebuild_staging import QUERIES
+from services.projector.rebuild_staging import QUERIES, Staging
 from services.projector.rebuild_work import NAMES, working
 from services.projector.rebuild_worker import build_in_process
 from services.projector.timing_fold import TimingFold
@@ -50,6 +51,30 @@ async def test_a_rebuild_of_everything_ends_as_it_began(folded: System) -> None:
     assert await folded.log.head() == head
     [(_, first), (_, second)] = await folded.generations()
     assert (first, second) == ("retired", "live")
+
+
+async def test_large_events_are_written_earlier(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more bytes than may be read at once, or staged, then they are read in several pages and written in several
+    transactions, and nothing differs."""
+    monkeypatch.setattr(rebuild_building, "PAGE_BYTES", 1_000)
+    monkeypatch.setattr(rebuild_building, "FLUSH_BYTES", 5_000)
+    flush, flushed = Staging.flush, list[int]()
+
+    async def noting(self: Staging, position: int) -> None:
+        if position > self.position:
+            flushed.append(position)
+        await flush(self, position)
+
+    monkeypatch.setattr(Staging, "flush", noting)
+    events = await folded.log.read(0, 1_000_000)
+    report = await rebuild(folded.url, POLICIES, NAMES)
+    assert (report.unexplained, report.switched) == (0, True)
+    ends = [0, *flushed]
+    assert len(flushed) > 3
+    assert all(
+        sum(len(event.data) for event in events[begin:end]) < 6_000 + max(len(event.data) for event in events)
+        for begin, end in pairwise(ends)
+    )
 
 
 async def test_the_projector_goes_on_with_the_new_generation(folded: System) -> None:
