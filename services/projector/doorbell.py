@@ -1,7 +1,8 @@
 """The projector's consumer: puts what the broker brings into the mailbox, and does nothing else.
 
 It may be away, wiped or late: the log is looked at anyway. So it may also be simple. Whenever its connection, its
-channel or its place in the queue is lost, it begins again with everything declared anew.
+channel or its place in the queue is lost, it begins again with everything declared anew. While the mailbox is shut it
+leaves its place, for the broker gives all messages to one consumer, and another may be one that folds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
-from shared.operations.waits import end
+from shared.operations.waits import end, first_of
 
 logger = structlog.get_logger(__name__)
 
@@ -86,6 +87,10 @@ class Doorbell:
         """
         pauses = Pauses(LONGEST_PAUSE)
         while not stop.is_set():
+            if self._mailbox.is_shut:
+                self.presence.away("its place is left to others, for folding has stopped")
+                await first_of(self._mailbox.until_open(), stop.wait())
+                continue
             pauses.attempt()
             try:
                 with told_as_lost():
@@ -100,7 +105,7 @@ class Doorbell:
                     await asyncio.wait_for(stop.wait(), pause)
 
     async def _consume(self, stop: asyncio.Event) -> None:
-        """Until stopped. Raises what is in `UNREACHABLE` when something is lost."""
+        """Until stopped, or the mailbox is shut. Raises what is in `UNREACHABLE` when something is lost."""
         place = Place()
         queue = topology.TOPOLOGY.queue(topology.PROJECTOR)
 
@@ -125,9 +130,8 @@ class Doorbell:
         await topology.declare_on(connection)
         await broker.start()
         self.presence.here()
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN):
-                    await stop.wait()
-            if not stop.is_set():
-                await topology.declare_on(connection, _AROUND)
+        while True:
+            await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
+            if stop.is_set() or self._mailbox.is_shut:
+                return
+            await topology.declare_on(connection, _AROUND)

@@ -133,12 +133,16 @@ class Projector:
             logger.error("folding has stopped", reason=halted.reason, detail=halted.detail, remedy=halted.remedy)
         self._halted = halted
         self._observer.halted(halted.reason)
+        # Of another timeline somebody else knows no more; and what tells of it may be a message that is in hand.
+        if halted.reason != "forked":
+            self._mailbox.shut()
 
     async def _go_on(self) -> None:
         if self._halted is not None:
             logger.info("folding goes on", reason=self._halted.reason)
             self._halted = None
             self._observer.halted(None)
+            self._mailbox.open()
 
     @property
     def check(self) -> Check:

@@ -52,7 +52,8 @@ class Mailbox:
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
         self._bytes = 0
-        self._filled = asyncio.Event()
+        self._filled, self._opened, self._shut = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._opened.set()
 
     def put(self, delivery: Delivery) -> None:
         if self._bytes >= MOST_BYTES:
@@ -89,6 +90,25 @@ class Mailbox:
     async def filled(self) -> None:
         """Return when there is a message, or when somebody rang."""
         await self._filled.wait()
+
+    def shut(self) -> None:
+        """Nobody empties it for now: what is for it is to go to others."""
+        self._opened.clear()
+        self._shut.set()
+
+    def open(self) -> None:
+        self._shut.clear()
+        self._opened.set()
+
+    @property
+    def is_shut(self) -> bool:
+        return self._shut.is_set()
+
+    async def until_shut(self) -> None:
+        await self._shut.wait()
+
+    async def until_open(self) -> None:
+        await self._opened.wait()
 
 
 def _size(delivery: Delivery) -> int:

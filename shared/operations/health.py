@@ -105,8 +105,8 @@ class Presence:
     def here(self) -> None:
         self._absent = None
 
-    def away(self, why: Exception) -> None:
-        self._absent = repr(why)
+    def away(self, why: Exception | str) -> None:
+        self._absent = why if isinstance(why, str) else repr(why)
 
     async def _probe(self) -> Finding:
         return OK if self._absent is None else Finding("degraded", self._absent)

@@ -26,6 +26,7 @@ from shared.envelope import Recorded
 from shared.log import Log
 from shared.operations.health import OK
 from tests.chaos.proxy import Proxy
+from tests.cli.test_parked import Broken
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, write
 from tests.projector.histories import history, on
 
@@ -260,6 +261,67 @@ async def test_a_connection_that_goes_silent(
         await until(lambda: asyncio.sleep(0, not silences))
         await publish(broker, await write(log, HISTORY))
         await asyncio.wait_for(mailbox.filled(), 30)
+
+
+async def test_who_has_halted_leaves_its_place(
+    log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
+) -> None:
+    """Given two projectors, of which the one that is given the messages has to halt, then the other, which looks at the
+    log by itself once in an hour, folds what the first had been given, and what comes then."""
+    events = await write(log, HISTORY)
+    async with projector(database_url, log).session() as session:
+        first = await session.run_once()
+    halting, other = Mailbox(), Awaited()
+    standing_by = Doorbell(amqp_url, other)
+    async with running(Doorbell(amqp_url, halting).run):
+        await until(lambda: has_consumer(broker))
+        async with (
+            running(standing_by.run),
+            running(projector(database_url, Deaf(), other, poll_interval=3600).run),
+        ):
+            await until(lambda: rings(standing_by))
+            await other.awaited.wait()
+            events = await write(log, history(seed=12, seekers=1), after=first)
+            await publish(broker, events[first:])
+            await halting.filled()
+            async with running(projector(database_url, log, halting, folder=folder(Unknown()), poll_interval=0.01).run):
+                await until(lambda: folded(connection, len(events)))
+                second = len(events)
+                events = await write(log, history(seed=13, seekers=1), after=second)
+                await publish(broker, events[second:])
+                await until(lambda: folded(connection, len(events)))
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_who_goes_on_takes_a_place_again(
+    log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
+) -> None:
+    """Given a projector that has left its place, when the reason is gone, then it is given messages again; meanwhile it
+    says that it has none."""
+    mailbox = Mailbox()
+    bell = Doorbell(amqp_url, mailbox)
+    later = "UPDATE read.generation SET version = version + $1 WHERE model = 'pipeline'"
+    async with running(bell.run), running(projector(database_url, log, mailbox, poll_interval=0.01).run):
+        await until(lambda: has_consumer(broker))
+        events = await write(log, HISTORY)
+        await until(lambda: folded(connection, len(events)))
+        await connection.execute(later, 1)
+        await connection.execute("UPDATE read.checkpoint SET turn = turn + 1")
+        await until(lambda: nobody_consumes(broker))
+        assert "folding has stopped" in ((await bell.presence.check.probe()).detail or "")
+        await connection.execute(later, -1)
+        await until(lambda: has_consumer(broker))
+        await until(lambda: rings(bell))
+        await publish(broker, events[-1:])
+        await until(lambda: empty(broker))
+
+
+class Unknown(Broken):
+    """A read model whose rows are yet to be built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "unknown"  # type: ignore[misc]  # of this object alone
 
 
 async def has_consumer(connection: AbstractConnection) -> bool:

@@ -435,6 +435,17 @@ async def test_an_unknown_event_type_stops_it_loudly(
         await until(lambda: folded(connection, 11))
 
 
+async def test_what_tells_of_another_timeline_is_kept(log: Log, database_url: str) -> None:
+    """Given a message of a position that the log has not come to, when folding has halted for it, then it is not left
+    to others, and nothing goes on, however often it is tried."""
+    mailbox, heard = Mailbox(), Heard()
+    events = await write(log, HISTORY[:10])
+    mailbox.put(letter(replace(events[-1], position=99)))
+    async with running(projector(database_url, log, mailbox, observer=heard, poll_interval=0.0).run):
+        await until(lambda: asyncio.sleep(0, len(heard.reasons) > 5))
+    assert (set(heard.reasons), mailbox.is_shut) == ({"forked"}, False)
+
+
 async def test_a_log_of_another_timeline_stops_it_loudly(log: Log, database_url: str, connection: Connection) -> None:
     """Given that the database was restored to an earlier point, and its epoch raised, then nothing more is folded."""
     await write(log, HISTORY[:10])
