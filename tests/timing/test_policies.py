@@ -54,7 +54,7 @@ def test_the_projector_does_not_start_with_unsound_policies(tmp_path: Path) -> N
     """Given a setting that names a file with a mistake, or none at all, then the service is not even composed."""
     file = tmp_path / "policies.toml"
     file.write_text("[acme.thank_yuo]\nenabled = false")
-    with pytest.raises(PolicyError, match="thank_yuo"):
+    with pytest.raises(ValidationError, match="thank_yuo"):
         create_app(ProjectorSettings(policies=file))
     with pytest.raises(ValidationError, match="policies"):
         ProjectorSettings(policies=tmp_path / "nowhere.toml")
