@@ -1,9 +1,18 @@
-"""Wakes the firing loop when what the fold has just written concerns it."""
+"""What fold and firing of one process have to know of each other.
+
+The fold wakes the firing loop when what it has just written concerns that. And it gives way while the log's head is
+held: both share one thread, so each answer that firing awaits with the head in hand, and all who append with it, would
+else wait for a page to be decoded, folded or encoded.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
+
+LONGEST_HOLD = 1.0
+"""Seconds for which way is given: firing may have to wait for the head, behind somebody who is slow, or frozen."""
 
 
 class Alarm:
@@ -13,6 +22,8 @@ class Alarm:
         self._rung = asyncio.Event()
         self._before: datetime | None = None
         self._moved = self._wants_moves = False
+        self._let_go = asyncio.Event()
+        self._let_go.set()
 
     def set(self, before: datetime) -> None:
         """Ring from now on for a timer that is due before that."""
@@ -37,3 +48,17 @@ class Alarm:
 
     async def wait(self) -> None:
         await self._rung.wait()
+
+    def hold(self) -> None:
+        """The log's head is about to be held by this process. Whoever says so waits for no fold until it lets go."""
+        self._let_go.clear()
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+    async def until_let_go(self) -> None:
+        """Return when this process does not hold the log's head, or has for long."""
+        if not self._let_go.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_HOLD):
+                    await self._let_go.wait()

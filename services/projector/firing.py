@@ -114,7 +114,7 @@ class Firing:
                         lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=PATIENCE),
                     )
                 )
-            yield FiringSession(connections, self._policies, self._batch, self._observer)
+            yield FiringSession(connections, self._policies, self._batch, self._alarm, self._observer)
         finally:
             for connection in connections:
                 connection.terminate()
@@ -176,9 +176,15 @@ class FiringSession:
     """Fires over two connections until one fails."""
 
     def __init__(
-        self, connections: Sequence[Connection], policies: Policies, batch: int, observer: FiringObserver
+        self,
+        connections: Sequence[Connection],
+        policies: Policies,
+        batch: int,
+        alarm: Alarm,
+        observer: FiringObserver,
     ) -> None:
-        self._connections, self._policies, self._batch, self._observer = connections, policies, batch, observer
+        self._connections, self._policies, self._batch = connections, policies, batch
+        self._alarm, self._observer = alarm, observer
         self._ahead = Ahead()
         self.stopping = False
         """Set it to end a pass with the batch in hand."""
@@ -246,15 +252,18 @@ class FiringSession:
         finally:
             turn.set()
         times = await self._told(connection, wanted)
-        unmoved = await self._unmoved(connection, wanted) if wanted else []
-        judged = counted(unmoved, times)
-        ready = [verdict for verdict in judged if verdict.append is not None]
-        deferred = [verdict for verdict in (*batch.verdicts, *judged) if verdict.until is not None]
-        if ready or deferred:
-            await self._settle(connection, ready, deferred, times)
-        appends = [verdict.append for verdict in ready if verdict.append is not None]
-        outcomes = await Log.append_within(connection, appends) if appends else []
-        await batch.transaction.commit()
+        try:
+            unmoved = await self._unmoved(connection, wanted) if wanted else []
+            judged = counted(unmoved, times)
+            ready = [verdict for verdict in judged if verdict.append is not None]
+            deferred = [verdict for verdict in (*batch.verdicts, *judged) if verdict.until is not None]
+            if ready or deferred:
+                await self._settle(connection, ready, deferred, times)
+            appends = [verdict.append for verdict in ready if verdict.append is not None]
+            outcomes = await Log.append_within(connection, appends) if appends else []
+            await batch.transaction.commit()
+        finally:
+            self._alarm.let_go()
         fired.held += len(wanted) - len(unmoved)
         fired.deferred += len(deferred)
         for verdict, outcome in zip(ready, outcomes, strict=True):
@@ -271,11 +280,13 @@ class FiringSession:
         return {Addressee(row["tenant"], row["id"], row["since"]): row["times"] for row in rows}
 
     async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """Hold the log's head, and leave out those that events not folded yet may have made needless."""
+        """Hold the log's head, so that the fold gives way, and leave out those that events not folded yet may have made
+        needless."""
         claimed = [verdict.claimed for verdict in verdicts]
         known = claimed[0]
         parked = await waiting(connection, claimed)
         await self._ahead.approach(connection, known.checkpoint)
+        self._alarm.hold()
         head = await connection.fetchrow(QUERIES["lock_head"])
         assert head is not None
         if head["epoch"] != known.epoch or head["position"] < known.checkpoint:

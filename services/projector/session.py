@@ -34,6 +34,8 @@ from shared.timing.policies import Policies
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends with the event whose payload reaches this sum: three times what ordinary ones come to, and little enough
 for one to be folded, the next to be read and the one before to be written at the same time."""
+FEW = 50
+"""Events up to which no way is given: some milliseconds, and what is live is not delayed."""
 OTHERS_LOOKS = 5
 """Looks at the log for which another projector that has moved the checkpoint is taken to go on doing so."""
 DROP_INTERVAL = 10.0
@@ -140,6 +142,7 @@ class Session:
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
         if found.fresh:
+            await self._give_way(len(found.fresh))
             plan = self._folder.plan(found.fresh, self._parked, self._discarded)
             if plan.unknown or plan.unreadable:
                 look = True  # only what the log itself holds may stop anything
@@ -186,6 +189,7 @@ class Session:
                     break
                 if events[-1].position < look.head.position:
                     reading = asyncio.create_task(self._read(events[-1].position))
+                await self._give_way(len(events))
                 plan = self._folder.plan(events, self._parked, self._discarded)
                 await self._fold(plan, "page", len(events))
                 if plan.unknown is not None:
@@ -208,6 +212,7 @@ class Session:
         began = perf_counter()
         on_the_way = Changes() if self._flight is None else self._flight.changes
         rows = await self._loader.gather(plan, on_the_way)
+        await self._give_way(events)
         try:
             changes = self._folder.fold(plan, rows)
         except Unfoldable:
@@ -222,8 +227,17 @@ class Session:
     def _depart(self, position: int, changes: Changes, source: Source, events: int, began: float) -> None:
         self._parked |= changes.parked.keys()
         self._ahead = position
-        task = asyncio.create_task(self._store.apply(self.checkpoint, position, changes))
+        task = asyncio.create_task(self._write(self.checkpoint, position, changes, events))
         self._flight = Flight(task, position, changes, source, events, began)
+
+    async def _write(self, start: Checkpoint, position: int, changes: Changes, events: int) -> None:
+        await self._give_way(events)
+        await self._store.apply(start, position, changes)
+
+    async def _give_way(self, events: int) -> None:
+        """Before each stretch in which so many events keep the process from everything else."""
+        if events > FEW:
+            await self._alarm.until_let_go()
 
     async def _land(self) -> None:
         """Wait for the page on its way. Raises `CheckpointMoved`, `Unfoldable`, and what asyncpg raises."""

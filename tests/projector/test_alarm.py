@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.projector import alarm as alarms
 from services.projector.alarm import Alarm
 
 BEFORE = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -67,3 +68,33 @@ async def test_it_rings_for_a_move_since_it_was_set(alarm: Alarm) -> None:
 async def test_it_can_be_rung(alarm: Alarm) -> None:
     alarm.ring()
     assert await rings(alarm)
+
+
+async def given_way(alarm: Alarm) -> bool:
+    """Whether the fold does not have to wait."""
+    try:
+        async with asyncio.timeout(0):
+            await alarm.until_let_go()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_way_is_given_while_the_head_is_held(alarm: Alarm) -> None:
+    """Given an alarm, when firing holds the log's head, then the fold waits until it lets go, however often it says."""
+    assert await given_way(alarm)
+    alarm.hold()
+    assert not await given_way(alarm)
+    waiting = asyncio.create_task(alarm.until_let_go())
+    await asyncio.sleep(0)
+    alarm.let_go()
+    alarm.let_go()
+    await waiting
+    assert await given_way(alarm)
+
+
+async def test_way_is_not_given_for_ever(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given firing that waits for the head for long, then the fold goes on."""
+    monkeypatch.setattr(alarms, "LONGEST_HOLD", 0.01)
+    alarm.hold()
+    await alarm.until_let_go()

@@ -13,13 +13,17 @@ import pytest
 from services.projector import guarding
 from services.projector.alarm import Alarm
 from services.projector.firing import FiringSession
+from services.projector.folding import Folder
+from services.projector.models import MODELS
+from services.projector.timing_fold import TimingFold
 from shared.database.pool import UNAVAILABLE
-from shared.domain import interview, notification, programme, seeker
+from shared.domain import contact, interview, notification, programme, seeker
 from shared.log import Log
 from shared.timing.policies import default_policies
 from tests.projector.conftest import (
     PATIENCE,
     At,
+    CountedLog,
     assert_equals_a_cold_fold,
     folder,
     projector,
@@ -71,6 +75,54 @@ async def test_what_is_due_fires_once(log: Log, database_url: str, connection: C
     await fold(database_url, log)
     assert (await fire(database_url)).due == 0
     await assert_equals_a_cold_fold(connection, await log.read(0, 100), folder())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_fold_gives_way_while_the_head_is_held(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Given a page to be folded, while firing holds the log's head, then nothing of it is decoded, for all who append
+    would wait for that; once firing has let go, be it by failing, it is folded."""
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    monkeypatch.setattr("services.projector.session.FEW", 1)
+    append_within, counted, alarm = Log.append_within, CountedLog(log), Alarm()
+    stretches: list[str] = []
+    folding: list[asyncio.Task[int]] = []
+
+    class Noting(Folder):
+        def plan(self, *what: Any) -> Any:
+            stretches.append("plan")
+            return super().plan(*what)
+
+    noting = Noting(MODELS, TimingFold(default_policies()))
+    async with (
+        projector(database_url, counted, folder=noting, alarm=alarm).session() as session,
+        firing(database_url, alarm=alarm).session() as fires,
+    ):
+
+        async def held(connection: Any, wanted: Any) -> Any:
+            folding.append(asyncio.create_task(session.run_once()))
+            while not counted.reads:
+                await connection.fetchval("SELECT 1")
+            for _ in range(50):
+                await connection.fetchval("SELECT 1")
+            assert stretches == []
+            if fails:
+                raise RuntimeError("as planned")
+            return await append_within(connection, wanted)
+
+        late = [on("contact", UUID(int=90 + n), contact.Added(name="Late", source="event")) for n in range(5)]
+        await write(log, late, after=2)
+        monkeypatch.setattr(Log, "append_within", staticmethod(held))
+        if fails:
+            with pytest.raises(RuntimeError, match="as planned"):
+                await fires.run_once()
+        else:
+            assert (await fires.run_once()).due == 1
+        assert await folding[0] >= 5
+        assert stretches
 
 
 async def test_a_timer_that_comes_back_finds_its_event_in_the_log(
