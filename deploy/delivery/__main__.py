@@ -1,7 +1,11 @@
-"""``python -m deploy.delivery``: deliver notifications by mail until interrupted."""
+"""``python -m deploy.delivery``: deliver notifications by mail until interrupted.
+
+``--restored-to POSITION EPOCH`` goes back to where a restored log goes on, as `kithlog log fork` tells it, and ends.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -9,7 +13,7 @@ from contextlib import AsyncExitStack
 
 from deploy.delivery.mailbox import Mailbox, readable
 from deploy.delivery.post import Post
-from deploy.delivery.service import run
+from deploy.delivery.service import go_back, run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.operations.logging import configure_logging
 from shared.operations.settings import of_this_process
@@ -18,9 +22,29 @@ PRINT = "print"
 """The mail server that is none: what is sent is printed, and reported as delivered."""
 
 
-async def main() -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.delivery", description="Deliver notifications by mail.")
+    parser.add_argument(
+        "--restored-to",
+        nargs=2,
+        type=int,
+        metavar=("POSITION", "EPOCH"),
+        help="go back to where a restored log goes on, as `kithlog log fork` tells it, and end",
+    )
+    restored_to = parser.parse_args().restored_to
+    settings = of_this_process(DeliverySettings)
+    if restored_to is None:
+        asyncio.run(deliver(settings))
+        return
+    try:
+        asyncio.run(go_back(settings, *restored_to))
+    except (ValueError, OSError) as error:
+        sys.exit(f"kithlog: {error}")
+
+
+async def deliver(settings: DeliverySettings) -> None:
     configure_logging("info", "auto")
-    services, settings, stop = of_this_process(Services), of_this_process(DeliverySettings), asyncio.Event()
+    services, stop = of_this_process(Services), asyncio.Event()
     host, port = settings.smtp_host, settings.smtp_port
     if host is None:
         sys.exit(f"kithlog: KITHLOG_DELIVERY_SMTP_HOST: name the mail server, or {PRINT} to see mails without one")
@@ -34,4 +58,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -32,6 +32,11 @@ NEXT = (
     "position {position} in an earlier epoch did not happen; they go back to {position} and read on from there.",
     "Run `kithlog doctor`.",
 )
+SKIPPED = (
+    "Epochs between {before} and {epoch} may have been those of timelines that are given up. A consumer that has "
+    "been in one goes back to the position of that fork, where it is before {position}: `kithlog log operations "
+    '--about "log fork"` tells it, in the database that was lost. Neither the history feed nor shared/client can know.'
+)
 _UNTOLD = (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFunctionError)
 
 
@@ -51,6 +56,8 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
             )
         steps = NEXT if epoch is not None or places["epoch"] < (timeline or 0) else (UNSURE, *NEXT)
         epoch = epoch or least
+        if epoch > places["epoch"] + 1:
+            steps = (*steps, SKIPPED)
         if not sure:
             _ask(places, epoch)
         async with connection.transaction():
@@ -59,7 +66,7 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
                 raise wrong("somebody else has begun a new timeline at this moment: nothing was done")
             position = raised["position"]
             await record(connection, settings, "log fork", f"position {position}", why=why, epoch=epoch)
-    told = {"position": position, "epoch": epoch, "timeline": timeline}
+    told = {"position": position, "epoch": epoch, "timeline": timeline, "before": places["epoch"]}
     return {"position": position, "epoch": epoch, "next": [step.format_map(told) for step in steps]}
 
 

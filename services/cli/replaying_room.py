@@ -18,7 +18,7 @@ ROOM = 500
 """Messages that a queue may hold by default while a replay goes on. The smallest bound in use here is 1,000, and 500
 more is what a consumer on `shared/client` has in hand, which come back to the queue when it ends."""
 SHORTEST, LONGEST = 0.01, 0.5
-"""Seconds between two looks at a full queue."""
+"""Seconds between two looks at a full queue, and for which one at another is good."""
 UNTOLD = 2.0
 """Seconds of waiting of which nothing is said."""
 
@@ -27,8 +27,8 @@ class Room:
     def __init__(self, channel: AbstractChannel, queue: str, most: int, resume: str) -> None:
         """`most`: messages, those on the way included; `resume`: the command that goes on when this is interrupted."""
         self._channel, self._queue, self._most, self._resume = channel, queue, most, resume
-        self._left = 0
-        """What may be sent before the queue is asked again: it was counted, and only we have used it since."""
+        self._left, self._asked = 0, monotonic()
+        """What may be sent before the queue is asked again, which it is soon: others send to it, too."""
         self._told: bool | None = None
 
     async def take(self, messages: int, on_the_way: Callable[[], int], land: Callable[[], Awaitable[str]]) -> str:
@@ -38,10 +38,12 @@ class Room:
         aio-pika's `ChannelNotFoundEntity` for a queue that is gone.
         """
         began, pause = monotonic(), SHORTEST
+        if began - self._asked > LONGEST:
+            self._left = 0
         while self._left < messages:
             flying = on_the_way()  # before the queue is asked: what is confirmed meanwhile is counted twice, not never
             found = (await self._channel.declare_queue(self._queue, passive=True)).declaration_result
-            there = found.message_count or 0
+            there, self._asked = found.message_count or 0, monotonic()
             self._left = self._most - there - flying
             if self._left >= messages:
                 break

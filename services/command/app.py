@@ -31,7 +31,7 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     """The app, composed but not started: that its lifespan does.
 
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
-    garbage collection are set up accordingly; settings that can't be used end it with a line.
+    garbage collection are set up accordingly; settings that can't be used end it with a message.
     """
     if settings is None:
         settings = of_this_process(CommandSettings)

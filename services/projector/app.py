@@ -28,7 +28,7 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     """The app, composed but not started: that its lifespan does.
 
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
-    garbage collection are set up accordingly; settings that can't be used end it with a line. `clock` says what
+    garbage collection are set up accordingly; settings that can't be used end it with a message. `clock` says what
     queries about the future count from; timers fire by PostgreSQL's (`log.now()`).
     """
     if settings is None:

@@ -24,8 +24,8 @@ class Unavailable(Exception):
 class Forked(Exception):
     """The log was restored to an earlier point, and this consumer has seen what came after it and is no more.
 
-    The consumer stops: only its owner knows how to undo that. Undo it, save a `Mark` at the point of the restore in
-    the new epoch, and start again.
+    The consumer stops: only its owner knows how to undo that. Undo it, save `mark.back_to(position, epoch)` with the
+    point of the restore and the new epoch, as `kithlog log fork` tells them, and start again.
     """
 
 

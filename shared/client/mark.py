@@ -90,6 +90,19 @@ class Mark:
         done = frozenset(p for p in self.done if p > position)
         return replace(self, proven=position, done=done, epoch=max(epoch, self.epoch))
 
+    def back_to(self, position: int, epoch: int) -> Mark:
+        """The log was restored to a position, and goes on in another epoch: what came after that did not happen; what
+        came before has had its end, or lacks it, as ever."""
+        return replace(
+            self,
+            epoch=epoch,
+            proven=min(self.proven, position),
+            done=frozenset(p for p in self.done if p <= position),
+            begun={p: attempts for p, attempts in self.begun.items() if p <= position},
+            lost=frozenset(p for p in self.lost if p <= position),
+            parked={p: reason for p, reason in self.parked.items() if p <= position},
+        )
+
     def in_epoch(self, epoch: int) -> Mark:
         return replace(self, epoch=epoch)
 

@@ -363,7 +363,7 @@ class Worker(Generic[T]):
             if there is None or there.position != mark.top or there.epoch > mark.epoch:
                 raise Forked(
                     f"the log was restored to a point before position {mark.top} of epoch {mark.epoch}, and now is in "
-                    f"epoch {epoch}: undo what came after that point, save a mark there with the new epoch, start again"
+                    f"epoch {epoch}: undo what came after that point, go back to it (Mark.back_to), start again"
                 )
         self._kept = mark.in_epoch(epoch)
 

@@ -16,8 +16,9 @@ import structlog
 from shared.database.pool import ROLE, persist
 
 _LOCK = 0x6B697468  # "kith": the advisory lock that lets one replica migrate while others wait
-_WAITING = "1s"
-"""For how long a migration waits for a table. All that comes to the table meanwhile waits behind it: appends, too."""
+_WAITING = "2s"
+"""For how long a migration waits for a table. All that comes to the table meanwhile waits behind it: appends, too. An
+autovacuum at work there is ended for it after PostgreSQL's `deadlock_timeout`, which is one second."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds until it tries again, in which those get through; the last recurs."""
 _NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.operations.policies import load_policies
 
@@ -114,7 +114,7 @@ class ProjectorSettings(Settings):
 
 
 class Unusable(Exception):
-    """Settings that can't be used: the message names each variable, never its value."""
+    """Settings that can't be used: the message names each variable or its setting, never its value."""
 
 
 Known = TypeVar("Known", bound=BaseSettings)
@@ -131,10 +131,12 @@ def from_environment(settings: type[Known]) -> Known:
             for each in error.errors(include_input=False)
         ]
         raise Unusable(f"settings can't be used: {'; '.join(wrongs)}") from None
+    except SettingsError as error:  # what is not even JSON where it has to be
+        raise Unusable(f"settings can't be used: {error}") from None
 
 
 def of_this_process(settings: type[Known]) -> Known:
-    """The settings of a process that is nothing without them: unusable ones end it with a line, and exit code 1."""
+    """The settings of a process that is nothing without them: unusable ones end it with a message, and exit code 1."""
     try:
         return from_environment(settings)
     except Unusable as error:

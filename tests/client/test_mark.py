@@ -62,3 +62,14 @@ def test_every_event_is_taken_once_in_any_order(arrivals: list[int], fails_once:
     assert len(handled) == len(set(handled))
     assert {position for position in range(1, 31) if mark.has(position)} == set(handled)
     assert set(mark.begun) == failed - set(handled)
+
+
+def test_what_lies_before_a_restore_is_as_it_was() -> None:
+    """Given a mark from beyond the point that the log was restored to, when it goes back there, then nothing of what
+    came later is known, and of what came before it is known what had its end, and what had not."""
+    mark = Mark(1, 90, frozenset({93, 105}), {89: 2, 105: 1}, frozenset({89, 105}), {80: "x", 104: "y"}, saves=7)
+    back = mark.back_to(100, 2)
+    assert back == Mark(2, 90, frozenset({93}), {89: 2}, frozenset({89}), {80: "x"}, saves=7)
+    assert [back.has(position) for position in (89, 90, 93, 97, 101, 105)] == [False, True, True, False, False, False]
+    assert back.top == 93
+    assert Mark(1, 120).back_to(100, 3) == Mark(3, 100)

@@ -275,6 +275,22 @@ async def test_a_consumer_of_a_part_loses_none_of_it(
         await consumer.ended()
 
 
+def news(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what was found in the history, and had been handled."""
+    return [line for line in lines if not ("duplicate" in line and line["via"] == "feed")]
+
+
+async def append(database_url: str, numbers: range) -> dict[int, str]:
+    """The id of each event in the log then, by its position."""
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url) as log:
+        for outcome in await log.append_all([an_append(number) for number in numbers]):
+            assert not isinstance(outcome, Exception), outcome
+        ids = {event.position: str(event.event_id) for event in await log.read(0, 100)}
+    await pool.close()
+    return ids
+
+
 @pytest.mark.parametrize("category", [(), ("interview",)], ids=["all", "a part"])
 async def test_a_consumer_in_another_language_survives_a_restore(
     node: Programs, database_url: str, amqp_url: str, feed_url: str, category: Sequence[str]
@@ -283,24 +299,11 @@ async def test_a_consumer_in_another_language_survives_a_restore(
     epoch, then it goes back to 6, and takes what has a position now that it has seen before for no duplicate.
     """
 
-    def news(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Without what was found in the history, and had been handled."""
-        return [line for line in lines if not ("duplicate" in line and line["via"] == "feed")]
-
-    async def append(numbers: range) -> dict[int, str]:
-        pool = await open_pool(database_url)
-        async with Log.open(pool, database_url) as log:
-            for outcome in await log.append_all([an_append(number) for number in numbers]):
-                assert not isinstance(outcome, Exception), outcome
-            ids = {event.position: str(event.event_id) for event in await log.read(0, 100)}
-        await pool.close()
-        return ids
-
     await declare(amqp_url)
     async with consuming(node, amqp_url, feed_url, *category) as consumer:
         assert await consumer.line() == {"ready": True}
         async with publishing(database_url, amqp_url):
-            before = await append(range(10))
+            before = await append(database_url, range(10))
             await consumer.go(10)
             first = news(await consumer.reached())
         await restore(database_url, position=6, fork=True)
@@ -308,7 +311,7 @@ async def test_a_consumer_in_another_language_survives_a_restore(
         await owner.execute("UPDATE log.relay_cursor SET position = 6")
         await owner.close()
         async with publishing(database_url, amqp_url):
-            after = await append(range(100, 103))
+            after = await append(database_url, range(100, 103))
             await consumer.go(9)
             second = news(await consumer.reached())
         await consumer.ended()
@@ -317,3 +320,26 @@ async def test_a_consumer_in_another_language_survives_a_restore(
     assert second[0] == {"restored": 6, "epoch": 2}
     assert [(line["position"], line["id"]) for line in second[1:]] == list(after.items())[6:]
     assert [after[position] == before[position] for position in range(1, 10)] == [True] * 6 + [False] * 3
+
+
+async def test_what_came_before_a_restore_is_not_handled_again_by_a_consumer_of_a_part(
+    node: Programs, database_url: str, amqp_url: str, feed_url: str
+) -> None:
+    """Given a consumer in Node.js that has handled positions which it has not read the history up to, when that is what
+    tells it of a restore to the first of them, then it goes back no further."""
+    await declare(amqp_url)
+    async with consuming(node, amqp_url, feed_url, "interview") as consumer:
+        assert await consumer.line() == {"ready": True}
+        async with publishing(database_url, amqp_url):
+            await append(database_url, range(10))
+            await consumer.go(10)
+            await consumer.reached()
+            await append(database_url, range(10, 12))
+            await published(database_url)
+        await restore(database_url, position=11, fork=True)
+        await consumer.go(12)
+        lines = await consumer.reached()
+        await consumer.ended()
+
+    assert [line["position"] for line in lines if "position" in line] == [11, 12]
+    assert news(lines)[2:] == [{"restored": 11, "epoch": 2}]

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
 from deploy.delivery.post import Post
-from deploy.delivery.service import run
+from deploy.delivery.service import go_back, run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.client import Unavailable
 from tests.delivery.office import Office, a_due, a_problem, a_withdrawal
 
 
-async def start_at(office: Office, epoch: int, position: int) -> None:
-    """What an operator does: write that mark, start the service. It is told to stop before it has done anything."""
+def mark(office: Office, epoch: int, proven: int) -> None:
+    """Of a service that has come so far."""
+    kept = {"epoch": epoch, "proven": proven, "done": [], "begun": {}, "saves": 1}
+    (office.folder / "mark.json").write_text(json.dumps(kept))
+
+
+async def start(office: Office) -> None:
+    """The service, which is told to stop before it has done anything."""
     stop = asyncio.Event()
     stop.set()
-    mark = {"epoch": epoch, "proven": position, "done": [], "begun": {}, "saves": 1}
-    (office.folder / "mark.json").write_text(json.dumps(mark))
     await run(Services(), DeliverySettings(state=office.folder), Post("127.0.0.1", office.port), stop)
+
+
+async def start_at(office: Office, epoch: int, position: int) -> None:
+    """What an operator does: tell it of the restore, start the service."""
+    mark(office, epoch - 1, 120)
+    await go_back(DeliverySettings(state=office.folder), position, epoch)
+    await start(office)
 
 
 async def test_what_fell_due_in_the_lost_time_holds_up_nobody(office: Office) -> None:
@@ -74,6 +86,20 @@ async def test_a_start_in_the_same_timeline_forgets_nothing(office: Office) -> N
     mailed, or not, as it was to be.
     """
     await office.take(a_due(1), a_withdrawal(3), a_due(4, cancellation_key="other"))
-    await start_at(office, 1, 2)
+    mark(office, 1, 2)
+    await start(office)
     await office.work()
     assert len(office.mailbox.mails) == 1
+
+
+async def test_a_restore_is_told_once(office: Office) -> None:
+    """Given a service that was told of a restore, when it is told of the same epoch again, then it refuses: what it has
+    seen since would be seen twice."""
+    await start_at(office, 2, 100)
+    with pytest.raises(ValueError, match="is of epoch 2"):
+        await go_back(DeliverySettings(state=office.folder), 100, 2)
+
+
+async def test_who_has_seen_nothing_has_nothing_to_go_back_from(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not there"):
+        await go_back(DeliverySettings(state=tmp_path), 100, 2)

@@ -11,11 +11,19 @@ from uuid import UUID
 import pytest
 import structlog
 
+from deploy.delivery.settings import DeliverySettings
 from services.command.app import create_app as create_command_app
 from services.projector.app import create_app as create_projector_app
 from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of, current_correlation
 from shared.operations.logging import configure_logging
-from shared.operations.settings import CommandSettings, ProjectorSettings, Settings, documented
+from shared.operations.settings import (
+    CommandSettings,
+    ProjectorSettings,
+    Settings,
+    Unusable,
+    documented,
+    from_environment,
+)
 
 ID = UUID("0af76519-16cd-43dd-8448-eb211c80319c")
 
@@ -58,6 +66,12 @@ def test_policies_that_can_t_be_used_end_the_service(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("KITHLOG_POLICIES", str(wrong))
     with pytest.raises(SystemExit, match=r"KITHLOG_POLICIES: .*\n.*thank_yuo"):
         create_projector_app()
+
+
+def test_what_is_not_even_json_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KITHLOG_DELIVERY_COACHES", "{oops")
+    with pytest.raises(Unusable, match="coaches"):
+        from_environment(DeliverySettings)
 
 
 def test_an_empty_policies_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ async function page(after, inEpoch) {
     const [upTo, head] = ['kithlog-position', 'kithlog-head'].map((name) => Number(answer.headers.get(name)));
     return { text, upTo, head };
   }
+  const top = Math.max(read, ...beyond);
+  if (after < top) return page(top, inEpoch); // what is asked from before all of it is told no further fork than that
   epoch = inEpoch ?? forked.epoch;
   say({ restored: forked.fork, epoch });
   read = Math.min(read, forked.fork);
