@@ -50,7 +50,8 @@ class Alarm:
         await self._rung.wait()
 
     def hold(self) -> None:
-        """The log's head is about to be held by this process. Whoever says so waits for no fold until it lets go."""
+        """The log's head is about to be held by this process. Until it lets go, the fold begins no stretch but that in
+        which it decodes the rows that it has asked for."""
         self._let_go.clear()
 
     def let_go(self) -> None:

@@ -70,8 +70,8 @@ CROSS JOIN LATERAL (
 ) r;
 
 -- name: retired
--- The generations of some models ($1) that are kept to go back to.
-SELECT id FROM read.generation WHERE status = 'retired' AND model = ANY ($1::text[]);
+-- The generations that are kept to go back to, but for those of some models ($1), be they of this release or not.
+SELECT id FROM read.generation WHERE status = 'retired' AND model <> ALL ($1::text[]);
 
 -- name: forget_retired
 -- Removes the rows of one of those ($1) that mention contacts who were forgotten. Whoever does go back lacks them until

@@ -89,6 +89,11 @@ class Generations:
         await self.drop(useless)
         if situation.forked and (mode != "rebuild" or set(self._models) != _ALL):
             raise Refused("the log was restored to an earlier point, of which nothing live is: rebuild all read models")
+        if situation.forked and (unknown := sorted(self.live.keys() - _ALL)):
+            raise Refused(
+                f"the log was restored to an earlier point, and live are rows of {', '.join(unknown)} from before, "
+                "which this release does not know: rebuild with one that does, or take them out as the projector says"
+            )
         for name, model in self._models.items():
             live = self.live.get(name)
             self._report.models[name] = Told(name, model.version, None if live is None else live["version"])

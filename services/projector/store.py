@@ -145,25 +145,33 @@ class Store:
 
     async def _find_generations(self, connection: Connection, checkpoint: Checkpoint) -> None:
         live = {row["model"]: row for row in await connection.fetch(QUERIES["generations"])}
+        off = {}
         for model in self._models.values():
             row = live.get(model.name)
             if row is None or row["version"] != model.version:
                 has = "has no rows" if row is None else f"has rows of version {row['version']}"
-                raise Halted(
-                    "model_version",
-                    f"read model {model.name} {has}, this release folds version {model.version}",
-                    f"run `kithlog rebuild {rebuilt_as(model.name)}`; until then a projector of the release before "
-                    "goes on folding, where one still runs",
-                )
-            self._generations[model.name] = row["id"]
+                off[model.name] = f"read model {model.name} {has}, this release folds version {model.version}"
+            else:
+                self._generations[model.name] = row["id"]
+        if off:
+            # All at once: after a rebuild of some, neither this release nor the one before would fold.
+            raise Halted(
+                "model_version",
+                "; ".join(off.values()),
+                f"run `kithlog rebuild {' '.join(dict.fromkeys(map(rebuilt_as, off)))}`; until then a projector of the "
+                "release before goes on folding, where one still runs",
+            )
         unknown = sorted(live.keys() - self._models.keys())
         if unknown:
             # Whatever was folded without them they would lack for good, and nobody would know.
+            taken_out = (
+                "WITH gone AS (UPDATE read.generation SET status = 'scratch' WHERE status = 'live' AND model = ANY "
+                f"('{{{','.join(unknown)}}}')) UPDATE read.checkpoint SET turn = turn + 1"
+            )
             raise Halted(
                 "model_version",
                 f"live are rows of {', '.join(unknown)}, which this release does not fold",
-                "use the one that does, and end this; to go back to this, end that and run `UPDATE read.generation SET "
-                f"status = 'scratch' WHERE status = 'live' AND model = ANY ('{{{','.join(unknown)}}}')`, for it will "
+                f"use the one that does, and end this; to go back to this, end that and run `{taken_out}`, for it will "
                 "have to rebuild them",
             )
         self._turn = checkpoint.turn
@@ -236,8 +244,7 @@ class Store:
             # Before the rest: done twice it does no harm, and what is not done is done again with the page.
             forgotten = columns(list(changes.forgotten), 2)
             # What timers follow from holds ids alone: without it, reminders would be taken back with a rollback.
-            others = [name for name in self._models if name not in OF_TIMING]
-            for row in await self._writing.fetch(QUERIES["retired"], others):
+            for row in await self._writing.fetch(QUERIES["retired"], list(OF_TIMING)):
                 await self._writing.execute(QUERIES["forget_retired"], row["id"], *forgotten, timeout=GOING_THROUGH)
             await mark_unfinished(self._writing)
         moved = await self._writing.fetchval(

@@ -308,7 +308,7 @@ async def test_who_goes_on_takes_a_place_again(
         await connection.execute(later, 1)
         await connection.execute("UPDATE read.checkpoint SET turn = turn + 1")
         await until(lambda: nobody_consumes(broker))
-        assert "folding has stopped" in ((await bell.presence.check.probe()).detail or "")
+        await until(lambda: says(bell, "folding has stopped"))
         await connection.execute(later, -1)
         await until(lambda: has_consumer(broker))
         await until(lambda: rings(bell))
@@ -360,6 +360,10 @@ async def test_the_broker_dies_and_comes_back_empty(
             await until(lambda: folded(connection, len(events)))
             await until(lambda: empty(broker))
     await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def says(bell: Doorbell, what: str) -> bool:
+    return what in (await bell.presence.check.probe()).detail
 
 
 async def rings(bell: Doorbell) -> bool:

@@ -87,6 +87,7 @@ async def test_the_fold_gives_way_while_the_head_is_held(
     await fold(database_url, log)
     await at(EVENING)
     monkeypatch.setattr("services.projector.session.FEW", 1)
+    monkeypatch.setattr("services.projector.alarm.LONGEST_HOLD", PATIENCE)
     append_within, counted, alarm = Log.append_within, CountedLog(log), Alarm()
     stretches: list[str] = []
     folding: list[asyncio.Task[int]] = []

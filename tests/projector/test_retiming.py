@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,7 +24,7 @@ from shared.domain import interview, notification, seeker
 from shared.log import Log
 from shared.timing import calendar
 from shared.timing.policies import Policies, default_policies, policies_with
-from tests.projector.conftest import letter, projector, write
+from tests.projector.conftest import letter, projector, until_blocked, write
 from tests.projector.histories import appends, on
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ _SLOW = """
 ALTER TABLE read.timer ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON read.timer USING (true);
 CREATE POLICY slowly ON read.timer AS RESTRICTIVE FOR SELECT
-    USING (CASE WHEN tenant = 'nowhere' THEN pg_sleep(0.1) IS NOT NULL ELSE true END)
+    USING (CASE WHEN tenant = 'nowhere' THEN pg_sleep(0.2) IS NOT NULL ELSE true END)
 """
 """To read one of those takes a while, as a page takes where there are millions."""
 _NOTING = """
@@ -131,12 +133,20 @@ async def test_pending_timers_follow_the_calendar(
     assert await connection.fetchval(connect) > before
 
 
+@asynccontextmanager
+async def owning(database_url: str) -> AsyncIterator[Connection]:
+    """A connection of who owns the database and all that is in it."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 async def owner(database_url: str) -> AsyncIterator[Connection]:
-    """Of the database and all that is in it."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with owning(database_url) as connection:
+        yield connection
 
 
 async def test_no_statement_takes_the_longer_the_more_timers_there_are(
@@ -148,13 +158,36 @@ async def test_no_statement_takes_the_longer_the_more_timers_there_are(
     await start(database_url, log, default_policies())
     await owner.execute(_OF_NOBODY)
     await owner.execute(_SLOW)
-    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setattr(store, "PATIENCE", 4.0)
     monkeypatch.setattr(rebuild_comparing, "_LOOKED_AT", 3)
     monkeypatch.setattr(retiming, "_AT_ONCE", 3)
     await start(database_url, log, SOONER)
     ended = await owner.fetchval("SELECT count(*) FROM read.timer WHERE tenant = 'nowhere' AND outcome = 'withdrawn'")
     assert ended == 24
     assert list(await due(connection)) == ["due", "overdue", "coach"]
+    assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
+
+
+async def test_of_two_that_start_at_once_one_reckons(
+    log: Log, database_url: str, connection: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two projectors that start with other policies at the same moment, then the one that comes second finds what
+    the first has done, and does not hold up all folding a second time."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    looks: list[int] = []
+
+    def looking(*given: Any) -> Any:
+        looks.append(1)
+        return rebuild_comparing.differing_timers(*given)
+
+    monkeypatch.setattr(retiming, "differing_timers", looking)
+    async with owning(database_url) as blocker, blocker.transaction():
+        await blocker.execute("SELECT FROM read.checkpoint FOR UPDATE")
+        both = [asyncio.create_task(start(database_url, log, SOONER)) for _ in range(2)]
+        await until_blocked(owner, 2)
+    await asyncio.gather(*both)
+    assert looks == [1]
     assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
 
 

@@ -22,6 +22,7 @@ from services.projector.mailbox import Mailbox
 from services.projector.models import CONTACTS, LEADS, MODELS, NOTEBOOK, PIPELINE, SEEKERS
 from services.projector.reader import Reader
 from services.projector.rebuild import rebuild, roll_back
+from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import EVERYTHING, Selected
 from services.projector.rebuild_work import NAMES
 from services.projector.timing_fold import TimingFold
@@ -34,6 +35,7 @@ from tests.projector.conftest import PATIENCE, assert_equals_a_cold_fold, letter
 from tests.projector.histories import TENANT, appends, history
 from tests.queries.conftest import serving
 from tests.rebuild.conftest import POLICIES, System
+from tests.rebuild.test_rebuild import restore
 
 NEW = "as the new release folds it"
 FIELDS = {PIPELINE.name: "about", CONTACTS.name: "employer", NOTEBOOK.name: "title", SEEKERS.name: "goal"}
@@ -241,7 +243,7 @@ async def test_who_does_not_know_what_is_live_folds_nothing(system: System, by_m
     await system.happen(1)
     mailbox, interval = Mailbox(), 3600.0 if by_messages else 0.0
     old = projector(system.url, system.log, mailbox, folder=folder_of("old"), poll_interval=interval)
-    new = projector(system.url, system.log, folder=folder_of("larger"))
+    new = projector(system.url, system.log, folder=folder_of("larger"), poll_interval=0.0)
     async with old.session() as session:
         position = await session.run_once()
         with tool_of("larger"):
@@ -256,13 +258,15 @@ async def test_who_does_not_know_what_is_live_folds_nothing(system: System, by_m
         async with old.session():
             pytest.fail("began to fold")
     assert halted.value.reason == "model_version"
+    said = re.search("`(WITH .*)`", halted.value.remedy)
+    assert said is not None
     async with new.session() as session:
         assert await session.run_once() == len(events) - position
-    await assert_equals_a_cold_fold(system.connection, events, folder_of("larger"))
-    said = re.search("`(UPDATE .*)`", halted.value.remedy)
-    assert said is not None
-    await system.connection.execute(said[1])
-    await system.happen(3)
+        await assert_equals_a_cold_fold(system.connection, events, folder_of("larger"))
+        await system.connection.execute(said[1])
+        await system.happen(3)
+        with pytest.raises(Halted, match="read model more has no rows"):
+            await session.run_once()
     async with old.session() as session:
         await session.run_once()
     await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000_000), folder_of("old"))
@@ -283,3 +287,14 @@ async def test_of_two_releases_on_an_empty_log_the_larger_folds(system: System) 
             await session.run_once()
         assert await other.run_once() > 0
     await assert_equals_a_cold_fold(system.connection, await system.log.read(0, 1_000), folder_of("larger"))
+
+
+async def test_after_a_restore_nothing_stays_live_that_the_tool_does_not_know(system: System) -> None:
+    """Given a log that was restored and forked, and a live read model that the next release has added, when the release
+    before rebuilds all that it knows, then it is refused: the other's rows would go on as if they were of this log."""
+    await system.happen(1)
+    async with projector(system.url, system.log, folder=folder_of("larger")).session() as session:
+        position = await session.run_once()
+    await restore(system, position // 2)
+    with tool_of("old"), pytest.raises(Refused, match="rows of more from before"):
+        await rebuild(system.url, POLICIES, NAMES)

@@ -1,7 +1,8 @@
 """Every read model there is. Readers name them as here; adding one is adding it to `MODELS`.
 
 A release that drops or renames one drops the rows of the old name by a migration (its generation becomes `scratch`,
-which the next one at work removes): no projector folds while rows are live of which it knows nothing.
+which the next one at work removes, and the checkpoint's turn ends, so that the release before notices): no projector
+folds while rows are live of which it knows nothing.
 """
 
 from __future__ import annotations
