@@ -228,6 +228,8 @@ LONG_FOR_A_SESSION = (18.0, 25.0)
 LONG_FOR_AN_APPEND = (12.0, 15.0)
 """Seconds: longer than a command waits for PostgreSQL (`KITHLOG_APPEND_PATIENCE`, ten), which executes afterwards what
 was given up."""
+TO_ASK_THE_FEED = (13.0, 20.0)
+"""Seconds: longer than the consumer takes to come back and to ask each projector's feed, for five seconds each."""
 
 
 async def freeze_rabbitmq_for_long(stage: Stage, rng: Random) -> None:
@@ -276,20 +278,40 @@ IN_LONG_SILENCE: dict[str, Fault] = {
 """Longer than a round should take: not in the deck either."""
 
 
+_END_WHO_WAITS = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE wait_event = 'SyncRep' AND datname = current_database()
+"""
+
+
 async def cut_off_the_stand_by(stage: Stage, rng: Random) -> None:
     """Commits wait for a stand-by that hears of nothing any more: meanwhile no command may be answered with success
-    that it does not have, and no consumer be told of its events. Then it is brought back."""
+    that it does not have, and no consumer be told of its events. Then it is brought back.
+
+    Meanwhile sessions that wait are ended, and the consumer is cut off. What is appended can't be read before, however
+    long ago it was given up: relay and feed would have nothing to give away. And the consumer asks the feed only when
+    it comes back.
+    """
     stand_by = stage.stand_by
     assert stand_by is not None
     database = stand_by.url_of(urlsplit(stage.database_url).path.removeprefix("/"))
     primary = await asyncio.to_thread(fetch_value, database, "SHOW primary_conninfo")
     await asyncio.to_thread(_follow, database, "")
     # Longer than services and clients wait for one attempt, so that commands are asked again.
-    await asyncio.sleep(rng.uniform(25.0, 35.0))
+    await asyncio.sleep(rng.uniform(*LONG_FOR_AN_APPEND))
+    await asyncio.to_thread(fetch_value, stage.database_url, _END_WHO_WAITS)
+    stage.clients_broker.cut()
+    await asyncio.sleep(rng.uniform(*TO_ASK_THE_FEED))
     answered, told = read(stage.logs / "journal").accepted, witness.read(stage.logs / "witness.record")
-    head = await asyncio.to_thread(fetch_value, database, "SELECT position FROM log.head")
+    head, readable = [
+        await asyncio.to_thread(fetch_value, url, "SELECT position FROM log.head")
+        for url in (database, stage.database_url)
+    ]
     assert isinstance(head, int)
+    assert isinstance(readable, int)
     stage.found += unsafe(answered, told, head)
+    if readable <= head:
+        stage.found.append(f"in vain: nothing could be read beyond {head}, at which the stand-by was cut off")
     await asyncio.to_thread(_follow, database, str(primary))
     await asyncio.to_thread(stage.postgres.wait_until_followed)
 

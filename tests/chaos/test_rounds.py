@@ -12,6 +12,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,8 +20,14 @@ import pytest
 
 from deploy.launcher.child import Child
 from shared.broker.topology import COMMANDS
-from tests.chaos import rounds
-from tests.chaos.faults import freeze_relay_leader_for_long, kill_command_service, kill_witness, unsafe
+from tests.chaos import faults, rounds
+from tests.chaos.faults import (
+    cut_off_the_stand_by,
+    freeze_relay_leader_for_long,
+    kill_command_service,
+    kill_witness,
+    unsafe,
+)
 from tests.chaos.load import waiting_file
 from tests.chaos.processes import ServiceProcess, Stage
 from tests.chaos.rounds import Run
@@ -277,6 +284,37 @@ def test_what_a_consumer_was_told_must_be_on_the_stand_by(source: Source) -> Non
     that one is named, and not the one before."""
     [found] = unsafe({}, [Delivery(source, 1, position, UUID(int=position), "") for position in (7, 8)], 7)
     assert found.startswith(f"unsafe: the {source} told of position 8")
+
+
+@pytest.mark.parametrize(("readable", "found"), [(8, []), (7, ["in vain"])])
+async def test_a_stand_by_that_is_cut_off_lacks_what_can_be_read(
+    stage: StubStage, monkeypatch: pytest.MonkeyPatch, readable: int, found: list[str]
+) -> None:
+    """Given a stand-by that is cut off at a position, then who waits for it is ended, and then the consumer cut off, so
+    that it asks the feed for what can be read now; where nothing can beyond that position, that is told."""
+    happened: list[str] = []
+    heads = {"primary": readable, "stand-by": 7}
+
+    def ask(url: str, statement: str) -> object:
+        happened.append(next((word for word in ("terminate", "conninfo", "head") if word in statement), "reload"))
+        return heads[url]
+
+    for name in ("LONG_FOR_AN_APPEND", "TO_ASK_THE_FEED"):
+        monkeypatch.setattr(faults, name, (0.0, 0.0))
+    monkeypatch.setattr(faults, "fetch_value", ask)
+    further = {
+        "stand_by": SimpleNamespace(url_of=lambda database: "stand-by"),
+        "postgres": SimpleNamespace(wait_until_followed=lambda: happened.append("followed")),
+        "clients_broker": SimpleNamespace(cut=lambda: happened.append("cut")),
+        "database_url": "primary",
+    }
+    for name, value in further.items():
+        monkeypatch.setattr(stage, name, value, raising=False)
+    (stage.logs / "journal").touch()
+    await cut_off_the_stand_by(cast(Stage, stage), Random(1))
+    away, back = ["conninfo", "conninfo", "reload"], ["conninfo", "reload", "followed"]
+    assert happened == [*away, "terminate", "cut", "head", "head", *back]
+    assert [each.partition(":")[0] for each in stage.found] == found
 
 
 async def test_what_a_fault_found_is_told_once(stage: StubStage) -> None:
