@@ -253,11 +253,14 @@ async def freeze_relay_leader_for_long(stage: Stage, rng: Random) -> None:
 
 
 async def half_open_database_for_long(stage: Stage, rng: Random) -> None:
-    """Between PostgreSQL and one service; what that had sent arrives after all, when it has given up waiting."""
-    way = rng.choice(stage.services).database
-    way.silence()
+    """Between PostgreSQL and who leads the relay, and a projector; what they had sent arrives after all, when they have
+    given up waiting. Both at once: it comes once in a campaign, and one drawn from all would rarely be the leader."""
+    ways = [(await stage.leader()).database, rng.choice(stage.projectors).database]
+    for way in ways:
+        way.silence()
     await asyncio.sleep(rng.uniform(*LONG_FOR_A_SESSION))
-    way.heal()
+    for way in ways:
+        way.heal()
 
 
 async def freeze_postgres_for_long(stage: Stage, rng: Random) -> None:
