@@ -23,14 +23,17 @@ _FOLLOWS: Mapping[str, Ended] = {
     "notification/acknowledge": ("withdrawn", "acknowledged"),
     "notification/snooze": ("superseded", "snoozed"),
 }
-"""What a reminder ends as by a command. By all others it is withdrawn, or another takes its place, and the code is the
-type of their event."""
+"""What a reminder ends as by a command. By all others it is withdrawn, and the code is the type of their event."""
+_FOUND_WHEN_DUE = {("suppressed", "muted"), ("withdrawn", "seeker.left")}
+"""What is found of who is to be told when a reminder's moment has come, and names no cause then."""
+_PUTS_OFF = "notification.snoozed"
 
 
 def occasions(held: Held) -> Iterator[str]:
     """Every notification has the id that follows from its policy, subject, occurrence and stage. Its occurrence is an
-    event before it, of the same tenant, which arms that policy for that subject, or puts off what was told. So is what
-    it names as its cause."""
+    event before it, of the same tenant, which arms that policy for that subject, or puts off what was told. One that is
+    due names the event that armed its round; one that is withdrawn may name its cause, an event before it. What it
+    names so, and else what armed its round, is the cause of what began its stream."""
     for each in held.events:
         if each.type in ENDS:
             for wrong in _wrong_with(each, held.data[each.position], held):
@@ -43,18 +46,42 @@ def _wrong_with(each: Recorded[bytes], says: Mapping[str, Any], held: Held) -> I
     for id, stage in stages:
         if id != notification_id(policy, subject, occurrence, stage):
             yield f"says of {id} that it is {policy}/{stage} of {subject}, for {occurrence}"
-    armed = held.by_id.get((each.tenant, occurrence))
-    if armed is None or armed.position >= each.position:
-        yield f"is for {occurrence}, which is no event before it"
-    elif not _arms(armed, policy, subject, says["stage"]):
-        yield f"is for position {armed.position}, {armed.type}, which is no reason for {policy} of {subject}"
-    cause = says.get("cause") or says.get("armed_by")
-    if cause is not None:
-        named = held.by_id.get((each.tenant, UUID(cause["event_id"])))
-        if named is None or (named.position, named.type) != (cause["position"], cause["type"]):
-            yield f"names {cause} as its cause, which is not there"
-        elif named.position >= each.position:
-            yield f"names position {named.position} as its cause, which comes later"
+    occasion = _before(each, occurrence, held)
+    began = occasion and _began(occasion, held)
+    if occasion is None or began is None:
+        yield f"is for {occurrence}, which is no event before it, or puts off what none began"
+    else:
+        for armed in {occasion.position: occasion, began.position: began}.values():
+            if not _arms(armed, policy, subject, says["stage"]):
+                yield f"is for position {armed.position}, {armed.type}, which is no reason for {policy} of {subject}"
+        if each.type == "notification.due" and not _is(says["armed_by"], began):
+            yield f"is armed by {says['armed_by']}, its round by position {began.position}, {began.type}"
+    cause = began
+    if (named := says.get("cause")) is not None:
+        cause = _before(each, UUID(named["event_id"]), held)
+        if cause is None or not _is(named, cause):
+            yield f"names {named} as its cause, which is not there, or comes later"
+    follows = cause and (cause.event_id, cause.correlation_id)
+    if each.version == 1 and follows and (each.causation_id, each.correlation_id) != follows:
+        yield f"is caused by {each.causation_id} ({each.correlation_id}), not by {follows[0]} ({follows[1]})"
+
+
+def _before(each: Recorded[bytes], id: UUID, held: Held) -> Recorded[bytes] | None:
+    """The event of that id and of the same tenant, where it is before another."""
+    found = held.by_id.get((each.tenant, id))
+    return found if found is not None and found.position < each.position else None
+
+
+def _began(occasion: Recorded[bytes], held: Held) -> Recorded[bytes] | None:
+    """With which the round began: what puts off a notification belongs to the round of that, however often."""
+    found: Recorded[bytes] | None = occasion
+    while found is not None and found.type == _PUTS_OFF:
+        found = _before(found, UUID(held.data[found.position]["occurrence"]), held)
+    return found
+
+
+def _is(named: Mapping[str, Any], event: Recorded[bytes]) -> bool:
+    return (UUID(named["event_id"]), named["type"], named["position"]) == (event.event_id, event.type, event.position)
 
 
 def _arms(occurrence: Recorded[bytes], policy: str, subject: UUID, stage: str) -> bool:
@@ -62,7 +89,7 @@ def _arms(occurrence: Recorded[bytes], policy: str, subject: UUID, stage: str) -
     data: Any = event.data
     if subject not in subjects(event):
         return False
-    if occurrence.type == "notification.snoozed":
+    if occurrence.type == _PUTS_OFF:
         return bool((data.rule.policy, data.stage) == (policy, stage))
     rule = default_policies().by_name.get(policy)
     return rule is not None and any(arm.on == occurrence.type and arm.wants(data) for arm in rule.armed_by)
@@ -70,25 +97,30 @@ def _arms(occurrence: Recorded[bytes], policy: str, subject: UUID, stage: str) -
 
 def explained(seen: Seen, held: Held) -> Iterator[str]:
     """A reminder that clients know of, and of which nobody was told, ended for the reason that follows from a command
-    that made it needless; the cause, where one is named, is what that command wrote."""
+    that made it needless; the cause is what that command wrote, and is named unless it was found only when the
+    reminder's moment had come."""
     for id, commands in seen.ended_by.items():
         for end in held.ends.get(id, ()):
             if end.type == "notification.due":
                 continue
             says = held.data[end.position]
-            wrote = {
-                verb: [each for each in held.by_command.get(command, ()) if each.position < end.position]
+            wrote = [
+                (verb, [each for each in held.by_command.get(command, ()) if each.position < end.position])
                 for command, verb in commands.items()
-            }
-            if not any(_explains(verb, written, says) for verb, written in wrote.items()):
+            ]
+            if not any(_explains(verb, written, says) for verb, written in wrote):
                 told = f"{says['reason']} ({says['because']}, by {says.get('cause')})"
-                yield f"explained: reminder {id} ended at {end.position} as {told}, made needless by {', '.join(wrote)}"
+                verbs = ", ".join(verb for verb, _ in wrote)
+                yield f"explained: reminder {id} ended at {end.position} as {told}, made needless by {verbs}"
 
 
 def _explains(verb: str, written: Sequence[Recorded[bytes]], says: Mapping[str, Any]) -> bool:
     told, cause = (says["reason"], says["because"]), says.get("cause")
-    if cause is not None and UUID(cause["event_id"]) not in {each.event_id for each in written}:
+    if cause is None:
+        if told not in _FOUND_WHEN_DUE:
+            return False
+    elif UUID(cause["event_id"]) not in {each.event_id for each in written}:
         return False
     if verb in _FOLLOWS:
         return bool(written) and told == _FOLLOWS[verb]
-    return told in {(reason, each.type) for each in written for reason in ("withdrawn", "superseded")}
+    return told in {("withdrawn", each.type) for each in written}

@@ -15,6 +15,7 @@ import pytest
 from shared.domain.identity import notification_id
 from shared.envelope import Recorded
 from tests.chaos.checker import check
+from tests.chaos.explained import explained
 from tests.chaos.held import Held, Receipt
 from tests.chaos.seen import Answer, Command, Look, Outdated, Said, Seen, SeenEvent
 from tests.chaos.witness import Delivery, digest_of
@@ -61,12 +62,8 @@ def notification(
 ) -> Recorded[bytes]:
     """How a reminder ends: as the first event of its stream, written by its policy; withdrawn, for the thanks."""
     subject, occurrence, stage = OCCASIONS[id]
-    withdrawn = {
-        "reason": "withdrawn",
-        "because": "interview.thanked",
-        "cause": {"event_id": str(THANKS), "type": "interview.thanked", "position": 5},
-    }
-    says = {
+    withdrawn = {"reason": "withdrawn", "because": "interview.thanked", "cause": named(THANKS, "interview.thanked")}
+    says: dict[str, Any] = {
         "dedupe_key": str(id),
         "due_at": (NOON + timedelta(seconds=5)).isoformat(),
         "rule": {"policy": "thank_you", "version": "1"},
@@ -74,10 +71,48 @@ def notification(
         "occurrence": str(occurrence),
         "stage": stage,
         "others": [{"id": str(other), "stage": OCCASIONS[other][2]} for other in others],
-        **(withdrawn if outcome == "withdrawn" else {}),
+        **(withdrawn if outcome == "withdrawn" else {"armed_by": named(occurrence)}),
         **otherwise,
     }
-    return event(position, id, 1, f"notification.{outcome}", of(says), command_id=id, actor="policy:thank_you")
+    cause = UUID((says.get("cause") or named(occurrence))["event_id"])
+    follows = {"causation_id": cause, "correlation_id": command_of(cause)}
+    return event(
+        position, id, 1, f"notification.{outcome}", of(says), command_id=id, actor="policy:thank_you", **follows
+    )
+
+
+def named(event_id: UUID, type: str = "interview.held") -> dict[str, Any]:
+    """As notifications name an event of this history."""
+    return {"event_id": str(event_id), "type": type, "position": event_id.int - 0xE000}
+
+
+def command_of(event_id: UUID) -> UUID:
+    return UUID(int=event_id.int - 0xE000 + 0xC000)
+
+
+def snoozed(position: int, of_round: UUID = HELD) -> Recorded[bytes]:
+    """What had fired of the first conversation's round is put off by its recipient."""
+    says = {
+        "kind": "thank_you",
+        "stage": "due",
+        "rule": {"policy": "thank_you", "version": "1"},
+        "subject": "interview",
+        "subject_id": str(REMINDED),
+        "occurrence": str(of_round),
+        "recipient": {"id": X, "role": "seeker", "time_zone": "Europe/Berlin"},
+        "seeker_id": X,
+        "cancellation_key": f"thank_you:{REMINDED}:{HELD}",
+        "until": (NOON + timedelta(seconds=5)).isoformat(),
+    }
+    stream_id = notification_id("thank_you", REMINDED, of_round, "due")
+    return event(position, stream_id, 2, "notification.snoozed", of(says))
+
+
+def again(position: int, snooze: Recorded[bytes], stage: str = "due", **otherwise: object) -> Recorded[bytes]:
+    """What was put off is due again, armed by what had armed it first."""
+    id = notification_id("thank_you", REMINDED, snooze.event_id, stage)
+    says: dict[str, Any] = {"dedupe_key": str(id), "occurrence": str(snooze.event_id), "stage": stage, **otherwise}
+    return replace(notification(position, FIRED, "due", **says), stream_id=id, command_id=id)
 
 
 def of(says: Mapping[str, object]) -> bytes:
@@ -492,8 +527,10 @@ def fire_what_was_put_off(world: World) -> None:
 def tell(world: World, subject: UUID, occurrence: UUID) -> None:
     """What no client knows of, under the id that belongs to it."""
     id = notification_id("thank_you", subject, occurrence, "due")
-    fired = notification(8, FIRED, "due", dedupe_key=str(id), subject_id=str(subject), occurrence=str(occurrence))
-    world.append(replace(fired, stream_id=id, command_id=id))
+    whose: dict[str, Any] = {"subject_id": str(subject), "occurrence": str(occurrence), "armed_by": named(occurrence)}
+    fired = notification(8, FIRED, "due", dedupe_key=str(id), **whose)
+    follows = {"causation_id": occurrence, "correlation_id": command_of(occurrence)}
+    world.append(replace(fired, stream_id=id, command_id=id, **follows))  # type: ignore[arg-type]
 
 
 def fire_for_nothing_that_happened(world: World) -> None:
@@ -531,14 +568,61 @@ def fire_for_another_policy(world: World) -> None:
     world.append(replace(fired, stream_id=id, command_id=id))
 
 
+def arm_by_another_event(world: World) -> None:
+    """Which is there, and arms the same policy for another conversation."""
+    world.put(6, notification(7, FIRED, "due", armed_by=named(HELD_TOO)))
+
+
+def arm_by_what_arms_nothing(world: World) -> None:
+    planned = world.events[0]
+    world.put(6, notification(7, FIRED, "due", armed_by=named(planned.event_id, planned.type)))
+
+
+def put_off(world: World) -> Recorded[bytes]:
+    """A client asked for that, and never heard."""
+    snooze = snoozed(8)
+    world.append(snooze)
+    world.seen.unknown.add((TENANT, snooze.command_id))
+    return snooze
+
+
+def fire_another_stage_than_was_put_off(world: World) -> None:
+    world.append(again(9, put_off(world), "overdue"))
+
+
+def arm_by_what_put_it_off(world: World) -> None:
+    snooze = put_off(world)
+    world.append(again(9, snooze, armed_by=named(snooze.event_id, snooze.type)))
+
+
+def put_off_what_nothing_began(world: World) -> None:
+    snooze = snoozed(8, of_round=UUID(int=0xE099))
+    snooze = replace(snooze, stream_id=FIRED)
+    world.append(snooze)
+    world.seen.unknown.add((TENANT, snooze.command_id))
+    world.append(again(9, snooze))
+
+
+def fire_because_of_something_else(world: World) -> None:
+    world.put(6, replace(world.events[6], causation_id=HELD_TOO))
+
+
+def withdraw_because_of_something_else(world: World) -> None:
+    """Than the cause that it names."""
+    world.put(5, replace(world.events[5], causation_id=HELD_TOO))
+
+
+def tell_of_another_correlation(world: World) -> None:
+    world.put(6, replace(world.events[6], correlation_id=command_of(HELD_TOO)))
+
+
 def name_a_cause_that_is_not_there(world: World) -> None:
-    cause = {"event_id": str(THANKS), "type": "interview.thanked", "position": 4}
+    cause = {**named(THANKS, "interview.thanked"), "position": 4}
     world.end(cause=cause)
 
 
 def name_a_cause_that_comes_later(world: World) -> None:
-    cause = {"event_id": str(world.events[6].event_id), "type": "notification.due", "position": 7}
-    world.end(cause=cause)
+    world.end(cause=named(world.events[6].event_id, "notification.due"))
 
 
 def let_expire_what_was_thanked_for(world: World) -> None:
@@ -551,8 +635,16 @@ def take_the_thanks_for_something_else(world: World) -> None:
 
 def take_the_word_of_another(world: World) -> None:
     """What ended it is of another conversation."""
-    cause = {"event_id": str(HELD), "type": "interview.held", "position": 3}
-    world.end(cause=cause)
+    world.end(cause=named(HELD))
+
+
+def name_no_cause(world: World) -> None:
+    world.end(cause=None)
+
+
+def let_another_take_its_place(world: World) -> None:
+    """Which the thanks don't ask for."""
+    world.end(reason="superseded")
 
 
 def date_by_a_wrong_clock(world: World) -> None:
@@ -679,11 +771,21 @@ PLANTED: list[tuple[Callable[[World], None], str]] = [
     (fire_under_another_id, "occasion"),
     (fire_for_another_policy, "occasion"),
     (end_another_under_its_name, "occasion"),
+    (arm_by_another_event, "occasion"),
+    (arm_by_what_arms_nothing, "occasion"),
+    (fire_another_stage_than_was_put_off, "occasion"),
+    (arm_by_what_put_it_off, "occasion"),
+    (put_off_what_nothing_began, "occasion"),
+    (fire_because_of_something_else, "occasion"),
+    (withdraw_because_of_something_else, "occasion"),
+    (tell_of_another_correlation, "occasion"),
     (name_a_cause_that_is_not_there, "occasion"),
     (name_a_cause_that_comes_later, "occasion, explained"),
     (let_expire_what_was_thanked_for, "explained"),
     (take_the_thanks_for_something_else, "explained"),
     (take_the_word_of_another, "explained"),
+    (name_no_cause, "explained"),
+    (let_another_take_its_place, "explained"),
     (never_fire, "unfired"),
     (leave_one_overdue, "unfired"),
     (fire_early, "early"),
@@ -745,18 +847,58 @@ ENDED_AS = [
 @pytest.mark.parametrize(("verb", "reason", "because"), ENDED_AS)
 def test_each_way_to_make_a_reminder_needless_has_its_reason(verb: str, reason: str, because: str) -> None:
     """Given a reminder that a command made needless, when it ends for the reason that follows from that, then nothing
-    is found; when it expires instead, or ends as by another command, then that is."""
+    is found; when it expires instead, or ends as by another command, or without the cause that it had, then that is."""
 
-    def kinds_as(reason: str, because: str) -> set[str]:
+    def kinds_as(reason: str, because: str, cause: object) -> set[str]:
         world = World()
         world.seen.ended_by = {WITHDRAWN: {world.thanks: verb}}
-        world.end(reason=reason, because=because, cause=None)
+        world.end(reason=reason, because=because, cause=cause)
         return kinds(world.judge())
 
-    assert kinds_as(reason, because) == set()
+    thanks = named(THANKS, "interview.thanked")
+    wrote = None if because == "muted" else thanks
+    assert kinds_as(reason, because, wrote) == set()
+    assert kinds_as(reason, because, None) == (set() if wrote is None else {"explained"})
     others = {(another, code) for _, another, code in ENDED_AS if code != because}
-    for told in {("expired", "moment_passed"), ("suppressed", "no_coach"), *others}:
-        assert kinds_as(*told) == {"explained"}
+    for told in {
+        ("expired", "moment_passed"),
+        ("suppressed", "no_coach"),
+        ("superseded", "interview.thanked"),
+        *others,
+    }:
+        assert [kinds_as(*told, cause) for cause in (None, thanks)] == [{"explained"}] * 2
+
+
+def test_who_has_left_may_be_found_to_when_a_moment_has_come() -> None:
+    """Given a reminder of who had left, when it was found out so only when it was due, then no cause is asked for."""
+    left = event(1, UUID(Y), 1, "seeker.left")
+    ended = notification(2, WITHDRAWN, "withdrawn", because="seeker.left", cause=None)
+    seen = Seen(ended_by={WITHDRAWN: {(TENANT, left.command_id): "seeker/leave"}})
+    assert [*explained(seen, Held([left, ended], 2))] == []
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_of_two_commands_to_the_same_end_one_may_come_to_nothing(first: bool) -> None:
+    """Given two commands that were to make a reminder needless in one way, one of which was never executed, when it
+    ended by the other, then nothing is found, whichever was sent first."""
+    world = World()
+    commands = [world.thanks, (TENANT, UUID(int=0xC99))]
+    world.seen.ended_by = {WITHDRAWN: dict.fromkeys(commands[:: -1 if first else 1], "interview/thank")}
+    assert world.judge() == []
+
+
+def test_what_was_put_off_is_due_again() -> None:
+    """Given a reminder that was put off, and once more when it was due again, when it is due each time, armed by what
+    had armed it first, then nothing is found."""
+    world = World()
+    snooze = put_off(world)
+    world.append(again(9, snooze))
+    assert world.judge() == []
+    further = snoozed(10, of_round=snooze.event_id)
+    world.append(further)
+    world.seen.unknown.add((TENANT, further.command_id))
+    world.append(again(11, further))
+    assert world.judge() == []
 
 
 def test_every_violation_that_can_be_planted_is() -> None:

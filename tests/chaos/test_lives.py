@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,12 +19,14 @@ from shared.codec import encode
 from shared.domain.catalogue import COMMANDS, DECIDERS
 from shared.domain.identity import event_id
 from shared.domain.kernel import Context, Event, On, Refusal, Stream
+from shared.domain.notification import Cause
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies
-from shared.timing.settling import Fire, settle
+from shared.timing.settling import Defer, Fire, settle
 from shared.timing.timers import Timer
 from tests.chaos.checker import as_said, dates, dense
 from tests.chaos.cold_fold import ColdFold
+from tests.chaos.explained import explained, occasions
 from tests.chaos.held import Held
 from tests.chaos.lives import AFTERNOON, NIGHT, TENANTS, Wish, life, zone_where_it_is
 from tests.chaos.seen import Said, Seen
@@ -42,7 +45,7 @@ class Log:
     """Streams, moved along by what commands decide."""
 
     def __init__(self, now: datetime = NOON) -> None:
-        self._now = now
+        self.now = now
         self._states: dict[Stream, Any] = {}
         self._versions: Counter[Stream] = Counter()
         self._executed: set[UUID] = set()
@@ -56,22 +59,33 @@ class Log:
         command = kind.model_validate_json(json.dumps(wish.message["data"]))
         stream, decider = Stream(kind.category, wish.stream_id), DECIDERS[kind.category]
         state = self._states.get(stream)
-        at = wish.at or self._now
-        context = Context(wish.tenant, stream, at, self._now)
+        at = wish.at or self.now
+        context = Context(wish.tenant, stream, at, self.now)
         others = {other: self._states.get(other) for other in decider.also(command, state, context)}
-        decided = decider.decide(command, state, Context(wish.tenant, stream, at, self._now, "x", others))
+        decided = decider.decide(command, state, Context(wish.tenant, stream, at, self.now, "x", others))
         for number, on in enumerate(each if isinstance(each, On) else On(stream, each) for each in decided):
             self.append(wish.tenant, on.stream, on.event, at, wish.command_id, number)
         self._executed.add(wish.command_id)
 
-    def append(self, tenant: str, stream: Stream, event: Event, at: datetime, command_id: UUID, number: int) -> None:
+    def append(
+        self,
+        tenant: str,
+        stream: Stream,
+        event: Event,
+        at: datetime,
+        command_id: UUID,
+        number: int,
+        cause: Recorded[bytes] | None = None,
+    ) -> None:
+        """`cause`: the event that it follows from, where it is no command."""
+        correlation_id, causation_id = (cause.correlation_id, cause.event_id) if cause else (command_id, command_id)
         self._states[stream] = DECIDERS[stream.category].evolve(self._states.get(stream), event)
         self._versions[stream] += 1
         self.events.append(
             Recorded(
                 len(self.events) + 1, 1, tenant, stream.category, stream.id, self._versions[stream],
-                event_id(command_id, number), event.type, event.schema_version, at, self._now, "x",
-                command_id, command_id, command_id, encode(event),
+                event_id(command_id, number), event.type, event.schema_version, at, self.now, "x",
+                command_id, correlation_id, causation_id, encode(event),
             )
         )  # fmt: skip
 
@@ -186,6 +200,82 @@ def test_no_read_model_stays_empty() -> None:
     cold.go_on(log.events)
     rows = Counter(model for (model, _, _), row in cold.rows.items() if row is not None)
     assert [model.name for model in MODELS if not rows[model.name]] == []
+
+
+class Reminded:
+    """One life, in which reminders are fired as their moments come."""
+
+    def __init__(self, seed: str) -> None:
+        self.log, self.seen = Log(), Seen()
+        self._cold, self._deferred = ColdFold(), dict[tuple[str, UUID], datetime]()
+        for wish in life(seed, lambda: self.log.now).wishes():
+            self.let_pass(timedelta(seconds=wish.pause))
+            try:
+                for each in (wish, *wish.rivals):
+                    self.log.execute(each)
+            except Refusal:
+                if not wish.must_be_refused:
+                    break
+                continue
+            for id in wish.ends:
+                self.seen.ended_by.setdefault(id, {})[wish.tenant, wish.command_id] = f"{wish.category}/{wish.verb}"
+
+    def let_pass(self, time: timedelta) -> None:
+        until = self.log.now + time
+        self._cold.go_on(self.log.events)
+        while (due := min(self._due(until), default=None)) is not None:
+            self.log.now = max(self.log.now, due[0])
+            self._fire(*due[1:])
+            self._cold.go_on(self.log.events)
+        self.log.now = until
+
+    def _due(self, until: datetime) -> Iterator[tuple[datetime, str, UUID]]:
+        for (tenant, id), timer in self._cold.timers.items():
+            due_at = self._deferred.get((tenant, id), timer.due_at)
+            if due_at <= until:
+                yield due_at, tenant, id
+
+    def _fire(self, tenant: str, id: UUID) -> None:
+        timer = self._cold.timers[tenant, id]
+        event, cause = (timer.event, timer.event.cause) if isinstance(timer, Ending) else self._settled(id, timer)
+        if event is None:
+            return
+        assert cause is not None
+        follows = self.log.events[cause.position - 1]
+        self.log.append(tenant, Stream("notification", id), event, self.log.now, id, 0, follows)
+
+    def _settled(self, id: UUID, timer: Timer) -> tuple[Event | None, Cause]:
+        recipient = self._cold.rows[RECIPIENT, timer.tenant, str(timer.seeker_id)]
+        settled = settle(timer, self.log.now, recipient, 0, default_policies())
+        if isinstance(settled, Defer):
+            self._deferred[timer.tenant, id] = settled.until
+            return None, timer.armed_by
+        return settled.event, timer.armed_by
+
+
+def test_whatever_becomes_of_reminders_is_explained() -> None:
+    """Given many lives whose reminders are fired, put off and ended as they should be, then the checker finds nothing
+    to say of why: neither soon, nor when days have passed. By then they have ended in every way that it knows."""
+    ended: Counter[tuple[str | None, str | None]] = Counter()
+    again = 0
+    for number in range(LIVES):
+        one = Reminded(f"1/{number}")
+        for time in (timedelta(minutes=1), timedelta(days=5)):
+            one.let_pass(time)
+            held = Held(one.log.events, len(one.log.events))
+            assert [*occasions(held), *explained(one.seen, held)] == []
+        snoozes = {str(each.event_id) for each in held.events if each.type == "notification.snoozed"}
+        again += sum(held.data[each.position].get("occurrence") in snoozes for each in held.events)
+        ends = [held.data[end.position] for id in one.seen.ended_by for end in held.ends.get(id, ())]
+        ended.update((says.get("reason"), says.get("because")) for says in ends)
+    assert again > 0
+    withdrawn = {
+        "interview.thanked", "interview.held", "interview.prepared", "interview.cancelled", "lead.acted_on",
+        "lead.dropped", "lead.reported_back", "relationship.paused", "relationship.ended", "seeker.left",
+        "contact_closed", "acknowledged",
+    }  # fmt: skip
+    others = {("suppressed", "muted"), ("superseded", "snoozed"), (None, None)}
+    assert set(ended) == {*(("withdrawn", because) for because in withdrawn), *others}
 
 
 def test_what_is_looked_for_has_a_document() -> None:
