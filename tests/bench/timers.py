@@ -1,12 +1,15 @@
 """Firing: a hundred thousand timers due at once out of a million, and few at a time, with as many pending.
 
 All timers are copies of one that a real history led to, each of a seeker of its own among as many recipients as are
-due, so that nobody's daily limit holds it back. The clock of firing is set to that timer's time.
+due, so that nobody's daily limit holds it back. The clock of firing is set to that timer's time. No projector folds
+beside: its checkpoint is moved as though one did, and kept up.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from time import perf_counter, time
@@ -66,14 +69,17 @@ WITH due AS (
     ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM read.timer t USING due WHERE t.tenant = due.tenant AND t.id = due.id
-    RETURNING t.tenant, t.id, t.body
+    RETURNING t.tenant, t.id, t.seeker_id, t.body
 ), numbered AS (
     SELECT *, row_number() OVER () AS n FROM gone
 ), moved AS (
     UPDATE log.head SET position = position + (SELECT count(*) FROM gone)
     RETURNING position - (SELECT count(*) FROM gone) AS base, epoch
-), received AS (
-    INSERT INTO log.receipt SELECT tenant, id, ''::bytea, base + n, 1, log.now() FROM numbered, moved
+), counted AS (
+    INSERT INTO read.told AS told (tenant, recipient_id, since, times)
+    SELECT tenant, seeker_id, date_trunc('day', $2), 1 FROM gone
+    ON CONFLICT (tenant, recipient_id) DO UPDATE
+    SET since = greatest(told.since, excluded.since), times = excluded.times
 ), appended AS (
     INSERT INTO log.event
     SELECT base + n, epoch, tenant, 'notification', id, 1, id, 'notification.due', 1, log.now(),
@@ -84,6 +90,12 @@ WITH due AS (
 SELECT (SELECT count(*) FROM appended) AS fired, due_at, id FROM due ORDER BY due_at DESC, id DESC LIMIT 1
 """
 """Begins where the batch before ended, as firing does: entries of an index that were deleted cost to pass over."""
+_FOLD = """
+UPDATE read.checkpoint SET position = (SELECT position FROM log.head) WHERE name = 'projector'
+"""
+_FOLD_EVERY = 0.1
+"""Seconds: a small part of what it takes to fire as many timers as positions make a projector one that is far behind
+(`guarding.FAR`)."""
 _names = count(1)
 
 
@@ -99,7 +111,7 @@ async def run(bench: Bench) -> list[Result]:
     async def ours() -> float:
         await copies.make(due, "-1 second")
         await copies.set_clock()
-        async with Firing(database_url, policies).session() as session:
+        async with copies.folded(), Firing(database_url, policies).session() as session:
             began = perf_counter()
             fired = await session.run_once()
             seconds = perf_counter() - began
@@ -142,6 +154,25 @@ class _Copies:
         await self._owner.execute("VACUUM read.timer")  # what earlier rounds left behind is not this one's
         await self._owner.execute("TRUNCATE read.told")  # else the daily limit of the same recipients is soon reached
         await self._owner.execute(_COPIES, number, self.due_at, first, apart, str(next(_names)))
+        await self._owner.execute(_FOLD)
+
+    @asynccontextmanager
+    async def folded(self) -> AsyncIterator[None]:
+        """Meanwhile what is fired counts as folded soon after: one whose projector is far behind fires another way."""
+        over = asyncio.Event()
+
+        async def fold() -> None:
+            while not over.is_set():
+                await self._owner.execute(_FOLD)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), _FOLD_EVERY)
+
+        folding = asyncio.create_task(fold())
+        try:
+            yield
+        finally:
+            over.set()
+            await folding
 
     async def set_clock(self) -> None:
         self.offset = self.due_at.timestamp() - time()
