@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _from_json(given: object) -> object:
+    return from_json(given) if isinstance(given, str) else given
 
 
 class Services(BaseSettings):
@@ -46,7 +51,10 @@ class DeliverySettings(BaseSettings):
     smtp_password: str | None = Field(None, repr=False, description="Password, where it wants one.")
     sender: str = Field("Kithlog <reminders@kithlog.example>", description="`From` of the mails.")
     domain: str = Field("kithlog.example", description="Right side of the mails' `Message-ID`.")
-    coaches: dict[str, str] = Field(default_factory=dict, description="Coach id → address, as a JSON object.")
+    # Left to the validator: what is no JSON is then told by the variable's name.
+    coaches: Annotated[dict[str, str], NoDecode, BeforeValidator(_from_json)] = Field(
+        default_factory=dict, description="Coach id → address, as a JSON object."
+    )
     when_unsure: Literal["never", "again"] = Field(
         "never", description="`again`: send again what the mail server may or may not have taken."
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.operations.policies import load_policies
 
@@ -114,7 +114,7 @@ class ProjectorSettings(Settings):
 
 
 class Unusable(Exception):
-    """Settings that can't be used: the message names each variable or its setting, never its value."""
+    """Settings that can't be used: the message names each variable, never its value."""
 
 
 Known = TypeVar("Known", bound=BaseSettings)
@@ -131,8 +131,6 @@ def from_environment(settings: type[Known]) -> Known:
             for each in error.errors(include_input=False)
         ]
         raise Unusable(f"settings can't be used: {'; '.join(wrongs)}") from None
-    except SettingsError as error:  # what is not even JSON where it has to be
-        raise Unusable(f"settings can't be used: {error}") from None
 
 
 def of_this_process(settings: type[Known]) -> Known:
