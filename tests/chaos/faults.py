@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import Random
 from typing import Protocol
@@ -158,14 +159,25 @@ async def delay_connections(stage: Stage, rng: Random) -> None:
     way.heal()
 
 
+@contextmanager
+def _silent(ways: Sequence[Proxy]) -> Iterator[None]:
+    """Nothing arrives on them, however the block ends."""
+    for way in ways:
+        way.silence()
+    try:
+        yield
+    finally:
+        for way in ways:
+            way.heal()
+
+
 async def half_open_connections(stage: Stage, rng: Random) -> None:
     """Nothing arrives any more, and nobody is told; then the connections turn out to be gone."""
     way = _way(stage, rng)
-    way.silence()
-    await asyncio.sleep(rng.uniform(1.0, 6.0))
-    if rng.random() < 0.5:
-        way.cut()
-    way.heal()
+    with _silent([way]):
+        await asyncio.sleep(rng.uniform(1.0, 6.0))
+        if rng.random() < 0.5:
+            way.cut()
 
 
 async def fill_the_disk_of_the_broker(stage: Stage, rng: Random) -> None:
@@ -240,11 +252,8 @@ async def freeze_rabbitmq_for_long(stage: Stage, rng: Random) -> None:
 async def half_open_connections_for_long(stage: Stage, rng: Random) -> None:
     """Between the broker and some or all who are connected to it."""
     ways = rng.sample(stage.ways_to_the_broker, rng.randint(1, len(stage.ways_to_the_broker)))
-    for way in ways:
-        way.silence()
-    await asyncio.sleep(rng.uniform(*LONG))
-    for way in ways:
-        way.heal()
+    with _silent(ways):
+        await asyncio.sleep(rng.uniform(*LONG))
 
 
 async def freeze_relay_leader_for_long(stage: Stage, rng: Random) -> None:
@@ -256,11 +265,8 @@ async def half_open_database_for_long(stage: Stage, rng: Random) -> None:
     """Between PostgreSQL and who leads the relay, and a projector; what they had sent arrives after all, when they have
     given up waiting. Both at once: it comes once in a campaign, and one drawn from all would rarely be the leader."""
     ways = [(await stage.leader()).database, rng.choice(stage.projectors).database]
-    for way in ways:
-        way.silence()
-    await asyncio.sleep(rng.uniform(*LONG_FOR_A_SESSION))
-    for way in ways:
-        way.heal()
+    with _silent(ways):
+        await asyncio.sleep(rng.uniform(*LONG_FOR_A_SESSION))
 
 
 async def freeze_postgres_for_long(stage: Stage, rng: Random) -> None:
