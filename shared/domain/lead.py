@@ -52,7 +52,7 @@ class Report(Details):
 
 
 class Reason(Details):
-    why: Annotated[Text | None, Personal("seeker")] = None
+    why: Annotated[Text | None, Personal("new_contact")] = None
 
 
 class LeadEvent(Event):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.projector.models import LEADS, NOTEBOOK
-from shared.domain import interview, lead, relationship, seeker
+from services.projector.models import LEADS, NOTEBOOK, TIMELINE
+from shared.domain import contact, interview, lead, relationship, seeker
 from shared.domain.interview.details import Advice
 from shared.domain.values import Resource
-from tests.domain.scenario import ANA, BEN, INTERVIEW, LEAD, NOW, SEEKER, WHOSE
+from tests.domain.scenario import ANA, BEN, INTERVIEW, LEAD, NOW, SEEKER, WHOSE, on
 from tests.models.history import happened, row, rows
 
 PAIR = {"seeker_id": SEEKER, "contact_id": ANA}
@@ -61,8 +61,25 @@ def test_news_after_a_report_is_owed_again() -> None:
 def test_a_dropped_lead_is_owed_by_nobody() -> None:
     """Given a lead, when it is dropped, then it is off the board but can be found."""
     found = row(LEADS, happened(OPENING, lead.Dropped(**FOLLOWED, why="Too far")))
-    assert (found.state, found.owed_by) == ("dropped", None)
+    assert (found.state, found.owed_by, found.result) == ("dropped", None, "Too far")
     assert LEADS.file(found).state == "dropped"
+
+
+def test_what_came_of_a_referral_is_about_whom_it_led_to() -> None:
+    """Given a referral, then why it came to nothing, or was dropped, stands on the leads board alone, until whom it led
+    to is forgotten; what is said later is not kept either."""
+    referral = {**PAIR, "interview_id": INTERVIEW, "kind": "referral"}
+    recorded = lead.Recorded(**referral, what="Ask Ben", person="Ben Sousa")
+    both = {"seeker_id": SEEKER, "contact_ids": (BEN,)}
+    planned = interview.Planned.model_validate(both | {"purpose": "field", "about": "Marketing", "lead_id": LEAD})
+    forgotten = on("contact", BEN, contact.Forgotten())
+    for ended in (lead.CameToNothing(**referral, why="He leaves"), lead.Dropped(**referral, why="He leaves")):
+        history = happened(recorded, planned, ended)
+        assert row(LEADS, history).result == "He leaves"
+        assert rows(NOTEBOOK, history) == {}
+        assert [each.facts for each in rows(TIMELINE, history).values()][-1] == {"kind": "referral"}
+        assert row(LEADS, history.add(forgotten)).result is None
+        assert row(LEADS, happened(recorded, planned, forgotten, ended)).result is None
 
 
 def test_every_recording_is_a_piece_of_its_own() -> None:

@@ -164,6 +164,16 @@ async def test_the_timeline_of_two(library: Library) -> None:
     assert [item["facts"]["minutes"] for item in only["items"]] == [30]
 
 
+@pytest.mark.parametrize("end", [lead.CameToNothing, lead.Dropped])
+async def test_the_timeline_says_how_a_lead_ended(library: Library, end: type[Any]) -> None:
+    """Given a referral that came to nothing, or was dropped, then its entry says why, as the leads board does."""
+    given = {"seeker_id": SEEKER, "contact_id": ANA, "kind": "referral"}
+    recorded = lead.Recorded.model_validate(given | {"what": "Ask Ben"})
+    await library.fold(happened(*PEOPLE, recorded, end(**given, why="He leaves")))
+    [latest, _] = (await library.get(f"{MINE}/timeline/{ANA}"))["items"]
+    assert latest["facts"] == {"kind": "referral", "result": "He leaves"}
+
+
 async def test_a_name_is_the_one_that_holds_now(library: Library) -> None:
     """Given an old interview, when the contact's name is corrected or forgotten, then it shows everywhere."""
     history = happened(*STORY)

@@ -34,7 +34,7 @@ from tests.scenarios.stage import TENANT, Stage
 IRIS, OMAR = UUID(int=0x51), UUID(int=0x52)
 ANA, RUI = UUID(int=0xC1), UUID(int=0xC2)
 COACH = UUID(int=0xCC)
-TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL = (UUID(int=0x11 + n) for n in range(6))
+TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL, DROPPED = (UUID(int=0x11 + n) for n in range(7))
 REFERRED = "The one who hung the blue room"
 SECRET = "s3cret-" * 6
 ABOUT = {"contact", "new_contact"}
@@ -47,6 +47,8 @@ SHOWN = {
     ("interview.record_research", "company"),
     ("relationship.record_touchpoint", "note"),
     ("interview.cancel", "why"),
+    ("lead.come_to_nothing", "why"),
+    ("lead.drop", "why"),
     ("contact.correct_details", "employer"),
 }
 """Some of what is read before, so that finding none of it afterwards means something."""
@@ -107,7 +109,8 @@ async def all_know_ana(garden: Garden) -> None:
     await garden.do("lead.record", PROMISE, promise)
     await garden.do("lead.act_on", PROMISE)
     referral = {"seeker_id": IRIS, "contact_id": RUI, "kind": "referral", "what": REFERRED, "person": REFERRED}
-    await story.do("leads/record", REFERRAL, referral)
+    for lead in (REFERRAL, DROPPED):
+        await story.do("leads/record", lead, referral)
     await garden.do("contact.add", ANA, {"source": "referral", "seeker_id": IRIS})
     await garden.between(IRIS, "request_introduction", {"connector_id": RUI})
     await garden.between(IRIS, "decline_introduction")
@@ -128,8 +131,10 @@ async def they_talk(garden: Garden) -> None:
     await story.do("interviews/plan", REFUSED, plan | {"contact_ids": [ANA], "lead_id": REFERRAL})
     await garden.do("interview.send_request", REFUSED, request)
     await garden.do("interview.decline", REFUSED)
+    await garden.do("lead.come_to_nothing", REFERRAL)
     time = {"starts_at": story.instant("2026-03-03 10:00"), "time_zone": "Europe/Lisbon", "format": "coffee"}
-    await story.do("interviews/plan", MISSED, plan | {"contact_ids": [RUI, ANA]})
+    await story.do("interviews/plan", MISSED, plan | {"contact_ids": [RUI, ANA], "lead_id": DROPPED})
+    await garden.do("lead.drop", DROPPED)
     await garden.do("interview.send_request", MISSED, request)
     await garden.do("interview.accept", MISSED)
     await garden.do("interview.schedule", MISSED, time)
@@ -199,7 +204,7 @@ async def answers(story: Stage, **moment: Any) -> str:
         "coach_id": [COACH],
         "notification_id": [event["data"]["dedupe_key"] for event in await story.events("notification.due")],
         "subject_id": [TALK, PROMISE, TIP, *ties],
-        "stream_id": [ANA, TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL, *ties],
+        "stream_id": [ANA, TALK, REFUSED, MISSED, PROMISE, TIP, REFERRAL, DROPPED, *ties],
         "secret": [SECRET],
         "model": list(OF_SEEKERS),
     }

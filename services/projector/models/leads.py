@@ -50,6 +50,7 @@ class LeadRow(Telling):
     outcome: str | None = None
     """something or nothing, once it is known."""
     result: str | None = None
+    """What came of it, or why nothing did; of one that was dropped, why."""
     new_contact_id: UUID | None = None
     led_to: tuple[UUID, ...] = ()
     """Contacts with whom a conversation was planned through it, where it is to lead to somebody."""
@@ -96,13 +97,18 @@ def _came_to_something(row: LeadRow, e: Recorded[lead.CameToSomething]) -> LeadR
     return replace(
         _to(row, "to_report_back", e.occurred_at),
         outcome="something",
-        result=None if row.what == FORGOTTEN else e.data.what,  # it is about whom it led to
+        result=_of_it(row, e.data.what),
         new_contact_id=e.data.new_contact_id,
     )
 
 
+def _of_it(row: LeadRow, said: str | None) -> str | None:
+    """What is said of the end of a lead is about whom it led to."""
+    return None if row.what == FORGOTTEN else said
+
+
 def _came_to_nothing(row: LeadRow, e: Recorded[lead.CameToNothing]) -> LeadRow:
-    return replace(_to(row, "to_report_back", e.occurred_at), outcome="nothing", result=e.data.why)
+    return replace(_to(row, "to_report_back", e.occurred_at), outcome="nothing", result=_of_it(row, e.data.why))
 
 
 def _reported_back(row: LeadRow, e: Recorded[lead.ReportedBack]) -> LeadRow:
@@ -110,7 +116,7 @@ def _reported_back(row: LeadRow, e: Recorded[lead.ReportedBack]) -> LeadRow:
 
 
 def _dropped(row: LeadRow, e: Recorded[lead.Dropped]) -> LeadRow:
-    return replace(_to(row, "dropped", e.occurred_at), ended_at=e.occurred_at)
+    return replace(_to(row, "dropped", e.occurred_at), result=_of_it(row, e.data.why), ended_at=e.occurred_at)
 
 
 def _planned(row: LeadRow, e: Recorded[interview.Planned]) -> LeadRow:
@@ -122,7 +128,7 @@ def _planned(row: LeadRow, e: Recorded[interview.Planned]) -> LeadRow:
 
 class Leads(PerStream[LeadRow]):
     name = "lead"
-    version = 3
+    version = 4
     row = LeadRow
     begins: ClassVar = {lead.Recorded: _recorded}
     changes: ClassVar = {

@@ -127,7 +127,7 @@ PIECES: dict[type[Event], tuple[str, Says]] = {
     lead.Recorded: ("lead", _unless_person(_lead)),
     lead.ActedOn: ("result", _unless_person(_what)),
     lead.CameToSomething: ("result", _unless_person(_came_to_something)),
-    lead.CameToNothing: ("result", _why),
+    lead.CameToNothing: ("result", _unless_person(_why)),
     lead.ReportedBack: ("report", _note),
     relationship.TouchpointRecorded: ("touchpoint", _note),
     seeker.VerdictRecorded: ("verdict", _verdict),
@@ -150,7 +150,7 @@ def _about(e: Recorded[Any]) -> dict[str, Any]:
 
 class Notebook(ReadModel[PieceRow]):
     name = "notebook"
-    version = 2
+    version = 3
     folds = PIECES.keys()
     entries = True
     row = PieceRow

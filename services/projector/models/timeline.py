@@ -92,12 +92,12 @@ FACTS: dict[type[Event], tuple[str, ...]] = {
     lead.Recorded: ("kind", "until"),
     lead.ActedOn: ("kind",),
     lead.CameToSomething: ("kind", "new_contact_id"),
-    lead.CameToNothing: ("kind", "why"),
+    lead.CameToNothing: ("kind",),
     lead.ReportedBack: ("kind", "channel", "note"),
-    lead.Dropped: ("kind", "why"),
+    lead.Dropped: ("kind",),
 }
 """Event class → the fields that its entry shows. Long texts stay out: notebook and preparation sheet have them; and
-whom or what a lead is about: the leads board has that, and it is joined in."""
+whom or what a lead is about, and what came of it: the leads board has that, and it is joined in."""
 
 
 WITH_CONNECTOR: frozenset[type[Event]] = frozenset(
@@ -136,7 +136,7 @@ def _plain(value: Any) -> JsonValue:
 
 class Timeline(ReadModel[EntryRow]):
     name = "timeline"
-    version = 4
+    version = 5
     folds = FACTS.keys()
     entries = True
     row = EntryRow

@@ -47,6 +47,8 @@ OF_LEADS = {
     "lead.recorded": ("what", "person", "employer"),
     "lead.acted_on": ("what", "person"),
     "lead.came_to_something": ("result",),
+    "lead.came_to_nothing": ("result",),
+    "lead.dropped": ("result",),
 }
 """Type of an entry → what of the leads board it shows."""
 
