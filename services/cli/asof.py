@@ -56,9 +56,8 @@ def stream(
         wanted(tenant)
         id, moment = _id(stream), _moment(as_of, valid_at)
         async with database(settings()) as connection:
-            past = Past(connection)
-            found = await past.stream(tenant, id, moment)
-            if not found and not await past.stream(tenant, id, Moment()):
+            found = await Past(connection).stream(tenant, id, moment)
+            if found is None:
                 raise misunderstood(f"tenant {tenant} has no stream {id}")
             return found
 
@@ -105,7 +104,7 @@ def seeker(
         id, moment = _id(seeker), _moment(as_of, valid_at)
         async with database(settings()) as connection:
             past = Past(connection)
-            if not await past.stream(tenant, id, Moment()):
+            if await past.stream(tenant, id, Moment()) is None:
                 raise misunderstood(f"tenant {tenant} has no seeker {id}")
             return await past.rows(model, tenant, id, moment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
@@ -29,10 +30,14 @@ def new_contacts_of(e: Recorded[Any]) -> tuple[UUID, ...]:
     return () if new is None else (new,)
 
 
-def emptied(e: Recorded[Any], forgotten: AbstractSet[UUID], leads: AbstractSet[UUID]) -> Recorded[Event]:
-    """The event without what it tells of contacts who are forgotten, `leads` being those that led to them."""
+def emptied(e: Recorded[Any], forgotten: Mapping[UUID, int], leads: AbstractSet[UUID]) -> Recorded[Event]:
+    """The event without what it tells of contacts who are forgotten, `leads` being those that led to them.
+
+    `forgotten` says for each at which position that was. What was written of several after it is about the others; of
+    a lead it is about whom that led to whenever it was written.
+    """
     data: Event = e.data
-    if not forgotten.isdisjoint(contacts_of(e)):
+    if any(e.position < forgotten.get(each, 0) for each in contacts_of(e)):
         data = erased(data, "contact")
     if e.stream_id in leads:
         data = erased(data, "new_contact")

@@ -8,7 +8,9 @@ today is part of last Tuesday.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,10 +33,11 @@ from services.projector.models import (
     TIMELINE,
 )
 from services.projector.models.notification import NotificationRow
-from services.projector.read_model import ReadModel
+from services.projector.read_model import ReadModel, Telling
+from services.projector.turns import in_turns
 from shared.codec import decode
 from shared.database.queries import load_queries
-from shared.domain import lead
+from shared.domain import contact, lead
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 
@@ -110,13 +113,20 @@ def read_event(recorded: Recorded[bytes]) -> Recorded[Event]:
         raise Unusable(recorded, "read", error) from error
 
 
-def fold_rows(model: ReadModel[Any], events: Iterable[Recorded[Event]]) -> dict[str, Any]:
-    """The rows of a model after some events, by key. Raises `Unusable`."""
+async def fold_rows(model: ReadModel[Any], events: Iterable[Recorded[Event]]) -> dict[str, Any]:
+    """The rows of a model after some events, by key, emptied as live ones are when a contact is forgotten.
+
+    Raises `Unusable`.
+    """
     rows: dict[str, Any] = {}
-    for e in events:
+    telling = issubclass(model.row, Telling)
+    async for e in in_turns(events):
         try:
             for key in model.keys(e):
                 rows[key] = model.evolve(key, rows.get(key), e)
+            if telling and type(e.data) is contact.Forgotten:
+                told = [(key, row) for key, row in rows.items() if row is not None]
+                rows = {key: row.forgetting(e.stream_id, e.recorded_at) async for key, row in in_turns(told)}
         except Exception as error:
             raise Unusable(e, "folded", error) from error
     return {key: row for key, row in rows.items() if row is not None}
@@ -133,40 +143,68 @@ class Past:
     def __init__(self, database: asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
         self._database = database
 
-    async def stream(self, tenant: str, stream_id: UUID, moment: Moment) -> list[Recorded[Event]]:
-        """The events of a stream that count, in order; none, too, when there is no such stream."""
+    async def stream(self, tenant: str, stream_id: UUID, moment: Moment) -> list[Recorded[Event]] | None:
+        """The events of a stream that count, in order; None when there is no such stream.
+
+        Without what they tell of contacts who were forgotten, be that later: the past holds nothing that the present
+        may not.
+        """
         found = await self._database.fetch(QUERIES["events_of_stream"], tenant, stream_id)
-        return await self._counted(tenant, found, moment)
+        if not found:
+            return None
+        events = await _read(found, moment)
+        forgotten, leads = await self._forgotten(tenant, events)
+        counted = (emptied(e, forgotten, leads) for e in events if e in moment)
+        return [e async for e in in_turns(counted)]
 
     async def rows(self, model: str, tenant: str, seeker_id: UUID, moment: Moment) -> PastRows:
-        """A seeker's rows of one of `OF_SEEKERS`, folded from the log. What the live models have not seen is not in."""
+        """A seeker's rows of one of `OF_SEEKERS`, folded from the log. What the live models have not seen is not in;
+        nor is what tells of contacts who were forgotten, be that later."""
         checkpoint = int(await self._database.fetchval(QUERIES["checkpoint"]) or 0)
         found = await self._database.fetch(QUERIES["events_of_seeker"], tenant, seeker_id, checkpoint)
-        events = await self._counted(tenant, found, moment)
+        events = await _read(found, moment)
+        forgotten, leads = await self._forgotten(tenant, events)
+        events = [e for e in events if e in moment]
         if moment.recorded_at is not None:
             position = max((e.position for e in events), default=0)
         else:
             position = checkpoint if moment.position is None else min(moment.position, checkpoint)
         read_model = OF_SEEKERS[model]
-        rows = fold_rows(read_model, events)
-        mine = [(key, row) for key, row in rows.items() if row.seeker_id == seeker_id and not _is_coachs(row)]
-        mine.sort(key=lambda each: (read_model.file(each[1]).sort or datetime.min.replace(tzinfo=UTC), each[0]))
-        return PastRows([row for _, row in mine], position)
+        # Of whom it was known by then that they are forgotten, the rows are emptied in their turn, as live ones were.
+        known = {e.stream_id for e in events if type(e.data) is contact.Forgotten}
+        later = {id: at for id, at in forgotten.items() if id not in known}
+        rows = await fold_rows(read_model, (emptied(e, later, leads) for e in events))
+        mine = [
+            (read_model.file(row).sort or datetime.min.replace(tzinfo=UTC), key, row)
+            async for key, row in in_turns(rows.items())
+            if row.seeker_id == seeker_id and not _is_coachs(row)
+        ]
+        mine.sort(key=lambda each: each[:2])
+        return PastRows([row for _, _, row in mine], position)
 
-    async def _counted(self, tenant: str, found: Sequence[asyncpg.Record], moment: Moment) -> list[Recorded[Event]]:
-        """Those that count, without what they tell of contacts who were forgotten, be that later, as may be whom a lead
-        has led to: the past holds nothing that the present may not."""
-        recorded: list[Recorded[bytes]] = [Recorded(*row) for row in found]
-        events = [read_event(e) for e in recorded if e in moment or e.type == lead.CameToSomething.type]
-        of_leads = {str(e.stream_id) for e in events if e.category == "lead"}
-        led_to = await self._database.fetch(QUERIES["led_to"], tenant, list(of_leads)) if of_leads else []
-        told = {str(id) for e in events for id in (*contacts_of(e), *new_contacts_of(e))} | {
-            row["id"] for row in led_to
-        }
+    async def _forgotten(
+        self, tenant: str, events: Iterable[Recorded[Any]]
+    ) -> tuple[dict[UUID, int], AbstractSet[UUID]]:
+        """Of the contacts whom some events tell of, those who were forgotten by now, and at which position; and the
+        leads that led to them, as far as these events tell or the models have seen."""
+        told: set[UUID] = set()
+        leads: dict[UUID, set[UUID]] = defaultdict(set)
+        """Whom each has led to, or may have."""
+        async for e in in_turns(events):
+            told.update(contacts_of(e))
+            if e.category == "lead":
+                leads[e.stream_id].update(new_contacts_of(e))
+        if leads:
+            for row in await self._database.fetch(QUERIES["led_to"], tenant, [str(id) for id in leads]):
+                leads[UUID(row["key"])].add(UUID(row["id"]))
+        told.update(*leads.values())
         found = await self._database.fetch(QUERIES["forgotten"], tenant, list(told))
-        forgotten = {UUID(row["key"]) for row in found}
-        if not forgotten:
-            return [e for e in events if e in moment]
-        leads = {e.stream_id for e in events if not forgotten.isdisjoint(new_contacts_of(e))}
-        leads |= {UUID(row["key"]) for row in led_to if UUID(row["id"]) in forgotten}
-        return [emptied(e, forgotten, leads) for e in events if e in moment]
+        forgotten: dict[UUID, int] = {row["stream_id"]: row["position"] for row in found}
+        return forgotten, {id for id, new in leads.items() if not new.isdisjoint(forgotten)}
+
+
+async def _read(found: Sequence[asyncpg.Record], moment: Moment) -> list[Recorded[Event]]:
+    """Those that count; and those that tell whom a lead has led to, be that later."""
+    recorded = (Recorded[bytes](*row) for row in found)
+    wanted = (e for e in recorded if e in moment or e.type == lead.CameToSomething.type)
+    return [e async for e in in_turns(map(read_event, wanted))]

@@ -24,11 +24,10 @@ WHERE NOT EXISTS (SELECT 1 FROM read.discarded d WHERE d.tenant = e.tenant AND d
 ORDER BY e.position;
 
 -- name: forgotten
--- Those of some contacts ($2) who were forgotten by now.
-SELECT r.key
-FROM read.generation g
-JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::text[])
-WHERE g.status = 'live' AND g.model = 'contact' AND r.state = 'forgotten';
+-- Those of some contacts ($2) who were forgotten by now, and at which position: by the log, for the models may lag.
+SELECT stream_id, position
+FROM log.event
+WHERE tenant = $1 AND stream_id = ANY ($2::uuid[]) AND type = 'contact.forgotten';
 
 -- name: led_to
 -- Whom some leads ($2) have led to by conversations that were planned through them.

@@ -149,8 +149,9 @@ def test_the_words_of_a_connector_go_with_the_connector() -> None:
     entries = [each for each in rows(TIMELINE, history).values() if each.type == declined.type]
     assert [each.facts for each in entries] == [{"connector_id": str(BEN)}] * 2
     told = history.events[1]
-    assert emptied(told, {BEN}, frozenset()).data == declined.model_copy(update={"why": None})
-    assert emptied(told, {SEEKER}, frozenset()) is told
+    assert emptied(told, {BEN: 3}, frozenset()).data == declined.model_copy(update={"why": None})
+    assert emptied(told, {SEEKER: 3}, frozenset()) is told
+    assert emptied(told, {BEN: 1}, frozenset()) is told
 
 
 def test_a_pause_ends_when_the_seeker_keeps_in_touch_anew() -> None:

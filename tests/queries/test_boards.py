@@ -13,7 +13,7 @@ from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
 from services.projector.queries.board import board_of
-from services.projector.queries.turns import AT_ONCE
+from services.projector.turns import AT_ONCE
 from shared.domain import contact, interview, lead, programme
 from tests.domain.scenario import (
     ACCEPTED,

@@ -9,8 +9,8 @@ from uuid import UUID
 from services.projector.models import CONTACTS, PARTICIPANTS
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.candidates import find_candidates
-from services.projector.queries.turns import AT_ONCE
 from services.projector.reader import Page, Reader
+from services.projector.turns import AT_ONCE
 from shared.domain import contact, programme, relationship, seeker
 from shared.domain.kernel import Event, On
 from tests.domain.scenario import ADDED, ANA, BEN, CLEO, COACH, NOW, OTHER_SEEKER, PROGRAMME, REGISTERED, SEEKER, on

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from services.projector.models import NOTIFICATIONS
+from services.projector import turns
+from services.projector.models import NOTIFICATIONS, SEEKERS
 from services.projector.models.notification import coachs_list
+from services.projector.models.seeker import SeekerRow
 from services.projector.past import OF_SEEKERS, Moment, Past
-from services.projector.reader import Reader
+from services.projector.past import QUERIES as PAST
+from services.projector.reader import Found, Reader
 from shared.codec import encode
 from shared.database.pool import open_pool
-from shared.domain import interview, programme, seeker
+from shared.domain import contact, interview, lead, programme, seeker
+from shared.domain.interview.details import Advice
 from shared.domain.kernel import Stream
 from shared.log import Append, Pending
 from tests.projector.conftest import write
-from tests.projector.histories import START, TENANT, on
-from tests.queries.conftest import serving
+from tests.projector.histories import START, TENANT, Happening, appends, on, recorded
+from tests.queries.conftest import serving, with_turns
 from tests.rebuild.conftest import System
+from tests.rebuild.test_forgetting import forgetful
 
 
 @pytest.fixture
@@ -36,11 +43,11 @@ async def seekers(system: System) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-async def test_as_of_now_is_what_is_live(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-    """Given folded lives, each seeker's rows of each model as of now are the live ones; without those by which coaches
-    find what they were told about the seeker."""
+async def compared(system: System, pool: asyncpg.Pool[asyncpg.Record]) -> int:
+    """Each seeker's rows of each model as of now are the live ones; without those by which coaches find what they were
+    told about the seeker. Answers how many."""
     past, compared = Past(pool), 0
-    for seeker_id in await seekers(folded):
+    for seeker_id in await seekers(system):
         for name, model in OF_SEEKERS.items():
             rows = await pool.fetch(
                 "SELECT r.body FROM read.row r JOIN read.generation g ON g.id = r.generation"
@@ -51,7 +58,148 @@ async def test_as_of_now_is_what_is_live(folded: System, pool: asyncpg.Pool[asyn
             found = await past.rows(name, TENANT, seeker_id, Moment())
             assert found.rows == [model.decode(row["body"]) for row in rows], name
             compared += len(rows)
-    assert compared > 100
+    return compared
+
+
+async def test_as_of_now_is_what_is_live(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Given folded lives, then the past as of now is what is live."""
+    assert await compared(folded, pool) > 100
+
+
+async def test_as_of_now_is_what_is_live_of_whom_was_forgotten(
+    system: System, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    """Given lives in which contacts are forgotten, then the past as of now is what is live."""
+    await system.at(START)
+    await write(system.log, forgetful(12))
+    await system.fold()
+    assert await compared(system, pool) > 100
+
+
+MONA, ANA, BEN, CLEO = (UUID(int=0xA0 + number) for number in range(4))
+TALK, OTHER_TALK, REFERRAL, HOPE = (UUID(int=0xB0 + number) for number in range(4))
+WORD = "forgettable"
+"""In all that is told of Ana."""
+
+
+def before_and_after() -> list[Happening]:
+    """Ana, to whom two referrals led, talks with Mona together with Ben, and drops out of a second conversation. She is
+    forgotten; what is written afterwards is about Ben."""
+    both: dict[str, Any] = {"seeker_id": MONA, "contact_ids": (ANA, BEN)}
+    plan: dict[str, Any] = {"purpose": "field", "about": "Museums"}
+    given: dict[str, Any] = {"seeker_id": MONA, "contact_id": CLEO, "kind": "referral"}
+    time: dict[str, Any] = {"time_zone": "Europe/Lisbon", "minutes": 30, "format": "coffee"}
+    about: dict[str, Any] = {"source": "referral", "seeker_id": MONA}
+    advice = (Advice(about="skills", text="Learn to write labels"),)
+    happened = [
+        on("seeker", MONA, seeker.Registered(name="Mona Quist", time_zone="Europe/Lisbon")),
+        on("contact", ANA, contact.Added(name=WORD, source_detail=WORD, **about)),
+        *(on("contact", id, contact.Added(name="Somebody", **about)) for id in (BEN, CLEO)),
+        *(on("lead", id, lead.Recorded(**given, what=WORD, person=WORD)) for id in (REFERRAL, HOPE)),
+        on("interview", TALK, interview.Planned(**both, **plan, lead_id=REFERRAL)),
+        on("interview", OTHER_TALK, interview.Planned(**both, **plan, lead_id=HOPE)),
+        on("interview", TALK, interview.AgreedLoosely(**both, what=WORD)),
+        on("lead", REFERRAL, lead.CameToNothing(**given, why=WORD)),
+        on("lead", HOPE, lead.Dropped(**given, why=WORD)),
+        *(
+            on("interview", id, each)
+            for id in (TALK, OTHER_TALK)
+            for each in (
+                interview.Scheduled(**both, **time, starts_at=START + timedelta(days=3), place=WORD),
+                interview.ResearchRecorded(**both, person=WORD, company=WORD, industry="Fewer visitors"),
+            )
+        ),
+        on("interview", OTHER_TALK, interview.DroppedOut(**both, dropped_ids=(ANA,), why=WORD)),
+        on("interview", TALK, interview.NotesTaken(**both, text=WORD, points=(WORD,), advice=advice)),
+        on("contact", ANA, contact.Forgotten()),
+        on("interview", TALK, interview.ResearchRecorded(**both, person="Ben hangs the pictures")),
+        on("interview", TALK, interview.NotesTaken(**both, points=("Ben began as a guard",))),
+        on("interview", OTHER_TALK, interview.NotesTaken(seeker_id=MONA, contact_ids=(BEN,), text="Ben is moving")),
+    ]
+    return [replace(each, at=START + timedelta(hours=number)) for number, each in enumerate(happened)]
+
+
+async def test_what_is_written_after_a_forgetting_stays(system: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Given a conversation with two of whom one is forgotten, then the past as of now is what is live, with what was
+    written afterwards of the other; no look at any moment tells anything of the one, and as of before they were
+    forgotten, an appointment is as it was then but for the place."""
+    await system.at(START)
+    events = await write(system.log, before_and_after())
+    await system.fold()
+    assert await compared(system, pool) > 30
+    past = Past(pool)
+
+    async def told(moment: Moment) -> str:
+        rows = [row for name in OF_SEEKERS for row in (await past.rows(name, TENANT, MONA, moment)).rows]
+        streams = [await past.stream(TENANT, id, moment) for id in {e.stream_id for e in events}]
+        return f"{rows}{streams}"
+
+    now = await told(Moment())
+    # On the sheet, in the notebook and in the stream; the others are on no sheet.
+    assert now.count("Ben hangs the pictures") == 3
+    for said in ("Ben began as a guard", "Ben is moving", "Learn to write labels"):
+        assert now.count(said) == 2
+    for e in events:
+        for moment in (Moment(position=e.position), Moment(valid_at=e.occurred_at), Moment(recorded_at=e.recorded_at)):
+            assert WORD not in await told(moment)
+    [forgotten] = [e.position for e in events if e.type == "contact.forgotten"]
+    before = (await past.rows("agenda", TENANT, MONA, Moment(position=forgotten - 1))).rows
+    assert [(row.interview_id, row.place, row.sequence) for row in before] == [(TALK, None, 0), (OTHER_TALK, None, 1)]
+
+
+async def test_what_is_forgotten_is_hidden_before_it_is_folded(
+    system: System, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    """Given folding that lags behind a forgetting, then no look at the past tells of the contact any more."""
+    await system.at(START)
+    happenings = before_and_after()
+    place = next(n for n, each in enumerate(happenings) if isinstance(each.event, contact.Forgotten))
+    wanted = appends(happenings)
+    await system.append(wanted[:place])
+    await system.fold()
+    await system.append(wanted[place:])
+    past = Past(pool)
+    for name in OF_SEEKERS:
+        assert WORD not in str(await past.rows(name, TENANT, MONA, Moment()))
+    for id in {each.stream.id for each in happenings}:
+        assert WORD not in str(await past.stream(TENANT, id, Moment()))
+    assert "contact.forgotten" in str(await past.stream(TENANT, ANA, Moment()))
+
+
+class Long(Reader):
+    """Answers at once: a seeker with so many events, each of which is a piece of the notebook."""
+
+    def __init__(self, count: int) -> None:
+        verdicts = [seeker.VerdictRecorded(field="Law", verdict="keep_exploring", why="So far")] * count
+        self.events = recorded([on("seeker", MONA, each) for each in verdicts])
+
+    @property
+    def pool(self) -> Any:
+        return self
+
+    async def get(self, *args: Any) -> Found:
+        return Found(
+            1, SEEKERS.encode(SeekerRow(MONA, "Mona", None, "student", (), None, None, "UTC", None, None, START))
+        )
+
+    async def fetchval(self, *args: Any) -> int:
+        return len(self.events)
+
+    async def fetch(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
+        asked = query in (PAST["events_of_seeker"], PAST["events_of_stream"])
+        return [tuple(getattr(e, each.name) for each in fields(e)) for e in self.events] if asked else []
+
+
+@pytest.mark.parametrize(("path", "steps"), [(f"seekers/{MONA}/past/notebook", 5), (f"streams/{MONA}/past", 4)])
+async def test_a_long_past_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch, path: str, steps: int) -> None:
+    """Given many events, then other tasks have their turns while they are decoded, looked through for whom they tell
+    of, emptied and folded, and while the rows are sorted and written."""
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    reader = Long(500)
+    async with serving(lambda: reader) as client:
+        answer, had = await with_turns(client.get(f"/v1/tenants/{TENANT}/{path}"))
+    assert len(answer.json()["items"]) == 500
+    assert had >= steps * 500
 
 
 async def test_an_instant_is_the_position_that_it_answers(folded: System, pool: asyncpg.Pool[asyncpg.Record]) -> None:

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, TypeAdapter
 
 from services.projector.past import OF_SEEKERS, Moment, Past, Unusable
-from services.projector.queries.answering import Desk, json_response, require_seeker, unknown
+from services.projector.queries.answering import Desk, require_seeker, unknown
 from services.projector.queries.asking import Look, TenantPath
+from services.projector.turns import in_turns
 from shared.codec import UnknownEventType
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
@@ -88,6 +89,9 @@ class PastStream:
     items: list[PastEvent]
 
 
+_ITEM = TypeAdapter(PastEvent)
+
+
 def add_past_queries(router: APIRouter, desk: Desk) -> None:
     @router.get(
         "/seekers/{seeker_id}/past/{model}",
@@ -103,24 +107,26 @@ def add_past_queries(router: APIRouter, desk: Desk) -> None:
         await require_seeker(reader, tenant, seeker_id)
         found = await Past(reader.pool).rows(model, tenant, seeker_id, moment)
         encode_row = OF_SEEKERS[model].encode
-        items = ",".join(encode_row(row) for row in found.rows)
+        items = ",".join([item async for item in in_turns(map(encode_row, found.rows))])
         return Response(f'{{"items":[{items}],"position":{found.position}}}', media_type="application/json")
 
     @router.get("/streams/{stream_id}/past", response_model=PastStream, summary="A stream as it was")
     async def past_of_stream(tenant: TenantPath, stream_id: UUID, ask: Annotated[PastAsk, Query()]) -> Response:
         """The events of any stream, each in its present shape. Refuses an unknown stream with 404 `unknown_stream`."""
         moment = ask.moment()
-        past = Past((await desk.reader(ask)).pool)
-        events = await past.stream(tenant, stream_id, moment)
-        if not events and not await past.stream(tenant, stream_id, Moment()):
+        events = await Past((await desk.reader(ask)).pool).stream(tenant, stream_id, moment)
+        if events is None:
             raise unknown("stream", stream_id)
-        return json_response(PastStream, PastStream([_told(e) for e in events]))
+        items = b",".join([item async for item in in_turns(map(_encoded, events))])
+        return Response(b'{"items":[%b]}' % items, media_type="application/json")
 
 
-def _told(e: Recorded[Event]) -> PastEvent:
+def _encoded(e: Recorded[Event]) -> bytes:
     data: Any = e.data.model_dump(mode="json", exclude_none=True)
-    return PastEvent(
-        e.position, e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.actor, data
+    return _ITEM.dump_json(
+        PastEvent(
+            e.position, e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.actor, data
+        )
     )
 
 

@@ -23,8 +23,8 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import CandidatesAsk, Filtered, Look, Paging, TenantPath
 from services.projector.queries.board import Board, board_of
 from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates, find_candidates
-from services.projector.queries.turns import in_turns
 from services.projector.reader import Reader
+from services.projector.turns import in_turns
 from shared.clock import Clock
 from shared.immutable import immutable
 from shared.replacing import replace
