@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 import pytest
 import vobject
 
 from services.projector.models.agenda import AppointmentRow
+from services.projector.queries import calendars
 from services.projector.queries.answering import People, Person
 from services.projector.queries.calendar_feed import calendar
 from shared.domain import interview, seeker
@@ -36,6 +40,8 @@ OPENED = seeker.CalendarFeedOpened(secret_sha256=sha256(SECRET.encode()).hexdige
 FEED = f"{MINE}/calendars/{SECRET}.ics"
 BY_EMAIL = PLANNED.model_copy(update={"format": "email"})
 OTHER = ANA
+PATIENCE = 10.0
+"""Seconds after which whoever waits gives up: not a measure, a way out."""
 
 
 def story() -> History:
@@ -224,3 +230,22 @@ async def test_another_implementation_reads_the_same(library: Library) -> None:
     assert found.dtend.value == STARTS_AT + timedelta(minutes=SCHEDULED.minutes)
     assert found.uid.value == read(feed.encode())[0]["UID"]
     assert found.sequence.value == "0"
+
+
+async def test_a_long_calendar_leaves_others_their_turns(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a calendar that takes its time to be written, then others go on meanwhile."""
+    begun, others = threading.Event(), threading.Event()
+
+    def waiting(*args: Any) -> bytes:
+        begun.set()
+        assert others.wait(PATIENCE), "nobody else has had a turn"
+        return calendar(*args)
+
+    async def another() -> None:
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        others.set()
+
+    monkeypatch.setattr(calendars, "calendar", waiting)
+    await library.fold(story())
+    feed, _ = await asyncio.gather(library.text(FEED), another())
+    assert len(read(feed.content)) == 1

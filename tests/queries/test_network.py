@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree as Xml
 
+import pytest
+
+from services.projector import turns
+from services.projector.models import NETWORK, SEEKERS
 from services.projector.models.network import NodeRow
 from services.projector.queries.answering import People, Person
 from services.projector.queries.graph import Graph, graph_of
 from services.projector.queries.graph_formats import to_dot, to_graphml
 from services.projector.queries.graph_picture import to_svg
+from services.projector.reader import Found, Page, Reader
 from shared.domain import contact, lead
 from shared.domain.kernel import On
 from tests.domain.scenario import ANA, BEN, CLEO, HELD, LEAD, REGISTERED, SEEKER, on
-from tests.models.history import happened
-from tests.queries.conftest import MINE, Library
+from tests.models.history import happened, row
+from tests.queries.conftest import MINE, Library, serving, with_turns
 
 DORA = UUID(int=0xD0)
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -42,9 +48,9 @@ def node(id: UUID, *introducers: UUID, at: datetime = AT) -> NodeRow:
     return NodeRow(SEEKER, id, at, introducers=introducers)
 
 
-def graph(*contacts: NodeRow, **names: str) -> Graph:
+async def graph(*contacts: NodeRow, **names: str) -> Graph:
     people = People({row.contact_id: Person(row.contact_id, "Somebody", None, None) for row in contacts})
-    return graph_of(SEEKER, names.get("seeker", "Mona"), contacts, (), people)
+    return await graph_of(SEEKER, names.get("seeker", "Mona"), contacts, (), people)
 
 
 async def test_the_network_of_one_conversation(library: Library) -> None:
@@ -108,10 +114,10 @@ async def test_the_picture_shows_everybody(library: Library) -> None:
     ]  # fmt: skip
 
 
-def test_nobody_lies_on_anybody_in_the_picture() -> None:
+async def test_nobody_lies_on_anybody_in_the_picture() -> None:
     """Given a hub with forty contacts behind it, then all are inside the picture, and no dot or label hides another."""
     crowd = [node(ANA), *(node(UUID(int=0x1000 + number), ANA) for number in range(40)), node(BEN), node(CLEO, BEN)]
-    root = Xml.fromstring(to_svg(graph(*crowd)))
+    root = Xml.fromstring("".join(to_svg(await graph(*crowd))))
     people = shown(root)
     assert len(people) == len(crowd) + 1
     width, height = float(root.get("width", "")), float(root.get("height", ""))
@@ -138,41 +144,73 @@ def letters(label: str) -> float:
     return 15 + 7.5 * len(label)
 
 
-def test_people_who_introduced_each_other_are_drawn_all_the_same() -> None:
+async def test_people_who_introduced_each_other_are_drawn_all_the_same() -> None:
     """Given two who are said to have introduced each other, then both are in the graph and the picture."""
-    found = graph(node(ANA, BEN), node(BEN, ANA), node(CLEO, BEN))
+    found = await graph(node(ANA, BEN), node(BEN, ANA), node(CLEO, BEN))
     assert [each.hops for each in found.nodes] == [0, 1, 2, 3]
-    assert len(shown(Xml.fromstring(to_svg(found)))) == 4
-    assert "further" in to_svg(found)
+    picture = "".join(to_svg(found))
+    assert len(shown(Xml.fromstring(picture))) == 4
+    assert "further" in picture
 
 
-def test_an_introducer_from_elsewhere_is_no_edge() -> None:
+async def test_an_introducer_from_elsewhere_is_no_edge() -> None:
     """Given an introducer whom this seeker does not know, then the contact hangs on the seeker."""
-    found = graph(node(ANA, DORA))
+    found = await graph(node(ANA, DORA))
     assert [(each.source, each.kind) for each in found.edges] == [(SEEKER, "knows")]
 
 
-def test_a_network_without_anybody_is_a_seeker() -> None:
+async def test_a_network_without_anybody_is_a_seeker() -> None:
     """Given nobody yet, then the graph, its formats and its picture are those of one person."""
-    alone = graph()
+    alone = await graph()
     assert len(alone.nodes) == 1
-    assert Xml.fromstring(to_svg(alone)) is not None
-    assert "->" not in to_dot(alone)
-    assert Xml.fromstring(to_graphml(alone)) is not None
+    assert Xml.fromstring("".join(to_svg(alone))) is not None
+    assert "->" not in "".join(to_dot(alone))
+    assert Xml.fromstring("".join(to_graphml(alone))) is not None
 
 
-def test_characters_that_pictures_can_not_hold_are_left_out() -> None:
+async def test_characters_that_pictures_can_not_hold_are_left_out() -> None:
     """Given a name with control characters, then GraphML and SVG are well-formed XML."""
-    named = graph(seeker="Mo\x01na\u3000\x0b & <Co>")
-    assert [text for text, *_ in shown(Xml.fromstring(to_svg(named)))] == ["Mona\u3000 & <Co>"]
-    assert "Mona\u3000 &amp; &lt;Co&gt;" in to_graphml(named).decode()
+    named = await graph(seeker="Mo\x01na\u3000\x0b & <Co>")
+    assert [text for text, *_ in shown(Xml.fromstring("".join(to_svg(named))))] == ["Mona\u3000 & <Co>"]
+    assert "Mona\u3000 &amp; &lt;Co&gt;" in "".join(to_graphml(named))
 
 
-def test_growth_month_by_month() -> None:
+async def test_growth_month_by_month() -> None:
     """Given people who joined in two months, then each month tells how many came and how many there were."""
-    found = graph(
+    found = await graph(
         node(ANA),
         node(BEN, at=datetime(2026, 12, 31, 23, tzinfo=UTC)),
         node(CLEO, at=datetime(2026, 12, 1, tzinfo=UTC)),
     )
     assert [(each.month, each.joined, each.total) for each in found.growth] == [("2026-11", 1, 1), ("2026-12", 2, 3)]
+
+
+class ManyKnown(Reader):
+    """Answers at once: a seeker who knows so many, and nothing else."""
+
+    def __init__(self, count: int) -> None:
+        self.seeker = SEEKERS.encode(row(SEEKERS, happened(REGISTERED)))
+        self.contacts = [NETWORK.encode(node(UUID(int=number + 1))) for number in range(count)]
+
+    async def get(self, *args: Any) -> Found:
+        return Found(1, self.seeker)
+
+    async def page(self, model: str, *args: Any, **more: Any) -> Page:
+        return Page(1, self.contacts if model == NETWORK.name else [], None, [])
+
+    async def rows(self, *args: Any) -> dict[str, str]:
+        return {}
+
+
+@pytest.mark.parametrize(("format", "steps"), [("", 2), (".graphml", 4), (".dot", 4), (".svg", 4)])
+async def test_a_large_network_leaves_others_their_turns(
+    monkeypatch: pytest.MonkeyPatch, format: str, steps: int
+) -> None:
+    """Given many contacts, then other tasks have their turns while they are decoded, while the graph is made of them,
+    and while each node and edge is written."""
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    reader = ManyKnown(500)
+    async with serving(lambda: reader) as client:
+        answer, had = await with_turns(client.get(f"{MINE}/network{format}"))
+    assert answer.status_code == 200
+    assert had >= steps * 500

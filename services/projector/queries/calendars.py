@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import to_thread
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
@@ -42,7 +43,8 @@ def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
         page = await reader.page(AGENDA.name, tenant, owner=seeker_id, limit=MOST_APPOINTMENTS, descending=True)
         rows = [AGENDA.decode(body) for body in reversed(page.bodies)]
         people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
-        body = calendar(seeker.name, seeker.time_zone, rows, people)
+        # icalendar writes a calendar in one go, which may take half a second: in a thread, others have their turns.
+        body = await to_thread(calendar, seeker.name, seeker.time_zone, rows, people)
         headers = {"ETag": f'"{sha256(body).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
         if if_none_match is not None and _has(headers["ETag"], if_none_match):
             return Response(status_code=304, headers=headers)

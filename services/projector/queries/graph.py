@@ -13,6 +13,7 @@ from uuid import UUID
 from services.projector.models.leads import LeadRow
 from services.projector.models.network import NodeRow
 from services.projector.queries.answering import People
+from services.projector.turns import in_turns
 
 Kind = Literal["seeker", "contact", "promise"]
 
@@ -59,7 +60,7 @@ class Graph:
     """Whether the network is shown whole; one of thousands is cut off at the latest."""
 
 
-def graph_of(
+async def graph_of(
     seeker_id: UUID,
     name: str,
     contacts: Sequence[NodeRow],
@@ -74,7 +75,7 @@ def graph_of(
     hops = _hops(led_by)
     nodes = [Node(seeker_id, "seeker", name, None)]
     edges: list[Edge] = []
-    for row in contacts:
+    async for row in in_turns(contacts):
         introducers = led_by[row.contact_id]
         source = None if introducers else (row.source_detail or row.connector or row.source)
         label = people(row.contact_id).name or "a contact"
@@ -84,7 +85,7 @@ def graph_of(
         edges += [Edge(each, row.contact_id, "introduced") for each in introducers]
         if not introducers:
             edges.append(Edge(seeker_id, row.contact_id, "knows"))
-    for lead in promises:
+    async for lead in in_turns(promises):
         if lead.contact_id in known:
             label = lead.person or lead.what
             hop = hops[lead.contact_id] + 1

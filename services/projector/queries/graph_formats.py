@@ -1,8 +1,9 @@
-"""The network for other programs to read and draw: GraphML and DOT."""
+"""The network for other programs to read and draw: GraphML and DOT, each piece by piece."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree as Xml
 
 from services.projector.queries.graph import Graph, Node
@@ -24,22 +25,27 @@ _SHAPES = {
 }
 
 
-def to_graphml(graph: Graph) -> bytes:
-    """GraphML 1.0, as yEd, Gephi and networkx read it. Characters that XML can't hold are left out."""
-    root = Xml.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
+def to_graphml(graph: Graph) -> Iterator[str]:
+    """GraphML 1.0 in UTF-8, as yEd, Gephi and networkx read it. Characters that XML can't hold are left out."""
+    yield '<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
     for name, (target, kind) in _KEYS.items():
-        Xml.SubElement(root, "key", {"id": name, "for": target, "attr.name": name, "attr.type": kind})
-    drawn = Xml.SubElement(root, "graph", id="network", edgedefault="directed")
+        yield _xml(Xml.Element("key", {"id": name, "for": target, "attr.name": name, "attr.type": kind}))
+    yield '<graph id="network" edgedefault="directed">'
     for node in graph.nodes:
-        element = Xml.SubElement(drawn, "node", id=str(node.id))
+        element = Xml.Element("node", id=str(node.id))
         for name, value in _facts(node).items():
             if value is not None:
                 Xml.SubElement(element, "data", key=name).text = NOT_XML.sub("", str(value))
+        yield _xml(element)
     for number, edge in enumerate(graph.edges):
-        element = Xml.SubElement(drawn, "edge", id=f"e{number}", source=str(edge.source), target=str(edge.target))
+        element = Xml.Element("edge", id=f"e{number}", source=str(edge.source), target=str(edge.target))
         Xml.SubElement(element, "data", key="relation").text = edge.kind
-    document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document
+        yield _xml(element)
+    yield "</graph></graphml>"
+
+
+def _xml(element: Xml.Element) -> str:
+    return Xml.tostring(element, encoding="unicode")
 
 
 def _facts(node: Node) -> dict[str, object]:
@@ -53,15 +59,15 @@ def _facts(node: Node) -> dict[str, object]:
     }
 
 
-def to_dot(graph: Graph) -> str:
+def to_dot(graph: Graph) -> Iterator[str]:
     """Graphviz."""
-    lines = ["digraph network {", "  rankdir=LR;"]
+    yield "digraph network {\n  rankdir=LR;\n"
     for node in graph.nodes:
-        lines.append(f'  "{node.id}" [label={_quoted(node.label)}, {_SHAPES[node.kind]}];')
+        yield f'  "{node.id}" [label={_quoted(node.label)}, {_SHAPES[node.kind]}];\n'
     for edge in graph.edges:
         dashed = ", style=dashed" if edge.kind == "promised" else ""
-        lines.append(f'  "{edge.source}" -> "{edge.target}" [label={_quoted(edge.kind)}{dashed}];')
-    return "\n".join([*lines, "}"]) + "\n"
+        yield f'  "{edge.source}" -> "{edge.target}" [label={_quoted(edge.kind)}{dashed}];\n'
+    yield "}\n"
 
 
 def _quoted(text: str) -> str:

@@ -27,33 +27,36 @@ _LEGEND = (("met", "met"), ("contact", "not met yet"), ("promise", "promised"))
 Places = Mapping[UUID, tuple[float, float]]
 
 
-def to_svg(graph: Graph) -> str:
-    """A picture that runs and loads nothing; labels are escaped and shortened, whole ones stand in the titles."""
+def to_svg(graph: Graph) -> Iterator[str]:
+    """A picture that runs and loads nothing, piece by piece; labels are escaped and shortened, whole ones stand in the
+    titles."""
     below = _tree(graph)
     places = _places(graph.nodes[0].id, below)
     width = max(x for x, _ in places.values()) + COLUMN + MARGIN
     height = max(y for _, y in places.values()) + ROW + MARGIN
     heading = _text(f"Network of {graph.nodes[0].label}")
-    shapes = [_line(edge, places, of_tree=edge.target in below[edge.source]) for edge in graph.edges]
-    shapes += [_dot(node, places[node.id]) for node in graph.nodes]
-    return (
+    yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
         f'<title>{heading}</title><style>{_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        + "\n".join([*_head(heading, graph.nodes), *shapes])
-        + "\n</svg>\n"
     )
+    yield from _head(heading, graph.nodes)
+    for edge in graph.edges:
+        yield _line(edge, places, of_tree=edge.target in below[edge.source])
+    for node in graph.nodes:
+        yield _dot(node, places[node.id])
+    yield "</svg>\n"
 
 
 def _head(heading: str, nodes: Iterable[Node]) -> Iterator[str]:
     """Whose it is, and what the dots mean, with how many there are of each."""
-    yield f'<g id="head"><text class="heading" x="{MARGIN}" y="{MARGIN + 4}">{heading}</text>'
+    yield f'<g id="head"><text class="heading" x="{MARGIN}" y="{MARGIN + 4}">{heading}</text>\n'
     looks = [_look(node) for node in nodes]
     for number, (look, says) in enumerate(_LEGEND):
         x, y = MARGIN + 6 + number * 120, MARGIN + ROW
-        yield f'<circle class="{look}" cx="{x:.0f}" cy="{y}" r="6"/>'
-        yield f'<text class="note" x="{x + 12:.0f}" y="{y + 4}">{looks.count(look)} {says}</text>'
-    yield "</g>"
+        yield f'<circle class="{look}" cx="{x:.0f}" cy="{y}" r="6"/>\n'
+        yield f'<text class="note" x="{x + 12:.0f}" y="{y + 4}">{looks.count(look)} {says}</text>\n'
+    yield "</g>\n"
 
 
 def _places(root: UUID, below: Mapping[UUID, list[UUID]]) -> Places:
@@ -101,7 +104,7 @@ def _line(edge: Edge, places: Places, *, of_tree: bool) -> str:
     (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
     look = edge.kind if of_tree else f"{edge.kind} further"
     bend = x2 - COLUMN / 4
-    return f'<path class="{look}" d="M{x1:.1f} {y1:.1f}C{bend:.1f} {y1:.1f} {bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>'
+    return f'<path class="{look}" d="M{x1:.1f} {y1:.1f}C{bend:.1f} {y1:.1f} {bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>\n'
 
 
 def _look(node: Node) -> str:
@@ -115,7 +118,7 @@ def _dot(node: Node, place: tuple[float, float]) -> str:
     return (
         f'<g class="node"><title>{_text(node.label)}</title>'
         f'<circle class="{_look(node)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
-        f'<text x="{x + radius + 5:.1f}" y="{y + 4:.1f}">{_text(short)}</text></g>'
+        f'<text x="{x + radius + 5:.1f}" y="{y + 4:.1f}">{_text(short)}</text></g>\n'
     )
 
 

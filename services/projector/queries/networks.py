@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.projector.queries.graph import Graph, graph_of
 from services.projector.queries.graph_formats import to_dot, to_graphml
 from services.projector.queries.graph_picture import to_svg
 from services.projector.queries.interviews import SAFE
+from services.projector.turns import in_turns
 
 MOST_CONTACTS = 2000
 MOST_PROMISES = 500
@@ -34,11 +36,11 @@ def add_network_queries(router: APIRouter, desk: Desk) -> None:
         seeker = await require_seeker(reader, tenant, seeker_id)
         page = await reader.page(NETWORK.name, tenant, owner=seeker_id, limit=MOST_CONTACTS)
         leads = await reader.page(LEADS.name, tenant, owner=seeker_id, states=["promised"], limit=MOST_PROMISES)
-        contacts = [NETWORK.decode(body) for body in page.bodies]
-        promises = [LEADS.decode(body) for body in leads.bodies]
+        contacts = [row async for row in in_turns(map(NETWORK.decode, page.bodies))]
+        promises = map(LEADS.decode, leads.bodies)
         people = await People.of(reader, tenant, (row.contact_id for row in contacts))
         complete = page.next is None and leads.next is None
-        graph = graph_of(seeker_id, seeker.name, contacts, promises, people, complete=complete)
+        graph = await graph_of(seeker_id, seeker.name, contacts, promises, people, complete=complete)
         return Drawn(graph, page.position)
 
     @router.get("/seekers/{seeker_id}/network", response_model=One[Graph], summary="The network as nodes and edges")
@@ -55,7 +57,7 @@ def add_network_queries(router: APIRouter, desk: Desk) -> None:
     )
     async def graphml(tenant: TenantPath, seeker_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         drawn = await find(tenant, seeker_id, ask)
-        return Response(to_graphml(drawn.graph), media_type="application/graphml+xml")
+        return Response(await _whole(to_graphml(drawn.graph)), media_type="application/graphml+xml")
 
     @router.get(
         "/seekers/{seeker_id}/network.dot",
@@ -65,7 +67,7 @@ def add_network_queries(router: APIRouter, desk: Desk) -> None:
     )
     async def dot(tenant: TenantPath, seeker_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         drawn = await find(tenant, seeker_id, ask)
-        return Response(to_dot(drawn.graph), media_type="text/vnd.graphviz; charset=utf-8")
+        return Response(await _whole(to_dot(drawn.graph)), media_type="text/vnd.graphviz; charset=utf-8")
 
     @router.get(
         "/seekers/{seeker_id}/network.svg",
@@ -75,4 +77,8 @@ def add_network_queries(router: APIRouter, desk: Desk) -> None:
     )
     async def picture(tenant: TenantPath, seeker_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         drawn = await find(tenant, seeker_id, ask)
-        return Response(to_svg(drawn.graph), media_type="image/svg+xml", headers=SAFE)
+        return Response(await _whole(to_svg(drawn.graph)), media_type="image/svg+xml", headers=SAFE)
+
+
+async def _whole(pieces: Iterable[str]) -> str:
+    return "".join([piece async for piece in in_turns(pieces)])
