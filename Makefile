@@ -78,5 +78,5 @@ lock: $(READY) ## Write the locks after a change in pyproject.toml; with UPGRADE
 	$(LOCK) tests/contract/node/requirements.in $(if $(UPGRADE),--upgrade) --output-file tests/contract/node/requirements.lock
 
 clean: ## Remove what the other targets made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache var *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from deploy.delivery.settings import DeliverySettings
+
 ROOT = Path(__file__).parents[2]
 # A folder that exists on one machine only. Not inside a longer path, and not a URL's path after a host.
 ONE_MACHINE = re.compile(r"(?<![\w.~$})-])/(?:root|work|home|Users)/[\w.-]")
@@ -50,3 +52,10 @@ def test_every_target_of_make_is_listed_by_make_help() -> None:
     shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, check=True, text=True)
     listed = set(re.findall(r"(?m)^  make ([a-z-]+) +\S", shown.stdout))
     assert targets == phony == listed
+
+
+def test_make_clean_leaves_what_services_keep() -> None:
+    """Given a delivery service that keeps its ledger where it does by default, then `make clean` does not lose it."""
+    told = subprocess.run(["make", "--dry-run", "clean"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    assert ".venv" in told.split()
+    assert DeliverySettings().state.parts[0] not in told.split()
