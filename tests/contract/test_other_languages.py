@@ -19,9 +19,11 @@ import pytest
 
 from deploy.contract.documents import FOLDER
 from deploy.launcher.folders import cache_folder
+from services.cli import replaying
 from services.command.app import create_app
 from shared.broker import topology
 from shared.broker.connection import connect
+from shared.broker.publisher import open_publisher
 from shared.database.pool import open_pool
 from shared.log import Append, Log
 from tests.command.client import INTERVIEW, PLAN, REQUEST, Client
@@ -273,6 +275,34 @@ async def test_a_consumer_of_a_part_loses_none_of_it(
                 assert seen.index(wanted[-1]) < seen.index(wanted[0]), "the last of them came first"
                 assert 0 < sum(line.get("via") == "broker" for line in lines) <= 20 < len(wanted)
         await consumer.ended()
+
+
+@pytest.mark.parametrize("category", [(), ("interview",)], ids=["all", "a part"])
+async def test_a_consumer_in_another_language_takes_what_is_replayed_to_it(
+    node: Programs, database_url: str, amqp_url: str, feed_url: str, log: Log, category: Sequence[str]
+) -> None:
+    """Given a consumer in Node.js that has come to the log's end, when all of it is sent once more to its queue, then
+    it handles what it is bound to again, and goes on where it was."""
+    async with publishing(database_url, amqp_url), consuming(node, amqp_url, feed_url, *category) as consumer:
+        assert await consumer.line() == {"ready": True}
+        await log.append_all(
+            [an_append(number, each) for number, each in enumerate(("lead.recorded", "interview.held"))]
+        )
+        await consumer.go(2)
+        await consumer.reached()
+        async with await connect(amqp_url, "test") as connection:
+            publisher = await open_publisher(connection, "")
+            queue = f"platform.{''.join(category) or 'events'}"
+            await publisher.publish([replaying.message(each, queue, each.event_id) for each in await log.read(0, 10)])
+        await log.append_all([an_append(2)])
+        await consumer.go(3)
+        lines = news(await consumer.reached())
+        await consumer.ended()
+
+    expected = [{"replayed": 2}, {"position": 3}]
+    if not category:
+        expected.insert(0, {"replayed": 1})
+    assert [{name: line[name] for name in ("replayed", "position") if name in line} for line in lines] == expected
 
 
 def news(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,6 +28,14 @@ function take(event, via) {
   say({ position, id: event.id, type: event.type, via, faults: faultsOf(event) });
 }
 
+// Sent once more, to this queue alone: handled whatever its position, which moves nothing. Who replays may have named
+// more than this is bound to.
+function takeAgain(event, key) {
+  if (!category || key.split('.')[1] === category) {
+    say({ replayed: Number(event.position), id: event.id, faults: faultsOf(event) });
+  }
+}
+
 // A page of the history, or null: then the log was restored. What came after the fork is forgotten, where a service
 // would undo it, too; and what is kept is of the epoch that a message has told of, or else of the log's.
 async function page(after, inEpoch) {
@@ -70,11 +78,13 @@ async function heal(upTo = Infinity) {
 async function receive(message) {
   const { contentType, headers, type, messageId } = message.properties;
   const event = JSON.parse(message.content.toString('utf8'));
+  const key = headers.replay ? headers['routing-key'] : message.fields.routingKey;
   const agrees =
     contentType === 'application/cloudevents+json' && type === event.type && messageId === event.id &&
     ['position', 'previous', 'epoch'].every((name) => String(headers[name]) === String(event[name])) &&
-    message.fields.routingKey === `${event.tenant}.${event.type.split('.').slice(1, 3).join('.')}`;
+    key === `${event.tenant}.${event.type.split('.').slice(1, 3).join('.')}`;
   if (!agrees) throw new Error(`properties and body disagree at ${event.position}`);
+  if (headers.replay) return takeAgain(event, key);
   epoch ||= event.epoch;
   if (event.epoch > epoch && (await page(Math.max(read, ...beyond), event.epoch))) throw new Error('no fork is told');
   if (!category && event.epoch === epoch && headers.previous > read) await heal(headers.previous);
