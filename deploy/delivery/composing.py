@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Any
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
-from deploy.delivery.notification import Notification, Recipient
+import idna
+
+from deploy.delivery.notification import Notification
 from deploy.delivery.platform import Platform
 from deploy.delivery.settings import DeliverySettings
 from deploy.delivery.wording import Piece, mail, piece, thanks, wording, write
+from shared.zones import zone
 
 
 class Left(Exception):
@@ -21,7 +24,11 @@ class Left(Exception):
 
 
 class Undeliverable(Exception):
-    """There is nobody to send it to; trying again won't help."""
+    """There is nobody to send it to. `permanent`: and trying again won't help."""
+
+    def __init__(self, why: str, *, permanent: bool) -> None:
+        super().__init__(why)
+        self.permanent = permanent
 
 
 class Composer:
@@ -39,7 +46,7 @@ class Composer:
         seeker = await self._seeker(first)
         if seeker.get("left_at") and first.due.recipient.role == "seeker":
             raise Left
-        to = self._address(first.due.recipient, seeker)
+        to = await self._address(first, seeker)
         pieces = [await self._piece(each) for each in notifications]
         greeting = f"Dear {_named(seeker)}," if first.due.recipient.role == "seeker" else "Dear coach,"
         return mail(
@@ -86,18 +93,36 @@ class Composer:
                 return said if said.endswith((".", "!", "?", "…")) else f"{said}."
         return None
 
-    def _address(self, recipient: Recipient, seeker: Mapping[str, Any]) -> Address:
-        """Raises `Undeliverable`."""
-        if recipient.role == "coach":
-            name, address = "", self._settings.coaches.get(str(recipient.id), "")
+    async def _address(self, notification: Notification, seeker: Mapping[str, Any]) -> Address:
+        """Raises `Undeliverable`, `Unavailable`."""
+        recipient = notification.due.recipient
+        of_coach = recipient.role == "coach"
+        if of_coach:
+            name, address = "", await self._address_of_coach(notification.tenant, recipient.id)
         else:
             name, address = str(seeker.get("name") or ""), str(seeker.get("email") or "")
+        # Of a seeker who can't be written to, the coach is told; where that is the coach, it is left to mend.
         if not address:
-            raise Undeliverable(f"there is no address of the {recipient.role}")
+            raise Undeliverable(f"there is no address of the {recipient.role}", permanent=not of_coach)
         try:
-            return Address(" ".join(name.split()), addr_spec=address)
+            return Address(" ".join(name.split()), addr_spec=_in_ascii(address))
         except (MessageError, ValueError, IndexError) as error:
-            raise Undeliverable(f"the address of the {recipient.role} can't be written to: {error}") from error
+            why = f"the address of the {recipient.role} can't be written to: {error}"
+            raise Undeliverable(why, permanent=not of_coach) from error
+
+    async def _address_of_coach(self, tenant: str, coach: UUID | None) -> str:
+        """Empty where none is known."""
+        if coach is None:
+            return ""
+        return self._settings.coaches.get(coach) or await self._platform.address_of_coach(tenant, coach)
+
+
+def _in_ascii(address: str) -> str:
+    """With its domain as the DNS has it. Of the part before that, only its server knows what it means. Raises
+    `ValueError`."""
+    local, at, domain = address.rpartition("@")
+    # By IDNA 2008: to Python's own codec, which is of 2003, straße.example is strasse.example, which may be others'.
+    return address if domain.isascii() else local + at + idna.encode(domain, uts46=True).decode()
 
 
 def _named(seeker: Mapping[str, Any]) -> str:
@@ -112,6 +137,6 @@ def _listed(names: list[str]) -> str:
 def _when(interview: Mapping[str, Any]) -> str:
     if not interview.get("starts_at"):
         return "soon"
-    zone = str(interview.get("time_zone") or "UTC")
-    local = datetime.fromisoformat(str(interview["starts_at"])).astimezone(ZoneInfo(zone))
-    return f"on {local:%A}, {local.day} {local:%B at %H:%M} ({zone})"
+    known = zone(str(interview.get("time_zone")))
+    local = datetime.fromisoformat(str(interview["starts_at"])).astimezone(known or UTC)
+    return f"on {local:%A}, {local.day} {local:%B at %H:%M} ({known or 'UTC'})"

@@ -177,9 +177,7 @@ class Desk:
         except Left:
             logger.info("not sent, since the seeker has left: %s", ", ".join(keys))
             self._end_unsent(keys, before)
-        except Undeliverable as error:
-            self._ledger.failed(keys, str(error), permanent=True)
-        except Refused as error:
+        except (Undeliverable, Refused) as error:
             if error.permanent:
                 self._ledger.failed(keys, str(error), permanent=True)
             else:

@@ -58,8 +58,20 @@ class Platform:
     async def noted(self, tenant: str, seeker: UUID, interview: UUID) -> list[dict[str, Any]]:
         """What the seeker noted in that conversation, among the last things they noted, latest first."""
         path = f"/v1/tenants/{tenant}/seekers/{seeker}/notebook"
-        items: list[dict[str, Any]] = await self._get(path, "items", "unknown_seeker", kind="notes", limit=100) or []
-        return [each for each in items if each["interview_id"] == str(interview)]
+        page = await self._get(path, "items", "unknown_seeker", kind="notes", limit=100)
+        return [each for each in page.get("items", ()) if each["interview_id"] == str(interview)]
+
+    async def address_of_coach(self, tenant: str, coach: UUID) -> str:
+        """As the latest of their programmes tells it that does; empty where none does."""
+        address, query = "", dict[str, Any](limit=200)
+        while True:
+            page = await self._get(f"/v1/tenants/{tenant}/programmes", "items", "unknown_programme", **query)
+            for each in (each for programme in page.get("items", ()) for each in programme["coaches"]):
+                if each["coach_id"] == str(coach):
+                    address = each["email"] or address
+            if not page.get("next"):
+                return address
+            query["after"] = page["next"]
 
     async def report(self, tenant: str, notification: UUID, verb: str, body: dict[str, Any]) -> bool:
         """Whether the command was accepted; refused, the notification has had another end. May be repeated."""
@@ -75,22 +87,21 @@ class Platform:
         return answer.is_success
 
     async def _ask(self, tenant: str, kind: str, id: UUID, **query: Any) -> dict[str, Any]:
-        item: dict[str, Any] = (
-            await self._get(f"/v1/tenants/{tenant}/{kind}s/{id}", "item", f"unknown_{kind}", **query) or {}
-        )
+        answer = await self._get(f"/v1/tenants/{tenant}/{kind}s/{id}", "item", f"unknown_{kind}", **query)
+        item: dict[str, Any] = answer.get("item", {})
         return item
 
-    async def _get(self, path: str, member: str, absent: str, **query: Any) -> Any:
-        """That member of the answer; None when the service says, by the code `absent`, that there is nothing."""
+    async def _get(self, path: str, member: str, absent: str, **query: Any) -> dict[str, Any]:
+        """The answer, with that member; empty when the service says, by the code `absent`, that there is nothing."""
         try:
             answer = await self._queries.get(path, params=query)
         except httpx.HTTPError as error:
             raise Unavailable(f"the query service is away: {error!r}") from error
         document = _document(answer, member)
         if answer.is_success:
-            return document[member]
+            return document
         if document["code"] == absent:
-            return None
+            return {}
         raise NotAnswered(_told(answer))
 
 

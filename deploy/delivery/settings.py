@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import from_json
@@ -52,8 +53,9 @@ class DeliverySettings(BaseSettings):
     sender: str = Field("Kithlog <reminders@kithlog.example>", description="`From` of the mails.")
     domain: str = Field("kithlog.example", description="Right side of the mails' `Message-ID`.")
     # Left to the validator: what is no JSON is then told by the variable's name.
-    coaches: Annotated[dict[str, str], NoDecode, BeforeValidator(_from_json)] = Field(
-        default_factory=dict, description="Coach id → address, as a JSON object."
+    coaches: Annotated[dict[UUID, str], NoDecode, BeforeValidator(_from_json)] = Field(
+        default_factory=dict,
+        description="Coach id → address, as a JSON object; of others, what their programmes have (`assign_coach`).",
     )
     when_unsure: Literal["never", "again"] = Field(
         "never", description="`again`: send again what the mail server may or may not have taken."

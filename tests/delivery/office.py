@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import httpx
 
@@ -77,6 +78,8 @@ class Kithlog:
 
     seeker: dict[str, Any] = field(default_factory=lambda: {"name": "Maya <b>", "email": "maya@example.org"})
     notes: list[Any] = field(default_factory=list)
+    programmes: list[Any] = field(default_factory=list)
+    """One on each page."""
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     away: bool = False
     refusing: str | None = None
@@ -97,6 +100,10 @@ class Kithlog:
             return a_problem(422, "invalid_input")
         if last == "notebook":
             return httpx.Response(200, json={"items": self.notes})
+        if last == "programmes":
+            number = int(request.url.params.get("after", 0))
+            following = str(number + 1) if number + 1 < len(self.programmes) else None
+            return httpx.Response(200, json={"items": self.programmes[number : number + 1], "next": following})
         found = {
             "seekers": self.seeker,
             "contacts": {"name": "Theo Adeyemi"},
@@ -127,8 +134,9 @@ class Office:
         """Where the consumer would keep its mark."""
         self.rung = asyncio.Event()
         """Set when something was written down that is to be sent."""
-        self.log: list[Incoming] = []
-        """What the history feed has, whatever the broker has brought of it."""
+        self.history = MemoryHistory()
+        """The history feed, whatever the broker has brought of it."""
+        self.coaches = {UUID(COACH): "coach@example.org"}
 
     async def take(self, *events: Incoming) -> Trial[None]:
         """What the broker brings is written down, by a process that has seen nothing yet."""
@@ -141,9 +149,7 @@ class Office:
         """Of a process that has just started."""
         self.ledger.close()
         self.ledger = Ledger(self.folder / "mails.db")
-        settings = DeliverySettings(
-            state=self.folder, when_unsure=self.when_unsure, coaches={COACH: "coach@example.org"}
-        )
+        settings = DeliverySettings(state=self.folder, when_unsure=self.when_unsure, coaches=self.coaches)
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
         intake = Intake(self.ledger, self.clock, self.gather, self.rung.set)
@@ -167,6 +173,15 @@ class Office:
         finally:
             stop.set()
             await asyncio.gather(*tasks)
+
+    @property
+    def log(self) -> list[Incoming]:
+        """What the history feed has."""
+        return self.history.events
+
+    @log.setter
+    def log(self, events: list[Incoming]) -> None:
+        self.history.events = events
 
     async def deliver(self, *events: Incoming) -> None:
         await self.take(*events)

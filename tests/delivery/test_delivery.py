@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, cast
 from unittest.mock import AsyncMock, patch
+from uuid import UUID
 
 import aiosmtplib
 import httpx
@@ -815,6 +818,80 @@ async def test_a_coach_is_told_about_the_seeker(office: Office) -> None:
     [mail] = office.mailbox.mails
     assert mail["To"] == "coach@example.org"
     assert mail["Subject"] == "Maya <b> has not thanked Theo Adeyemi yet"
+
+
+@pytest.mark.parametrize("address", ["", "no address"])
+async def test_a_coach_without_an_address_is_left_to_be_mended(office: Office, address: str) -> None:
+    """Given a coach whose address nobody knows, or one that is none, then the mail is tried again; when somebody has
+    told it, it is sent. What expires before that is no failure for good."""
+    office.coaches = {UUID(COACH): address}
+    soon = (NOON + DELAYS[0]).isoformat()
+    await office.deliver(a_due(1, stage="coach", role="coach"), a_due(2, stage="coach", role="coach", expires_at=soon))
+    assert office.kithlog.reports == []
+    office.coaches = {UUID(COACH): "coach@example.org"}
+    office.clock.instant += DELAYS[0]
+    await office.work()
+    assert [mail["To"] for mail in office.mailbox.mails] == ["coach@example.org"]
+    assert sorted((each, body.get("permanent")) for each, body in office.kithlog.reports) == [
+        ("report-delivered", None),
+        ("report-failed", False),
+    ]
+
+
+async def test_a_coach_whom_no_setting_names_is_written_to_as_the_programmes_say(office: Office) -> None:
+    """Given programmes that tell addresses of coaches, then the latest one's is taken; a setting comes before it."""
+    office.coaches = {}
+    coached = [(THEO, "theo@example.org"), (COACH, "early@example.org"), (COACH, "late@example.org"), (COACH, None)]
+    office.kithlog.programmes = [{"coaches": [{"coach_id": id, "name": None, "email": email}]} for id, email in coached]
+    await office.deliver(a_due(1, stage="coach", role="coach"))
+    office.coaches = {UUID(COACH): "coach@example.org"}
+    await office.deliver(a_due(2, stage="coach", role="coach"))
+    assert [mail["To"] for mail in office.mailbox.mails] == ["late@example.org", "coach@example.org"]
+
+
+def test_a_coachs_id_may_be_written_in_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    id = UUID("a0000000-0000-4000-8000-00000000000b")
+    monkeypatch.setenv("KITHLOG_DELIVERY_COACHES", json.dumps({str(id).upper(): "coach@example.org"}))
+    assert DeliverySettings().coaches == {id: "coach@example.org"}
+
+
+@pytest.mark.parametrize(
+    ("domain", "written"),
+    [("bücher.example", "xn--bcher-kva.example"), ("Straße.example", "xn--strae-oqa.example"), ("a_b.c", "a_b.c")],
+)
+async def test_an_address_in_a_domain_with_other_letters_is_written_to(
+    office: Office, domain: str, written: str
+) -> None:
+    """As the DNS has it, which is what every mail server takes."""
+    office.kithlog.seeker = {"name": "Jané", "email": f"jane@{domain}"}
+    await office.deliver(a_due())
+    [mail] = office.mailbox.mails
+    assert (mail["To"].addresses[0].addr_spec, mail["To"].addresses[0].display_name) == (f"jane@{written}", "Jané")
+
+
+@pytest.mark.parametrize(
+    ("zone", "when"), [("Europe/Lisbon", "at 09:00 (Europe/Lisbon)"), ("Atlantis/Capital", "at 09:00 (UTC)")]
+)
+async def test_a_time_is_told_by_the_zones_that_the_log_goes_by(
+    office: Office, tmp_path: Path, zone: str, when: str
+) -> None:
+    """Given a machine whose own zones say something else, then the mail does not; one that is not known is UTC."""
+    tokyo = files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    (tmp_path / "zones" / "Europe").mkdir(parents=True)
+    (tmp_path / "zones" / "Europe" / "Lisbon").write_bytes(tokyo)
+    talk = {"about": "work", "starts_at": "2026-03-02T09:00:00Z", "time_zone": zone}
+    office.kithlog.instead = lambda request: (
+        httpx.Response(200, json={"item": talk}) if "/interviews/" in request.url.path else None
+    )
+    zoneinfo.reset_tzpath([str(tmp_path / "zones")])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        await office.deliver(a_due(kind="confirmation"))
+    finally:
+        zoneinfo.reset_tzpath()
+        zoneinfo.ZoneInfo.clear_cache()
+    [mail] = office.mailbox.mails
+    assert when in text_of(mail)
 
 
 async def test_a_kind_without_words_is_parked(office: Office) -> None:
