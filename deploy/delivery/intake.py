@@ -13,6 +13,8 @@ from shared.client import CloudEvent, Handlers, Park
 
 ENDING = ("withdrawn", "acknowledged", "snoozed")
 """The events of notifications that end what is undelivered."""
+Withdraw = Callable[[str, int, int], None]
+"""As `Ledger.withdraw`."""
 
 
 class Intake:
@@ -21,11 +23,8 @@ class Intake:
         self._ledger, self._clock, self._gather, self._ring = ledger, clock, gather, ring
 
     def handlers(self) -> Handlers[None]:
-        handlers: Handlers[None] = Handlers()
+        handlers = Endings(self._ledger.withdraw).handlers()
         handlers.on("notification.due")(self.due)
-        handlers.on("notification.withdrawn")(self.withdrawn)
-        handlers.on("notification.acknowledged")(self.acknowledged)
-        handlers.on("notification.snoozed")(self.snoozed)
         return handlers
 
     async def due(self, event: CloudEvent, within: None) -> None:
@@ -42,20 +41,34 @@ class Intake:
             self._ledger.add(notification, mail=notification.group, ready_at=now + self._gather)
         self._ring()
 
+
+class Endings:
+    """What ends notifications that are undelivered. Safe to repeat."""
+
+    def __init__(self, withdraw: Withdraw) -> None:
+        self._withdraw = withdraw
+
+    def handlers(self) -> Handlers[None]:
+        handlers: Handlers[None] = Handlers()
+        handlers.on("notification.withdrawn")(self.withdrawn)
+        handlers.on("notification.acknowledged")(self.acknowledged)
+        handlers.on("notification.snoozed")(self.snoozed)
+        return handlers
+
     async def withdrawn(self, event: CloudEvent, within: None) -> None:
         """What has the same key and is still undelivered is needless from now on."""
         told = event.read(Withdrawn)
         if told.reason in UNDELIVERED_IS_NEEDLESS:
-            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
+            self._withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
 
     async def acknowledged(self, event: CloudEvent, within: None) -> None:
         """Who has acted on it, or wants to hear no more, is not told again; where all has fallen due, nothing is left
         to be withdrawn that would say so."""
         told = event.read(Acknowledged)
         if told.how != "seen":
-            self._ledger.withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
+            self._withdraw(f"{event.tenant}/{told.cancellation_key}", event.epoch, event.position)
 
     async def snoozed(self, event: CloudEvent, within: None) -> None:
         """It comes again, as a notification of its own: this one alone is needless. Its `dedupe_key` is the id of its
         stream."""
-        self._ledger.withdraw(f"{event.tenant}/{event.subject}", event.epoch, event.position)
+        self._withdraw(f"{event.tenant}/{event.subject}", event.epoch, event.position)

@@ -40,18 +40,23 @@ CREATE TABLE IF NOT EXISTS withdrawal (
     position integer NOT NULL,
     PRIMARY KEY (key, epoch, position)
 ) STRICT;
+CREATE TEMP TABLE ahead ( -- withdrawals that the broker has not brought yet: a restore may undo them unseen
+    key text NOT NULL,
+    position integer NOT NULL,
+    PRIMARY KEY (key, position)
+) STRICT;
 """
-_WITHDRAWN = (
-    "EXISTS (SELECT 1 FROM withdrawal w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
-)
+_SAID_IN = "EXISTS (SELECT 1 FROM {} w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
+_WITHDRAWN = f"({_SAID_IN.format('withdrawal')} OR {_SAID_IN.format('ahead')})"
 _ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN}, in_vain FROM notification n"
 _ABANDONED = "epoch < :epoch AND position > :position"
+_TAKE_UP_AGAIN = f"UPDATE notification AS n SET state = 'waiting' WHERE state = 'withdrawn' AND NOT {_WITHDRAWN}"
 _FORGET = (
     f"DELETE FROM withdrawal WHERE {_ABANDONED}",
     f"DELETE FROM notification WHERE state IN ('waiting', 'withdrawn') AND {_ABANDONED}",
     "UPDATE notification SET position = :position, content = json_set(content, '$.position', :position)"
     f" WHERE {_ABANDONED}",
-    f"UPDATE notification AS n SET state = 'waiting' WHERE state = 'withdrawn' AND NOT {_WITHDRAWN}",
+    _TAKE_UP_AGAIN,
 )
 _NEXT_MAIL = f"""{_ENTRY}
 WHERE state IN ('waiting', 'intended') AND mail = (
@@ -117,6 +122,21 @@ class Ledger:
     def withdraw(self, key: str, epoch: int, position: int) -> None:
         """What has this key, its own or its cancellation key, and is before that position of the log is needless."""
         self._file.execute("INSERT INTO withdrawal VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, epoch, position))
+
+    def withdraw_ahead(self, key: str, epoch: int, position: int) -> None:
+        """As `withdraw`, by what the broker has not brought yet; known to this process alone, until `forget_ahead`."""
+        self._file.execute("INSERT INTO ahead VALUES (?, ?) ON CONFLICT DO NOTHING", (key, position))
+
+    def caught_up(self, position: int) -> None:
+        """All up to that position of the log was brought, and so need not be known ahead."""
+        self._file.execute("DELETE FROM ahead WHERE position <= ?", (position,))
+
+    def forget_ahead(self) -> None:
+        """What was withdrawn ahead is to be looked for anew; what it alone had ended waits again."""
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.execute("DELETE FROM ahead")
+            self._file.execute(_TAKE_UP_AGAIN)
 
     def forget_abandoned(self, epoch: int, position: int) -> None:
         """The log is in that epoch, and of earlier ones what is beyond that position was undone by a restore.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from shared.client import CloudEvent, Handlers, History, Park, Patterns, PositionStore
+from deploy.delivery.intake import Endings
+from deploy.delivery.ledger import Ledger
+from shared.client import CloudEvent, Forked, History, Mark, Page, Park, Patterns, PositionStore
 from shared.client.event import parse
 
 logger = logging.getLogger(__name__)
@@ -14,27 +16,46 @@ class Needless:
     """Reads on in the history feed whenever it is asked, so that no mail is sent which an event before it has ended:
     the broker may be away, or have a backlog."""
 
-    def __init__(
-        self, history: History, wanted: Patterns, store: PositionStore[None], handlers: Handlers[None]
-    ) -> None:
-        """`wanted`: the events that end notifications; `handlers`: the consumer's, which must be safe to repeat;
-        `store`: where it keeps up to which position it has handled them, before which nothing is looked for."""
-        self._history, self._wanted, self._store, self._handlers = history, wanted, store, handlers
-        self._after: int | None = None
+    def __init__(self, history: History, wanted: Patterns, store: PositionStore[None], ledger: Ledger) -> None:
+        """`wanted`: the events that end notifications; `store`: where the consumer keeps up to which position it has
+        handled them, before which nothing is looked for."""
+        self._history, self._wanted, self._store, self._ledger = history, wanted, store, ledger
+        self._handlers = Endings(ledger.withdraw_ahead).handlers()
+        self._after, self._epoch = 0, 0
+        """How far the log was read, and in which of its timelines; 0: nothing was yet."""
 
     async def look(self) -> None:
-        """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it ends before what was read."""
-        if self._after is None:
-            # Not the end of the log: what is to be mailed has been taken before, and may have had its end since.
-            mark = await self._store.load()
-            self._after = 0 if mark is None else mark.proven
+        """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it ends before what the consumer
+        has seen."""
+        mark = await self._store.load() or Mark()
+        self._ledger.caught_up(mark.proven)
+        # At first not from the log's end: what is to be mailed has been taken before, and may have had its end since.
+        self._after = max(self._after, mark.proven)
         while True:
-            page = await self._history.page(self._after, wanted=self._wanted)
+            page = await self._page(mark)
+            if page is None:
+                # The restore may have undone what was read beyond the mark. The consumer has not seen that, and so need
+                # not come to know.
+                self._ledger.forget_ahead()
+                self._after, self._epoch = mark.proven, 0
+                continue
             for line in page.events:
                 await self._taken(parse(line))
-            self._after = page.position
+            self._after, self._epoch = page.position, max(self._epoch, page.epoch)
             if page.position >= page.head:
                 return
+
+    async def _page(self, mark: Mark) -> Page | None:
+        """None: the log was restored since it was last read. Raises as `look`."""
+        try:
+            page = await self._history.page(self._after, wanted=self._wanted)
+        except Forked:
+            if self._after <= mark.proven:
+                raise
+            return None
+        if page.head < mark.top:
+            raise Forked(f"position {mark.top} was seen, but the log ends at {page.head}")
+        return None if 0 < self._epoch < page.epoch else page
 
     async def _taken(self, event: CloudEvent) -> None:
         if not self._wanted.match(event.routing_key):

@@ -77,7 +77,7 @@ async def run(
         clock = clock or LogClock(history)
         rung = asyncio.Event()
         intake = Intake(ledger, clock, timedelta(seconds=settings.gather), rung.set)
-        needless = Needless(history, ending(settings.tenant), store, intake.handlers())
+        needless = Needless(history, ending(settings.tenant), store, ledger)
         desk = Desk(settings, platform, post, ledger, needless.look, rung)
         wiring = Wiring(services.amqp_url, queue_of(settings.tenant))
         consumer = Consumer(wiring, rules(settings.tenant, begin), intake.handlers(), store, history)

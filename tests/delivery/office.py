@@ -54,8 +54,9 @@ def a_due(
     return an_event("notification.due", {**fields, **data}, position=position, epoch=epoch)
 
 
-def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1") -> Incoming:
-    return an_event("notification.withdrawn", {"cancellation_key": key, "reason": reason}, position=position)
+def a_withdrawal(position: int, reason: str = "withdrawn", key: str = "thank_you:talk:1", epoch: int = 1) -> Incoming:
+    data = {"cancellation_key": key, "reason": reason}
+    return an_event("notification.withdrawn", data, position=position, epoch=epoch)
 
 
 def an_acknowledgement(position: int, how: str, key: str = "thank_you:talk:1") -> Incoming:
@@ -152,8 +153,7 @@ class Office:
         settings = DeliverySettings(state=self.folder, when_unsure=self.when_unsure, coaches=self.coaches)
         transport = httpx.MockTransport(self.kithlog.answer)
         platform = Platform("http://commands", "http://queries", transport=transport)
-        intake = Intake(self.ledger, self.clock, self.gather, self.rung.set)
-        needless = Needless(MemoryHistory(self.log), ending("*"), self.store, intake.handlers())
+        needless = Needless(self.history, ending("*"), self.store, self.ledger)
         post = Post("127.0.0.1", self.port)
         return Desk(settings, platform, post, self.ledger, needless.look, self.rung)
 

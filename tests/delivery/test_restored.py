@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.delivery.desk import DELAYS, Desk
 from deploy.delivery.post import Post
 from deploy.delivery.service import go_back, run
 from deploy.delivery.settings import DeliverySettings, Services
-from shared.client import Unavailable
+from shared.client import Forked, Mark, Unavailable
 from tests.delivery.office import Office, a_due, a_problem, a_withdrawal
 
 
@@ -67,6 +68,75 @@ async def test_a_withdrawal_that_was_undone_silences_nothing(office: Office) -> 
     await start_at(office, 2, 100)
     await office.deliver(a_due(105, stage="overdue", epoch=2))
     assert [each for each, _ in office.kithlog.reports] == ["report-delivered"] * 2
+
+
+async def waits_again(office: Office, desk: Desk) -> None:
+    """A mail that was on its way when the log withdrew it, at a position that the broker has not brought."""
+    office.store.mark = Mark(epoch=1, proven=100)
+    office.mailbox.answer = lambda mail: "451 later"
+    office.log = [a_due(90), a_due(100)]
+    await office.take(a_due(90))
+    assert await desk.send_once(office.clock)
+    office.mailbox.answer = lambda mail: "250 taken"
+    office.clock.instant += DELAYS[0]
+    office.log.append(a_withdrawal(118))
+    assert await desk.send_once(office.clock)
+    assert office.ledger.next_at() is None
+
+
+@pytest.mark.parametrize("head", [112, 118, 130], ids=["shorter", "as long", "longer"])
+async def test_what_was_read_ahead_of_the_broker_is_forgotten_with_a_restore(office: Office, head: int) -> None:
+    """Given a withdrawal that the feed told of and the broker did not bring, when the log is restored to a point before
+    it, but after all that was brought, then the service goes on, and what it had ended is mailed; what ends
+    something now does, also where that has come before what was read."""
+    desk = office.desk()
+    await waits_again(office, desk)
+    office.history.epoch = 2
+    office.log = [a_due(90), a_withdrawal(111, key="other", epoch=2), a_due(head, epoch=2)]
+    await office.take(a_due(91, kind="connect", cancellation_key="other"))
+    while await desk.send_once(office.clock):
+        pass
+    assert [mail["Subject"] for mail in office.mailbox.mails] == ["Say thank you to Theo Adeyemi"]
+
+
+async def test_what_was_read_ahead_of_the_broker_is_unknown_to_the_next_process(office: Office) -> None:
+    """Given such a restore while no service runs, and a mark that has come beyond the lost withdrawal since, then what
+    that had ended is mailed."""
+    await waits_again(office, office.desk())
+    office.store.mark, office.history.epoch = Mark(epoch=2, proven=130), 2
+    office.log = [a_due(90), a_due(130, epoch=2)]
+    office.ledger.close()
+    mark(office, 2, 130)
+    await start(office)
+    await office.work()
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_what_the_broker_has_brought_is_not_kept_as_read_ahead(office: Office) -> None:
+    desk = office.desk()
+    await waits_again(office, desk)
+
+    def ahead() -> int:
+        [count] = office.ledger._file.execute("SELECT count(*) FROM ahead").fetchone()
+        return int(count)
+
+    assert ahead() == 1
+    await office.take(a_withdrawal(118), a_due(91, cancellation_key="other"))
+    office.store.mark = Mark(epoch=1, proven=118)
+    assert await desk.send_once(office.clock)
+    assert (ahead(), len(office.mailbox.mails)) == (0, 1)
+
+
+async def test_a_log_that_ends_before_what_was_brought_ends_the_service(office: Office) -> None:
+    desk = office.desk()
+    await waits_again(office, desk)
+    office.store.mark = Mark(epoch=1, proven=100, done=frozenset({115}))
+    office.log = [a_due(90), a_due(112, epoch=2)]
+    office.history.epoch = 2
+    await office.take(a_due(91, cancellation_key="other"))
+    with pytest.raises(Forked):
+        await desk.send_once(office.clock)
+    assert office.mailbox.mails == []
 
 
 async def test_what_was_mailed_in_the_lost_time_is_not_mailed_again_but_reported(office: Office) -> None:
