@@ -145,8 +145,8 @@ class Desk:
 
     def _still_wanted(self, entries: Sequence[Entry], now: datetime) -> list[Entry]:
         """Those that are neither withdrawn nor expired; the others have had their end."""
-        late = [each for each in entries if each.notification.due.expires_at <= now]
-        needless = [each for each in entries if each.withdrawn and each not in late]
+        needless = [each for each in entries if each.withdrawn]
+        late = [each for each in entries if each.notification.due.expires_at <= now and each not in needless]
         rest = [each for each in entries if not (each in late or each in needless)]
         unsure = entries[0].state == "intended"
         for each in late:
@@ -176,6 +176,9 @@ class Desk:
             raise
         except Left:
             logger.info("not sent, since the seeker has left: %s", ", ".join(keys))
+            for each in entries:
+                # Nothing in the log withdraws it: without this, the next process would take it up again.
+                self._ledger.withdraw(each.key, each.notification.epoch, each.notification.position + 1)
             self._end_unsent(keys, before)
         except (Undeliverable, Refused) as error:
             if error.permanent:

@@ -798,6 +798,17 @@ async def test_a_seeker_who_has_left_is_told_nothing(office: Office) -> None:
     assert [mail["To"] for mail in office.mailbox.mails] == ["coach@example.org"]
 
 
+async def test_of_a_seeker_who_has_left_nothing_is_reported(office: Office) -> None:
+    """Given one who has left, and a service that begins again, when it would have expired, then there is nothing to
+    tell."""
+    office.kithlog.seeker["left_at"] = NOON.isoformat()
+    await office.deliver(a_due(1))
+    office.ledger.forget_abandoned(1, 1)  # as at each start
+    office.clock.instant += timedelta(days=1)
+    await office.work()
+    assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
+
+
 async def test_a_withdrawal_that_comes_first_counts_all_the_same(office: Office) -> None:
     """Given a notification that the broker lost, and the history brought after its withdrawal, then none is sent."""
     await office.deliver(a_withdrawal(2), a_due(1))

@@ -90,10 +90,12 @@ async def test_whoever_comes_late_gets_a_mail_of_its_own(office: Office) -> None
 
 async def test_each_part_may_be_withdrawn_or_expire(office: Office) -> None:
     """Given a group of three, when one is withdrawn and one expires before it is sent, then the mail holds the third
-    alone; the expired one is reported as failed, the withdrawn one needs no report.
+    alone; the expired one is reported as failed, the withdrawn one needs no report, even where it has expired since.
     """
     late = a_due(4, kind="report_back", expires_at=(NOON + GATHER).isoformat(), cancellation_key="report_back")
-    await office.deliver(*THREE[:2], late, a_withdrawal(5, key="connect"))
+    both = a_due(5, kind="report_back", expires_at=(NOON + GATHER).isoformat(), cancellation_key="both")
+    ends = (a_withdrawal(6, key="connect"), a_withdrawal(7, key="both"))
+    await office.deliver(*THREE[:2], late, both, *ends)
     office.clock.instant += GATHER
     await office.work()
     [mail] = office.mailbox.mails
