@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -33,6 +33,8 @@ until that shows, and all wait for it meanwhile. Where nothing else succeeds, `L
 goes out soon once what was away is back."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
+KEPT, PRUNE_EVERY = timedelta(weeks=6), timedelta(days=1)
+"""How long after it has expired the ledger knows what became of a notification, and how often it forgets others."""
 NOT_KNOWN = "it is not known whether the mail server has taken it"
 TOO_LATE = "its time had passed before it could be sent"
 
@@ -75,6 +77,7 @@ class Desk:
         self._ended = asyncio.Event()
         """Set when there may be something to report."""
         self._mails, self._reports = _Row(), _Row()
+        self._prune_at = datetime.min.replace(tzinfo=UTC)
 
     async def send(self, stop: asyncio.Event, clock: Clock) -> None:
         """Send what becomes due, until `stop` is set; a mail that is on its way then is brought to its end."""
@@ -105,6 +108,9 @@ class Desk:
         """
         self._ended.set()  # by what was done before, or by the intake
         now = await clock.now()
+        if now >= self._prune_at:
+            self._ledger.prune(now - KEPT)
+            self._prune_at = now + PRUNE_EVERY
         if not self._ledger.next_mail(now):
             return False
         await self._look()

@@ -66,6 +66,10 @@ WHERE state IN ('waiting', 'intended') AND mail = (
 """
 _UNTOLD = "state IN ('sent', 'failed') AND reported = 0"
 _NEXT_UNTOLD = f"{_ENTRY} WHERE {_UNTOLD} AND ready_at <= ? ORDER BY in_vain > 0, ready_at, position LIMIT 1"
+_DONE_WITH = (
+    "(state = 'withdrawn' OR state IN ('sent', 'failed') AND reported = 1)"
+    " AND julianday(json_extract(content, '$.due.expires_at')) < julianday(:before)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,23 @@ class Ledger:
 
     def reported(self, key: str) -> None:
         self._set([key], "reported = 1, in_vain = 0", ())
+
+    def prune(self, before: datetime) -> None:
+        """Delete what had its end and expired before then, and what was withdrawn that early and concerns nothing that
+        is left."""
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
+            values = {"before": before.isoformat()}
+            [last] = self._file.execute(f"SELECT max(position) FROM notification WHERE {_DONE_WITH}", values).fetchone()
+            if last is None:
+                return
+            self._file.execute(f"DELETE FROM notification WHERE {_DONE_WITH}", values)
+            # A withdrawal tells no time of its own; up to here, it is as old as something that expired then.
+            self._file.execute(
+                "DELETE FROM withdrawal WHERE position <= ? AND key NOT IN"
+                " (SELECT key FROM notification UNION ALL SELECT cancellation_key FROM notification)",
+                (last,),
+            )
 
     def _next_at(self, which: str, fresh: bool) -> datetime | None:
         only = " AND in_vain = 0" if fresh else ""

@@ -692,6 +692,40 @@ async def test_a_ledger_of_an_earlier_release_is_taken(office: Office) -> None:
     assert len(office.mailbox.mails) == 1
 
 
+async def test_the_ledger_forgets_what_is_long_over(office: Office) -> None:
+    """Given what was mailed, given up or withdrawn, and what ended it, when six weeks have passed since it expired,
+    then the ledger holds nothing of it; what waits for its report stays, and so does what is withdrawn and may come."""
+    office.kithlog.notes = [{"interview_id": TALK}]
+    overdue = (NOON - timedelta(days=30)).isoformat()
+    await office.deliver(
+        a_due(1, kind="connect", expires_at=overdue),
+        a_due(2, cancellation_key="ended"),
+        a_withdrawal(3, key="ended"),
+        a_withdrawal(4, key="of nothing that is known"),
+        a_due(5, kind="connect", cancellation_key="connect"),
+    )
+    office.kithlog.away = True
+    with pytest.raises(Unavailable):
+        await office.deliver(a_due(6, kind="connect", cancellation_key="untold"), a_withdrawal(7, key="later"))
+
+    def held() -> list[tuple[int, str]]:
+        file = sqlite3.connect(office.folder / "mails.db")
+        found = file.execute("SELECT position, key FROM notification UNION ALL SELECT position, key FROM withdrawal")
+        rows = sorted(found.fetchall())
+        file.close()
+        return [(position, key.removeprefix("demo/")) for position, key in rows]
+
+    everything = held()
+    assert len(everything) == 7
+    at_work = office.desk()
+    for days, rest in ((12, 7), (1, 6), (29, 6), (2, 2)):
+        office.clock.instant += timedelta(days=days)
+        with suppress(Unavailable):
+            await at_work.send_once(office.clock)
+        assert len(held()) == rest, office.clock.instant
+    assert held() == [everything[5], everything[6]]
+
+
 async def test_what_has_expired_is_not_sent(office: Office) -> None:
     await office.take(a_due())
     office.clock.instant += timedelta(days=1)
