@@ -146,7 +146,8 @@ class Desk:
             # Time has to be left for what is away to come back, and for the mail to be sent then.
             half = max((before - now).total_seconds() / 2, FIRST_PAUSE)
             until = min(until, now + timedelta(seconds=half), before)
-        self._ledger.put_off(_keys(entries), until)
+        # What another service says of its failure is none of the log's business, where reports are kept.
+        self._ledger.put_off(_keys(entries), until, str(error)[:1000] if isinstance(error, ServerAway) else None)
         return PutOff(error, now)
 
     def _still_wanted(self, entries: Sequence[Entry], now: datetime) -> list[Entry]:
@@ -173,11 +174,9 @@ class Desk:
         mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
         try:
             message = await self._composer.compose([each.notification for each in entries], mail)
-            await self._post.send(message, lambda: self._intend(keys, mail))
+            take_leave = await self._post.send(message, lambda: self._intend(keys, mail))
         except Overtaken:
             logger.info("made anew, since something in it was withdrawn: %s", ", ".join(keys))
-        except ServerAway as error:
-            raise Unavailable(str(error)) from error
         except Unavailable:
             raise
         except Left:
@@ -200,8 +199,9 @@ class Desk:
                 entries, before, await clock.now(), f"no mail could be made of it: {error!r}", apart=before == "waiting"
             )
         else:
-            self._ledger.sent(keys)
+            self._ledger.sent(keys)  # before anything else is waited for
             logger.info("sent in one mail: %s", ", ".join(keys))
+            await take_leave()
 
     def _intend(self, keys: Sequence[str], mail: str) -> None:
         """Raises `Overtaken`. Nothing is awaited between this last look and the data."""

@@ -181,9 +181,10 @@ class Ledger:
             (state, until.timestamp(), why),
         )
 
-    def put_off(self, keys: Sequence[str], until: datetime) -> None:
-        """To be tried then, mail or report, after all that was not put off; it counts as no attempt."""
-        self._set(keys, "ready_at = ?, in_vain = in_vain + 1", (until.timestamp(),))
+    def put_off(self, keys: Sequence[str], until: datetime, why: str | None = None) -> None:
+        """To be tried then, mail or report, after all that was not put off; it counts as no attempt. No `why`: that of
+        before stays."""
+        self._set(keys, "ready_at = ?, in_vain = in_vain + 1, why = coalesce(?, why)", (until.timestamp(), why))
 
     def sent(self, keys: Sequence[str]) -> None:
         self._set(keys, "state = 'sent', why = NULL, ready_at = 0, in_vain = 0", ())

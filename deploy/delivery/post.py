@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -11,9 +11,13 @@ from email.utils import parseaddr
 
 import aiosmtplib
 
+from shared.client import Unavailable
+
 IMPLICIT_TLS = 465
 PATIENCE = 30.0
-"""Seconds to wait for the mail server to greet, and to take leave."""
+"""Seconds to wait for the mail server to greet."""
+PATIENCE_WITH_LEAVE = 2.0
+"""Seconds to wait for an answer to QUIT: what became of the mail is known by then, and the next one waits."""
 PATIENCE_WITH_ADDRESSES, PATIENCE_WITH_BEGINNING = 300.0, 120.0
 """Seconds to wait for an answer to MAIL and RCPT, and to DATA (RFC 5321, 4.5.3.2): a server may have to ask others
 about an address, and who gives up earlier never hears of it."""
@@ -24,10 +28,14 @@ AUTHENTICATE_FIRST = 530
 """A server may say so to any command: that is no word about the recipient."""
 FIRST_REFUSAL = 400
 """Of the codes that a server answers with; below is what says neither yes nor no, or can't be read."""
+_OF_US = re.compile(r"\d\.(?:1\.[78]|[3457]\.\d{1,3})(?!\d)")
+"""Enhanced codes (RFC 3463) that tell of the sender's address, the mail system, the network, the protocol, or of policy
+and log-in. Servers keep such refusals until RCPT (Postfix does: `smtpd_delay_reject`), where they hit every mail; some
+mean one recipient by them, who can't be told apart."""
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
-class ServerAway(Exception):
+class ServerAway(Unavailable):
     """No mail server, or none that deals with us, or it went away before the mail's data: the mail was not taken."""
 
 
@@ -47,10 +55,11 @@ class Post:
     def __init__(self, host: str, port: int, user: str | None = None, password: str | None = None) -> None:
         self._host, self._port, self._user, self._password = host, port, user, password
 
-    async def send(self, mail: EmailMessage, on_the_brink: Callable[[], None]) -> None:
+    async def send(self, mail: EmailMessage, on_the_brink: Callable[[], None]) -> Callable[[], Awaitable[None]]:
         """Return when the server has taken it. `on_the_brink` is called right before the data go out.
 
-        Raises `ServerAway`, `Refused`, `Unsure`.
+        What is returned takes leave of the server, and raises nothing: call it once the result is written down. Raises
+        `ServerAway`, `Refused`, `Unsure`, after having taken leave.
         """
         from_the_start = self._port == IMPLICIT_TLS
         client = aiosmtplib.SMTP(
@@ -73,12 +82,10 @@ class Post:
                 client.close()  # whatever was said now would be taken for data
                 raise
             await self._hand_over(client, content)
-        finally:
-            # Whatever goes wrong in taking leave, what became of the mail is known.
-            with suppress(Exception):
-                await client.quit()
-            with suppress(Exception):
-                client.close()
+        except BaseException:
+            await _take_leave(client)
+            raise
+        return lambda: _take_leave(client)
 
     async def _address(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> None:
         try:
@@ -92,7 +99,7 @@ class Post:
         except aiosmtplib.SMTPRecipientRefused as error:
             raise _refused_before_the_data(error) from error
         except UnicodeError as error:
-            raise Refused(f"the mail server takes no such address: {error}", permanent=True) from error
+            raise Refused(f"such an address can't be told to a mail server: {error}", permanent=True) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise ServerAway(f"the mail server is away: {error!r}") from error
 
@@ -121,10 +128,19 @@ class Post:
         raise _refused(said)
 
 
+async def _take_leave(client: aiosmtplib.SMTP) -> None:
+    # Whatever goes wrong in it, what became of the mail is known.
+    with suppress(Exception):
+        await client.quit(timeout=PATIENCE_WITH_LEAVE)
+    with suppress(Exception):
+        client.close()
+
+
 def _refused_before_the_data(error: aiosmtplib.SMTPResponseException) -> Refused | ServerAway:
-    if error.code == AUTHENTICATE_FIRST:
-        return ServerAway(f"the mail server takes no mail from us: {error!r}")
-    return _refused(error)
+    refused = _refused(error)
+    if error.code == AUTHENTICATE_FIRST or (refused.permanent and _OF_US.match(error.message)):
+        return ServerAway(f"the mail server takes no mail from us: {refused}")
+    return refused
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> Refused:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+import zoneinfo
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -254,6 +255,86 @@ async def test_a_recipient_whom_the_server_does_not_know_is_reported_for_good(of
     assert (report, body["permanent"], "nobody of that name" in body["why"]) == ("report-failed", True, True)
 
 
+OF_US = [b"554 5.7.1 <relay> denied", b"553 5.1.8 unknown sender", b"550 5.1.7 bad sender", b"550 5.3.5 misconfigured"]
+OF_US += [b"550-5.4.1 who\r\n550 5.4.1 are you", b"504 5.5.2 bad hello", b"550 5.7.26 unauthenticated"]
+OF_THE_RECIPIENT = [b"550 nobody", b"550 5.1.1 nobody", b"550 5.1.6 moved", b"556 5.1.10 null MX", b"552 5.2.2 full"]
+OF_THE_RECIPIENT += [b"550 5.0.0 nobody", b"550 5.1.70 nobody", b"550 is 5.7.1 away"]
+
+
+def refusing(verb: bytes, answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """A mail server that answers so to a command, or to a mail (`.`)."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"DATA") and verb != b"DATA":
+                writer.write(b"354 go on\r\n")
+                while (line := await reader.readline()) != b".\r\n":
+                    pass
+            writer.write((answer if line.startswith(verb) else b"250 yes") + b"\r\n")
+        writer.close()
+
+    return refuse
+
+
+@pytest.mark.parametrize("verb", [b"RCPT", b"DATA"])
+@pytest.mark.parametrize("answer", OF_US)
+async def test_what_a_server_says_of_us_is_no_word_about_the_recipient(
+    office: Office, answer: bytes, verb: bytes
+) -> None:
+    """Given a server that tells only after the recipient that it takes no mail from us, whoever it is for, then
+    everything waits, uncounted; what expires meanwhile is reported with its words, but not with the address."""
+    async with await asyncio.start_server(refusing(verb, answer), "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="takes no mail from us"):
+            await office.deliver(a_due(1), a_due(2, expires_at=(NOON + A_MOMENT).isoformat()))
+        with pytest.raises(Unavailable, match="takes no mail from us"):
+            await office.work()
+    office.port = office.mailbox.port
+    office.clock.instant += A_MOMENT
+    await office.work()
+    reports = sorted(office.kithlog.reports, key=lambda report: report[0])
+    assert [each for each, _ in reports] == ["report-delivered", "report-failed"]
+    assert reports[1][1]["permanent"] is False
+    assert answer[4:].split()[0].decode() in reports[1][1]["why"]
+    assert "maya@example.org" not in reports[1][1]["why"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"), [*((b"RCPT", answer) for answer in OF_THE_RECIPIENT), (b".", b"554 5.7.1 spam")]
+)
+async def test_what_a_server_says_of_the_recipient_or_the_mail_is_final(
+    office: Office, verb: bytes, answer: bytes
+) -> None:
+    async with await asyncio.start_server(refusing(verb, answer), "127.0.0.1", 0) as server:
+        office.port = server.sockets[0].getsockname()[1]
+        await office.deliver(a_due())
+    [(report, body)] = office.kithlog.reports
+    assert (report, body["permanent"]) == ("report-failed", True)
+
+
+async def test_a_policy_against_one_recipient_holds_up_no_other(office: Office) -> None:
+    """Given a server that does not let us write to one address, then others get their mails; that one waits, until it
+    expires."""
+
+    async def refuse(server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        if address == "maya@example.org":
+            return "550 5.7.1 you are not allowed to write here"
+        envelope.rcpt_tos.append(address)
+        return "250 yes"
+
+    office.mailbox.handle_RCPT = refuse  # type: ignore[attr-defined]
+    await office.take(a_due(1), a_due(2, stage="coach", role="coach"))
+    async with office.at_work():
+        assert await office.mailbox.has(1, seconds=PATIENCE)
+    assert [mail["To"] for mail in office.mailbox.mails] == ["coach@example.org"]
+    office.clock.instant += timedelta(days=1)
+    await office.work()
+    assert sorted((body.get("permanent"), "not allowed" in str(body)) for _, body in office.kithlog.reports[1:]) == [
+        (False, True)
+    ]
+
+
 @pytest.mark.parametrize(("verb", "code"), [(b"RCPT", b"550"), (b"RCPT", b"450"), (b".", b"554"), (b".", b"451")])
 async def test_what_a_server_says_may_be_in_any_encoding(office: Office, verb: bytes, code: bytes) -> None:
     """Given a refusal in Latin-1, then it is reported, or tried again, as any other."""
@@ -289,7 +370,7 @@ async def test_a_server_has_minutes_to_answer(office: Office, monkeypatch: pytes
 
     monkeypatch.setattr(SMTPProtocol, "read_response", noted)
     await office.deliver(a_due())
-    assert (patience[-5:-1], len(office.mailbox.mails)) == ([300.0, 300.0, 120.0, 600.0], 1)
+    assert (patience[-5:], len(office.mailbox.mails)) == ([300.0, 300.0, 120.0, 600.0, 2.0], 1)
 
 
 @pytest.mark.parametrize("when_unsure", ["never", "again"])
@@ -358,6 +439,21 @@ async def test_whatever_happens_after_the_servers_answer_the_mail_is_sent(
     await office.work()
     assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
     assert len(office.mailbox.mails) == 1
+
+
+async def test_that_it_was_taken_is_written_down_before_anything_else(office: Office) -> None:
+    """Given a server that has taken the mail, when it is told that we leave, then that is in the ledger."""
+    known: list[str] = []
+
+    async def leave(server: SMTP, session: Session, envelope: Envelope) -> str:
+        ledger = Ledger(office.folder / "mails.db")
+        known.extend(entry.state for entry in [ledger.next_untold(office.clock.instant)] if entry)
+        ledger.close()
+        return "221 bye"
+
+    office.mailbox.handle_QUIT = leave  # type: ignore[attr-defined]
+    await office.deliver(a_due())
+    assert known == ["sent"]
 
 
 @pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])

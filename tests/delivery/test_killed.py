@@ -25,7 +25,7 @@ from tests.client.messages import PATIENCE, publish
 from tests.contract.conftest import served
 from tests.delivery.office import Kithlog, a_due
 
-Place = Literal["addressing", "taken", "answered", "reporting", "nowhere"]
+Place = Literal["addressing", "taken", "answered", "leaving", "reporting", "nowhere"]
 
 
 @dataclass
@@ -66,6 +66,10 @@ class Server(Mailbox):
             self.has_answered.set()
             await asyncio.Event().wait()
         return answer
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        await self.trap.passing("leaving")
+        return "221 bye"
 
 
 class Surroundings:
@@ -152,6 +156,7 @@ async def kill(running: asyncio.subprocess.Process, surroundings: Surroundings) 
         ("taken", "again", 2, "report-delivered"),
         ("answered", "never", 1, "report-failed"),
         ("answered", "again", 2, "report-delivered"),
+        ("leaving", "never", 1, "report-delivered"),
         ("reporting", "never", 1, "report-delivered"),
         ("reporting", "again", 1, "report-delivered"),
     ],

@@ -73,7 +73,8 @@ async def test_a_mail_goes_over_tls_after_a_log_in(monkeypatch: pytest.MonkeyPat
         if from_the_start:
             monkeypatch.setattr(post, "IMPLICIT_TLS", port)
         begun: list[bool] = []
-        await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, lambda: begun.append(True))
+        take_leave = await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, lambda: begun.append(True))
+        await take_leave()
     assert (server.logins, begun) == ([(USER, PASSWORD)], [True])
     assert [mail["Subject"] for mail in server.mails] == ["Say thanks"]
 
