@@ -94,11 +94,16 @@ class Clock:
     def next_digest(self, stage: Stage, moment: Moment) -> Moment:
         """When the next digest is put together, on a day on which the stage may disturb."""
         at, days = self.policies.limits.digest_at, self._days(stage)
-        day = moment.local.date() if at >= moment.local.time() else moment.local.date() + ONE_DAY
-        if days is not None:
-            day = days.step(day, 0)
-        found = Moment.local_at(datetime.combine(day, at), self.tz)
-        return later(max(found, moment, key=lambda one: one.instant), self.tz, self.hours, days)
+        day = self._next_day(moment.local.date(), days, -1)
+        while True:
+            found = later(Moment.local_at(datetime.combine(day, at), self.tz), self.tz, self.hours, days)
+            if found.instant >= moment.instant:
+                return found
+            day = self._next_day(day, days)
+
+    @staticmethod
+    def _next_day(day: date, days: WorkWeek | None, count: int = 1) -> date:
+        return day + count * ONE_DAY if days is None else days.step(day, count)
 
 
 @lru_cache(maxsize=4096)
@@ -162,7 +167,7 @@ def _due(
         if due.instant < earliest:
             due = clock.open_later(stage, clock.moment(earliest))
             moved = (*moved, "written_late")
-    if _digested(stage, policy, clock):
+    if digested(stage, policy, clock):
         digest = clock.next_digest(stage, due)
         if digest != due and (limit is None or digest.instant < limit):
             due = digest
@@ -183,8 +188,8 @@ def _expiry(stage: Stage, due: Moment, policy: Policy) -> datetime:
     return due.instant + (stage.late or stage.expires_after or policy.expires_after).nominal
 
 
-def _digested(stage: Stage, policy: Policy, clock: Clock) -> bool:
-    """Deadlines and what is urgent do not wait for the digest."""
+def digested(stage: Stage, policy: Policy, clock: Clock) -> bool:
+    """Whether the stage comes with a digest. Deadlines and what is urgent do not wait for one."""
     wanted = clock.recipient.digest and stage.to == "seeker" and stage.shift == "later"
     return wanted and (stage.urgency or policy.urgency) != "high"
 

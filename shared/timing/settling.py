@@ -13,7 +13,7 @@ from shared.timing.endings import switched_off, withdrawal
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
-from shared.timing.schedule import Clock
+from shared.timing.schedule import Clock, digested
 from shared.timing.timers import Timer, group_key
 from shared.zones import zone
 
@@ -117,6 +117,10 @@ def _due(timer: Timer, now: datetime, stage: Stage, policy: Policy, recipient: R
         subject=timer.subject,
         subject_id=timer.subject_id,
         occurrence=timer.occurrence,
+        if digested(stage, policy, clock):
+            digest = clock.next_digest(stage, tomorrow).instant
+            if end is None or digest < end:
+                return Defer(digest, "cap_per_day")
         recipient=timer.recipient,
         seeker_id=timer.seeker_id,
         contact_ids=timer.contact_ids,

@@ -310,6 +310,25 @@ def test_a_stage_switched_off() -> None:
     assert set(story.due("act_on_lead")) == {"week_1", "week_2"}
     story.prefers("2026-05-08T11:00+02:00", overrides={"act_on_lead": {"enabled": False, **off}})
     assert story.ended("act_on_lead")["week_2"] == ("withdrawn", "switched_off")
+@pytest.mark.parametrize(
+    ("recorded", "digest_at", "due"),
+    [
+        ("2026-05-04T23:00+02:00", "09:00", "2026-05-08T10:00+02:00"),  # due on Thursday night: Friday's digest
+        ("2026-05-05T10:15+02:00", "09:00", "2026-05-11T10:00+02:00"),  # due after Friday's, which was at ten
+        ("2026-05-04T15:00+02:00", "22:30", "2026-05-08T10:00+02:00"),  # Thursday's comes on Friday morning
+        ("2026-05-05T23:00+02:00", "22:30", "2026-05-11T10:00+02:00"),  # due on Friday night: so does that, on Monday
+    ],
+)
+def test_a_digest_of_somebody_who_sleeps_at_its_hour(recorded: str, digest_at: str, due: str) -> None:
+    """Given somebody who is up from ten in the morning to ten at night, then a digest of any other hour comes when they
+    wake, with all that is due by then."""
+    story = Story()
+    hours, limits = {"start": "10:00", "end": "22:00"}, {"limits": {"digest_at": digest_at}}
+    story.prefers("2026-05-01T10:00+02:00", digest=True, waking_hours=hours, overrides=limits)
+    story.leads(recorded)
+    assert story.timer("act_on_lead").due_at == at(due)
+
+
 
 
 @pytest.mark.parametrize(
