@@ -30,14 +30,15 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: claim
 -- The timers ($1[i], $2[i]) that were locked. With each come the checkpoint as of which it is known, what is known of the
--- recipient (the seeker whom it is about), and the event that armed it or, with an outcome, brought it about. LATERAL, so
--- that each is found by its index whatever the planner believes. All are judged at one moment, this one: of many that are
--- due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were not reckoned,
--- nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
+-- recipient (the seeker whom it is about), how many older ones of that seeker's were put off to the same moment, which
+-- places them within a second after it (`in_turn`), and the event that armed it or, with an outcome, brought it about.
+-- LATERAL, so that each is found by its index whatever the planner believes. All are judged at one moment, this one: of
+-- many that are due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were
+-- not reckoned, nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.subject_id, t.seeker_id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy,
        of_timer.subject, of_timer.recipient ->> 'role' AS role, t.guards, t.body,
-       c.position AS checkpoint, c.epoch, r.body AS recipient,
+       c.position AS checkpoint, c.epoch, r.body AS recipient, put_off.ahead,
        cause.event_id AS cause_id, cause.correlation_id, clock.now
 FROM unnest($1::text[], $2::uuid[]) AS u (tenant, id)
 CROSS JOIN LATERAL (SELECT t.* FROM read.timer t WHERE t.tenant = u.tenant AND t.id = u.id LIMIT 1) t
@@ -53,6 +54,13 @@ LEFT JOIN LATERAL (
       AND r.tenant = t.tenant AND r.key = t.seeker_id::text
     LIMIT 1
 ) r ON true
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer AS ahead FROM read.timer o
+    WHERE o.tenant = t.tenant AND o.seeker_id = t.seeker_id
+      AND o.due_at > t.due_at AND o.due_at < t.due_at + interval '1 second'
+      AND (o.body ->> 'due_at')::timestamptz < (t.body ->> 'due_at')::timestamptz
+      AND (o.body ->> 'expires_at')::timestamptz > o.due_at AND o.body -> 'recipient' ->> 'role' = 'seeker'
+) put_off
 LEFT JOIN LATERAL (
     SELECT cause.event_id, cause.correlation_id FROM log.event cause
     WHERE cause.position = (coalesce(of_ending.cause, of_timer.armed_by) ->> 'position')::bigint

@@ -23,7 +23,7 @@ from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.schedule import Clock
-from shared.timing.settling import Defer, settle, start_of_day
+from shared.timing.settling import Defer, in_turn, settle, start_of_day
 from shared.timing.timers import Timer
 
 
@@ -125,7 +125,7 @@ class Simulation:
         day = (timer.tenant, timer.recipient.id or timer.seeker_id, start_of_day(timer.recipient.time_zone, now))
         settlement = settle(timer, now, recipient, self._told.get(day, 0), self._policies)
         if isinstance(settlement, Defer):
-            self._wait(id, timer, settlement.until)
+            self._wait(id, timer, in_turn(settlement.until, timer.due_at))
             return None
         self._record(timer.tenant, timer.id, settlement.event, now)
         if not isinstance(settlement.event, Due) or recipient is None:

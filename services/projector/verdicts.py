@@ -17,7 +17,7 @@ from shared.domain.notification import Withdrawn
 from shared.log import Append, Pending
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
-from shared.timing.settling import Defer, Settlement, settle, start_of_day
+from shared.timing.settling import Defer, Settlement, in_turn, settle, start_of_day
 from shared.timing.timers import RECIPIENT, TIMER
 
 logger = structlog.get_logger(__name__)
@@ -49,6 +49,8 @@ class Claimed:
     checkpoint: int
     epoch: int
     recipient: str | None
+    ahead: int
+    """How many older ones of the seeker's were put off to the moment at which it is due: they go first."""
     cause_id: UUID | None
     """The event that armed it or, with an outcome, brought it about."""
     correlation_id: UUID | None
@@ -76,8 +78,8 @@ class Verdict:
     append: Append | None = None
     until: datetime | None = None
     tells: Addressee | None = None
-    again: Callable[[int], Defer | None] | None = None
-    """Whether it is put off when its addressee was told so often today."""
+    again: Callable[[int], datetime | None] | None = None
+    """Until when it is put off, if it is, when its addressee was told so often today."""
 
 
 def judge(
@@ -108,8 +110,9 @@ def _counted(verdict: Verdict, times: dict[Addressee, int]) -> Verdict:
     if verdict.tells is None:
         return verdict
     told = times.get(verdict.tells, 0)
-    if told and verdict.again is not None and (later := verdict.again(told)) is not None:
-        return Verdict(verdict.claimed, "deferred", verdict.policy, until=later.until)
+    taken = told + verdict.claimed.ahead
+    if taken and verdict.again is not None and (until := verdict.again(taken)) is not None:
+        return Verdict(verdict.claimed, "deferred", verdict.policy, until=until)
     times[verdict.tells] = told + 1
     return verdict
 
@@ -129,20 +132,19 @@ def _judge(claimed: Claimed, policies: Policies, recipients: dict[str | None, Re
     def settled(fired_today: int) -> Settlement:
         return settle(timer, now, recipient, fired_today, policies)
 
-    def again(fired_today: int) -> Defer | None:
-        settlement = settled(fired_today)
-        return settlement if isinstance(settlement, Defer) else None
+    def until(settlement: Settlement) -> datetime | None:
+        return in_turn(settlement.until, timer.due_at) if isinstance(settlement, Defer) else None
 
     settlement = settled(0)
     if isinstance(settlement, Defer):
-        return Verdict(claimed, "deferred", timer.policy, until=settlement.until)
+        return Verdict(claimed, "deferred", timer.policy, until=until(settlement))
     event: Event = settlement.event
     outcome = getattr(event, "reason", "due")
     append = _append(claimed, timer.policy, type(event), encode(event))
     tells = None
     if outcome == "due" and timer.recipient.role == "seeker" and timer.recipient.id is not None:
         tells = Addressee(claimed.tenant, timer.recipient.id, start_of_day(timer.recipient.time_zone, now))
-    return Verdict(claimed, outcome, timer.policy, append, tells=tells, again=again)
+    return Verdict(claimed, outcome, timer.policy, append, tells=tells, again=lambda told: until(settled(told)))
 
 
 def _append(claimed: Claimed, policy: str, type: type[Event], data: bytes) -> Append:

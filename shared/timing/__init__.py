@@ -11,6 +11,7 @@ No I/O, no clock, no chance. How a reader of the log uses it, event by event:
 4. `changes(before, after, subject, recipient, policies, e)`: rows to write, rows to end with an event and its reason.
    That event, too, is folded when it comes back from the log, and keeps the timer from ever coming again.
 5. When a row is due and no unseen event stands on its `guards`: `settle(timer, now, recipient, fired_today, policies)`.
+   What it puts off is looked at again `in_turn`.
 
 `explain(subject, recipient, policies)` tells why and why not. `SUBJECT`, `RECIPIENT`, `TIMER` write and read JSON.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -16,6 +16,10 @@ from shared.timing.recipient import Recipient
 from shared.timing.schedule import Clock, digested
 from shared.timing.timers import Timer, group_key
 from shared.zones import zone
+
+_MINUTE = timedelta(minutes=1)
+_LAST_TURN = 999_999
+"""Microseconds: less than a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,17 @@ def settle(
     return delay or Fire(_due(timer, now, stage, policy, recipient, clock))
 
 
+def in_turn(until: datetime, due_at: datetime) -> datetime:
+    """When to look again at what was due at `due_at` and is put off to `until`: then, or less than a second later, so
+    that of all that is put off to one moment, however often it was before, the oldest comes first.
+
+    Each minute of waiting is a microsecond less: room for nearly two years, longer than anything waits.
+    """
+    if until <= due_at:
+        return until
+    return until + timedelta(microseconds=max(0, _LAST_TURN - (until - due_at) // _MINUTE))
+
+
 @lru_cache(1024)
 def start_of_day(time_zone: str, now: datetime) -> datetime:
     """The instant of the last midnight on a recipient's clock, from which `fired_today` counts.
@@ -102,6 +117,10 @@ def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, policy: 
     capped = timer.recipient.role == "seeker" and timer.urgency != "high"
     if capped and fired_today >= clock.policies.limits.cap_per_day:
         tomorrow = clock.midnight(moment.local.date() + ONE_DAY)
+        if digested(stage, policy, clock):
+            digest = clock.next_digest(stage, tomorrow).instant
+            if end is None or digest < end:
+                return Defer(digest, "cap_per_day")
         return Defer(clock.open_before(stage, tomorrow, end).instant, "cap_per_day")
     return None
 
@@ -117,10 +136,6 @@ def _due(timer: Timer, now: datetime, stage: Stage, policy: Policy, recipient: R
         subject=timer.subject,
         subject_id=timer.subject_id,
         occurrence=timer.occurrence,
-        if digested(stage, policy, clock):
-            digest = clock.next_digest(stage, tomorrow).instant
-            if end is None or digest < end:
-                return Defer(digest, "cap_per_day")
         recipient=timer.recipient,
         seeker_id=timer.seeker_id,
         contact_ids=timer.contact_ids,

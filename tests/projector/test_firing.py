@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -268,6 +268,53 @@ async def test_a_person_is_not_flooded(log: Log, database_url: str, connection: 
     assert (await fire(database_url)).due >= 5
     due = [event.data for event in await told(log) if event.type == "notification.due"]
     assert {each.subject_id for each in due if each.stage == "due"} == set(meetings)
+
+
+def _agreed(number: int, when: datetime) -> Happening:
+    """To be firmed up two working days later: the older the lower the number of the meeting, and of any id."""
+    return on("interview", UUID(int=300 + number), interview.AgreedLoosely(**WHOSE, what="Coffee"), when)
+
+
+async def _numbers_told(log: Log, since: int = 0) -> list[int]:
+    """Of the meetings that somebody was told of for the first time, in that order."""
+    due = [event.data for event in await told(log) if event.type == "notification.due"]
+    return [each.subject_id.int - 300 for each in due if each.stage == "due"][since:]
+
+
+async def test_what_is_put_off_keeps_its_order(log: Log, database_url: str, at: At) -> None:
+    """Given twenty reminders that fell due minute by minute for one person, and eight more that fall due in the night
+    before the third day, in small batches, then the oldest are told each morning, however often they were put off, and
+    those of the night only where there is room beside them."""
+    cap = default_policies().limits.cap_per_day
+    lives = [_agreed(n, START + timedelta(minutes=n)) for n in range(20)]
+    lives += [_agreed(20 + n, START.replace(hour=22) + timedelta(days=1, minutes=n)) for n in range(cap)]
+    await write(log, [REGISTERED, *lives])
+    await fold(database_url, log)
+    day = START.replace(hour=8) + timedelta(days=2)  # in Berlin, nine in the morning
+    for number in range(2):
+        await at(day + timedelta(days=number, hours=3 * (1 - number)))
+        await fire(database_url, batch=3)
+        await fold(database_url, log)
+        assert await _numbers_told(log) == list(range(cap * (number + 1)))
+    await at(day + timedelta(days=2))
+    await fire(database_url, batch=3)
+    told_then = await _numbers_told(log, 2 * cap)
+    assert len(told_then) == cap
+    assert [number for number in told_then if number < 20] == list(range(2 * cap, 20))
+
+
+async def test_after_an_outage_that_ends_at_night_the_oldest_come_first(log: Log, database_url: str, at: At) -> None:
+    """Given more reminders than a day's measure that fell due while nothing fired, when it fires again at night, then
+    all wait for the morning, and the oldest are told then."""
+    cap = default_policies().limits.cap_per_day
+    await write(log, [REGISTERED, *(_agreed(n, START + timedelta(minutes=n)) for n in range(cap + 4))])
+    await fold(database_url, log)
+    night = START.replace(hour=22) + timedelta(days=2)
+    await at(night)
+    assert (await fire(database_url)).deferred == cap + 4
+    await at(night + timedelta(hours=10))
+    assert (await fire(database_url)).due == cap
+    assert await _numbers_told(log) == list(range(cap))
 
 
 async def test_a_day_that_began_later_elsewhere_counts_as_today(

@@ -120,6 +120,14 @@ async def test_a_timer_is_settled_by_its_id(generations: list[int], database_url
     assert await looked_up(database_url, FIRING["conclude"], *conclude) == {frozenset({"tenant", "id"})}
 
 
+async def test_what_was_put_off_is_found_by_its_seeker_when_a_timer_is_claimed(
+    generations: list[int], database_url: str
+) -> None:
+    claim = (FIRING["claim"], [TENANT], [ID], "policies")
+    assert {"(tenant, id)", "(tenant, seeker_id, due_at)"} <= await indexes(database_url, *claim)
+    assert frozenset({"tenant", "seeker_id"}) in await looked_up(database_url, *claim)
+
+
 async def test_timers_of_a_subject_and_of_a_seeker_are_found_by_them(generations: list[int], database_url: str) -> None:
     assert await indexes(database_url, READER["next_timers"], TENANT, [ID], "thank_you") == {"(tenant, subject_id)"}
     page = (TENANT, ID, None, None, 10, None)

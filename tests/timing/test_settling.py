@@ -9,7 +9,7 @@ import pytest
 from shared.domain import programme, relationship, seeker
 from shared.domain.notification import Due
 from shared.timing.policies import Policies
-from shared.timing.settling import Defer, End, Fire, settle, start_of_day
+from shared.timing.settling import Defer, End, Fire, in_turn, settle, start_of_day
 from shared.timing.timers import Timer
 from tests.timing.story import COACH, CONTACT, INTERVIEW, PROGRAMME, RELATIONSHIP, SEEKER, Story, at, fired, named, utc
 
@@ -223,6 +223,27 @@ def test_what_fires_at_once_is_grouped() -> None:
     assert _due(story, lead_timer).group_key == _due(story, touch).group_key
     recipient = story.recipients[SEEKER]
     later = settle(touch, at("2026-05-07T11:05+02:00"), recipient, 0, story.policies)
+def test_what_the_cap_puts_off_comes_with_the_next_digest() -> None:
+    """Given the day's cap is reached by a digest, then the rest comes with the next one."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", digest=True)
+    story.leads("2026-05-04T10:00+02:00")
+    timer, recipient = story.timer("act_on_lead"), story.recipients[SEEKER]
+    result = settle(timer, timer.due_at, recipient, story.policies.limits.cap_per_day, story.policies)
+    assert result == Defer(at("2026-05-11T09:00+02:00"), "cap_per_day")
+
+
+def test_of_what_is_put_off_to_one_moment_the_oldest_comes_first() -> None:
+    """Given reminders that were due at different times, up to a year ago, when all are put off to one moment, some for
+    the second time, then within a second of it they are looked at in the order in which they were due."""
+    until = at("2026-06-08T08:00+09:00")
+    ages = [timedelta(days=365), timedelta(days=2), timedelta(hours=30), timedelta(minutes=2), timedelta(minutes=1)]
+    turns = [in_turn(until, until - age) for age in ages]
+    assert turns == sorted(set(turns))
+    assert until <= turns[0] < turns[-1] < until + timedelta(seconds=1)
+    assert in_turn(until, until - timedelta(days=9000)) == in_turn(until, until) == until
+
+
     assert isinstance(later, Fire)
     assert later.event.group_key == f"{SEEKER}:2026-05-07T11"
 
