@@ -92,7 +92,10 @@ class Clock:
         return self.week if stage.on_working_days else None
 
     def next_digest(self, stage: Stage, moment: Moment) -> Moment:
-        """When the next digest is put together, on a day on which the stage may disturb."""
+        """When the next digest is put together, on a day on which the stage may disturb.
+
+        That of a day may come later than `digest_at`, when the recipient wakes: on the next day even.
+        """
         at, days = self.policies.limits.digest_at, self._days(stage)
         day = self._next_day(moment.local.date(), days, -1)
         while True:
@@ -249,7 +252,8 @@ def _days(count: int | None) -> Span:
 
 
 def _arm_of(arming: Arming, policy: Policy) -> Arm | None:
-    return next((arm for arm in policy.armed_by if (arm.on, arm.side) == (arming.type, arming.side)), None)
+    type = arming.counted_from or arming.type
+    return next((arm for arm in policy.armed_by if (arm.on, arm.side) == (type, arming.side)), None)
 
 
 def _spread(base: Moment, id: UUID, days: int, clock: Clock) -> Moment:

@@ -28,7 +28,8 @@ _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
 _TELLING = frozenset(
     {
-        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded, interview.DroppedOut),
+        *(relationship.KeepInTouchStarted, relationship.CadenceChanged, lead.Recorded),
+        *(interview.Planned, interview.DroppedOut),
     }
 )
 """Events that say more than when what is armed; see `_knowing`."""
@@ -81,6 +82,9 @@ class Arming:
     """Another contact, who is to be asked."""
     interview_id: UUID | None = None
     programme_id: UUID | None = None
+    counted_from: str = ""
+    """Type of the event that the anchor and the delay are of, where that is another than the one that began the round:
+    see `_going_on`."""
 
     @property
     def occurrences(self) -> tuple[UUID, ...]:
@@ -134,10 +138,15 @@ class Subject:
     cadence_days: int | None = None
     until: date | None = None
     """When a lead is too late."""
+    programme_id: UUID | None = None
+    """Of an interview that was planned in a programme."""
     held: tuple[Hold, ...] = ()
     armings: tuple[Arming, ...] = ()
     ended: tuple[Ended, ...] = ()
     memory: tuple[Memory, ...] = ()
+    missed: tuple[Arming, ...] = ()
+    """What would have begun a round anew, and found none: of each policy the latest. A round that began before it and
+    is written down after it goes on from there."""
 
     @property
     def people(self) -> tuple[UUID, ...]:
@@ -237,6 +246,8 @@ def _knowing(subject: Subject, e: Recorded[Event], policies: Policies) -> Subjec
             return replace(subject, cadence_days=data.cadence_days)
         case lead.Recorded():
             return replace(subject, until=data.until)
+        case interview.Planned():
+            return replace(subject, programme_id=data.programme_id)
         case interview.DroppedOut():
             left = replace(subject, contact_ids=interview.without(subject.contact_ids, data))
             return _silenced(subject, _closing(left, ()), policies)
@@ -266,6 +277,7 @@ def _cause(e: Recorded[Event]) -> Cause:
 def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event]) -> Subject:
     """What the event means to one policy."""
     policy = meaning.policy
+    released = meaning.releases and subject.held_by(policy.name) is not None
     if meaning.holds or (meaning.releases and subject.held):
         others = tuple(hold for hold in subject.held if hold.policy != policy.name)
         subject = replace(subject, held=(*others, Hold(policy.name, e.type)) if meaning.holds else others)
@@ -274,7 +286,7 @@ def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event])
             subject = _disarmed(subject, policy, disarm, e)
     for arm in meaning.arms:
         if arm.side == route.side and arm.wants(e.data):
-            subject = _armed(subject, policy, arm, e)
+            subject = _armed(subject, policy, arm, e, released)
     return subject
 
 
@@ -327,24 +339,43 @@ def _begun(policy: Policy, arming: Arming) -> bool:
     return any(stage.name in arming.settled for stage in policy.stages[arming.round : arming.round + 1])
 
 
-def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Subject:
-    present = [arming for arming in subject.armings if arming.policy == policy.name]
-    at, on = _anchor(arm, e)
-    if at is None and on is None:
+def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], released: bool) -> Subject:
+    """`released`: the policy has stood still, and does so no more from this event on."""
+    present = [one for one in subject.armings if one.policy == policy.name]
+    arming = _arming(subject, policy, arm, e)
+    if arming.at is None and arming.on is None:
         # A goal without a date: nothing to count from any more.
         return _ending(subject, present, "withdrawn", e)
     if arm.restart and not any(not arm.begun or _begun(policy, one) for one in present):
-        return subject
+        return subject if arm.begun else _missing(subject, arming)
     memory = next((m for m in subject.memory if m.policy == policy.name), None)
     if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):
         return subject
-    if arm.anchor != "occurred" and any((one.at, one.on) == (at, on) for one in present):
+    if arm.anchor != "occurred" and any((one.at, one.on) == (arming.at, arming.on) for one in present):
         # The same time again, such as another place for the same hour: no second round of reminders.
         return subject
-    if policy.rearm == "latest" and any(one.occurred_at > e.occurred_at for one in present):
-        return subject
-    used_up = max((one.round for one in present), default=-1) + 1 if policy.rearm == "advance" else 0
-    arming = Arming(
+    if policy.rearm == "latest":
+        later = [one for one in present if one.occurred_at > e.occurred_at]
+        if later and not released:
+            return subject
+        # A later round that stood still has lost its reminders to that: they come again in this one.
+        arming = _going_on(arming, [*later, *(one for one in subject.missed if _follows(one, arming))])
+        subject = _without_missed(subject, policy)
+    elif policy.rearm == "advance":
+        used_up = max((one.round for one in present), default=-1) + 1
+        arming = replace(arming, round=min(used_up, len(policy.stages) - 1))
+    if policy.rearm == "each":
+        subject = replace(subject, armings=_recent(subject.armings, present))
+    else:
+        subject = _ending(subject, present, "superseded", e)
+    return replace(subject, armings=(*subject.armings, arming))
+
+
+def _arming(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Arming:
+    """The round that the event begins, taken by itself."""
+    at, on = _anchor(arm, e)
+    programme_id = e.stream_id if e.category == "programme" else getattr(e.data, "programme_id", None)
+    return Arming(
         policy=policy.name,
         occurrence=e.event_id,
         type=e.type,
@@ -356,16 +387,50 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> Su
         at=at,
         on=on,
         days=getattr(e.data, "first_after_days", None) if arm.delay == "first" else None,
-        round=min(used_up, len(policy.stages) - 1),
         through=getattr(e.data, arm.through) if arm.through else None,
         interview_id=e.stream_id if e.category == "interview" else getattr(e.data, "interview_id", None),
-        programme_id=e.stream_id if e.category == "programme" else getattr(e.data, "programme_id", None),
+        programme_id=programme_id or subject.programme_id,
     )
-    if policy.rearm == "each":
-        subject = replace(subject, armings=_recent(subject.armings, present))
-    else:
-        subject = _ending(subject, present, "superseded", e)
-    return replace(subject, armings=(*subject.armings, arming))
+
+
+def _missing(subject: Subject, arming: Arming) -> Subject:
+    """Remember what found no round to begin anew."""
+    known = next((one for one in subject.missed if one.policy == arming.policy), None)
+    if known is not None and known.occurred_at >= arming.occurred_at:
+        return subject
+    return replace(subject, missed=(*(one for one in subject.missed if one is not known), arming))
+
+
+def _without_missed(subject: Subject, policy: Policy) -> Subject:
+    """From here on, the round that has begun says what happened last."""
+    left = tuple(one for one in subject.missed if one.policy != policy.name)
+    return subject if len(left) == len(subject.missed) else replace(subject, missed=left)
+
+
+def _follows(missed: Arming, arming: Arming) -> bool:
+    """Whether what was missed would have begun anew a round that began as this one. Thanks come after their own
+    conversation, at whatever time of its day they are said to have been."""
+    own = missed.interview_id == arming.interview_id and missed.type.startswith("interview.")
+    return missed.policy == arming.policy and missed.occurred_at > arming.occurred_at and not own
+
+
+def _going_on(arming: Arming, later: list[Arming]) -> Arming:
+    """The round as it stands after what happened later and was folded before: that says what it is counted from, and
+    what was told already. It keeps the event that it was begun by, of whose notifications none is in the log."""
+    if not later:
+        return arming
+    last = max(later, key=lambda one: one.occurred_at)
+    return replace(
+        arming,
+        side=last.side,
+        delay=last.delay,
+        occurred_at=last.occurred_at,
+        at=last.at,
+        on=last.on,
+        days=last.days,
+        settled=last.fired,
+        counted_from=last.counted_from or last.type,
+    )
 
 
 def _recent(armings: tuple[Arming, ...], present: list[Arming]) -> tuple[Arming, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -121,6 +122,25 @@ def test_what_is_switched_off_and_on_again_goes_on() -> None:
     assert at_once.timers == one_by_one.timers
     assert not at_once.endings
     assert {timer.stage for timer in at_once.pending.values() if timer.policy == "thank_you"} >= {"due", "overdue"}
+
+
+def test_a_pause_that_was_over_before_the_round_began_is_the_same_at_once_and_one_by_one() -> None:
+    """Given reminders to keep in touch that stand to come, when it is written down that there had been a pause before
+    them, which had ended, then the pause ends them and as many others are pending, however that is cut into pages."""
+    ana: dict[str, Any] = {"seeker_id": SEEKER, "contact_id": ANA}
+    of_ana = relationship_id(SEEKER, ANA)
+    thanked = replace(THANKED, at=START + timedelta(days=18))
+    paused = on("relationship", of_ana, relationship.Paused(**ana))
+    resumed = on("relationship", of_ana, relationship.Resumed(**ana), START + timedelta(days=10))
+    by_pages = [folded([REGISTERED, thanked, paused, resumed], [3 - last, 1 + last]) for last in range(2)]
+    one_by_one = folded([REGISTERED, thanked, paused, resumed], [1])
+    before = folded([REGISTERED, thanked])
+    for memory in by_pages:
+        assert memory.timers == one_by_one.timers
+    assert len(one_by_one.pending) == len(before.pending) == 3
+    assert {timer.due_at for timer in one_by_one.pending.values()} == {t.due_at for t in before.pending.values()}
+    (ending,) = one_by_one.endings.values()
+    assert (ending.event.because, len(ending.event.stages)) == ("relationship.paused", 3)
 
 
 def test_who_does_not_listen_misses_nothing() -> None:

@@ -237,7 +237,7 @@ async def test_a_release_with_other_policies_and_other_facts_can_be_gone_back_fr
     assert (await rebuild(folded.url, POLICIES, ["timing"])).switched
     others = policies_with("[acme.thank_you]\nenabled = false")
     await folded.connection.execute(
-        "UPDATE read.generation SET version = 9 WHERE model = 'timing_subject' AND status = 'live'"
+        "UPDATE read.generation SET version = version + 1 WHERE model = 'timing_subject' AND status = 'live'"
     )
     await folded.connection.execute("UPDATE read.checkpoint SET policies = $1", others.fingerprint)
     await folded.connection.execute("DELETE FROM read.timer WHERE body ->> 'policy' = 'thank_you'")

@@ -193,8 +193,16 @@ class Story:
         enrolled = programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=coach)
         return self.tell(PROGRAMME, enrolled, when)
 
-    def plans(self, when: str, contacts: tuple[UUID, ...] = (CONTACT,), id: UUID = INTERVIEW) -> None:
-        planned = interview.Planned(seeker_id=SEEKER, contact_ids=contacts, purpose="field", about="Design")
+    def plans(
+        self,
+        when: str,
+        contacts: tuple[UUID, ...] = (CONTACT,),
+        id: UUID = INTERVIEW,
+        programme_id: UUID | None = None,
+    ) -> None:
+        planned = interview.Planned(
+            seeker_id=SEEKER, contact_ids=contacts, purpose="field", about="Design", programme_id=programme_id
+        )
         self.tell(id, planned, when)
 
     def asks(self, when: str) -> None:
@@ -239,11 +247,13 @@ class Story:
         )
         return self.tell(id, held, when, written)
 
-    def thanks(self, when: str, complete: bool = True, thanked: tuple[UUID, ...] = (CONTACT,)) -> Recorded[Event]:
+    def thanks(
+        self, when: str, complete: bool = True, thanked: tuple[UUID, ...] = (CONTACT,), written: str | None = None
+    ) -> Recorded[Event]:
         event = interview.Thanked(
             seeker_id=SEEKER, contact_ids=thanked, how="email", thanked_ids=thanked, complete=complete
         )
-        return self.tell(INTERVIEW, event, when)
+        return self.tell(INTERVIEW, event, when, written)
 
     def happens(self, kind: type[interview.InterviewEvent], when: str, **said: object) -> None:
         self.tell(INTERVIEW, kind.model_validate({"seeker_id": SEEKER, "contact_ids": (CONTACT,), **said}), when)

@@ -168,6 +168,22 @@ def test_the_coach_of_the_programme_is_told() -> None:
     assert story.timer("how_did_it_go", "coach").recipient.id == second
 
 
+def test_the_coach_of_the_interviews_own_programme_is_told() -> None:
+    """Given a seeker in two programmes, when an interview was planned in the first, then that one's coach is told about
+    it, before and after it was held, and of what does not reach the seeker."""
+    story = Story()
+    story.enrols("2026-05-04T10:00+02:00")
+    second = programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=named("second coach"))
+    story.tell(named("other programme"), second, "2026-05-05T10:00+02:00")
+    story.plans("2026-05-05T11:00+02:00", programme_id=PROGRAMME)
+    story.schedules("2026-05-05T15:00+02:00", "2026-05-12T15:00+02:00")
+    assert story.timer("how_did_it_go", "coach").recipient.id == COACH
+    story.holds("2026-05-12T15:30+02:00")
+    assert story.timer("thank_you", "coach").recipient.id == COACH
+    assert story.timer("thank_you", "coach").programme_id == PROGRAMME
+    assert story.timer("thank_you").escalates_to == COACH
+
+
 def test_an_unknown_zone_does_not_ring_at_night() -> None:
     """Given a seeker in a zone that this machine does not know, when due, then nobody is told, and it is said why."""
     story = Story("Mars/Olympus")
@@ -207,22 +223,6 @@ def test_the_cap_of_the_day() -> None:
         assert isinstance(settle(timer, timer.due_at, recipient, cap, story.policies), Fire)
 
 
-def test_the_day_of_the_cap_is_the_recipients() -> None:
-    assert start_of_day("Asia/Kolkata", utc("2026-05-05 19:00")) == at("2026-05-06T00:00+05:30")
-    assert start_of_day("Europe/Berlin", at("2026-03-29T12:00+02:00")) == at("2026-03-29T00:00+01:00")
-    assert start_of_day("Mars/Olympus", utc("2026-05-05 19:00")) == utc("2026-05-05 00:00")
-
-
-def test_what_fires_at_once_is_grouped() -> None:
-    """Given several rules fired in one hour, then they share a group; an hour later is another."""
-    story = Story()
-    story.leads("2026-05-04T10:00+02:00")
-    story.thanks("2026-04-07T10:05+02:00")
-    lead_timer, touch = story.timer("act_on_lead"), story.timer("keep_in_touch")
-    assert (lead_timer.due_at, touch.due_at) == (at("2026-05-07T10:00+02:00"), at("2026-05-07T10:05+02:00"))
-    assert _due(story, lead_timer).group_key == _due(story, touch).group_key
-    recipient = story.recipients[SEEKER]
-    later = settle(touch, at("2026-05-07T11:05+02:00"), recipient, 0, story.policies)
 def test_what_the_cap_puts_off_comes_with_the_next_digest() -> None:
     """Given the day's cap is reached by a digest, then the rest comes with the next one."""
     story = Story()
@@ -244,6 +244,22 @@ def test_of_what_is_put_off_to_one_moment_the_oldest_comes_first() -> None:
     assert in_turn(until, until - timedelta(days=9000)) == in_turn(until, until) == until
 
 
+def test_the_day_of_the_cap_is_the_recipients() -> None:
+    assert start_of_day("Asia/Kolkata", utc("2026-05-05 19:00")) == at("2026-05-06T00:00+05:30")
+    assert start_of_day("Europe/Berlin", at("2026-03-29T12:00+02:00")) == at("2026-03-29T00:00+01:00")
+    assert start_of_day("Mars/Olympus", utc("2026-05-05 19:00")) == utc("2026-05-05 00:00")
+
+
+def test_what_fires_at_once_is_grouped() -> None:
+    """Given several rules fired in one hour, then they share a group; an hour later is another."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    story.thanks("2026-04-07T10:05+02:00")
+    lead_timer, touch = story.timer("act_on_lead"), story.timer("keep_in_touch")
+    assert (lead_timer.due_at, touch.due_at) == (at("2026-05-07T10:00+02:00"), at("2026-05-07T10:05+02:00"))
+    assert _due(story, lead_timer).group_key == _due(story, touch).group_key
+    recipient = story.recipients[SEEKER]
+    later = settle(touch, at("2026-05-07T11:05+02:00"), recipient, 0, story.policies)
     assert isinstance(later, Fire)
     assert later.event.group_key == f"{SEEKER}:2026-05-07T11"
 
@@ -294,6 +310,25 @@ def test_a_digest_falls_on_a_working_day(recorded: str, digest: str) -> None:
     assert isinstance(story.settle(timer, timer.due_at), Fire)
 
 
+@pytest.mark.parametrize(
+    ("recorded", "digest_at", "due"),
+    [
+        ("2026-05-04T23:00+02:00", "09:00", "2026-05-08T10:00+02:00"),  # due on Thursday night: Friday's digest
+        ("2026-05-05T10:15+02:00", "09:00", "2026-05-11T10:00+02:00"),  # due after Friday's, which was at ten
+        ("2026-05-04T15:00+02:00", "22:30", "2026-05-08T10:00+02:00"),  # Thursday's comes on Friday morning
+        ("2026-05-05T23:00+02:00", "22:30", "2026-05-11T10:00+02:00"),  # due on Friday night: so does that, on Monday
+    ],
+)
+def test_a_digest_of_somebody_who_sleeps_at_its_hour(recorded: str, digest_at: str, due: str) -> None:
+    """Given somebody who is up from ten in the morning to ten at night, then a digest of any other hour comes when they
+    wake, with all that is due by then."""
+    story = Story()
+    hours, limits = {"start": "10:00", "end": "22:00"}, {"limits": {"digest_at": digest_at}}
+    story.prefers("2026-05-01T10:00+02:00", digest=True, waking_hours=hours, overrides=limits)
+    story.leads(recorded)
+    assert story.timer("act_on_lead").due_at == at(due)
+
+
 def test_a_policy_switched_off() -> None:
     """Given overrides by tenant and seeker, then the seeker's win; when a policy is switched off, what is pending ends
     and stays ended; the next round counts again."""
@@ -331,25 +366,6 @@ def test_a_stage_switched_off() -> None:
     assert set(story.due("act_on_lead")) == {"week_1", "week_2"}
     story.prefers("2026-05-08T11:00+02:00", overrides={"act_on_lead": {"enabled": False, **off}})
     assert story.ended("act_on_lead")["week_2"] == ("withdrawn", "switched_off")
-@pytest.mark.parametrize(
-    ("recorded", "digest_at", "due"),
-    [
-        ("2026-05-04T23:00+02:00", "09:00", "2026-05-08T10:00+02:00"),  # due on Thursday night: Friday's digest
-        ("2026-05-05T10:15+02:00", "09:00", "2026-05-11T10:00+02:00"),  # due after Friday's, which was at ten
-        ("2026-05-04T15:00+02:00", "22:30", "2026-05-08T10:00+02:00"),  # Thursday's comes on Friday morning
-        ("2026-05-05T23:00+02:00", "22:30", "2026-05-11T10:00+02:00"),  # due on Friday night: so does that, on Monday
-    ],
-)
-def test_a_digest_of_somebody_who_sleeps_at_its_hour(recorded: str, digest_at: str, due: str) -> None:
-    """Given somebody who is up from ten in the morning to ten at night, then a digest of any other hour comes when they
-    wake, with all that is due by then."""
-    story = Story()
-    hours, limits = {"start": "10:00", "end": "22:00"}, {"limits": {"digest_at": digest_at}}
-    story.prefers("2026-05-01T10:00+02:00", digest=True, waking_hours=hours, overrides=limits)
-    story.leads(recorded)
-    assert story.timer("act_on_lead").due_at == at(due)
-
-
 
 
 @pytest.mark.parametrize(

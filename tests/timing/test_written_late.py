@@ -1,0 +1,135 @@
+"""What is written down late leads to what it would have led to in the order in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+
+from shared.domain import relationship
+from tests.timing.story import CONTACT, INTRODUCER, Story, at, fired, named
+
+HAPPENED: dict[str, Callable[[Story, str], object]] = {
+    "thanks": lambda story, written: story.thanks("2026-06-01T12:00+09:00", written=written),
+    "a touch": lambda story, written: story.touches("2026-06-10T10:00+09:00", written=written),
+    "another conversation": lambda story, written: story.holds("2026-06-20T10:00+09:00", written, id=named("another")),
+    "an older touch": lambda story, written: story.touches("2026-05-20T10:00+09:00", written=written),
+}
+
+
+@pytest.mark.parametrize("order", [*permutations(HAPPENED)], ids=", ".join)
+def test_when_to_keep_in_touch_does_not_depend_on_what_is_written_down_first(order: tuple[str, ...]) -> None:
+    """Given thanks and what passed before and after them, written down in any order, then the next reminder is a
+    cadence after the last of it."""
+    story = Story("Asia/Tokyo")
+    for number, what in enumerate(order):
+        HAPPENED[what](story, f"2026-07-0{1 + number}T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-09-18T10:00+09:00")
+
+
+def test_a_touch_before_older_thanks_are_written_down_puts_off_the_first_reminder() -> None:
+    """Given a touch after a conversation, when the thanks for it are written down only then, then the first reminder is
+    a cadence after the touch, and not a month after the thanks; the notification is of the round that those began."""
+    story = Story("Asia/Tokyo")
+    story.holds("2026-06-01T10:00+09:00")
+    story.touches("2026-06-10T10:00+09:00")
+    thanked = story.thanks("2026-06-01T12:00+09:00", written="2026-06-12T10:00+09:00")
+    timer = story.timer("keep_in_touch")
+    assert timer.due_at == at("2026-09-08T10:00+09:00")
+    assert (timer.occurrence, timer.armed_by.type) == (thanked.event_id, "interview.thanked")
+    story.thanks("2026-06-20T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-20T10:00+09:00")
+
+
+def test_a_tie_does_not_cool_whose_touches_were_imported_first() -> None:
+    """Given an import with a touch of last week before the thanks of last winter, then nobody hears that the tie
+    cools."""
+    story = Story("Asia/Tokyo")
+    now = "2026-10-01T10:00+09:00"
+    story.touches("2026-09-24T10:00+09:00", written=now)
+    story.thanks("2026-01-05T10:00+09:00", written=now)
+    assert story.run_until("2026-12-01T10:00+09:00") == []
+    assert story.due("keep_in_touch")["due"] == at("2026-12-23T10:00+09:00")
+
+
+def test_what_was_started_by_hand_before_a_touch_is_not_spread() -> None:
+    """Given a touch, when it is written down that reminders had been started by hand before it, then they are counted
+    as after any touch."""
+    story = Story("Asia/Tokyo")
+    story.touches("2026-06-10T10:00+09:00")
+    written = "2026-06-12T10:00+09:00"
+    story.between(relationship.KeepInTouchStarted, "2026-06-01T10:00+09:00", CONTACT, written)
+    timer = story.timer("keep_in_touch")
+    assert (timer.due_at, timer.moved_by) == (at("2026-09-08T10:00+09:00"), ())
+
+
+def test_thanks_of_the_day_of_their_conversation_come_after_it() -> None:
+    """Given a conversation in the afternoon, when thanks are said to be of that day, which begins before it, then the
+    first reminder is a month later; nor does connecting put it off."""
+    story = Story("Asia/Tokyo")
+    story.holds("2026-06-01T15:00+09:00")
+    story.between(relationship.Connected, "2026-06-02T10:00+09:00")
+    story.thanks("2026-06-01T09:00+09:00", written="2026-06-02T11:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-01T09:00+09:00")
+
+
+def _pauses_long_ago(story: Story, written: str) -> None:
+    story.between(relationship.Paused, "2026-06-01T10:00+09:00", CONTACT, written)
+    story.between(relationship.Resumed, "2026-06-10T10:00+09:00", CONTACT, written)
+
+
+@pytest.mark.parametrize("begins", ["thanks", "hand"])
+def test_a_pause_that_was_over_before_the_round_began(begins: str) -> None:
+    """Given reminders to keep in touch, however begun, when it is written down that there had been a pause before them,
+    which had ended, then they come when they were to come, as a round of their own: the pause ended the first."""
+    story = Story("Asia/Tokyo")
+    if begins == "thanks":
+        story.thanks("2026-06-18T10:00+09:00")
+    else:
+        story.between(relationship.KeepInTouchStarted, "2026-06-18T10:00+09:00")
+    before = set(story.timers)
+    due = story.due("keep_in_touch")
+    _pauses_long_ago(story, "2026-06-20T10:00+09:00")
+    assert before == story.over
+    assert story.due("keep_in_touch") == due
+    assert not before & story.timers.keys()
+    told = [stage for _, stage in story.run_until("2026-12-01T10:00+09:00")]
+    assert told == ["due", "again", "cooling"]
+
+
+def test_a_pause_of_long_ago_brings_back_nothing_that_was_told() -> None:
+    """Given that the first reminder of a round was told, when a pause is written down that was over before, then that
+    does not come again, and the next comes in its time."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-06-18T10:00+09:00")
+    fired(story, "keep_in_touch")
+    left = story.due("keep_in_touch")
+    _pauses_long_ago(story, "2026-07-20T10:00+09:00")
+    assert story.due("keep_in_touch") == left
+    assert set(left) == {"again", "cooling"}
+
+
+@pytest.mark.parametrize("told", ["a touch", "a connection", "a conversation"])
+def test_what_passed_before_an_introduction_was_asked_for_does_not_end_the_nudge(told: str) -> None:
+    """Given a connector who was asked on Monday, when something of two months ago is written down on Tuesday, then the
+    connector is still to be nudged; what happens after they were asked ends that, also where it is written down first.
+    """
+    story = Story()
+
+    def passes(when: str, written: str) -> None:
+        if told == "a touch":
+            story.touches(when, written=written)
+        elif told == "a connection":
+            story.between(relationship.Connected, when, CONTACT, written)
+        else:
+            story.holds(when, written, id=named(when))
+
+    asked = relationship.IntroductionRequested
+    story.between(asked, "2026-05-04T10:00+02:00", connector_id=INTRODUCER)
+    passes("2026-03-04T10:00+01:00", "2026-05-05T10:00+02:00")
+    assert "due" in story.due("introduction_nudge")
+    passes("2026-05-05T10:00+02:00", "2026-05-06T10:00+02:00")
+    assert story.due("introduction_nudge") == {}
+    story.between(asked, "2026-05-04T11:00+02:00", CONTACT, "2026-05-06T11:00+02:00", connector_id=INTRODUCER)
+    assert story.due("introduction_nudge") == {}
