@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shared.domain import contact, interview, seeker
 from shared.domain.advice import advise
-from shared.domain.kernel import Command, On
+from shared.domain.kernel import Command, Event, On
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,
@@ -209,6 +209,20 @@ def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
     history.when(interview.Cancel(by="contact")).then(late, on("contact", ANA, FREED))
 
 
+def test_who_breaks_off_has_taken_the_time() -> None:
+    """Given a conversation that began some minutes before its hour, when the seeker breaks it off or puts it off, then
+    that costs what it does once the hour has come; so does staying away after all."""
+    begun = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Started(**WHOSE))
+    early = SCHEDULED.starts_at - timedelta(minutes=5)
+    late = interview.Cancelled(**WHOSE, by="seeker", late=True)
+    begun.when(interview.Cancel(by="seeker"), at=early).then(late, on("contact", ANA, USED))
+    later = APPOINTMENT | {"starts_at": datetime(2026, 11, 24, 8, 0, tzinfo=UTC)}
+    begun.when(interview.Reschedule(**later, asked_by="seeker"), at=early).then(
+        interview.Rescheduled(**WHOSE, **later, asked_by="seeker"), on("contact", ANA, NEW_TIME)
+    )
+    begun.when(interview.Miss(by="seeker")).then(interview.Missed(**WHOSE, by="seeker"), on("contact", ANA, USED))
+
+
 def test_who_has_left_asks_nobody() -> None:
     """Given a seeker who has left, when a request is to be sent or followed up, then it is refused."""
     left = seeker.Left()
@@ -216,10 +230,13 @@ def test_who_has_left_asks_nobody() -> None:
     given(*PEOPLE, ASKED, PLANNED, REQUESTED, left).when(interview.FollowUp(channel="email")).refused("seeker_left")
 
 
-def test_a_late_yes_is_welcome() -> None:
-    """Given a request that lapsed, when the contact accepts after all, then a place is taken, whatever the limit."""
-    lapsed = [REQUESTED, interview.Lapsed(**WHOSE), FREED.model_copy(update={"why": "lapsed"}), OF_ANOTHER]
-    given(REGISTERED, ONE_A_MONTH, ASKED, PLANNED, *lapsed).when(interview.Accept()).then(
+@pytest.mark.parametrize("ended", [interview.Lapsed(**WHOSE), interview.Declined(**WHOSE)])
+def test_a_late_yes_is_welcome(ended: interview.InterviewEvent) -> None:
+    """Given a request that lapsed or got a "not now", when the contact accepts after all, then a place is taken,
+    whatever the limit."""
+    why = ended.type.partition(".")[2]
+    over: list[Event | On] = [REQUESTED, ended, freed(why), OF_ANOTHER]
+    given(REGISTERED, ONE_A_MONTH, ASKED, PLANNED, *over).when(interview.Accept()).then(
         ACCEPTED, on("contact", ANA, ASKED)
     )
 

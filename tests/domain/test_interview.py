@@ -347,6 +347,35 @@ def test_rescheduled_must_be_confirmed_again() -> None:
     given(*confirmed, RESCHEDULED).when(interview.Confirm()).then(interview.Confirmed(**WHOSE))
 
 
+STARTED = [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Started(**WHOSE)]
+
+
+def test_what_was_begun_may_fall_through() -> None:
+    """Given a seeker who has dialled in, when the contact never appears, or breaks off to find another day, then that
+    is recorded as if nobody had dialled in; only the time that stands is no other one."""
+    begun = given(*PEOPLE, ASKED, *STARTED)
+    begun.when(interview.Miss(by="contact")).then(interview.Missed(**WHOSE, by="contact"))
+    begun.when(reschedule(starts_at=RESCHEDULED.starts_at)).then(RESCHEDULED)
+    begun.when(reschedule()).refused("nothing_changes")
+    begun.when(interview.Miss(by="contact"), at=STARTS_AT - timedelta(minutes=1)).refused("before_it_began")
+    freed = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="cancelled")
+    off = CANCELLED.model_copy(update={"late": True})
+    begun.when(interview.Cancel(by="contact", why="ill")).then(off, on("contact", ANA, freed))
+
+
+def test_an_agreement_may_become_another() -> None:
+    """Given coffee some time, when the contact would rather get the questions by e-mail, then that is agreed on, and
+    no time is needed."""
+    coffee = interview.AgreedLoosely(**WHOSE, what="Coffee some time", format="coffee")
+    story = [*PEOPLE, ASKED, PLANNED, REQUESTED, coffee]
+    by_email = interview.AgreedLoosely(**WHOSE, what="Just e-mail me", format="email")
+    given(*story).when(interview.AgreeLoosely(what="Just e-mail me", format="email")).then(by_email)
+    given(*story, by_email).when(interview.Hold()).then(
+        interview.Held(**WHOSE, format="email"),
+        on("contact", ANA, contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="held")),
+    )
+
+
 def test_no_new_time_for_what_was_never_agreed() -> None:
     """Given a request that was withdrawn, when a new time is recorded, then it is refused."""
     withdrawn = given(*PEOPLE, PLANNED, REQUESTED, CANCELLED)

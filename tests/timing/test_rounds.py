@@ -77,6 +77,22 @@ def test_what_ends_the_reminders_of_an_appointment(
     assert {e.reason for e in story.endings.values()} <= {"withdrawn"}
 
 
+def test_what_was_begun_and_put_off_is_looked_forward_to_again() -> None:
+    """Given a conversation that has begun, when it is broken off for another day, then all reminders count from that;
+    when it is missed, none is left."""
+    story = Story()
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
+    story.happens(interview.Started, "2026-05-20T10:00+02:00")
+    assert story.due("how_did_it_go")["due"] == at("2026-05-20T11:30+02:00")
+    story.schedules("2026-05-20T10:20+02:00", "2026-05-27T10:00+02:00", again=True)
+    assert story.due("how_did_it_go")["due"] == at("2026-05-27T11:30+02:00")
+    assert story.due("preparation")
+    assert story.due("confirmation")
+    story.happens(interview.Started, "2026-05-27T10:00+02:00")
+    story.happens(interview.Missed, "2026-05-27T10:20+02:00", by="contact")
+    assert story.timers == {}
+
+
 @pytest.mark.parametrize(
     "event",
     [

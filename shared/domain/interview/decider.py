@@ -11,7 +11,7 @@ from shared.domain.courtesy import Wording, check_wording
 from shared.domain.interview import commands as c
 from shared.domain.interview import events as e
 from shared.domain.interview import places
-from shared.domain.interview.machine import AGREED, EVENT_OF, FIXED, MACHINE, State, evolve
+from shared.domain.interview.machine import AGREED, EVENT_OF, FIXED, MACHINE, STANDING, State, evolve
 from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
 from shared.domain.occurrence import check_occurrence
 from shared.domain.people import (
@@ -181,9 +181,7 @@ def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[
         raise refusal("never_scheduled", "no time was agreed on before")
     event = _event(command, state)
     same = ("starts_at", "time_zone", "minutes", "format", "place")
-    if state.status in {"scheduled", "confirmed"} and all(
-        getattr(event, name) == getattr(state.appointment, name) for name in same
-    ):
+    if state.status in STANDING and all(getattr(event, name) == getattr(state.appointment, name) for name in same):
         raise refusal("nothing_changes", "that is the appointment already")
     by_seeker = command.asked_by == "seeker"
     burden = places.spend(context, state, "new_time") if by_seeker else []
@@ -200,7 +198,8 @@ def _ask_again(by_seeker: bool, state: State, context: Context) -> list[On]:
 
 
 def _cancelled(command: c.Cancel, state: State, context: Context) -> list[Event | On]:
-    begun = state.status in FIXED and state.starts_at is not None and context.at >= state.starts_at
+    due = state.status in FIXED and state.starts_at is not None and context.at >= state.starts_at
+    begun = due or state.status == "started"
     event = _event(command, state, asked=state.asked, late=begun)
     if begun and command.by == "seeker":
         # Whoever was kept waiting has given their time, whatever it is called.

@@ -14,6 +14,8 @@ from shared.replacing import replace
 AGREED = {"accepted", "agreed_loosely", "times_offered"}
 """The contact said yes, and no time is fixed. An e-mail interview needs none."""
 FIXED = {"scheduled", "confirmed"}
+STANDING = {*FIXED, "started"}
+"""The appointment stands: who has dialled in, or sat down, may still wait in vain or be put off."""
 AHEAD = {"planned", "requested", *AGREED, *FIXED}
 
 MACHINE = Machine(
@@ -22,23 +24,23 @@ MACHINE = Machine(
         e.Planned: Move({NEW}, "planned"),
         e.RequestSent: Move({"planned"}, "requested"),
         e.RequestFollowedUp: Move({"requested"}),
-        e.Accepted: Move({"requested", "lapsed"}, "accepted"),
+        e.Accepted: Move({"requested", "lapsed", "declined"}, "accepted"),
         e.Declined: Move({"requested", "lapsed", *AGREED, "missed", "cancelled"}, "declined"),
         e.DroppedOut: Move({*AHEAD, "started", "lapsed", "missed", "cancelled"}),
         e.Lapsed: Move({"requested", *AGREED, "missed", "cancelled"}, "lapsed"),
-        e.AgreedLoosely: Move({"requested", "accepted", "times_offered", "missed", "cancelled"}, "agreed_loosely"),
+        e.AgreedLoosely: Move({"requested", *AGREED, "missed", "cancelled"}, "agreed_loosely"),
         e.TimesOffered: Move({*AGREED, "missed", "cancelled"}, "times_offered"),
         e.Scheduled: Move(AGREED, "scheduled"),
-        e.Rescheduled: Move({*FIXED, "missed", "cancelled"}, "scheduled"),
+        e.Rescheduled: Move({*STANDING, "missed", "cancelled"}, "scheduled"),
         e.Confirmed: Move({"scheduled"}, "confirmed"),
-        e.Cancelled: Move({*AHEAD, "missed"}, "cancelled"),
+        e.Cancelled: Move({*AHEAD, "started", "missed"}, "cancelled"),
         e.ResearchRecorded: Move({*AHEAD, "started"}),
         e.ObjectivesSet: Move({*AHEAD, "started"}),
         e.QuestionsChosen: Move({*AHEAD, "started"}),
         e.Prepared: Move({*AGREED, *FIXED}),
         e.Started: Move(FIXED, "started"),
-        e.Held: Move({*AGREED, *FIXED, "started"}, "held"),
-        e.Missed: Move(FIXED, "missed"),
+        e.Held: Move({*AGREED, *STANDING}, "held"),
+        e.Missed: Move(STANDING, "missed"),
         e.NotesTaken: Move({"started", "held", "thanked"}),
         e.ReflectionRecorded: Move({"held", "thanked"}),
         e.Thanked: Move({"held", "thanked"}, "thanked"),
