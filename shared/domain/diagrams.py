@@ -67,7 +67,8 @@ def _chapter(machine: Machine) -> str:
 
 def _leads_to(machine: Machine, move: Move) -> str:
     if move.to is not None:
-        return move.to
+        exceptions = (f"stays where `{name}` is {' or '.join(values)}" for name, values in move.unless.items())
+        return "; ".join((move.to, *exceptions))
     return f"{machine.first} when {NEW}, else stays" if machine.first != NEW and NEW in move.sources else "stays"
 
 

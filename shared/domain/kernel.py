@@ -7,7 +7,7 @@ refuse, `evolve` never does: what is in the log has happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -160,7 +160,7 @@ class Decider(Generic[S]):
 class Move:
     """One row of a state machine: from which states an event may follow, and the state it leads to.
 
-    `to=None` stays where it is.
+    `to=None` stays where it is; so does an event with one of the values of `unless`, by field.
     """
 
     sources: Collection[str]
@@ -170,6 +170,13 @@ class Move:
 class Machine:
     """A category's states and what may happen in each: the table that a reader, `decide` and the diagrams share."""
 
+    unless: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def leads(self, event: Event) -> str | None:
+        """The state that this very event leads to; None: it stays."""
+        if any(getattr(event, name) in values for name, values in self.unless.items()):
+            return None
+        return self.to
     def __init__(self, category: str, moves: Mapping[type[Event], Move], *, first: str = NEW) -> None:
         """`first` is where a stream stands after an event that stays where it is, coming first."""
         self.category, self.moves, self.first = category, moves, first
@@ -179,7 +186,7 @@ class Machine:
         move = self.moves.get(type(event))
         if move is None:
             return status
-        return move.to or (self.first if status == NEW else status)
+        return move.leads(event) or (self.first if status == NEW else status)
 
     def require(self, status: str, event: type[Event]) -> None:
         """Refuse unless `event` may follow in `status`; the refusal names the states in which it may.
@@ -215,8 +222,10 @@ class Machine:
         edges: dict[tuple[str, str], list[str]] = {}
         for event, move in self.moves.items():
             for source in sorted(move.sources):
-                target = move.to or (self.first if source == NEW else source)
-                edges.setdefault((source, target), []).append(event.type.partition(".")[2])
+                stays = self.first if source == NEW else source
+                edges.setdefault((source, move.to or stays), []).append(name)
+                for values in move.unless.values():
+                    edges.setdefault((source, stays), []).append(f"{name} ({', '.join(values)})")
         lines = ["stateDiagram-v2"]
         for (source, target), names in edges.items():
             start = "[*]" if source == NEW else source

@@ -212,7 +212,7 @@ MACHINE = Machine(
         Delivered: Move({"due", "delivered", "failed"}, "delivered"),
         Failed: Move({"due", "delivered", "failed"}, "failed"),
         Escalated: Move({"failed"}, "escalated"),
-        Acknowledged: Move({*_OPEN, "snoozed"}, "acknowledged"),
+        Acknowledged: Move({*_OPEN, "snoozed"}, "acknowledged", unless={"how": ("seen",)}),
         Snoozed: Move(_OPEN, "snoozed"),
         Withdrawn: Move({NEW, *_OPEN, "snoozed"}, "withdrawn"),
     },
@@ -224,12 +224,17 @@ class State:
     status: str = NEW
     first: NotificationEvent | None = None
     """What every later event repeats."""
+    seen: bool = False
 
 
 def evolve(state: State | None, event: Event) -> State:
     state = state or State()
     first = state.first or (event if isinstance(event, NotificationEvent) else None)
-    return State(MACHINE.next(state.status, event), first)
+    return State(MACHINE.next(state.status, event), first, state.seen or _tells_seen(event))
+
+
+def _tells_seen(event: Event) -> bool:
+    return isinstance(event, Acknowledged) and event.how == "seen"
 
 
 def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
@@ -240,6 +245,8 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         return []
     event, *more = _wanted(command, state.first, context)
     MACHINE.require(state.status, type(event))
+    if state.seen and _tells_seen(event):
+        raise refusal("already_done", "it was seen before", field="/how", what="that it was seen")
     return [event, *more]
 
 

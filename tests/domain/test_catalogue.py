@@ -97,6 +97,8 @@ def test_documentation_made_from_the_code() -> None:
     assert chapters.count("```mermaid") == len(MACHINES)
     assert "[*] --> planned: planned" in chapters
     assert "| `interview.held` | accepted, agreed_loosely," in chapters
+    assert "failed, snoozed | acknowledged; stays where `how` is seen |" in chapters
+    assert "delivered --> delivered: delivered, acknowledged (seen)" in chapters
     assert all(f"| `{code}` |" in refusals() for code in REFUSALS)
     assert all(f"| `{move}` |" in moves() for move in MOVES)
 

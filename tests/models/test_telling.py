@@ -85,6 +85,16 @@ def test_delivery_comes_back() -> None:
     assert (found.state, found.coach_id) == ("escalated", COACH)
 
 
+def test_having_seen_it_is_told_and_changes_nothing_else() -> None:
+    """Given a reminder that was delivered, when it is seen, then it stands where it stood, until more is made of it."""
+    seen = notification.Acknowledged(**TOLD, how="seen")
+    events = (DUE, notification.Delivered(**TOLD, channel="push"), seen)
+    found = row(NOTIFICATIONS, happened(*told(*events)))
+    assert (found.state, found.how, found.channel) == ("delivered", "seen", "push")
+    found = row(NOTIFICATIONS, happened(*told(*events, notification.Acknowledged(**TOLD, how="acted_on"))))
+    assert (found.state, found.how) == ("acknowledged", "acted_on")
+
+
 def test_a_coach_finds_what_they_were_told() -> None:
     """Given a reminder to the coach, then it is in the seeker's list and in the coach's."""
     to_coach = notification.Addressee(id=COACH, role="coach", time_zone="Europe/Lisbon")

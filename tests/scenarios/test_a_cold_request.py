@@ -116,7 +116,7 @@ async def what_came_of_it(story: Stage) -> None:
         "research_recorded", "objectives_set", "questions_chosen", "prepared", "confirmed", "started", "held",
         "notes_taken", "thanked",
     ]  # fmt: skip
-    reminder = (await story.ask(f"/seekers/{RAVI}/notifications", state="acknowledged"))[0]
+    reminder = (await story.ask(f"/seekers/{RAVI}/notifications", state="delivered"))[0]
     assert (reminder["kind"], reminder["channel"], reminder["how"]) == ("keep_in_touch", "email", "seen")
 
 

@@ -97,14 +97,39 @@ def test_snoozing() -> None:
 
 def test_acknowledged_is_final() -> None:
     due = _due()
-    acknowledged = _decide([due], notification.Acknowledge(how="seen"))
+    acknowledged = _decide([due], notification.Acknowledge(how="dismissed"))
     for command in (
         notification.Acknowledge(),
+        notification.Acknowledge(how="seen"),
         notification.Snooze(until=NOW + timedelta(days=1)),
         notification.ReportDelivered(),
         notification.Withdraw(),
     ):
         assert _refused([due, *acknowledged], command) == "out_of_order"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (notification.Acknowledge(), "acknowledged"),
+        (notification.Acknowledge(how="dismissed"), "acknowledged"),
+        (notification.Snooze(until=NOW + timedelta(days=1)), "snoozed"),
+        (notification.ReportDelivered(channel="email"), "delivered"),
+        (notification.ReportFailed(permanent=True), "escalated"),
+        (notification.Withdraw(), "withdrawn"),
+    ],
+)
+def test_having_seen_it_prevents_nothing(command: Command, status: str) -> None:
+    """Given what was seen before it was delivered, then all may follow that might have; to be seen happens once."""
+    due = _due()
+    seen = _decide([due], notification.Acknowledge(how="seen"))
+    state = DECIDER.fold([due, *seen])
+    assert state is not None
+    assert state.status == "due"
+    state = DECIDER.fold(_decide([due, *seen], command), state)
+    assert state is not None
+    assert state.status == status
+    assert _refused([due, *seen], notification.Acknowledge(how="seen")) == "already_done"
 
 
 def test_taken_back() -> None:

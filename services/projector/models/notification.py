@@ -58,7 +58,7 @@ class NotificationRow:
     because_event_id: UUID | None = None
     channel: str | None = None
     how: str | None = None
-    """How it was acknowledged: seen, acted_on or dismissed."""
+    """How the recipient took note of it, last: seen, which changes nothing else, acted_on or dismissed."""
     snoozed_until: datetime | None = None
     coach_id: UUID | None = None
     """To whom it was escalated."""
@@ -162,7 +162,7 @@ def _escalated(row: NotificationRow, e: Recorded[notification.Escalated]) -> Not
 
 
 def _acknowledged(row: NotificationRow, e: Recorded[notification.Acknowledged]) -> NotificationRow:
-    return replace(row, state="acknowledged", how=e.data.how)
+    return replace(row, state=notification.MACHINE.next(row.state, e.data), how=e.data.how)
 
 
 def _snoozed(row: NotificationRow, e: Recorded[notification.Snoozed]) -> NotificationRow:
@@ -182,7 +182,7 @@ FOLDS: dict[type[Event], Fold] = {
 
 class Notifications(ReadModel[NotificationRow]):
     name = "notification"
-    version = 2
+    version = 3
     folds = FOLDS.keys()
     row = NotificationRow
 
