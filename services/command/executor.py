@@ -15,6 +15,7 @@ from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
 from shared.log import Append, Appended, KeyReused, LogUnavailable, Outcome, Pending, RefusedBefore, WrongVersion
+from shared.replacing import replace
 
 _TOGETHER = 3
 """Attempts at executing commands together, each on what the log holds by then."""
@@ -203,15 +204,14 @@ class Executor:
             raise WrongVersion(stream, envelope.expected_version, states.version(stream))
         now = self._clock.now()
         context = Context(envelope.tenant, stream, occurrence(envelope.occurred_at, now), now, envelope.actor)
-        others = list(decider.also(command, state, context))
-        if missing := [other for other in others if other not in states]:
-            states.add(await self._streams.load(envelope.tenant, missing, fresh=fresh))
-        seen = {other: states.state(other) for other in others}
-        context = Context(envelope.tenant, stream, context.at, now, envelope.actor, seen)
+        while further := decider.further(command, state, context):
+            if missing := [other for other in further if other not in states]:
+                states.add(await self._streams.load(envelope.tenant, missing, fresh=fresh))
+            context = replace(context, others={**context.others, **{each: states.state(each) for each in further}})
         decided = [
             each if isinstance(each, On) else On(stream, each) for each in decider.decide(command, state, context)
         ]
-        expected = {each: states.version(each) for each in (stream, *others, *(on.stream for on in decided))}
+        expected = {each: states.version(each) for each in (stream, *context.others, *(on.stream for on in decided))}
         for on in decided:
             states.apply(on)
         return Append(

@@ -142,13 +142,18 @@ class Decider(Generic[S]):
 
     `decide(command, state, context)` returns events (for its own stream) and `On`s (for others); it raises
     `Refusal`. `evolve(state, event)` folds one event. `also(command, state, context)` names further streams whose
-    states `decide` must see; an append is judged on the versions of all of them.
+    states `decide` must see; an append is judged on the versions of all of them. Where some follow from what others
+    hold, it names them as soon as `context.others` has those: ask `further` until it knows of none.
     """
 
     category: str
     evolve: Callable[[S | None, Event], S]
     decide: Callable[[Any, S | None, Context], list[Event | On]]
     also: Callable[[Any, S | None, Context], Iterable[Stream]] = _no_others
+
+    def further(self, command: Any, state: S | None, context: Context) -> list[Stream]:
+        """What `also` names and `context.others` lacks."""
+        return [each for each in self.also(command, state, context) if each not in context.others]
 
     def fold(self, events: Iterable[Event], state: S | None = None) -> S | None:
         for event in events:
@@ -165,11 +170,6 @@ class Move:
 
     sources: Collection[str]
     to: str | None = None
-
-
-class Machine:
-    """A category's states and what may happen in each: the table that a reader, `decide` and the diagrams share."""
-
     unless: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def leads(self, event: Event) -> str | None:
@@ -177,6 +177,11 @@ class Machine:
         if any(getattr(event, name) in values for name, values in self.unless.items()):
             return None
         return self.to
+
+
+class Machine:
+    """A category's states and what may happen in each: the table that a reader, `decide` and the diagrams share."""
+
     def __init__(self, category: str, moves: Mapping[type[Event], Move], *, first: str = NEW) -> None:
         """`first` is where a stream stands after an event that stays where it is, coming first."""
         self.category, self.moves, self.first = category, moves, first
@@ -221,6 +226,7 @@ class Machine:
         """The table as a Mermaid state diagram, edges that share their ends merged into one."""
         edges: dict[tuple[str, str], list[str]] = {}
         for event, move in self.moves.items():
+            name = event.type.partition(".")[2]
             for source in sorted(move.sources):
                 stays = self.first if source == NEW else source
                 edges.setdefault((source, move.to or stays), []).append(name)

@@ -156,6 +156,11 @@ class State:
     def seeker_id(self) -> UUID | None:
         return self.lead.seeker_id if self.lead else None
 
+    @property
+    def referrer_id(self) -> UUID | None:
+        """Who gave it, where it leads to a person: whoever is met by it is met through them."""
+        return self.lead.contact_id if self.lead and self.lead.kind in KINDS_OF["person"] else None
+
 
 def evolve(state: State | None, event: Event) -> State:
     state = state or State()

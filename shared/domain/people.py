@@ -13,6 +13,8 @@ from shared.domain.refusals import refusal
 
 LONGEST_CHAIN = 20
 """Hops of introductions that are remembered."""
+MOST_INTRODUCERS = 20 * LONGEST_CHAIN
+"""To all who take part in one conversation, of whom there are 20 at most."""
 
 
 def require_seeker(context: Context, seeker_id: UUID, *, field: str | None = "/seeker_id") -> None:

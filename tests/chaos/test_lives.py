@@ -30,6 +30,7 @@ from tests.chaos.explained import explained, occasions
 from tests.chaos.held import Held
 from tests.chaos.lives import AFTERNOON, NIGHT, TENANTS, Wish, life, zone_where_it_is
 from tests.chaos.seen import Said, Seen
+from tests.synthetic.world import seeing
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
 LIVES = 300
@@ -57,12 +58,9 @@ class Log:
             return
         kind = COMMANDS[wish.message["command"]]
         command = kind.model_validate_json(json.dumps(wish.message["data"]))
-        stream, decider = Stream(kind.category, wish.stream_id), DECIDERS[kind.category]
-        state = self._states.get(stream)
-        at = wish.at or self.now
-        context = Context(wish.tenant, stream, at, self.now)
-        others = {other: self._states.get(other) for other in decider.also(command, state, context)}
-        decided = decider.decide(command, state, Context(wish.tenant, stream, at, self.now, "x", others))
+        stream, at = Stream(kind.category, wish.stream_id), wish.at or self.now
+        context = seeing(self._states, command, Context(wish.tenant, stream, at, self.now, "x"))
+        decided = DECIDERS[kind.category].decide(command, self._states.get(stream), context)
         for number, on in enumerate(each if isinstance(each, On) else On(stream, each) for each in decided):
             self.append(wish.tenant, on.stream, on.event, at, wish.command_id, number)
         self._executed.add(wish.command_id)

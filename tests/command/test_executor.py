@@ -333,6 +333,31 @@ async def test_only_what_is_not_kept_is_read(replicas: Replicas, keep: int, read
     assert log.read == read
 
 
+@whatever_is_kept
+async def test_what_follows_from_another_stream_is_loaded_after_it(replicas: Replicas) -> None:
+    """Given Ben who led to Ana, and her referral to Cleo, when the conversation with Cleo that follows it up was held,
+    then both are owed thanks: the lead is loaded, and then who gave it."""
+    ben, cleo, referral = UUID(int=0xB2), UUID(int=0xC3), UUID(int=0x1EAD)
+    met = {"seeker_id": str(SEEKER)}
+    gave = {**met, "contact_id": str(ANA), "kind": "referral", "what": "Talk to Cleo"}
+    plan = {**PLAN, "contact_ids": [str(cleo)], "lead_id": str(referral)}
+    here, there = replicas.executors
+    before = [
+        register(),
+        envelope("contact.add", ben, ADD, number=2),
+        envelope("contact.add", ANA, {**ADD, **met, "introduced_by": str(ben)}, number=3),
+        envelope("contact.add", cleo, ADD, number=4),
+        envelope("lead.record", referral, gave, number=5),
+        envelope("interview.plan", INTERVIEW, plan, number=6),
+        envelope("interview.send_request", INTERVIEW, REQUEST, number=7),
+        envelope("interview.accept", INTERVIEW, {"format": "email"}, number=8),
+    ]
+    assert {type(outcome).__name__ for outcome in await here.execute_all(before)} == {"Appended"}
+    await there.execute(envelope("interview.hold", INTERVIEW, {}, number=9))
+    [held] = [event for event in await replicas.log.read(0, 100) if event.type == "interview.held"]
+    assert json.loads(held.data)["introduced_by"] == [str(ANA), str(ben)]
+
+
 async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -> None:
     """Given a batch decided on a seeker who leaves before it is appended, then what rests on their staying is
     refused, and the rest is written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -109,6 +110,45 @@ def test_gratitude_goes_up_the_chain() -> None:
     history = [PLANNED.model_copy(update=with_cleo), interview.Accepted(**WHOSE | with_cleo, format="email")]
     held = interview.Held(**WHOSE | with_cleo, format="email", introduced_by=(ANA, BEN))
     given(*PEOPLE, CLEO_KNOWN, made, *history).when(interview.Hold()).then(held)
+
+
+BEN_LED_TO_ANA = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN, introduced_by=(BEN,))
+BEN_LED_TO_CLEO = relationship.IntroductionMade(
+    seeker_id=SEEKER, contact_id=CLEO, connector_id=BEN, introduced_by=(BEN,)
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "introduced", "owed"),
+    [
+        ("referral", [], (ANA, BEN)),
+        ("promised_introduction", [], (ANA, BEN)),
+        ("referral", [BEN_LED_TO_CLEO], (BEN, ANA)),
+        ("resource", [], ()),
+    ],
+)
+def test_gratitude_goes_to_who_gave_the_lead(kind: str, introduced: list[Event], owed: tuple[UUID, ...]) -> None:
+    """Given that Ben led to Ana, and she gave a lead to Cleo, whom the seeker added without a word of that, when the
+    conversation that follows up the lead was held, then Ana and Ben are owed thanks; for what leads to no person,
+    nobody is."""
+    gave = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind=kind, what="Talk to Cleo")
+    with_cleo = {"seeker_id": SEEKER, "contact_ids": (CLEO,)}
+    history = [
+        PLANNED.model_copy(update=with_cleo | {"lead_id": LEAD}),
+        interview.Accepted(**with_cleo, format="email"),
+    ]
+    held = interview.Held(**with_cleo, format="email", introduced_by=owed)
+    known = given(*PEOPLE, CLEO_KNOWN, BEN_LED_TO_ANA, gave, *introduced, *history)
+    known.when(interview.Hold()).then(held)
+
+
+def test_who_takes_part_is_owed_no_thanks_for_leading_there() -> None:
+    """Given a referral to Cleo by Ana, when both take part in the conversation, then nobody beside them is thanked."""
+    gave = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="referral", what="Talk to Cleo")
+    both = {"seeker_id": SEEKER, "contact_ids": (CLEO, ANA)}
+    history = [PLANNED.model_copy(update=both | {"lead_id": LEAD}), interview.Accepted(**both, format="email")]
+    held = interview.Held(**both, format="email")
+    given(*PEOPLE, CLEO_KNOWN, gave, *history).when(interview.Hold()).then(held)
 
 
 def test_new_contact_must_be_known_and_another() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Command, Context, On, Stream
 from shared.domain.occurrence import occurrence
+from shared.replacing import replace
+
+
+def seeing(states: Mapping[Stream, Any], command: Command, context: Context) -> Context:
+    """The context with all that the decider asks for."""
+    decider, state = DECIDERS[context.stream.category], states.get(context.stream)
+    while further := decider.further(command, state, context):
+        context = replace(context, others={**context.others, **{each: states.get(each) for each in further}})
+    return context
 
 
 class World:
@@ -31,13 +40,11 @@ class World:
         """
         decider, state = DECIDERS[stream.category], self.states.get(stream)
         now = now or at
-        alone = Context(self.tenant, stream, occurrence(at, now), now)
-        others = {other: self.states.get(other) for other in decider.also(command, state, alone)}
-        context = Context(self.tenant, stream, alone.at, now, others=others)
+        context = seeing(self.states, command, Context(self.tenant, stream, occurrence(at, now), now))
         events = [
             each if isinstance(each, On) else On(stream, each) for each in decider.decide(command, state, context)
         ]
-        assert {on.stream for on in events} <= {stream, *others}, "written to a stream that was not loaded"
+        assert {on.stream for on in events} <= {stream, *context.others}, "written to a stream that was not loaded"
         return events
 
     def execute(self, stream: Stream, command: Command, at: datetime, now: datetime | None = None) -> list[On]:

@@ -15,6 +15,7 @@ from shared.domain.interview.machine import AGREED, EVENT_OF, FIXED, MACHINE, ST
 from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
 from shared.domain.occurrence import check_occurrence
 from shared.domain.people import (
+    MOST_INTRODUCERS,
     chain,
     chain_streams,
     is_reachable,
@@ -235,9 +236,23 @@ def _held(command: c.Hold, state: State, context: Context) -> list[Event | On]:
         state,
         format=format,
         overran=overran,
-        introduced_by=chain(context, state.seeker_id, state.contact_ids),
+        introduced_by=_introducers(context, state),
     )
     return [*absent, event, *places.use(context, state.contact_ids, "held", command.minutes)]
+
+
+def _introducers(context: Context, state: State) -> tuple[UUID, ...]:
+    """Through whom the seeker came here: whoever introduced them, and who gave the lead that this follows up."""
+    hops = chain(context, state.seeker_id, state.contact_ids)
+    if (referrer_id := _referrer(context, state)) is not None:
+        hops = (*hops, referrer_id, *chain(context, state.seeker_id, [referrer_id]))
+    return tuple(dict.fromkeys(each for each in hops if each not in state.contact_ids))[:MOST_INTRODUCERS]
+
+
+def _referrer(context: Context, state: State) -> UUID | None:
+    """Who gave the lead that the interview follows up, where that is one to a person; none until it is loaded."""
+    lead = None if state.lead_id is None else context.others.get(Stream("lead", state.lead_id))
+    return None if lead is None else lead.referrer_id
 
 
 def _thanked(command: c.Thank, state: State) -> e.Thanked:
@@ -286,6 +301,10 @@ def also(command: Command, state: State | None, context: Context) -> Iterator[St
         return
     elif isinstance(command, c.Hold):
         yield from chain_streams(state.seeker_id, state.contact_ids)
+        if state.lead_id is not None:
+            yield Stream("lead", state.lead_id)
+        if (referrer_id := _referrer(context, state)) is not None:
+            yield from chain_streams(state.seeker_id, [referrer_id])
     elif isinstance(command, CONCERN_CONTACTS):
         if isinstance(command, c.SendRequest | c.FollowUp):
             yield Stream("seeker", state.seeker_id)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from shared.domain.interview import details as said
 from shared.domain.kernel import Event
+from shared.domain.people import MOST_INTRODUCERS
 from shared.domain.personal import Personal
 from shared.domain.values import Format, Minutes, Party, Text
 
@@ -112,7 +113,7 @@ class Held(InterviewEvent, type="interview.held"):
     """Actual length; none for an e-mail interview, or where nobody looked at the clock."""
     overran: bool = False
     """Longer than agreed (S4: mind their time)."""
-    introduced_by: tuple[UUID, ...] = Field(default=(), max_length=400)
+    introduced_by: tuple[UUID, ...] = Field(default=(), max_length=MOST_INTRODUCERS)
     """The contacts through whom the seeker came to these contacts, nearest first: each is owed thanks."""
 
 

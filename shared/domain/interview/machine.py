@@ -84,6 +84,8 @@ class State:
     contact_ids: tuple[UUID, ...] = ()
     former_ids: tuple[UUID, ...] = ()
     """Contacts who dropped out."""
+    lead_id: UUID | None = None
+    """The lead that it follows up."""
     format: str | None = None
     minutes: int | None = None
     """Asked for, then agreed on."""
@@ -114,7 +116,13 @@ def evolve(state: State | None, event: Event) -> State:
     state = replace(state, status=MACHINE.next(state.status, event))
     match event:
         case e.Planned():
-            return replace(state, seeker_id=event.seeker_id, contact_ids=event.contact_ids, format=event.format)
+            return replace(
+                state,
+                seeker_id=event.seeker_id,
+                contact_ids=event.contact_ids,
+                lead_id=event.lead_id,
+                format=event.format,
+            )
         case e.RequestSent():
             return replace(state, asked=True, minutes=event.minutes, format=event.format or state.format)
         case e.RequestFollowedUp():
