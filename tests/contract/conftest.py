@@ -140,6 +140,15 @@ async def client(feed_url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def failing(error: type[Exception]) -> Callable[..., Any]:
+    """What asks PostgreSQL, and is told this."""
+
+    async def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
+
+
 async def get(client: httpx.AsyncClient, **query: Any) -> httpx.Response:
     """A page; it must be one."""
     response = await client.get("/v1/events", params=query)

@@ -19,7 +19,7 @@ from shared.database.pool import connect, open_pool
 from shared.log import Append, Log, history
 from shared.log.history import History
 from tests.command.stand_by import stand_by_away
-from tests.contract.conftest import an_append, get, reached
+from tests.contract.conftest import an_append, failing, get, reached
 
 Write = Callable[[Sequence[Append]], Awaitable[None]]
 MIXED = [("interview.held", "demo"), ("lead.recorded", "demo"), ("interview.planned", "acme"), ("seeker.left", "acme")]
@@ -304,6 +304,18 @@ async def test_too_many_who_wait_are_sent_away(client: httpx.AsyncClient, monkey
         assert (response.status_code, response.json()["code"]) == (503, "too_many_listeners")
         assert response.headers["retry-after"] == "5"
     await get(client)
+
+
+@pytest.mark.parametrize(
+    "passing", [asyncpg.QueryCanceledError, asyncpg.DiskFullError, asyncpg.ReadOnlySQLTransactionError]
+)
+async def test_what_passes_at_postgresql_is_said(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, passing: type[Exception]
+) -> None:
+    """Given a PostgreSQL that is there, but ends the statement or has no room, then readers are told to come back."""
+    monkeypatch.setattr(History, "page", failing(passing))
+    response = await client.get("/v1/events")
+    assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
 
 
 async def test_postgresql_away_is_said_and_passes(

@@ -23,8 +23,9 @@ from services.projector.feed.endpoint import EventStream
 from services.projector.feed.feed import Feed
 from shared.broker import cloudevents
 from shared.log import Append, Log
+from shared.log.history import History
 from shared.operations.settings import ProjectorSettings
-from tests.contract.conftest import PATIENCE, an_append, get, reached, served
+from tests.contract.conftest import PATIENCE, an_append, failing, get, reached, served
 
 Write = Callable[[Sequence[Append]], Awaitable[None]]
 
@@ -144,6 +145,20 @@ async def test_a_log_that_was_restored_ends_the_stream(
 
     assert [(each.id, each.event) for each in rest] == [(None, "problem")]
     assert rest[0].data["code"] == "forked"
+
+
+async def test_what_passes_at_postgresql_ends_the_stream_in_words(
+    client: httpx.AsyncClient, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a reader of a stream, when PostgreSQL cancels a statement, then the stream ends with a problem that says
+    so."""
+    await append([an_append(1)])
+    async with streaming(client) as events:
+        await take(events, 1)
+        monkeypatch.setattr(History, "page", failing(asyncpg.QueryCanceledError))
+        await append([an_append(2)])
+        rest = [each async for each in events]
+    assert [(each.event, each.data["code"]) for each in rest] == [("problem", "log_unavailable")]
 
 
 async def test_a_reader_who_is_ahead_of_the_log_gets_a_problem(client: httpx.AsyncClient) -> None:

@@ -15,7 +15,7 @@ from time import monotonic
 from services.projector.feed.asking import Ask
 from services.projector.feed.bell import Bell
 from shared.broker.cloudevents import encode, message_type
-from shared.database.pool import UNAVAILABLE
+from shared.database.pool import is_away
 from shared.log.appending import Head
 from shared.log.history import History, HistoryPage, Wanted
 from shared.operations.problems import Problem, ProblemError
@@ -112,7 +112,9 @@ class Feed:
                 return page
             if epoch is not None and epoch <= head.epoch:
                 fork = await self._history.fork(after, epoch)
-        except UNAVAILABLE:
+        except Exception as error:
+            if not is_away(error):
+                raise
             raise ProblemError(
                 Problem(
                     503,
