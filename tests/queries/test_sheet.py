@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from services.projector.queries.answering import Person
 from services.projector.queries.sheet import Sheet, to_markdown
 from shared.domain import contact, interview, seeker
@@ -95,6 +97,24 @@ async def test_markdown_shows_what_was_written(library: Library) -> None:
     assert "## Questions\n\n1. How did you begin?\n2. What is typical?\n" in text
     assert "\\[link\\]\\(javascript:alert\\(1\\)\\)" in text
     assert re.search(r"(?<!\\)[<>*]", text) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Budget\n=====\nnone", "Budget  \n\\=\\=\\=\\=\\=  \nnone"),
+        ("    four (4)\n\tand a tab\n\n     again", "four \\(4\\)  \nand a tab  \n  \nagain"),
+    ],
+)
+async def test_no_line_of_markdown_becomes_a_heading_or_code(library: Library, written: str, shown: str) -> None:
+    """Given texts with a line below that CommonMark would make a heading of, or before which are so many blanks that it
+    would make code of them, then they are text, in paragraphs and in lists."""
+    objectives = interview.ObjectivesSet(**WHOSE, objectives=(written,))
+    introduction = seeker.IntroductionWritten(text=written)
+    await library.fold(happened(REGISTERED, introduction, PLANNED, REQUESTED, SCHEDULED, objectives))
+    text = (await library.text(f"{SHEET}.md")).text
+    assert f"## My introduction\n\n{shown}\n" in text
+    assert f"- {shown}".replace("  \n", "\n  ") in text
 
 
 async def test_an_unknown_interview_has_no_sheet(library: Library) -> None:

@@ -22,7 +22,7 @@ p, ol, ul { margin: .2em 0; } ol, ul { padding-left: 1.8em; } li { margin: .15em
 .questions li { margin: .3em 0; } .reserve ul { columns: 2; column-gap: 2.5em; color: #333; font-size: .95em; }
 @media print { body { margin: 0; max-width: none; padding: 0; font-size: 9.5pt; } }
 """
-_MARKED = re.compile(r"([\\`*_{}\[\]<>#+\-.!|~&()])")
+_MARKED = re.compile(r"([\\`*_{}\[\]<>#+\-.!|~&()=])")
 _FORMATS = {
     "in_person": "in person",
     "coffee": "over coffee",
@@ -121,20 +121,22 @@ def _breaks(text: str) -> str:
 
 def to_markdown(sheet: Sheet) -> str:
     """CommonMark; what people wrote is escaped, so that it shows as they wrote it."""
-    lines = [f"# {_marked(title(sheet))}", "", *(f"{_marked(each)}  " for each in facts(sheet))]
+    told = (line for each in facts(sheet) for line in _marked(each))
+    lines = [f"# {' '.join(_marked(title(sheet)))}", "", *(f"{line}  " for line in told)]
     for part in parts(sheet):
         lines += ["", f"## {part.title}", ""]
         for number, text in enumerate(part.lines, start=1):
             if part.listed:
                 bullet = f"{number}. " if part.ordered else "- "
-                lines.append(bullet + ("\n" + " " * len(bullet)).join(_marked(text).splitlines()))
+                lines.append(bullet + ("\n" + " " * len(bullet)).join(_marked(text)))
             else:
-                lines += ["  \n".join(_marked(text).splitlines()), ""]
+                lines += ["  \n".join(_marked(text)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _marked(text: str) -> str:
-    return _MARKED.sub(r"\\\1", text)
+def _marked(text: str) -> list[str]:
+    """Its lines, escaped, and without the blanks before them, which would make code of them."""
+    return [_MARKED.sub(r"\\\1", line.lstrip(" \t")) for line in text.splitlines()]
 
 
 def _zone(name: str | None) -> ZoneInfo:
