@@ -8,9 +8,11 @@ import threading
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import vobject
+from icalendar import Timezone
 
 from services.projector.models.agenda import AppointmentRow
 from services.projector.queries import calendars
@@ -59,8 +61,7 @@ def read(feed: bytes) -> list[dict[str, str]]:
         if line == "BEGIN:VEVENT":
             entries.append({})
         elif entries:
-            plain = value.replace("\\,", ",").replace("\\;", ";").replace("\\n", "\n").replace("\\\\", "\\")
-            entries[-1][name] = plain
+            entries[-1][name] = re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] in "nN" else escaped[1], value)
     return entries
 
 
@@ -139,6 +140,23 @@ async def test_a_feed_without_appointments_is_a_calendar(library: Library, known
     assert [*component.components()]
 
 
+def test_the_rules_of_a_zone_are_reckoned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given several seekers of one zone without appointments, then its rules, which take long, are found once, and each
+    has them."""
+    reckoned: list[str] = []
+
+    def from_tzinfo(of: ZoneInfo) -> Timezone:
+        reckoned.append(of.key)
+        return original(of)
+
+    original = Timezone.from_tzinfo
+    monkeypatch.setattr(Timezone, "from_tzinfo", from_tzinfo)
+    zones = ("Asia/Almaty", "Asia/Tashkent", "Asia/Almaty")
+    feeds = [calendar("Mona", zone, [], People({})) for zone in zones]
+    assert reckoned == [*zones[:2]]
+    assert feeds[0] == feeds[2] != feeds[1]
+
+
 async def test_only_the_secret_opens_the_feed(library: Library) -> None:
     """Given a feed, when the secret is wrong, replaced or revoked, then there is nothing, and no hint why."""
     history = story()
@@ -196,6 +214,7 @@ async def test_appointments_stand_in_order(library: Library) -> None:
         "山田\u3000太郎",
         "Salle\xa03\tB",
         "BEGIN:VEVENT\r\nUID:x",
+        r"\\server\Notes\new",
     ],
 )
 def test_any_name_fits_into_a_calendar(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, timedelta
+from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
 from zoneinfo import ZoneInfo
@@ -22,6 +23,14 @@ FELL_THROUGH = {"cancelled": "Cancelled: ", "missed": "Missed: "}
 """What the summary of an appointment begins with that did not take place, by its status."""
 
 _CONTROL = re.compile("[^\t\n\x20-\x7e\xa0-\U0010ffff]")
+_ESCAPED = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,", "\n": r"\n"})
+
+
+class _Text(vText):
+    """RFC 5545, 3.3.11. vText itself takes `\\N`, as people may write it, for the end of a line."""
+
+    def to_ical(self) -> bytes:
+        return self.translate(_ESCAPED).encode()
 
 
 def opens(secret: str, feed_sha256: str | None) -> bool:
@@ -43,8 +52,14 @@ def calendar(seeker: str, time_zone: str, appointments: Sequence[AppointmentRow]
         feed.add_component(_entry(appointment, people))
     if not appointments:
         # RFC 5545 (3.4) wants at least one component, and some programs refuse a feed that has none.
-        feed.add_component(Timezone.from_tzinfo(zone(time_zone) or ZoneInfo("UTC")))
+        feed.add_component(_rules(zone(time_zone) or ZoneInfo("UTC")))
     return bytes(feed.to_ical())
+
+
+@cache
+def _rules(of: ZoneInfo) -> Timezone:
+    """Kept: they are searched for day by day, which takes longer than all the rest. Feeds only read them."""
+    return Timezone.from_tzinfo(of)
 
 
 def _entry(row: AppointmentRow, people: People) -> Event:
@@ -68,6 +83,6 @@ def _entry(row: AppointmentRow, people: People) -> Event:
     return entry
 
 
-def _text(written: str) -> vText:
+def _text(written: str) -> _Text:
     """What people wrote, without the control characters that a calendar can't hold."""
-    return vText(_CONTROL.sub("", written))
+    return _Text(_CONTROL.sub("", written))
