@@ -19,6 +19,8 @@ from shared.database.queries import load_queries
 QUERIES = load_queries("services.projector", "reader.sql")
 ELSEWHERE = 0.05
 """Seconds between looks at the checkpoint while waiting for it, in case another process is the one that folds."""
+_ENDS_OF_TIME = (datetime.min, datetime.max)  # noqa: DTZ901 - as asyncpg gives them
+"""What PostgreSQL's infinities are here; the only instants without an offset."""
 
 
 class NotYetVisible(Exception):
@@ -41,7 +43,6 @@ class Cursor:
     key: str
 
     def __str__(self) -> str:
-        # The two ends of time stand for PostgreSQL's infinities.
         text = json.dumps([self.sort.isoformat(), self.key], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
@@ -54,8 +55,10 @@ class Cursor:
             if not isinstance(key, str) or "\0" in key or str(cursor) != text:
                 raise ValueError
             key.encode()
-            if cursor.sort.tzinfo is not None:  # else an end of time
+            if cursor.sort.tzinfo is not None:
                 cursor.sort.astimezone(UTC)
+            elif cursor.sort not in _ENDS_OF_TIME:
+                raise ValueError
         except (ValueError, TypeError, OverflowError) as error:
             raise MalformedCursor(f"{text!r} is not a cursor") from error
         return cursor

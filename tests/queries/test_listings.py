@@ -263,6 +263,8 @@ def made_up(sort: str, key: str) -> str:
         made_up("2026-01-01T00:00:00+00:00", "\0"),
         made_up("0001-01-01T00:00:00+14:00", "x"),
         made_up("9999-12-31T23:59:59-01:00", "x"),
+        made_up("0001-01-01T00:00:01", "x"),
+        made_up("2026-01-01T00:00:00", "x"),
     ],
 )
 async def test_a_cursor_that_no_page_gave_is_refused(library: Library, after: str) -> None:
