@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 
 class Progress:
@@ -24,8 +25,8 @@ class Progress:
         """What was seen is not to be relied on: a server that crashed may have lost the last moves."""
         self.position = -1
 
-    async def moved(self, timeout: float) -> None:
-        """Return at the next move, or after `timeout` seconds."""
+    async def moved(self, timeout: float, other: asyncio.Future[Any]) -> None:
+        """Return at the next move, once `other` is done, or after `timeout` seconds."""
         if self._moved is None:
             self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._moved], timeout=timeout)
+        await asyncio.wait([self._moved, other], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Collection, Sequence
@@ -91,6 +92,7 @@ class Reader:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], progress: Progress | None = None) -> None:
         self._pool, self._progress = pool, progress or Progress()
+        self._look: asyncio.Task[int] | None = None
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -212,13 +214,29 @@ class Reader:
         if self._progress.position >= position:
             return
         end = monotonic() + timeout
-        while (seen := await self.position()) < position:
+        seen = await self.position()
+        while seen < position:
             left = end - monotonic()
             if left <= 0:
                 raise NotYetVisible(position, seen)
-            await self._progress.moved(min(left, ELSEWHERE))
+            look = self._next_look()
+            await self._progress.moved(left, look)
             if self._progress.position >= position:
                 return
+            if look.done():
+                seen = look.result()
+
+    def _next_look(self) -> asyncio.Task[int]:
+        """At the checkpoint, for all who wait: however many they are, it is one each `ELSEWHERE`."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_in_a_moment())
+            # Nobody may be waiting any more when it fails.
+            self._look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._look
+
+    async def _look_in_a_moment(self) -> int:
+        await asyncio.sleep(ELSEWHERE)
+        return await self.position()
 
 
 def _place(after: Cursor | None) -> tuple[datetime | None, str | None]:

@@ -18,6 +18,7 @@ from services.projector.models.agenda import AppointmentRow
 from services.projector.queries import calendars
 from services.projector.queries.answering import People, Person
 from services.projector.queries.calendar_feed import calendar
+from services.projector.reader import Reader
 from shared.domain import interview, seeker
 from shared.domain.kernel import Event
 from tests.domain.scenario import (
@@ -35,7 +36,7 @@ from tests.domain.scenario import (
     on,
 )
 from tests.models.history import History, happened
-from tests.queries.conftest import MINE, Library
+from tests.queries.conftest import MINE, Library, serving
 
 SECRET = "s3cret_-" * 5
 OPENED = seeker.CalendarFeedOpened(secret_sha256=sha256(SECRET.encode()).hexdigest())
@@ -173,6 +174,19 @@ async def test_only_the_secret_opens_the_feed(library: Library) -> None:
     refused.append(await library.get(stranger, 404))
     assert {problem["code"] for problem in refused} == {"unknown_feed"}
     assert len({problem["detail"] for problem in refused}) == 1
+
+
+@pytest.mark.parametrize("secret", [SECRET, "x" * 40])
+async def test_nobody_waits_at_the_feed(secret: str) -> None:
+    """Given an address that names a position, with the secret or without, then it is refused before anything is looked
+    up: who knows nothing can neither keep queries busy nor learn how long the log is."""
+
+    def untouched() -> Reader:
+        raise AssertionError("looked up")
+
+    async with serving(untouched) as client:
+        answer = await client.get(f"{MINE}/calendars/{secret}.ics", params={"min_position": 10**9})
+    assert (answer.status_code, answer.json()["field"]) == (422, "query.min_position")
 
 
 async def test_a_secret_that_could_be_guessed_is_none(library: Library) -> None:

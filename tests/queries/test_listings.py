@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -214,6 +214,26 @@ async def test_a_query_waits_for_what_it_must_have_seen(library: Library) -> Non
         await library.fold(history.add(PLANNED))
         answer = await asked
     assert len(answer.json()["items"]) == 1
+
+
+class Elsewhere(Reader):
+    """At position 7 after `waiting` looks: another process folds."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(cast(Any, None))
+        self._waiting = waiting
+        self.looks = 0
+
+    async def position(self) -> int:
+        self.looks += 1
+        return 7 if self.looks > self._waiting else 0
+
+
+async def test_all_who_wait_look_together() -> None:
+    """Given many who wait for what another process folds, then after a look of each one look serves them all."""
+    reader = Elsewhere(waiting=50)
+    await asyncio.gather(*(reader.wait_for(7, 60) for _ in range(50)))
+    assert reader.looks == 51
 
 
 async def test_a_query_does_not_wait_for_ever(library: Library) -> None:

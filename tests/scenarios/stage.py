@@ -127,6 +127,12 @@ class Stage:
             f"/v1/tenants/{TENANT}{path}", params={"min_position": await self._head(), **parameters}
         )
 
+    async def calendar(self, seeker: UUID, secret: str) -> str:
+        """The feed as calendar programs ask for it: they name no position. Whatever was done is folded by then."""
+        answer = await self._queries.get(f"/v1/tenants/{TENANT}/seekers/{seeker}/calendars/{secret}.ics")
+        assert answer.is_success, answer.text
+        return answer.text
+
     async def events(self, types: str, id: UUID | None = None) -> list[dict[str, Any]]:
         """CloudEvents of the history feed, of these types, of one stream where `id` is given."""
         found: list[dict[str, Any]] = []

@@ -121,8 +121,7 @@ async def the_professor_answers_by_mail(story: Stage) -> None:
     await story.do("interviews/thank", LETTERS, {"how": "email"})
     digest = sha256(SECRET.encode()).hexdigest()
     await story.do("seekers/open-calendar-feed", LENA, {"secret_sha256": digest})
-    feed = await story.get(f"/seekers/{LENA}/calendars/{SECRET}.ics")
-    entries = Calendar.from_ical(feed.text).walk("VEVENT")
+    entries = Calendar.from_ical(await story.calendar(LENA, SECRET)).walk("VEVENT")
     assert [entry["UID"] for entry in entries] == [f"{LUNCH}@kithlog"]
     assert entries[0].decoded("DTSTART") == story.instant("2026-02-24 16:00")
     await story.until("2026-02-26 12:00")

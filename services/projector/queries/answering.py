@@ -79,10 +79,10 @@ class Desk:
     def __init__(self, reader: Callable[[], Reader], patience: float) -> None:
         self._reader, self._patience = reader, patience
 
-    async def reader(self, look: Look) -> Reader:
+    async def reader(self, look: Look | None = None) -> Reader:
         """The reader, once it sees what the query must have seen. Raises `NotYetVisible`."""
         reader = self._reader()
-        if look.min_position is not None:
+        if look is not None and look.min_position is not None:
             await reader.wait_for(look.min_position, self._patience)
         return reader
 

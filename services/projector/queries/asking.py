@@ -49,10 +49,14 @@ NotificationState = Literal[
 PieceKind = Literal["notes", "reflection", "research", "lead", "result", "report", "touchpoint", "verdict", "outcome"]
 
 
-class Look(BaseModel):
-    """Reading one's own writes: name the position that a command was answered with."""
+class Nothing(BaseModel):
+    """No parameters at all."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Look(Nothing):
+    """Reading one's own writes: name the position that a command was answered with."""
 
     min_position: Annotated[
         int | None,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from services.projector.models import AGENDA, SEEKERS
 from services.projector.queries.answering import Desk, People
-from services.projector.queries.asking import Look, TenantPath
+from services.projector.queries.asking import Nothing, TenantPath
 from services.projector.queries.calendar_feed import SECRET, calendar, opens
 from shared.operations.problems import Problem, ProblemError
 
@@ -31,11 +31,12 @@ def add_calendar_queries(router: APIRouter, desk: Desk) -> None:
         tenant: TenantPath,
         seeker_id: UUID,
         secret: Annotated[str, Path(pattern=SECRET, description="Whose SHA-256 `seeker.open_calendar_feed` named.")],
-        ask: Annotated[Look, Query()],
+        ask: Annotated[Nothing, Query()],
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """The latest appointments by start. A wrong or revoked secret and an unknown seeker look the same: 404."""
-        reader = await desk.reader(ask)
+        # Waits for no position, which no calendar program names: whoever does not know the secret learns nothing.
+        reader = await desk.reader()
         found = await reader.get(SEEKERS.name, tenant, str(seeker_id))
         seeker = None if found.body is None else SEEKERS.decode(found.body)
         if seeker is None or not opens(secret, seeker.feed_sha256):
