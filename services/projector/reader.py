@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -14,10 +14,16 @@ from uuid import UUID
 
 import asyncpg
 
+from services.projector.models import MODELS
 from services.projector.progress import Progress
+from services.projector.read_model import ReadModel
+from services.projector.timing_models import Recipients, Subjects
 from shared.database.queries import load_queries
 
 QUERIES = load_queries("services.projector", "reader.sql")
+_READ: tuple[ReadModel[Any] | type[ReadModel[Any]], ...] = (*MODELS, Subjects, Recipients)
+VERSIONS: Mapping[str, int] = {model.name: model.version for model in _READ}
+"""In which version this release reads each model."""
 ELSEWHERE = 0.05
 """Seconds between looks at the checkpoint while waiting for it, in case another process is the one that folds."""
 _ENDS_OF_TIME = (datetime.min, datetime.max)  # noqa: DTZ901 - as asyncpg gives them
@@ -30,6 +36,14 @@ class NotYetVisible(Exception):
     def __init__(self, wanted: int, position: int) -> None:
         super().__init__(f"the read models are at position {position}, not yet at {wanted}")
         self.wanted, self.position = wanted, position
+
+
+class OtherVersion(Exception):
+    """What is live of a model is another release's, which this one can't read, or nothing: until it is rebuilt."""
+
+    def __init__(self, model: str, live: int | None, wanted: int) -> None:
+        has = "has no rows" if live is None else f"has rows of version {live}"
+        super().__init__(f"read model {model} {has}, this release reads version {wanted}")
 
 
 class MalformedCursor(ValueError):
@@ -87,11 +101,17 @@ class Page:
 class Reader:
     """Reads the live generation of the models, named as in `services.projector.models`.
 
-    Each answer is of one moment. Everything raises what asyncpg raises while PostgreSQL is away.
+    Each answer is of one moment. Everything raises what asyncpg raises while PostgreSQL is away; what reads a model
+    raises `OtherVersion` where a projector of this release would not fold it.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], progress: Progress | None = None) -> None:
-        self._pool, self._progress = pool, progress or Progress()
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        progress: Progress | None = None,
+        versions: Mapping[str, int] = VERSIONS,
+    ) -> None:
+        self._pool, self._progress, self._versions = pool, progress or Progress(), versions
         self._look: asyncio.Task[int] | None = None
 
     @property
@@ -100,22 +120,23 @@ class Reader:
         return self._pool
 
     async def get(self, model: str, tenant: str, key: str) -> Found:
-        row = await self._pool.fetchrow(QUERIES["get"], model, tenant, key)
-        return Found(0, None) if row is None else Found(row["position"], row["body"])
+        rows = await self._read(model, "get", model, tenant, key)
+        return Found(rows[0]["position"], rows[0]["body"]) if rows else Found(0, None)
 
     async def rows(self, model: str, tenant: str, keys: Collection[str]) -> dict[str, str]:
         """The rows that there are of those keys, as JSON, by key."""
-        rows = await self._pool.fetch(QUERIES["rows"], model, tenant, list(keys)) if keys else []
+        rows = await self._read(model, "rows", model, tenant, list(keys)) if keys else []
         return {row["key"]: row["body"] for row in rows if row["key"] is not None}
 
     async def rows_of_owners(self, model: str, tenant: str, owners: Collection[UUID], *, limit: int) -> list[str]:
         """The first `limit` rows of several owners together, as JSON, by (`sort`, key)."""
-        rows = await self._pool.fetch(QUERIES["rows_of_owners"], model, tenant, list(owners), limit) if owners else []
+        rows = await self._read(model, "rows_of_owners", model, tenant, list(owners), limit) if owners else []
         return [row["body"] for row in rows if row["key"] is not None]
 
     async def willing_contacts(self, tenant: str, *, limit: int) -> list[str]:
         """The first `limit` contacts who are willing to be asked by any seeker, as JSON, added first, first."""
-        return [row["body"] for row in await self._pool.fetch(QUERIES["willing_contacts"], tenant, limit)]
+        rows = await self._read("contact", "willing_contacts", tenant, limit)
+        return [row["body"] for row in rows if row["key"] is not None]
 
     async def page(
         self,
@@ -143,7 +164,7 @@ class Reader:
         ]
         if owner is not None:
             arguments.append(owner)
-        return _page(await self._pool.fetch(QUERIES[name], *arguments), limit)
+        return _page(await self._read(model, name, *arguments), limit)
 
     async def search_notebook(
         self,
@@ -164,10 +185,8 @@ class Reader:
         """
         of_kinds = None if kinds is None else list(kinds)
         place = _place(after)
-        rows = await self._pool.fetch(
-            QUERIES["search_notebook"],
-            *(tenant, seeker_id, words, language, of_kinds, *place, limit + 1, since, until),
-        )
+        arguments = (tenant, seeker_id, words, language, of_kinds, *place, limit + 1, since, until)
+        rows = await self._read("notebook", "search_notebook", *arguments)
         return _page(rows, limit)
 
     async def timers(
@@ -237,6 +256,14 @@ class Reader:
     async def _look_in_a_moment(self) -> int:
         await asyncio.sleep(ELSEWHERE)
         return await self.position()
+
+    async def _read(self, model: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """What a query finds in a model; none before anything was folded, else at least one row. Raises
+        `OtherVersion`."""
+        rows = await self._pool.fetch(QUERIES[query], *arguments)
+        if rows and rows[0]["version"] != self._versions[model]:
+            raise OtherVersion(model, rows[0]["version"], self._versions[model])
+        return rows
 
 
 def _place(after: Cursor | None) -> tuple[datetime | None, str | None]:

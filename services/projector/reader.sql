@@ -1,6 +1,10 @@
+-- What reads a model's live generation says of which version that is, whether or not a row was found: it may be another
+-- release's.
+
 -- name: get
 -- One row of a model's live generation, and how far the models have come.
-SELECT c.position, r.body
+SELECT c.position, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN read.row r
        ON r.generation = (SELECT g.id FROM read.generation g WHERE g.model = $1 AND g.status = 'live')
@@ -9,7 +13,8 @@ WHERE c.name = 'projector';
 
 -- name: page_of_owner
 -- A page of an owner's rows, ascending by (sort, key), after a cursor, within a span of `sort`.
-SELECT c.position, r.sort, r.key, r.body
+SELECT c.position, r.sort, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body
@@ -26,7 +31,8 @@ WHERE c.name = 'projector';
 
 -- name: page_of_owner_descending
 -- The same from the other end.
-SELECT c.position, r.sort, r.key, r.body
+SELECT c.position, r.sort, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body
@@ -43,7 +49,8 @@ WHERE c.name = 'projector';
 
 -- name: page_of_tenant
 -- A page of all rows of a tenant, ascending by (sort, key).
-SELECT c.position, r.sort, r.key, r.body
+SELECT c.position, r.sort, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body
@@ -60,7 +67,8 @@ WHERE c.name = 'projector';
 
 -- name: page_of_tenant_descending
 -- The same from the other end.
-SELECT c.position, r.sort, r.key, r.body
+SELECT c.position, r.sort, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body
@@ -78,18 +86,25 @@ WHERE c.name = 'projector';
 -- name: willing_contacts
 -- The first of a tenant's contacts who are willing to be asked by anybody, by (sort, key): they offered hours, or are in
 -- a programme's directory, and did not ask for peace since.
-SELECT r.body
-FROM read.row r
-WHERE r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'contact' AND g.status = 'live')
-  AND r.tenant = $1 AND r.state = 'reachable'
-  AND (r.body->>'hours_offered_at' IS NOT NULL OR r.body->>'source' = 'programme_directory')
-ORDER BY r.sort, r.key
-LIMIT $2;
+SELECT r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = 'contact' AND g.status = 'live') AS version
+FROM read.checkpoint c
+LEFT JOIN LATERAL (
+    SELECT r.sort, r.key, r.body
+    FROM read.row r
+    WHERE r.generation = (SELECT g.id FROM read.generation g WHERE g.model = 'contact' AND g.status = 'live')
+      AND r.tenant = $1 AND r.state = 'reachable'
+      AND (r.body->>'hours_offered_at' IS NOT NULL OR r.body->>'source' = 'programme_directory')
+    ORDER BY r.sort, r.key
+    LIMIT $2
+) r ON true
+WHERE c.name = 'projector';
 
 -- name: search_notebook
 -- A seeker's pieces that hold some words, newest first. Their words are read in the language that is asked for, now and
 -- not when they were written, so that a seeker who moves on to another language finds the old pieces, too.
-SELECT c.position, r.sort, r.key, r.body
+SELECT c.position, r.sort, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = 'notebook' AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body
@@ -142,7 +157,8 @@ SELECT position FROM read.checkpoint WHERE name = 'projector';
 
 -- name: rows
 -- Rows of a model's live generation by key, in no order.
-SELECT c.position, r.key, r.body
+SELECT c.position, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN read.row r
        ON r.generation = (SELECT g.id FROM read.generation g WHERE g.model = $1 AND g.status = 'live')
@@ -151,7 +167,8 @@ WHERE c.name = 'projector';
 
 -- name: rows_of_owners
 -- The first rows of several owners together, by (sort, key).
-SELECT c.position, r.key, r.body
+SELECT c.position, r.key, r.body,
+       (SELECT g.version FROM read.generation g WHERE g.model = $1 AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (
     SELECT r.sort, r.key, r.body

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
 from services.projector.queries.asking import Look
-from services.projector.reader import MalformedCursor, NotYetVisible, Page, Reader
+from services.projector.reader import MalformedCursor, NotYetVisible, OtherVersion, Page, Reader
 from shared.domain.moves import LEAVE_IN_PEACE, TO_CONTACTS
 from shared.immutable import immutable
 from shared.operations.problems import Problem, ProblemError, problem_of
@@ -108,6 +108,18 @@ def unknown(what: str, id: UUID, field: str | None = None) -> ProblemError:
     )
 
 
+def other_version(detail: str) -> Problem:
+    """503 for what a release can't read before a rebuild."""
+    return Problem(
+        503,
+        "model_version",
+        detail,
+        "repeat it once `kithlog rebuild` is through; until then a projector of the release before answers, where one "
+        "still runs",
+        retry_after=30,
+    )
+
+
 class People:
     """The contacts that some rows mention, by id."""
 
@@ -148,6 +160,11 @@ def _(error: NotYetVisible) -> Problem:
         members={"position": error.position},
         retry_after=1,
     )
+
+
+@problem_of.register
+def _(error: OtherVersion) -> Problem:
+    return other_version(str(error))
 
 
 @problem_of.register
