@@ -26,7 +26,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -37,7 +36,7 @@ from services.cli.settings import OperatorSettings
 from services.projector import past
 from shared.broker.connection import UNREACHABLE
 from shared.codec import UnknownEventType
-from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away
+from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away, unfit
 from shared.operations.logging import configure_logging
 from shared.operations.settings import Unusable, from_environment
 
@@ -59,7 +58,6 @@ T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
 MIGRATE = "start a projector service once: it migrates the database, and executes no commands"
-_NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 
 
 class Ended(Exception):
@@ -124,17 +122,18 @@ def meaning(error: Exception) -> Ended | None:
         return Ended(WRONG, f"{error}: use a release that knows it")
     if isinstance(error, past.Unusable):
         return Ended(WRONG, f"{error}: use a release that can, or restore that event from a back-up")
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-        return Ended(DENIED, f"PostgreSQL: {error}: correct user and password in KITHLOG_DATABASE_URL")
-    if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        needs = f"its user needs the role {ROLE}, and that role the rights that the migrations gave it"
-        return Ended(DENIED, f"PostgreSQL does not allow it ({error}): {needs}")
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
-        return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
-    if isinstance(error, asyncpg.InvalidParameterValueError) and ROLE in str(error):  # as connections ask for it
-        return Ended(WRONG, f"there is no role {ROLE} in this cluster ({error}): {MIGRATE}")
-    if isinstance(error, _NOT_MIGRATED):
-        return Ended(WRONG, f"this database is not of this release ({error}): {MIGRATE}")
+    match unfit(error):
+        case "user":
+            return Ended(DENIED, f"PostgreSQL: {error}: correct user and password in KITHLOG_DATABASE_URL")
+        case "rights":
+            needs = f"its user needs the role {ROLE}, and that role the rights that the migrations gave it"
+            return Ended(DENIED, f"PostgreSQL does not allow it ({error}): {needs}")
+        case "database":
+            return Ended(UNAVAILABLE_CODE, f"PostgreSQL: {error}: set KITHLOG_DATABASE_URL to the log's database")
+        case "role":
+            return Ended(WRONG, f"there is no role {ROLE} in this cluster ({error}): {MIGRATE}")
+        case "release":
+            return Ended(WRONG, f"this database is not of this release ({error}): {MIGRATE}")
     if type(error).__name__ in ("ProbableAuthenticationError", "ChannelAccessRefused"):
         return Ended(DENIED, f"RabbitMQ does not allow it: {error}")
     if is_away(error) and _is_of_postgresql(error):

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import asyncpg
 import structlog
@@ -51,6 +51,9 @@ WRITABLE: Any = "read-write"
 """The sessions that are wanted. A stand-by that an address leads to during a switch-over knows less than was answered:
 what it lacks would be taken for lost."""
 
+Unfit = Literal["user", "rights", "database", "role", "release"]
+"""What about a session, or about the database that it is in, does not let anybody work; see `unfit`."""
+
 T = TypeVar("T")
 _CUT_OFF = re.compile("connection|pool")
 logger = structlog.get_logger(__name__)
@@ -58,8 +61,32 @@ logger = structlog.get_logger(__name__)
 
 def is_away(error: BaseException) -> bool:
     """Whether it passes when PostgreSQL is back: to be waited for, never the fault of what is written."""
-    # Arguments that asyncpg can't encode are among its InterfaceErrors, too, but ValueErrors: waiting won't mend them.
-    return isinstance(error, PASSING) and not isinstance(error, ValueError)
+    # Mistakes of ours are among asyncpg's InterfaceErrors, too, but ValueErrors: waiting won't mend them. (A
+    # certificate that can't be verified is a ValueError as well; but that is mended at the server.)
+    ours = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    return isinstance(error, PASSING) and not ours
+
+
+def unfit(error: BaseException) -> Unfit | None:
+    """What keeps the session from working, whatever it is asked: never the fault of what is written.
+
+    PostgreSQL's classes 28, 3D, 3F and 42: a password that was changed, a grant that was taken away, another server
+    that has taken over. All SQL here is static, and values are arguments, of which PostgreSQL complains in class 22;
+    its one error there that is none of a value says that the cluster has no `ROLE`. Operators mend it while services
+    run, so whoever works already waits; who begins (`persist`) ends, to be heard.
+    """
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return "user"
+        case asyncpg.InsufficientPrivilegeError():
+            return "rights"
+        case asyncpg.InvalidCatalogNameError():
+            return "database"
+        case asyncpg.InvalidParameterValueError() if ROLE in str(error):  # as connections ask for it
+            return "role"
+        case asyncpg.InvalidSchemaNameError() | asyncpg.SyntaxOrAccessError():
+            return "release"
+    return None
 
 
 async def connect(url: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:

@@ -87,8 +87,8 @@ class RefusedBefore(Exception):
 
 
 class LogUnavailable(Exception):
-    """PostgreSQL did not answer, or could not write, in time. Whether the append was written is not known; repeating it
-    is safe."""
+    """PostgreSQL did not answer, or could not write, in time, or does not let the service do so. Whether the append was
+    written is not known; repeating it is safe."""
 
 
 Outcome = Appended | WrongVersion | KeyReused

@@ -23,6 +23,7 @@ import structlog
 
 from shared.database.pool import PASSING, connect
 from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome
+from shared.log.availability import unfit_told_as_unavailable
 from shared.log.writing import QUERIES, Attempt, prepare, write
 
 WRITERS = 2
@@ -178,12 +179,13 @@ class GroupCommit:
         appends, groups = _appends(batch)
         while True:
             try:
-                async with asyncio.timeout(max(deadline - monotonic(), _LEAST)):
-                    if self._connection is None or self._connection.is_closed():
-                        self._connection = await self._connect()
-                    if any(append.era not in (None, self.era) for append in appends):
-                        raise LogUnavailable("the log was restored to an earlier point after this was decided")
-                    return await write(self._connection, appends, groups, prepared)
+                with unfit_told_as_unavailable():
+                    async with asyncio.timeout(max(deadline - monotonic(), _LEAST)):
+                        if self._connection is None or self._connection.is_closed():
+                            self._connection = await self._connect()
+                        if any(append.era not in (None, self.era) for append in appends):
+                            raise LogUnavailable("the log was restored to an earlier point after this was decided")
+                        return await write(self._connection, appends, groups, prepared)
             except PASSING as error:
                 await self._forget_connection()
                 if monotonic() + pause > deadline:

@@ -14,6 +14,7 @@ import asyncpg
 from shared.database.pool import persist, session_of
 from shared.envelope import Recorded
 from shared.log.appending import Append, Appended, Head, KeptRefusal, Known, LogUnavailable, Outcome
+from shared.log.availability import unfit_told_as_unavailable
 from shared.log.group_commit import GroupCommit, Observer
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
 
@@ -166,7 +167,8 @@ class Log:
 
     async def _patiently(self, read: Callable[[Session], Awaitable[T]]) -> T:
         """What a command has to read waits for PostgreSQL as its append does."""
-        return await self._in_time(lambda: persist("log", lambda: self._in_session(read)))
+        with unfit_told_as_unavailable():
+            return await self._in_time(lambda: persist("log", lambda: self._in_session(read)))
 
     async def _in_time(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:

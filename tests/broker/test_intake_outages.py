@@ -25,9 +25,11 @@ from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log, LogUnavailable
+from shared.domain.catalogue import DECIDERS
 from tests.broker.events import PATIENCE, an_id, reached, taken
 from tests.broker.senders import (
     Scripted,
+    FixedClock,
     Sender,
     as_many,
     die_holding,
@@ -65,6 +67,38 @@ async def test_while_the_database_is_away_commands_wait_in_place(
 async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_the_queue(
     amqp_url: str, sender: Sender, channel: AbstractChannel
 ) -> None:
+async def test_while_rights_are_missing_commands_wait_in_place(
+    amqp_url: str, database_url: str, log: Log, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a database that does not let the service into the log any more, then commands wait until it does; none is
+    parked, or answered that something went wrong."""
+
+    class Counting(Executor):
+        tried = 0
+
+        async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+            self.tried += 1
+            return await super().execute_all(envelopes)
+
+    executor = Counting(log, DECIDERS, FixedClock())
+
+    async def was_tried_again() -> bool:
+        return executor.tried > 2
+
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("REVOKE USAGE ON SCHEMA log FROM kithlog_app")
+    async with running(Intake(amqp_url, executor)):
+        await sender.send(registration(1), reply=False)
+        await sender.send(registration(2))
+        await reached(was_tried_again)
+        await owner.execute("GRANT USAGE ON SCHEMA log TO kithlog_app")
+        _, answer = await sender.answer()
+    await owner.close()
+
+    assert answer["position"] == 2
+    assert await is_empty(channel, DEAD_COMMANDS)
+
+
     """Given a command that waits for the database, when the service stops, then it is there for the next."""
     away = Scripted(*[LogUnavailable("gone")] * 1000)
     async with running(Intake(amqp_url, away)):

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.database.pool import open_pool
+from shared.database.pool import connect, open_pool
 from shared.log import Appended, Log, LogUnavailable, group_commit
 from shared.log.group_commit import GroupCommit
 from tests.broker.events import PATIENCE, an_append
@@ -34,6 +34,27 @@ async def test_nobody_waits_for_a_server_that_takes_connections_and_says_nothing
         others = [asyncio.create_task(group.submit([an_append(number)])) for number in range(1, 101)]
         answers = await asyncio.gather(first, *others, return_exceptions=True)
     assert {type(answer) for answer in answers} == {LogUnavailable}
+
+
+@pytest.mark.parametrize("setting", [{"user": "nobody"}, {"database": "none"}], ids=str)
+async def test_a_server_that_does_not_let_it_in_is_an_outage(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str]
+) -> None:
+    """Given a password that was changed, or a fail-over to a server that knows no such user or database, then appends
+    are told that the log is away; they are written once it is mended."""
+    locked_out = True
+
+    async def attempt(url: str, **options: Any) -> Any:
+        return await connect(url, **options, **setting if locked_out else {})
+
+    monkeypatch.setattr(group_commit, "connect", attempt)
+    group = GroupCommit(database_url, batch=1000, patience=PATIENCE, observer=None)
+    async with group.running():
+        with pytest.raises(LogUnavailable):
+            await group.submit([an_append(0)])
+        locked_out = False
+        [outcome] = await group.submit([an_append(0)])
+    assert isinstance(outcome, Appended)
 
 
 async def test_who_gives_up_leaves_no_session_behind(database_url: str) -> None:
