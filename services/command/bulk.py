@@ -4,9 +4,10 @@ Lines are executed in order, a chunk in one transaction; a line that is refused 
 after it. Outcomes stream back while lines still come. They are never waited for: a caller that sends everything before
 it reads would otherwise wait for the server, and the server for it; what it has not read lies in a temporary file.
 
-When PostgreSQL does not answer, the rest is reported as not executed. Sending the same file again is always safe: each
-line gets its first answer, what was refused is refused again. A line that is to be judged anew has to be changed, or to
-get another command id.
+When PostgreSQL does not answer, or holds for one of the lines what only a newer release can read, the rest is reported
+as not executed: what followed might be refused for lack of it. Sending the same file again is always safe: each line
+gets its first answer, what was refused is refused again. A line that is to be judged anew has to be changed, or to get
+another command id.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from services.command.answers import answer
-from services.command.executor import Executor
+from services.command.executor import WAITED_FOR, Executor
 from services.command.gate import Gate
 from services.command.messages import as_message_problem, parse_message
 from services.command.outcomes import outcome_of
@@ -29,7 +30,7 @@ from services.command.requests import require_all_in_messages, require_uncompres
 from services.command.spool import Spool
 from shared.command_envelope import CommandEnvelope
 from shared.immutable import immutable
-from shared.log import Appended, LogUnavailable
+from shared.log import Appended
 from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Problem, ProblemError
 from shared.operations.settings import CommandSettings
@@ -81,8 +82,8 @@ class BulkEndpoint:
 
     async def _execute(self, executor: Executor, scope: Scope, receive: Receive, spool: Spool) -> None:
         """One chunk after the other; while PostgreSQL is at one, the next is read."""
-        settling: asyncio.Task[LogUnavailable | None] | None = None
-        away: LogUnavailable | None = None
+        settling: asyncio.Task[Exception | None] | None = None
+        away: Exception | None = None
         try:
             async for chunk in self._chunks(scope, receive):
                 if settling is not None:
@@ -129,19 +130,20 @@ class BulkEndpoint:
         return envelope
 
     async def _settle(
-        self, executor: Executor, chunk: Sequence[Line], spool: Spool, away: LogUnavailable | None
-    ) -> LogUnavailable | None:
-        """Execute a chunk and report it; once the log was `away`, only report. Answers whether it is away now."""
+        self, executor: Executor, chunk: Sequence[Line], spool: Spool, away: Exception | None
+    ) -> Exception | None:
+        """Execute a chunk and report it; once something was `away` that is `WAITED_FOR`, only report. Answers what is
+        away now."""
         envelopes = [line.command for line in chunk if isinstance(line.command, CommandEnvelope)]
         outcomes: list[Appended | Exception] = []
         if envelopes and away is None:
             try:
                 outcomes = await _execute_all(executor, envelopes)
-            except LogUnavailable as error:
+            except WAITED_FOR as error:
                 away = error
         if away is not None:
             outcomes = [away] * len(envelopes)
-        away = next((each for each in outcomes if isinstance(each, LogUnavailable)), away)
+        away = next((each for each in outcomes if isinstance(each, WAITED_FOR)), away)
         settled = iter(outcomes)
         reports: list[bytes] = []
         for line in chunk:
@@ -154,10 +156,10 @@ class BulkEndpoint:
 
 
 async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
-    """Raises `LogUnavailable`. What nobody foresaw strikes only the command whose it is."""
+    """Raises what is in `WAITED_FOR`. What nobody foresaw strikes only the command whose it is."""
     try:
         return await executor.execute_all(envelopes)
-    except LogUnavailable:
+    except WAITED_FOR:
         raise
     except Exception as error:
         if len(envelopes) > 1:

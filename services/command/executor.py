@@ -12,12 +12,17 @@ from services.command.turns import Turns
 from shared import codec
 from shared.clock import Clock
 from shared.command_envelope import CommandEnvelope
+from shared.codec import UnknownEventType
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
 from shared.log import Append, Appended, KeyReused, LogUnavailable, Outcome, Pending, RefusedBefore, WrongVersion
 from shared.replacing import replace
 
 _TOGETHER = 3
+WAITED_FOR = (LogUnavailable, UnknownEventType)
+"""What is no command's fault, and passes: PostgreSQL is away, or what a newer release has written is to be read, whose
+processes are about to take over from this one."""
+
 """Attempts at executing commands together, each on what the log holds by then."""
 
 
@@ -50,8 +55,8 @@ class Executor:
 
         A refusal is not kept: the caller has it, and may send the command again with the same id.
 
-        Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`,
-        `LogUnavailable`.
+        Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`, and what is in
+        `WAITED_FOR`.
         """
         stream = envelope.stream
         async with self._turns.take(envelope.tenant, stream.id):
@@ -87,13 +92,13 @@ class Executor:
         For senders that are not there any more when a command comes again: what is refused is kept before it is
         answered, and a repeated command gets its first answer, be it that it was accepted or refused.
 
-        Outcomes are what `execute` gives or raises. Raises `LogUnavailable` when that struck all of them.
+        Outcomes are what `execute` gives or raises. Raises what is in `WAITED_FOR` when that struck all of them.
         """
         outcomes: list[Appended | Exception] = []
         for part in _parts(envelopes):
             try:
                 outcomes += await self._execute_part(part)
-            except LogUnavailable as error:
+            except WAITED_FOR as error:
                 if not outcomes:
                     raise
                 return outcomes + [error] * (len(envelopes) - len(outcomes))

@@ -3,8 +3,9 @@
 They are executed in the order in which they were queued, and acknowledged once they are durable. A sender that names
 `reply_to` gets the answer there, with its own `correlation_id`: what HTTP would answer, or the problem document.
 Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
-headers. While PostgreSQL is away commands wait; nothing is lost, and what comes twice gets its first answer again, be
-it an acceptance or a refusal: the executor has kept it before it is told.
+headers. While PostgreSQL is away, or can't be worked with, commands wait, and so they do for a release that can read
+what a newer one has written; nothing is lost, and what comes twice gets its first answer again, be it an acceptance or
+a refusal: the executor has kept it before it is told.
 
 Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
 the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, what went
@@ -32,6 +33,7 @@ from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError
 from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
+from services.command.executor import WAITED_FOR
 from services.command.messages import as_message_problem, parse_message
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
@@ -41,7 +43,7 @@ from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import is_away
-from shared.log import Appended, LogUnavailable
+from shared.log import Appended
 from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
 from shared.operations.problems import CONTENT_TYPE, Problem, ProblemError, clean
@@ -78,7 +80,7 @@ Concluded = Callable[[str, Appended | Exception], None]
 
 
 class HeldTooLong(Exception):
-    """PostgreSQL is away for longer than commands may wait for it outside their queue."""
+    """What commands wait for takes longer than they may wait outside their queue."""
 
 
 class Executor(Protocol):
@@ -134,7 +136,7 @@ class Intake:
             except HeldTooLong as error:
                 self._held_back += 1
                 self.presence.away(error)
-                logger.warning("commands go back to their queue until postgresql answers")
+                logger.warning("commands go back to their queue, having waited for long")
             except UNREACHABLE as error:
                 # Unacknowledged commands come again, in order; what was executed gets its first answer then.
                 self.presence.away(error)
@@ -303,7 +305,7 @@ class Intake:
     async def _execute(
         self, envelopes: Sequence[CommandEnvelope], stop: asyncio.Event
     ) -> list[Appended | Exception] | None:
-        """One outcome for each, in order; waits while PostgreSQL is away. None when told to stop meanwhile.
+        """One outcome for each, in order; waits for what `waits` is true of. None when told to stop meanwhile.
 
         Raises `HeldTooLong`.
         """
@@ -433,7 +435,7 @@ async def _next(waiting: asyncio.Queue[AbstractIncomingMessage], stop: asyncio.E
 
 def waits(error: Exception) -> bool:
     """Whether the command is to wait: it is not its fault."""
-    return isinstance(error, LogUnavailable) or is_away(error)
+    return isinstance(error, WAITED_FOR) or is_away(error)
 
 
 def uuid_or_none(text: str | None) -> UUID | None:

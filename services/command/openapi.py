@@ -82,7 +82,7 @@ REFUSALS = {
     "413": "The body is too large.",
     "415": "The body is not JSON, or it is in a content coding.",
     "422": "Never so: `errors` names each field at fault. Or the Idempotency-Key was used for another command.",
-    "503": "The database is away. Repeat with the same Idempotency-Key.",
+    "503": "The database is away, or holds what only a newer release can read. Repeat with the same Idempotency-Key.",
 }
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from shared.codec import UnknownEventType
 from shared.domain.kernel import Refusal
 from shared.log import KeyReused, LogUnavailable, WrongVersion
 from shared.operations.correlation import HEADER as CORRELATION_HEADER
@@ -192,6 +193,12 @@ def _(error: LogUnavailable) -> Problem:
         "repeat with the same Idempotency-Key (command id): it is executed at most once",
         retry_after=2,
     )
+
+
+@problem_of.register
+def _(error: UnknownEventType) -> Problem:
+    # Another replica, or the one that takes over from this, may know it already.
+    return Problem(503, "unknown_event_type", str(error), "repeat it once a release runs that knows it", retry_after=2)
 
 
 @problem_of.register

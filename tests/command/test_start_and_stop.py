@@ -13,10 +13,17 @@ import httpx
 import pytest
 
 from services.command.app import create_app
+from services.command.executor import Executor
 from shared.broker import topology
+from shared.command_envelope import CommandEnvelope
+from shared.database.migrate import migrate
+from shared.database.pool import open_pool
+from shared.domain.catalogue import COMMANDS, DECIDERS
+from shared.domain.kernel import Stream
+from shared.log import Append, Log, Pending
 from tests.broker.events import reached
-from tests.command.client import REGISTER, SEEKER, Client, message, ndjson, problem
-from tests.command.conftest import FixedClock, serving, settings
+from tests.command.client import ADD, ANA, REGISTER, SEEKER, Client, message, ndjson, problem
+from tests.command.conftest import NOW, FixedClock, serving, settings
 from tests.command.proxy import Proxy
 
 VERDICT = {"field": "Geology", "verdict": "pursue"}
@@ -115,6 +122,63 @@ async def test_a_full_disk_is_an_outage(database_url: str, database: asyncpg.Con
         await database.execute("DROP TRIGGER full_disk ON log.event")
         assert (await client.send("seekers/register", SEEKER, REGISTER)).status_code == 201
         assert [each["status"] for each in await client.bulk(line)] == [200]
+
+
+async def test_rights_that_are_missing_are_an_outage(
+    database_url: str, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Given PostgreSQL that does not let the service into the log any more, then commands and lines of an import are
+    answered 503, whatever they have to read or write; once it does, they are executed."""
+    app = create_app(settings(database_url), clock=FixedClock())
+    lines = ndjson(*(message("seeker.register", UUID(int=n), REGISTER, number=n) for n in (2, 3)))
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        await database.execute("REVOKE USAGE ON SCHEMA log FROM kithlog_app")
+        for what in ("seekers/register", "seekers/leave"):
+            refused = await client.send(what, SEEKER, REGISTER if what == "seekers/register" else {})
+            problem(refused, 503, "log_unavailable")
+        assert [each["problem"]["code"] for each in await client.bulk(lines)] == ["log_unavailable"] * 2
+        await database.execute("GRANT USAGE ON SCHEMA log TO kithlog_app")
+        assert (await client.send("seekers/register", SEEKER, REGISTER)).status_code == 201
+        assert [each["status"] for each in await client.bulk(lines)] == [200] * 2
+
+
+async def of_a_newer_release(database_url: str) -> None:
+    """A seeker whose history goes on with an event that is not known here."""
+    there = Stream("seeker", SEEKER)
+    pool = await open_pool(database_url)
+    async with Log.open(pool, database_url) as log:
+        registered = await Executor(log, DECIDERS, FixedClock()).execute(
+            CommandEnvelope(
+                command="seeker.register",
+                tenant="acme",
+                id=SEEKER,
+                command_id=UUID(int=1),
+                data=COMMANDS["seeker.register"].model_validate(REGISTER),
+            )
+        )
+        event = Pending(there, "seeker.teleported", 1, b"{}")
+        id = UUID(int=99)
+        await log.append(Append("acme", id, [event], {there: registered.events[0].version}, NOW, id, id))
+    await pool.close()
+
+
+async def test_what_a_newer_release_has_written_is_an_outage(database_url: str) -> None:
+    """Given a stream with an event that only a newer release knows, as while services are replaced, then a command on
+    it is answered 503, as queries of it are, and in an import so are the lines behind it: they might be refused for
+    lack of it, and stay so. None of it is kept."""
+    await migrate(database_url)
+    await of_a_newer_release(database_url)
+    app = create_app(settings(database_url), clock=FixedClock())
+    behind = [message("seeker.record_verdict", SEEKER, VERDICT, number=2), message("contact.add", ANA, ADD, number=3)]
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        refused = await client.send("seekers/record-verdict", SEEKER, VERDICT)
+        problem(refused, 503, "unknown_event_type")
+        assert refused.headers["retry-after"] == "2"
+        outcomes = await client.bulk(ndjson(*behind))
+        assert [each["problem"]["code"] for each in outcomes] == ["unknown_event_type"] * 2
+        assert (await client.bulk(ndjson(behind[1])))[0]["status"] == 200
 
 
 async def until_somebody_waits_for_a_lock(connection: asyncpg.Connection[asyncpg.Record]) -> None:

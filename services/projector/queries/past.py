@@ -14,7 +14,6 @@ from services.projector.past import OF_SEEKERS, Moment, Past, Unusable
 from services.projector.queries.answering import Desk, require_seeker, unknown
 from services.projector.queries.asking import Look, TenantPath
 from services.projector.turns import in_turns
-from shared.codec import UnknownEventType
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
 from shared.envelope import Recorded
@@ -138,8 +137,3 @@ def _(error: Unusable) -> Problem:
         error.what,
         "have it looked at: `kithlog verify` tells why; a release that can, or that event from a back-up, mends it",
     )
-
-
-@problem_of.register
-def _(error: UnknownEventType) -> Problem:
-    return Problem(503, "unknown_event_type", str(error), "repeat it once a release runs that knows it")
