@@ -59,6 +59,8 @@ SUSPECT = 16
 """Deliveries after which the command at the head of the queue is taken for what ends process or connection: fewer than
 those after which the broker dead-letters it with all that lies beside it, and more than a dozen replicas need to find
 that what is dubious is to be delivered singly."""
+SUSPECTED = "suspect"
+"""The code of its problem."""
 GRACE = 10.0
 """Seconds that stopping waits for the commands that are being executed."""
 ON_ITS_WAY = 5.0
@@ -70,7 +72,10 @@ HOLD = 20 * 60.0
 half an hour, again and again. Going back counts as a delivery (before RabbitMQ 4.3 any way of going back does), so they
 don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
 however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
-each stretch counts.)"""
+or holds what this release can't read, each stretch counts.)"""
+CONFIRMED_WITHIN = 30.0
+"""Seconds for the broker to confirm an answer. Where the queue that a sender has named is a quorum queue without a
+majority, say, it never does, and the batch, with all that waits behind it, is not to wait for that."""
 DELIVERIES = "x-delivery-count"
 """Header in which the broker says how often a message was delivered and went back."""
 LONGEST_DETAIL = 2000
@@ -275,7 +280,7 @@ class Intake:
         if self._suspecting and self._went_back(message, SUSPECT):
             return Problem(
                 500,
-                "suspect",
+                SUSPECTED,
                 f"delivered {headers.get(DELIVERIES)} times and never settled: it may be what ends the process, or the "
                 "connection",
                 "find out what it does to the service before sending it again",
@@ -350,7 +355,8 @@ class Intake:
         parsed: CommandEnvelope | Exception,
         outcome: Appended | Exception,
     ) -> None:
-        """Answer the message, or park it if there is nobody to tell that it was not executed."""
+        """Answer the message, or park it if there is nobody to tell that it was not executed, or if it is suspect: the
+        answer may be what ends the connection."""
         envelope = parsed if isinstance(parsed, CommandEnvelope) else None
         self._concluded(envelope.command if envelope else "unknown", outcome)
         correlation = envelope.correlation_id if envelope else None
@@ -366,7 +372,7 @@ class Intake:
             problem = as_message_problem(outcome)
             if problem.status >= 500:
                 logger.error("command failed", code=problem.code, exc_info=outcome)
-            if message.reply_to:
+            if message.reply_to and problem.code != SUSPECTED:
                 await self._reply(broker, message, problem.to_json(), CONTENT_TYPE)
             else:
                 # One at a time: the client library tells apart by their ids what the broker returns, and these are the
@@ -384,10 +390,14 @@ class Intake:
             delivery_mode=DeliveryMode.PERSISTENT,
         )
         try:
-            # Not mandatory: who does not wait any more needs no answer.
-            await broker.publish(reply, queue=message.reply_to or "", mandatory=False)
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                # Not mandatory: who does not wait any more needs no answer.
+                await broker.publish(reply, queue=message.reply_to or "", mandatory=False)
         except DeliveryError as error:
             logger.warning("reply refused", reply_to=message.reply_to, error=repr(error))
+        except TimeoutError:
+            # Whoever misses it sends the command again, with its id, and gets the same answer.
+            logger.warning("reply not confirmed", reply_to=message.reply_to, seconds=CONFIRMED_WITHIN)
 
 
 async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: Problem) -> None:

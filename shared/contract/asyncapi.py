@@ -164,7 +164,8 @@ def _operations() -> Json:
             "channel": {"$ref": "#/channels/commands"},
             "summary": "Execute a command, once, whatever was sent twice",
             "description": "Without `reply_to`, a command that can't be executed is parked in "
-            f"`{topology.DEAD_COMMANDS}` with its reason.",
+            f"`{topology.DEAD_COMMANDS}` with its reason; so is, in any case, one that may be what ends "
+            "whatever takes it.",
             "bindings": {"amqp": {"ack": True, "bindingVersion": BINDING}},
             "reply": {
                 "address": {"location": "$message.header#/reply_to", "description": "AMQP property `reply_to`."},

@@ -25,12 +25,12 @@ from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
-from shared.log import Appended, Log, LogUnavailable
 from shared.domain.catalogue import DECIDERS
+from shared.log import Appended, Log, LogUnavailable
 from tests.broker.events import PATIENCE, an_id, reached, taken
 from tests.broker.senders import (
-    Scripted,
     FixedClock,
+    Scripted,
     Sender,
     as_many,
     die_holding,
@@ -67,9 +67,6 @@ async def test_while_the_database_is_away_commands_wait_in_place(
     assert await is_empty(channel, DEAD_COMMANDS)
 
 
-async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_the_queue(
-    amqp_url: str, sender: Sender, channel: AbstractChannel
-) -> None:
 async def test_while_rights_are_missing_commands_wait_in_place(
     amqp_url: str, database_url: str, log: Log, sender: Sender, channel: AbstractChannel
 ) -> None:
@@ -102,6 +99,9 @@ async def test_while_rights_are_missing_commands_wait_in_place(
     assert await is_empty(channel, DEAD_COMMANDS)
 
 
+async def test_told_to_stop_while_the_database_is_away_it_leaves_the_command_in_the_queue(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
     """Given a command that waits for the database, when the service stops, then it is there for the next."""
     away = Scripted(*[LogUnavailable("gone")] * 1000)
     async with running(Intake(amqp_url, away)):
@@ -228,14 +228,15 @@ async def test_an_unforeseen_error_strikes_one_command(amqp_url: str, sender: Se
     assert any(line["event"] == "command failed" and line["log_level"] == "error" for line in lines)
 
 
+@pytest.mark.parametrize("reply", [False, True])
 async def test_a_command_that_ends_the_process_is_found_and_parked(
-    amqp_url: str, sender: Sender, channel: AbstractChannel
+    amqp_url: str, sender: Sender, channel: AbstractChannel, reply: bool
 ) -> None:
     """Given a command at which every process so far has died, with others behind it, then a new process parks it,
-    and only it, and executes the others.
+    and only it, whether it wants an answer, which may be the reason, or not, and executes the others.
     """
     for number in (1, 2, 3):
-        await sender.send(registration(number), reply=False)
+        await sender.send(registration(number), reply=reply)
     for _ in range(SUSPECT):
         await die_holding(amqp_url, 3)
 
@@ -290,6 +291,49 @@ async def test_a_missing_dead_letter_queue_is_made_again(
         parked = await taken(channel, DEAD_COMMANDS)
 
     assert parked.body == b"no json"
+
+
+class Unconfirmed:
+    """A broker that never confirms what goes to one queue."""
+
+    def __init__(self, broker: Any, queue: str) -> None:
+        self._broker, self._queue = broker, queue
+
+    async def publish(self, message: Any, *, queue: str, mandatory: bool) -> None:
+        if queue == self._queue:
+            await asyncio.Event().wait()
+        await self._broker.publish(message, queue=queue, mandatory=mandatory)
+
+
+class Unanswered(Intake):
+    """Answers to one queue are never confirmed."""
+
+    async def _conclude(self, broker: Any, *more: Any) -> None:
+        unconfirmed: Any = Unconfirmed(broker, "without a majority")
+        await super()._conclude(unconfirmed, *more)
+
+
+async def test_an_answer_that_is_never_confirmed_holds_up_nobody(
+    amqp_url: str, sender: Sender, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a sender that names a queue which does not confirm, then its commands are executed, and that nothing is
+    known of their answers is logged; all others get theirs."""
+    monkeypatch.setattr(intake, "CONFIRMED_WITHIN", 0.05)
+    elsewhere = Sender(channel, "without a majority")
+    await elsewhere.send(registration(1))
+    await sender.send(registration(2))
+    await elsewhere.send(b"no json")
+    with capture_logs() as lines:
+        async with running(Unanswered(amqp_url, Scripted())):
+            await sender.answer()
+            await sender.send(registration(3))
+            await sender.answer(2)
+
+    told = [line["reply_to"] for line in lines if line["event"] == "reply not confirmed"]
+    assert told == ["without a majority"] * 2
+    assert "intake begins again" not in [line["event"] for line in lines]
+    assert await is_empty(channel, COMMANDS)
+    assert await is_empty(channel, DEAD_COMMANDS)
 
 
 class Waiting(Scripted):
