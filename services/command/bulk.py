@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.command.answers import answer
 from services.command.executor import WAITED_FOR, Executor
@@ -64,21 +64,28 @@ class BulkEndpoint:
         require_all_in_messages(scope)
         require_uncompressed(scope)
         executor = self._gate.executor
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", CONTENT_TYPE.encode())],
-            }
-        )
-        with Spool() as spool:
-            sending = asyncio.create_task(_send_all(spool, send))
-            try:
-                await self._execute(executor, scope, receive, spool)
-                spool.finish()
-                await sending
-            finally:
-                sending.cancel()  # an answer that breaks off must not look like one that is complete
+        # To a caller that asked whether to send (`Expect: 100-continue`), the server says so when it is asked for the
+        # body, unless an answer has begun by then. Others may wait for the answer's beginning before they send.
+        first = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-type", CONTENT_TYPE.encode())],
+                }
+            )
+            with Spool() as spool:
+                sending = asyncio.create_task(_send_all(spool, send))
+                try:
+                    await self._execute(executor, scope, _after(first, receive), spool)
+                    spool.finish()
+                    await sending
+                finally:
+                    sending.cancel()  # an answer that breaks off must not look like one that is complete
+        finally:
+            first.cancel()
 
     async def _execute(self, executor: Executor, scope: Scope, receive: Receive, spool: Spool) -> None:
         """One chunk after the other; while PostgreSQL is at one, the next is read."""
@@ -186,6 +193,16 @@ async def _send_all(spool: Spool, send: Send) -> None:
     async for part in spool.read():
         await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _after(first: asyncio.Future[Message], receive: Receive) -> Receive:
+    """As `receive`, of which the first call was made already."""
+    left = [first]
+
+    async def receive_next() -> Message:
+        return await (left.pop() if left else receive())
+
+    return receive_next
 
 
 async def lines(receive: Receive, *, longest: int) -> AsyncIterator[bytes | None]:

@@ -20,8 +20,10 @@ from services.command.spool import IN_MEMORY, Spool
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
 from shared.operations.metrics import CommandMetrics
+from tests.broker.events import PATIENCE
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
+from tests.contract.conftest import served
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b"", "correlation_id": UUID(int=1)}
 VERDICT = {"field": "Geology", "verdict": "pursue"}
@@ -270,6 +272,33 @@ async def test_a_spool_gives_back_what_it_was_given() -> None:
                 await asyncio.sleep(0)
         spool.finish()
         assert await reading == b"".join(written)
+
+
+IMPORT = b"POST /v1/commands/bulk HTTP/1.1\r\nHost: command\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asks", "hears"),
+    [(b"Expect: 100-continue\r\n", b"HTTP/1.1 100 Continue"), (b"", b"HTTP/1.1 200 OK")],
+    ids=["asks whether to send", "waits for an answer"],
+)
+async def test_a_caller_that_sends_when_it_has_heard_something_hears_it(
+    database_url: str, asks: bytes, hears: bytes
+) -> None:
+    """Given a caller that sends the lines only when it was told to go on, or when the answer has begun, then it is, and
+    gets the outcomes."""
+    app = create_app(settings(database_url), clock=FixedClock())
+    async with served(app) as url, asyncio.timeout(PATIENCE):
+        await app.state.gate.opened()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        content = ndjson(register(1), register(2))
+        writer.write(IMPORT % (len(content), asks))
+        assert await reader.readuntil(b"\r\n") == hears + b"\r\n"
+        writer.write(content)
+        answer = await reader.read()
+        writer.close()
+    assert answer.count(b'"status":200') == 2
+    assert (b"HTTP/1.1 200 OK" in answer) == bool(asks)
 
 
 async def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
