@@ -49,6 +49,16 @@ def test_no_image_is_built_twice() -> None:
     assert {services()[name]["image"] for name in ("command", "projector")} == set(built)
 
 
+def test_what_may_be_more_than_memory_holds_is_on_disk() -> None:
+    """Given services that write nowhere else, then both can write to /tmp; that of the command service, which holds the
+    outcomes of imports, is a volume."""
+    found = services()
+    assert all(found[name]["read_only"] for name in ("command", "projector"))
+    assert found["projector"]["tmpfs"] == ["/tmp"]
+    assert [(each["type"], each["target"]) for each in found["command"]["volumes"]] == [("volume", "/tmp")]
+    assert "tmpfs" not in found["command"]
+
+
 def test_every_port_is_bound_to_loopback() -> None:
     ports = [port for service in services().values() for port in service["ports"]]
     assert len(ports) == 4
