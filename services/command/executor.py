@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -11,18 +12,18 @@ from services.command.states import States, StreamLog, Streams
 from services.command.turns import Turns
 from shared import codec
 from shared.clock import Clock
-from shared.command_envelope import CommandEnvelope
 from shared.codec import UnknownEventType
+from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
 from shared.log import Append, Appended, KeyReused, LogUnavailable, Outcome, Pending, RefusedBefore, WrongVersion
 from shared.replacing import replace
 
-_TOGETHER = 3
 WAITED_FOR = (LogUnavailable, UnknownEventType)
 """What is no command's fault, and passes: PostgreSQL is away, or what a newer release has written is to be read, whose
 processes are about to take over from this one."""
 
+_TOGETHER = 3
 """Attempts at executing commands together, each on what the log holds by then."""
 
 
@@ -189,8 +190,9 @@ class Executor:
             own, also = states[each.tenant], self._deciders[each.stream.category].also
             now = self._clock.now()
             context = Context(each.tenant, each.stream, occurrence(each.occurred_at, now), now)
-            others = also(each.data, own.state(each.stream), context)
-            wanted |= {(each.tenant, other) for other in others if other not in own}
+            with suppress(Refusal):  # which is said when it is the command's turn
+                others = also(each.data, own.state(each.stream), context)
+                wanted |= {(each.tenant, other) for other in others if other not in own}
         for tenant, loaded in (await self._streams.load_many(wanted, fresh=False)).items():
             states[tenant].add(loaded)
 

@@ -24,6 +24,7 @@ class StreamLog(Protocol):
 @immutable
 class Folded:
     category: str
+    """That of the stream's events, where there are any: perhaps not the one that was looked for."""
     version: int
     state: Any
 
@@ -31,30 +32,44 @@ class Folded:
 class States:
     """Some streams of one tenant as one command, or one batch, sees them. Moved along by what is decided.
 
-    `era` is the log's when the first of them was read.
+    `era` is the log's when the first of them was read. What is asked of a stream whose id is, by then, that of a stream
+    of another category raises `Refusal` `id_in_use`.
     """
 
     def __init__(self, deciders: Mapping[str, Decider[Any]], folded: dict[Stream, Folded], era: int) -> None:
         self._deciders, self._folded, self.era = deciders, folded, era
+        self._categories = {stream.id: each.category for stream, each in folded.items() if each.version}
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._folded
 
     def state(self, stream: Stream) -> Any:
-        return self._folded[stream].state
+        return self._own(stream).state
 
     def version(self, stream: Stream) -> int:
         """0 for a stream without events."""
-        return self._folded[stream].version
+        return self._own(stream).version
+
+    def _own(self, stream: Stream) -> Folded:
+        category = self._categories.get(stream.id, stream.category)
+        if category != stream.category:
+            raise Refusal(
+                "id_in_use",
+                f"{stream.id} is the id of a {category}, not of a {stream.category}",
+                remedy=f"give the {stream.category} an id of its own, or correct the id",
+            )
+        return self._folded[stream]
 
     def apply(self, on: On) -> None:
         """Fold a decided event. Its stream must have been loaded: nobody writes to what `also` did not name."""
         folded = self._folded[on.stream]
         state = self._deciders[on.stream.category].evolve(folded.state, on.event)
         self._folded[on.stream] = Folded(folded.category, folded.version + 1, state)
+        self._categories.setdefault(on.stream.id, on.stream.category)
 
     def add(self, others: States) -> None:
         self._folded |= others._folded
+        self._categories = others._categories | self._categories
 
     def folded(self, stream: Stream) -> Folded:
         return self._folded[stream]
@@ -69,7 +84,7 @@ class Streams:
         self._era = log.era
 
     async def load(self, tenant: str, streams: Sequence[Stream], *, fresh: bool) -> States:
-        """The states of `streams`; with `fresh`, none of them from memory. Raises `Refusal` `id_in_use`."""
+        """The states of `streams`; with `fresh`, none of them from memory."""
         era = self._forget_what_was()
         found: dict[Stream, Folded] = {}
         if not fresh:
@@ -92,10 +107,7 @@ class Streams:
         return await self.load(tenant, [stream], fresh=fresh)
 
     async def load_many(self, wanted: Iterable[tuple[str, Stream]], *, fresh: bool) -> dict[str, States]:
-        """States by tenant, in one round trip at most; with `fresh`, none of them from memory.
-
-        A stream of another category is left as without events.
-        """
+        """States by tenant, in one round trip at most; with `fresh`, none of them from memory."""
         era = self._forget_what_was()
         found: dict[str, dict[Stream, Folded]] = defaultdict(dict)
         missing: set[tuple[str, Stream]] = set()
@@ -106,7 +118,7 @@ class Streams:
             else:
                 missing.add((tenant, stream))
         if missing:
-            for tenant, loaded in (await self._load_fresh(missing, strict=False)).items():
+            for tenant, loaded in (await self._load_fresh(missing)).items():
                 found[tenant] |= loaded
         return {tenant: States(self._deciders, folded, era) for tenant, folded in found.items()}
 
@@ -130,9 +142,7 @@ class Streams:
             self._era = self._log.era
         return self._era
 
-    async def _load_fresh(
-        self, wanted: set[tuple[str, Stream]], *, strict: bool = True
-    ) -> dict[str, dict[Stream, Folded]]:
+    async def _load_fresh(self, wanted: set[tuple[str, Stream]]) -> dict[str, dict[Stream, Folded]]:
         # Each id once: two streams of one id, of which one is a slip, would have its events twice.
         ids = sorted({(tenant, stream.id) for tenant, stream in wanted})
         events = await self._log.read_streams([tenant for tenant, _ in ids], [id for _, id in ids])
@@ -141,17 +151,11 @@ class Streams:
             history[event.tenant, event.stream_id].append(event)
         loaded: dict[str, dict[Stream, Folded]] = defaultdict(dict)
         for tenant, stream in wanted:
-            loaded[tenant][stream] = self._fold(stream, history[tenant, stream.id], strict=strict)
+            loaded[tenant][stream] = self._fold(stream, history[tenant, stream.id])
         return loaded
 
-    def _fold(self, stream: Stream, events: Sequence[Recorded[bytes]], *, strict: bool) -> Folded:
+    def _fold(self, stream: Stream, events: Sequence[Recorded[bytes]]) -> Folded:
         if events and events[0].category != stream.category:
-            if not strict:
-                return Folded(stream.category, 0, None)
-            raise Refusal(
-                "id_in_use",
-                f"{stream.id} is the id of a {events[0].category}, not of a {stream.category}",
-                remedy=f"give the {stream.category} an id of its own, or correct the id",
-            )
+            return Folded(events[0].category, events[-1].version, None)
         state = self._deciders[stream.category].fold(codec.decode(event).data for event in events)
         return Folded(stream.category, events[-1].version if events else 0, state)

@@ -196,6 +196,44 @@ async def test_an_id_belongs_to_one_category(replicas: Replicas) -> None:
             await executor.execute(envelope("contact.add", SEEKER, ADD, number=2))
 
 
+@pytest.mark.parametrize("by", ["execute", "execute_all", "one batch with what has the id"])
+@pytest.mark.parametrize(
+    ("command", "id", "data"),
+    [
+        ("interview.accept", ANA, {}),
+        ("seeker.record_verdict", ANA, VERDICT),
+        ("contact.add", SEEKER, ADD),
+        ("interview.plan", INTERVIEW, {**PLAN, "contact_ids": [str(SEEKER)]}),
+    ],
+)
+@whatever_is_kept
+async def test_an_id_of_something_else_is_said_to_be_in_use_whichever_way(
+    replicas: Replicas, command: str, id: UUID, data: dict[str, Any], by: str
+) -> None:
+    """Given a command that is sent to the id of something else, or names it, then the answer is the same over HTTP as
+    over AMQP or in an import, where it is kept: that the id is in use, and not that there is nothing."""
+    here, there = replicas.executors
+    people = [register(), envelope("contact.add", ANA, ADD, number=2)]
+    wrong = envelope(command, id, data, number=3)
+    outcome: Appended | Exception
+    if by == "one batch with what has the id":
+        *_, outcome = await here.execute_all([*people, wrong])
+    else:
+        await here.execute_all(people)
+        if by == "execute":
+            with pytest.raises(Refusal) as refused:
+                await there.execute(wrong)
+            outcome = refused.value
+        else:
+            outcome, _ = await there.execute_all([wrong, verdict(4)])
+    assert isinstance(outcome, Refusal)
+    assert (outcome.code, outcome.kind) == ("id_in_use", "conflict")
+    assert (
+        await replicas.history()
+        == ["seeker.registered", "contact.added", "seeker.verdict_recorded"][: 3 if by == "execute_all" else 2]
+    )
+
+
 LEAD, PROGRAMME = UUID(int=0x1EAD), UUID(int=0x960)
 RECORD = {"seeker_id": str(SEEKER), "contact_id": str(ANA), "kind": "advice", "what": "Read the annual report"}
 
