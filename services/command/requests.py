@@ -91,7 +91,8 @@ def _command_id(key: str | None, tenant: str) -> UUID:
     try:
         return UUID(key)
     except ValueError:
-        # Event ids follow from it, so two tenants that both count 1, 2, 3 must not get the same.
+        # Event ids follow from it: those of two tenants that both count 1, 2, 3 need not be the same. (They may be, as
+        # with one UUID in both: no one but `source` and id together says which event it is.)
         return command_id_of(f"{tenant} {key}")
 
 
