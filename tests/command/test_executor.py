@@ -529,7 +529,9 @@ async def test_sessions_that_can_only_read_are_not_kept(database_url: str) -> No
             await executor.execute(register())
         with pytest.raises(LogUnavailable):
             await executor.execute_all([verdict(2)])
-        await owner.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    await owner.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    async with Log.open(pool, database_url) as log:  # on the same sessions, with patience enough for any machine
+        executor = Executor(log, DECIDERS, FixedClock())
         [refused] = await executor.execute_all([verdict(2)])
         assert isinstance(refused, Refusal)
         assert (await executor.execute(register())).position == 1
