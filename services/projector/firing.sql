@@ -58,6 +58,8 @@ CROSS JOIN LATERAL (
     SELECT count(*)::integer AS ahead FROM read.timer o
     WHERE o.tenant = t.tenant AND o.seeker_id = t.seeker_id
       AND o.due_at > t.due_at AND o.due_at < t.due_at + interval '1 second'
+      AND (t.body ->> 'due_at')::timestamptz >= t.due_at  -- what was put off itself stands in its order already
+      AND o.outcome IS NULL
       AND (o.body ->> 'due_at')::timestamptz < (t.body ->> 'due_at')::timestamptz
       AND (o.body ->> 'expires_at')::timestamptz > o.due_at AND o.body -> 'recipient' ->> 'role' = 'seeker'
 ) put_off
