@@ -41,6 +41,7 @@ from shared.broker.consuming import consuming
 from shared.broker.outgoing import ConnectionLost
 from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
+from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import is_away
 from shared.log import Appended
@@ -72,7 +73,8 @@ HOLD = 20 * 60.0
 half an hour, again and again. Going back counts as a delivery (before RabbitMQ 4.3 any way of going back does), so they
 don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
 however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
-or holds what this release can't read, each stretch counts.)"""
+each stretch counts.) Who has waited so long for a newer release that can read what the log holds waits for none any
+more: a release was rolled back, and what lies beside those commands is not to be dead-lettered with them."""
 CONFIRMED_WITHIN = 30.0
 """Seconds for the broker to confirm an answer. Where the queue that a sender has named is a quorum queue without a
 majority, say, it never does, and the batch, with all that waits behind it, is not to wait for that."""
@@ -119,6 +121,8 @@ class Intake:
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake
         self._away_since: float | None = None
+        self._none_newer = False
+        """Whether it was waited in vain for a release that can read what this one can't."""
         self._parking = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -327,7 +331,14 @@ class Intake:
                 self._away_since = None
                 return outcomes
             self._away_since = self._away_since or monotonic()
-            if monotonic() - self._away_since > self._hold:
+            held_too_long = monotonic() - self._away_since > self._hold
+            if isinstance(away, UnknownEventType) and (held_too_long or self._none_newer):
+                self._none_newer = True
+                if len(envelopes) > 1:
+                    return await self._one_by_one(envelopes, stop)
+                self._away_since = None
+                return outcomes
+            if held_too_long:
                 raise HeldTooLong
             logger.warning("commands wait", error=repr(away), commands=len(envelopes), pause=pause)
             await first_of(stop.wait(), timeout=pause)

@@ -67,6 +67,34 @@ async def test_while_the_database_is_away_commands_wait_in_place(
     assert await is_empty(channel, DEAD_COMMANDS)
 
 
+async def test_what_no_newer_release_comes_for_holds_up_nothing_else(
+    amqp_url: str, sender: Sender, channel: AbstractChannel
+) -> None:
+    """Given a log with an event of a release that was rolled back, when commands have waited for long for one that can
+    read it, then those that need it are told or parked, and those beside them are executed; none goes back."""
+    struck = (registration(2), registration(4))
+
+    class Older(Scripted):
+        async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+            if {str(each.command_id) for each in envelopes} & {each["command_id"] for each in struck}:
+                raise UnknownEventType("seeker.teleported", 1, 7)
+            return await super().execute_all(envelopes)
+
+    older = Older()
+    for number in (1, 2, 3):
+        await sender.send(registration(number))
+    await sender.send(struck[1], reply=False)
+    await sender.send(registration(5))
+    async with running(Intake(amqp_url, older, hold=0.1)):
+        answers = [(await sender.answer(number))[1] for number in (1, 2, 3, 4)]
+
+    assert sorted(str(each.get("position", each.get("code"))) for each in answers) == ["1"] * 3 + ["unknown_event_type"]
+    assert await is_empty(channel, COMMANDS)
+    parked = await (await channel.get_queue(DEAD_COMMANDS)).get()
+    assert parked.headers["kithlog-reason"] == "unknown_event_type"
+    await parked.ack()
+
+
 async def test_while_rights_are_missing_commands_wait_in_place(
     amqp_url: str, database_url: str, log: Log, sender: Sender, channel: AbstractChannel
 ) -> None:
