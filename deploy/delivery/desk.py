@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from deploy.delivery.clock import Clock
 from deploy.delivery.composing import Composer, Left, Undeliverable
-from deploy.delivery.ledger import Entry, Ledger, State
+from deploy.delivery.ledger import KEPT, Entry, Ledger, State
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post, Refused, ServerAway, Unsure
 from deploy.delivery.settings import DeliverySettings
@@ -33,8 +33,7 @@ until that shows, and all wait for it meanwhile. Where nothing else succeeds, `L
 goes out soon once what was away is back."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
-KEPT, PRUNE_EVERY = timedelta(weeks=6), timedelta(days=1)
-"""How long after it has expired the ledger knows what became of a notification, and how often it forgets others."""
+PRUNE_EVERY = timedelta(days=1)
 NOT_KNOWN = "it is not known whether the mail server has taken it"
 TOO_LATE = "its time had passed before it could be sent"
 
@@ -111,10 +110,12 @@ class Desk:
         if now >= self._prune_at:
             self._ledger.prune(now - KEPT)
             self._prune_at = now + PRUNE_EVERY
-        if not self._ledger.next_mail(now):
+        if not self._ledger.next_mail(now) and not self._ledger.ended_ahead():
             return False
         await self._look()
         entries = self._ledger.next_mail(now)
+        if not entries:
+            return False
         if entries[0].state == "intended" and self._settings.when_unsure == "never":
             self._ledger.failed(_keys(entries), NOT_KNOWN, permanent=False)
             return True

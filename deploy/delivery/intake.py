@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
 from deploy.delivery.clock import Clock
-from deploy.delivery.ledger import Ledger
+from deploy.delivery.ledger import KEPT, Ledger
 from deploy.delivery.notification import UNDELIVERED_IS_NEEDLESS, Acknowledged, Notification, Withdrawn
 from deploy.delivery.wording import wording
 from shared.client import CloudEvent, Handlers, Park
 
+logger = logging.getLogger(__name__)
 ENDING = ("withdrawn", "acknowledged", "snoozed")
 """The events of notifications that end what is undelivered."""
 Withdraw = Callable[[str, int, int], None]
@@ -35,6 +37,9 @@ class Intake:
             raise Park("no_words", f"there is no mail for {due.kind}/{due.stage}")
         alone = due.urgency == "high" or not self._gather
         now = await self._clock.now()
+        if due.expires_at < now - KEPT:  # the ledger may have forgotten that it was sent: it is replayed, most likely
+            logger.warning("position %d had expired long ago: it is passed over", event.position)
+            return
         if alone:
             self._ledger.add(notification, mail=notification.key, ready_at=now)
         else:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from deploy.delivery.notification import Notification
 
+KEPT = timedelta(weeks=6)
+"""How long after it has expired it is known here what became of a notification."""
 State = Literal["waiting", "intended", "sent", "failed", "withdrawn"]
 """`intended`: the mail's data may be on their way, or with the server."""
 
@@ -49,6 +51,7 @@ CREATE TEMP TABLE ahead ( -- withdrawals that the broker has not brought yet: a 
 _SAID_IN = "EXISTS (SELECT 1 FROM {} w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
 _WITHDRAWN = f"({_SAID_IN.format('withdrawal')} OR {_SAID_IN.format('ahead')})"
 _ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN}, in_vain FROM notification n"
+_ENDED_AHEAD = f"state = 'withdrawn' AND NOT {_SAID_IN.format('withdrawal')}"
 _ABANDONED = "epoch < :epoch AND position > :position"
 _TAKE_UP_AGAIN = f"UPDATE notification AS n SET state = 'waiting' WHERE state = 'withdrawn' AND NOT {_WITHDRAWN}"
 _FORGET = (
@@ -134,6 +137,11 @@ class Ledger:
     def caught_up(self, position: int) -> None:
         """All up to that position of the log was brought, and so need not be known ahead."""
         self._file.execute("DELETE FROM ahead WHERE position <= ?", (position,))
+
+    def ended_ahead(self) -> bool:
+        """Whether something was left out that only `withdraw_ahead` has told of: a restore may bring it back."""
+        [found] = self._file.execute(f"SELECT EXISTS (SELECT 1 FROM notification n WHERE {_ENDED_AHEAD})").fetchone()
+        return bool(found)
 
     def forget_ahead(self) -> None:
         """What was withdrawn ahead is to be looked for anew; what it alone had ended waits again."""

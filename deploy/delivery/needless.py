@@ -28,16 +28,18 @@ class Needless:
         """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it ends before what the consumer
         has seen."""
         mark = await self._store.load() or Mark()
-        self._ledger.caught_up(mark.proven)
+        # What has failed is to come again, and may lie before what is proven.
+        handled = min([mark.proven, *(position - 1 for position in mark.begun)])
+        self._ledger.caught_up(handled)
         # At first not from the log's end: what is to be mailed has been taken before, and may have had its end since.
-        self._after = max(self._after, mark.proven)
+        self._after = max(self._after, handled)
         while True:
             page = await self._page(mark)
             if page is None:
                 # The restore may have undone what was read beyond the mark. The consumer has not seen that, and so need
                 # not come to know.
                 self._ledger.forget_ahead()
-                self._after, self._epoch = mark.proven, 0
+                self._after, self._epoch = handled, 0
                 continue
             for line in page.events:
                 await self._taken(parse(line))

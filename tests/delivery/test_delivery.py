@@ -822,6 +822,17 @@ async def test_the_ledger_forgets_what_is_long_over(office: Office) -> None:
     assert held() == [everything[5], everything[6]]
 
 
+async def test_what_is_replayed_after_the_ledger_has_forgotten_it_is_not_reported_anew(office: Office) -> None:
+    """Given a mail that was delivered and reported, when it is replayed six weeks after it has expired and more, then
+    the log is not told that it failed."""
+    due = a_due()
+    await office.deliver(due)
+    office.clock.instant += timedelta(days=60)
+    await office.work()
+    await office.deliver(due)
+    assert (len(office.mailbox.mails), [each for each, _ in office.kithlog.reports]) == (1, ["report-delivered"])
+
+
 async def test_what_has_expired_is_not_sent(office: Office) -> None:
     await office.take(a_due())
     office.clock.instant += timedelta(days=1)

@@ -99,6 +99,28 @@ async def test_what_was_read_ahead_of_the_broker_is_forgotten_with_a_restore(off
     assert [mail["Subject"] for mail in office.mailbox.mails] == ["Say thank you to Theo Adeyemi"]
 
 
+async def test_what_was_left_out_is_looked_at_though_nothing_else_waits(office: Office) -> None:
+    """Given such a restore, and no other mail that falls due, then what had been ended is mailed by the next look."""
+    desk = office.desk()
+    await waits_again(office, desk)
+    assert not await desk.send_once(office.clock)
+    office.history.epoch, office.log = 2, [a_due(90), a_due(112, epoch=2)]
+    assert await desk.send_once(office.clock)
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_a_withdrawal_that_could_not_be_handled_yet_is_known_by_the_feed(office: Office) -> None:
+    """Given a withdrawal that the broker has brought and that failed, so that it is to come again, then what it ends is
+    not mailed meanwhile."""
+    office.store.mark = Mark(epoch=1, proven=118, begun={118: 1})
+    office.log = [a_due(90), a_withdrawal(118)]
+    await office.take(a_due(90))
+    desk = office.desk()
+    while await desk.send_once(office.clock):
+        pass
+    assert office.mailbox.mails == []
+
+
 async def test_what_was_read_ahead_of_the_broker_is_unknown_to_the_next_process(office: Office) -> None:
     """Given such a restore while no service runs, and a mark that has come beyond the lost withdrawal since, then what
     that had ended is mailed."""
