@@ -111,10 +111,10 @@ def _of_stage(
     stage = planned.stage
     status: Status = "pending"
     because = arming.type
+    told = {name: id for id, name in arming.before} if pending.occurrence == arming.occurrence else {}
+    told |= {name: id for id, name in arming.told if id == pending.occurrence}
     if pending.gone == "settled":
-        again = {snooze.event_id for snooze in arming.snoozes if snooze.fired}
-        first = pending.occurrence == arming.occurrence and stage.name in arming.fired
-        status = "fired" if first or pending.occurrence in again else "not_fired"
+        status = "fired" if stage.name in told else "not_fired"
     elif pending.gone or still:
         status, because = "silent", pending.gone or still or ""
     against = ""
@@ -129,7 +129,7 @@ def _of_stage(
         status=status,
         because=because,
         stage=stage.name,
-        notification_id=notification_id(policy.name, subject.id, pending.occurrence, stage.name),
+        notification_id=notification_id(policy.name, subject.id, told.get(stage.name, pending.occurrence), stage.name),
         armed_by=arming.armed_by,
         due_at=planned.due_at,
         expires_at=planned.expires_at,

@@ -74,6 +74,8 @@ class Arming:
     """Stages that have ended, in whatever way."""
     fired: tuple[str, ...] = ()
     """Those that fell due, and were not taken back."""
+    before: tuple[tuple[UUID, str], ...] = ()
+    """What fell due in rounds that this one goes on from, see `_going_on`: occurrence and stage."""
     snoozes: tuple[Snooze, ...] = ()
     acknowledged: bool = False
     done_with: tuple[UUID, ...] = ()
@@ -90,6 +92,12 @@ class Arming:
     def occurrences(self) -> tuple[UUID, ...]:
         """Its own, and those of its snoozes."""
         return (self.occurrence, *[snooze.event_id for snooze in self.snoozes])
+
+    @property
+    def told(self) -> tuple[tuple[UUID, str], ...]:
+        """Of itself, occurrence and stage."""
+        again = [(snooze.event_id, snooze.stage) for snooze in self.snoozes if snooze.fired]
+        return (*[(self.occurrence, stage) for stage in self.fired], *again)
 
     @property
     def armed_by(self) -> Cause:
@@ -265,9 +273,14 @@ def _round_of(subject: Subject, data: notification.NotificationEvent) -> tuple[A
     for arming in subject.armings:
         if arming.policy == data.rule.policy:
             snooze = next((s for s in arming.snoozes if s.event_id == data.occurrence), None)
-            if snooze or arming.occurrence == data.occurrence:
+            if snooze or arming.occurrence == data.occurrence or _was_before(arming, data):
                 return arming, snooze
     return None
+
+
+def _was_before(arming: Arming, data: notification.NotificationEvent) -> bool:
+    """Whether it is about what was told before the round. What is taken back names stages of that other round."""
+    return (data.occurrence, data.stage) in arming.before and not isinstance(data, notification.Withdrawn)
 
 
 def _cause(e: Recorded[Event]) -> Cause:
@@ -420,6 +433,7 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
     if not later:
         return arming
     last = max(later, key=lambda one: one.occurred_at)
+    before = (*last.before, *last.told)
     return replace(
         arming,
         side=last.side,
@@ -428,7 +442,8 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
         at=last.at,
         on=last.on,
         days=last.days,
-        settled=last.fired,
+        settled=tuple(dict.fromkeys(stage for _, stage in before)),
+        before=before,
         counted_from=last.counted_from or last.type,
     )
 

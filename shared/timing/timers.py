@@ -256,10 +256,8 @@ def _guards(subject: Subject, arming: Arming, policy: Policy, recipient: Recipie
         streams += [arming.through] if arming.through else []
     if role == "coach":
         streams += [enrolment.programme_id for enrolment in recipient.enrolments]
-    streams += [notification_id(policy.name, subject.id, arming.occurrence, stage) for stage in arming.fired]
     streams += [
-        notification_id(policy.name, subject.id, snooze.event_id, snooze.stage)
-        for snooze in arming.snoozes
-        if snooze.fired
+        notification_id(policy.name, subject.id, occurrence, stage)
+        for occurrence, stage in (*arming.before, *arming.told)
     ]
     return tuple(dict.fromkeys(streams))

@@ -7,8 +7,9 @@ from itertools import permutations
 
 import pytest
 
-from shared.domain import relationship
-from tests.timing.story import CONTACT, INTRODUCER, Story, at, fired, named
+from shared.domain import notification, relationship
+from shared.timing.explain import explain
+from tests.timing.story import CONTACT, INTRODUCER, Story, answers, at, fired, id_of, named
 
 HAPPENED: dict[str, Callable[[Story, str], object]] = {
     "thanks": lambda story, written: story.thanks("2026-06-01T12:00+09:00", written=written),
@@ -108,6 +109,25 @@ def test_a_pause_of_long_ago_brings_back_nothing_that_was_told() -> None:
     _pauses_long_ago(story, "2026-07-20T10:00+09:00")
     assert story.due("keep_in_touch") == left
     assert set(left) == {"again", "cooling"}
+
+
+def test_what_was_told_before_such_pauses_is_still_answered() -> None:
+    """Given that the first reminder of a round was told, when pauses are written down that were over before, one after
+    the other, then it comes no more, is explained as told, guards those that follow, and being done with it begins the
+    next interval."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-06-18T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    for written in ("2026-07-20T10:00+09:00", "2026-07-21T10:00+09:00"):
+        _pauses_long_ago(story, written)
+        assert set(story.due("keep_in_touch")) == {"again", "cooling"}
+    assert id_of(due) in story.timer("keep_in_touch", "again").guards
+    subject = story.subjects[story.timer("keep_in_touch", "again").subject_id]
+    explained = explain(subject, story.recipients[subject.seeker_id], story.policies)
+    told = [one for one in explained if one.status == "fired"]
+    assert [one.notification_id for one in told if one.policy == "keep_in_touch"] == [id_of(due)]
+    answers(story, due, notification.Acknowledged, "2026-07-22T10:00+09:00", how="acted_on")
+    assert story.due("keep_in_touch")["due"] == at("2026-10-20T10:00+09:00")
 
 
 @pytest.mark.parametrize("told", ["a touch", "a connection", "a conversation"])
