@@ -19,6 +19,7 @@ from services.projector.progress import Progress
 from services.projector.read_model import ReadModel
 from services.projector.timing_models import Recipients, Subjects
 from shared.database.queries import load_queries
+from shared.timing.settling import without_turn
 
 QUERIES = load_queries("services.projector", "reader.sql")
 _READ: tuple[ReadModel[Any] | type[ReadModel[Any]], ...] = (*MODELS, Subjects, Recipients)
@@ -218,11 +219,11 @@ class Reader:
         return {row["id"]: row["due_at"] for row in rows}
 
     async def next_due(self, tenant: str, subject_ids: Collection[UUID], policy: str) -> dict[UUID, datetime]:
-        """When the policy's next notification is due, for each of the subjects that has one pending."""
+        """When the policy's next notification is due, to the second, for each of the subjects that has one pending."""
         if not subject_ids:
             return {}
         rows = await self._pool.fetch(QUERIES["next_timers"], tenant, list(subject_ids), policy)
-        return {row["subject_id"]: row["due_at"] for row in rows}
+        return {row["subject_id"]: without_turn(row["due_at"]) for row in rows}
 
     async def position(self) -> int:
         """How far the models have come; 0 before anything was folded."""

@@ -15,6 +15,7 @@ from shared.timing.policies import Policies
 from shared.timing.policy import Policy
 from shared.timing.recipient import Recipient
 from shared.timing.schedule import Clock
+from shared.timing.settling import without_turn
 from shared.timing.subject import Arming, Subject
 from shared.timing.timers import Pending, rounds, standstill
 
@@ -61,7 +62,7 @@ def explain(subject: Subject, recipient: Recipient | None, policies: Policies) -
 def put_off(one: Explanation, until: datetime) -> Explanation:
     """A pending one of which firing has found that it can't be told before then."""
     in_time = one.expires_at is None or until < one.expires_at
-    return replace(one, due_at=until, will_be=one.will_be or ("" if in_time else "moment_passed"))
+    return replace(one, due_at=without_turn(until), will_be=one.will_be or ("" if in_time else "moment_passed"))
 
 
 def _of_policy(subject: Subject, recipient: Recipient | None, policy: Policy, own: Policies) -> Iterator[Explanation]:

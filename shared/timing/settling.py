@@ -85,6 +85,11 @@ def in_turn(until: datetime, due_at: datetime) -> datetime:
     return until + timedelta(microseconds=max(0, _LAST_TURN - (until - due_at) // _MINUTE))
 
 
+def without_turn(until: datetime) -> datetime:
+    """The moment that was meant, of what `in_turn` made of it: for people, whom the order does not concern."""
+    return until.replace(microsecond=0)
+
+
 @lru_cache(1024)
 def start_of_day(time_zone: str, now: datetime) -> datetime:
     """The instant of the last midnight on a recipient's clock, from which `fired_today` counts.

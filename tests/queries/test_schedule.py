@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.domain import interview, lead, notification
+from shared.timing.settling import in_turn
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,
@@ -132,11 +133,12 @@ async def _put_off(library: Library, id: str, until: datetime) -> None:
 
 async def test_what_was_put_off_is_shown_when_it_is_due_now(library: Library) -> None:
     """Given a reminder that was due and was put off until after the next one, then it comes after that one, page by
-    page, too, with its new time; one that was put off beyond its moment is not ahead any more."""
+    page, too, with its new time, without the fraction of a second that keeps the order; one that was put off beyond its
+    moment is not ahead any more."""
     await library.fold(happened(*HELD_STORY))
     first, second, *_ = before = (await library.get(f"{MINE}/schedule", days=10))["items"]
     until = datetime.fromisoformat(second["due_at"]) + timedelta(minutes=5)
-    await _put_off(library, first["id"], until)
+    await _put_off(library, first["id"], in_turn(until, datetime.fromisoformat(first["due_at"])))
 
     items = (await library.get(f"{MINE}/schedule", days=10))["items"]
     assert [item["id"] for item in items][:2] == [second["id"], first["id"]]
@@ -154,6 +156,19 @@ async def test_what_was_put_off_is_shown_when_it_is_due_now(library: Library) ->
     items = (await library.get(f"{MINE}/schedule", days=10))["items"]
     assert {item["id"] for item in items} == {item["id"] for item in before} - {first["id"]}
     assert await _reminder(library, first) == (expiry, "moment_passed")
+
+
+async def test_the_next_touch_is_shown_without_its_place_in_the_order(library: Library) -> None:
+    """Given a reminder to keep in touch that was put off to a moment, then the next touch is due at that moment."""
+    thanked = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
+    await library.fold(happened(*HELD_STORY, thanked))
+    items = (await library.get(f"{MINE}/schedule", days=90))["items"]
+    touch = next(item for item in items if item["policy"] == "keep_in_touch")
+    due_at = datetime.fromisoformat(touch["due_at"])
+    until = due_at + timedelta(days=1)
+    await _put_off(library, touch["id"], in_turn(until, due_at))
+    [tie] = (await library.get(f"{MINE}/relationships"))["items"]
+    assert datetime.fromisoformat(tie["next_touch_at"]) == until
 
 
 async def _reminder(library: Library, item: Any) -> tuple[datetime, str]:

@@ -38,6 +38,7 @@ from shared.timing import timers
 from shared.timing.calendar import wall
 from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.policies import Policies
+from shared.timing.settling import without_turn
 from shared.timing.timers import Timer
 from shared.zones import zone
 
@@ -100,6 +101,7 @@ def _put_off(timer: Timer, until: datetime) -> Timer:
     """The timer with when it is to be fired, where firing has put it off."""
     if until == timer.due_at:
         return timer
+    until = without_turn(until)
     return replace(timer, due_at=until, local_due=wall(until, zone(timer.time_zone) or ZoneInfo("UTC")))
 
 
