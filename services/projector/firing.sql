@@ -31,7 +31,8 @@ FOR UPDATE SKIP LOCKED;
 -- name: claim
 -- The timers ($1[i], $2[i]) that were locked. With each come the checkpoint as of which it is known, what is known of the
 -- recipient (the seeker whom it is about), how many older ones of that seeker's were put off to the same moment, which
--- places them within a second after it (`in_turn`), and the event that armed it or, with an outcome, brought it about.
+-- places them within a second after it (`in_turn`), and are still to be told, and the event that armed it or, with an
+-- outcome, brought it about.
 -- LATERAL, so that each is found by its index whatever the planner believes. All are judged at one moment, this one: of
 -- many that are due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were
 -- not reckoned, nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
@@ -61,7 +62,10 @@ CROSS JOIN LATERAL (
       AND (t.body ->> 'due_at')::timestamptz >= t.due_at  -- what was put off itself stands in its order already
       AND o.outcome IS NULL
       AND (o.body ->> 'due_at')::timestamptz < (t.body ->> 'due_at')::timestamptz
-      AND (o.body ->> 'expires_at')::timestamptz > o.due_at AND o.body -> 'recipient' ->> 'role' = 'seeker'
+      AND (o.body ->> 'expires_at')::timestamptz > greatest(o.due_at, clock.now)
+      AND o.body -> 'recipient' ->> 'role' = 'seeker'
+      AND (SELECT p.stream_id FROM read.parked p  -- not as a join, which would go through all that is parked
+           WHERE p.tenant = o.tenant AND p.stream_id = ANY (o.guards) LIMIT 1) IS NULL
 ) put_off
 LEFT JOIN LATERAL (
     SELECT cause.event_id, cause.correlation_id FROM log.event cause

@@ -17,7 +17,7 @@ from services.projector.folding import Folder
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.database.pool import UNAVAILABLE
-from shared.domain import contact, interview, notification, programme, seeker
+from shared.domain import contact, interview, lead, notification, programme, seeker
 from shared.log import Log
 from shared.timing.policies import default_policies
 from tests.projector.conftest import (
@@ -301,6 +301,39 @@ async def test_what_is_put_off_keeps_its_order(log: Log, database_url: str, at: 
     told_then = await _numbers_told(log, 2 * cap)
     assert len(told_then) == cap
     assert [number for number in told_then if number < 20] == list(range(2 * cap, 20))
+
+
+@pytest.mark.parametrize("because", ["expired", "parked"])
+async def test_what_nobody_will_be_told_of_takes_no_ones_place(
+    because: str, log: Log, database_url: str, connection: Connection, at: At
+) -> None:
+    """Given reminders that were put off to a morning, when by then nobody is to be told of them, for they have expired
+    or wait for a parked stream, then others that fall due that morning are told instead."""
+    cap = default_policies().limits.cap_per_day
+    old = [_agreed(n, START + timedelta(minutes=n)) for n in range(2 * cap)]
+    evening = START + timedelta(days=-3, hours=12)
+    referral = {"seeker_id": SEEKER, "contact_id": ANA, "kind": "referral", "what": "Call Ben"}
+    fresh = [on("lead", UUID(int=400 + n), lead.Recorded.model_validate(referral), evening) for n in range(cap)]
+    await write(log, [REGISTERED, *old, *fresh])
+    await fold(database_url, log)
+    day = START + timedelta(days=2, hours=3)
+    await at(day)
+    fired = await fire(database_url)
+    assert (fired.due, fired.deferred) == (cap, cap)
+    await fold(database_url, log)
+    if because == "parked":
+        await connection.execute(_PARK, [each.stream.id for each in old])
+    # On the second day the next reminder of each old conversation is due, so that it is too late for the first.
+    await at(day + timedelta(days=2 if because == "expired" else 1))
+    await fire(database_url)
+    told_then = [event.data for event in await told(log) if event.type == "notification.due"][cap:]
+    assert [each.kind for each in told_then] == ["act_on_lead"] * cap
+
+
+_PARK = """
+INSERT INTO read.parked (tenant, stream_id, category, position, model, error)
+SELECT 'acme', id, 'interview', 1000, 'pipeline', 'broken' FROM unnest($1::uuid[]) AS id
+"""
 
 
 async def test_after_an_outage_that_ends_at_night_the_oldest_come_first(log: Log, database_url: str, at: At) -> None:
