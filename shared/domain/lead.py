@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Collection, Iterator
+from typing import Annotated, Any
 from uuid import UUID
 
 from shared.domain.identity import relationship_id
@@ -187,16 +187,23 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
     lead = state.lead
     assert lead is not None, "a lead that stands somewhere was recorded"
     require_remembered(context, command, [lead.contact_id])
-    whose = {
-        "seeker_id": lead.seeker_id,
-        "contact_id": lead.contact_id,
-        "interview_id": lead.interview_id,
-        "kind": lead.kind,
-    }
-    followed = event(**said(command) | whose)
+    followed = event(**said(command) | _whose(lead))
     if isinstance(command, ComeToSomething):
         return [followed, *_introduction(command, lead, context)]
     return [followed]
+
+
+def _whose(lead: Recorded) -> dict[str, Any]:
+    return {name: getattr(lead, name) for name in LeadFollowed.model_fields}
+
+
+def acted_on_by_asking(lead_id: UUID, state: State, contact_ids: Collection[UUID]) -> list[On]:
+    """To ask somebody for the conversation that follows up a lead to a person is to act on it; to ask only who gave it
+    is not."""
+    to_act_on = state.status in MACHINE.moves[ActedOn].sources
+    if state.lead is None or state.referrer_id is None or not to_act_on or set(contact_ids) == {state.referrer_id}:
+        return []
+    return [On(Stream("lead", lead_id), ActedOn(**_whose(state.lead)))]
 
 
 def _check_record(command: Record, context: Context) -> None:

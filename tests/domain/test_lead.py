@@ -9,10 +9,11 @@ import pytest
 
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
-from shared.domain.kernel import Command, Event
+from shared.domain.kernel import Command, Event, On
 from tests.domain.scenario import (
     ADDED,
     ANA,
+    ASKED,
     BEN,
     CLEO,
     HELD,
@@ -140,6 +141,40 @@ def test_gratitude_goes_to_who_gave_the_lead(kind: str, introduced: list[Event],
     held = interview.Held(**with_cleo, format="email", introduced_by=owed)
     known = given(*PEOPLE, CLEO_KNOWN, BEN_LED_TO_ANA, gave, *introduced, *history)
     known.when(interview.Hold()).then(held)
+
+
+@pytest.mark.parametrize(
+    ("kind", "since", "acted"),
+    [
+        ("referral", [], True),
+        ("promised_introduction", [], True),
+        ("resource", [], False),
+        ("job_opening", [], False),
+        ("referral", [lead.ActedOn], False),
+        ("referral", [lead.Dropped], False),
+    ],
+)
+def test_to_ask_for_the_conversation_that_follows_up_a_lead_is_to_act_on_it(
+    kind: str, since: list[type[lead.LeadFollowed]], acted: bool
+) -> None:
+    """Given a lead to Cleo, when she is asked for the conversation that follows it up, then it is acted on, once; a
+    lead to no person, or one that was dropped, is not. To plan it, or to ask who gave the lead, is no act yet."""
+    gave = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind=kind, what="Talk to Cleo")
+    whose = {"seeker_id": SEEKER, "contact_id": ANA, "kind": kind}
+    with_cleo = {"seeker_id": SEEKER, "contact_ids": (CLEO,)}
+    plan = interview.Plan(**with_cleo, purpose="field", about="Design", lead_id=LEAD)
+    planned = interview.Planned(**with_cleo, purpose="field", about="Design", lead_id=LEAD)
+    known: list[Event | On] = [*PEOPLE, CLEO_KNOWN, gave, *(each.model_validate(whose) for each in since)]
+    given(*known).when(plan).then(planned)
+    request: dict[str, Any] = {"channel": "email", "minutes": 20, "intent": "I want to learn about your field."}
+    follows = [on("lead", LEAD, lead.ActedOn(**whose))] if acted else []
+    given(*known, planned).when(interview.SendRequest(**request)).then(
+        interview.RequestSent(**with_cleo, **request), on("contact", CLEO, ASKED), *follows
+    )
+    with_ana = planned.model_copy(update={"contact_ids": (ANA,)})
+    given(*known, with_ana).when(interview.SendRequest(**request)).then(
+        interview.RequestSent(**WHOSE, **request), on("contact", ANA, ASKED)
+    )
 
 
 def test_who_takes_part_is_owed_no_thanks_for_leading_there() -> None:

@@ -13,6 +13,7 @@ from shared.domain.interview import events as e
 from shared.domain.interview import places
 from shared.domain.interview.machine import AGREED, EVENT_OF, FIXED, MACHINE, STANDING, State, evolve
 from shared.domain.kernel import Command, Context, Decider, Event, On, Stream
+from shared.domain.lead import acted_on_by_asking
 from shared.domain.occurrence import check_occurrence
 from shared.domain.people import (
     MOST_INTRODUCERS,
@@ -59,7 +60,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.SendRequest():
             require_seeker(context, state.seeker_id, field=None)
             check_wording([("/intent", command.intent), ("/message", command.message)])
-            return [_event(command, state), *places.take(context, state)]
+            return [_event(command, state), *places.take(context, state), *_acted_on(context, state)]
         case c.FollowUp():
             return [_followed_up(command, state, context), *places.spend(context, state, "follow_up")]
         case c.Accept():
@@ -255,6 +256,12 @@ def _referrer(context: Context, state: State) -> UUID | None:
     return None if lead is None else lead.referrer_id
 
 
+def _acted_on(context: Context, state: State) -> list[On]:
+    if state.lead_id is None:
+        return []
+    return acted_on_by_asking(state.lead_id, context.other("lead", state.lead_id), state.contact_ids)
+
+
 def _thanked(command: c.Thank, state: State) -> e.Thanked:
     thanked = command.contact_ids or state.unthanked
     _check_take_part(thanked, state)
@@ -308,6 +315,8 @@ def also(command: Command, state: State | None, context: Context) -> Iterator[St
     elif isinstance(command, CONCERN_CONTACTS):
         if isinstance(command, c.SendRequest | c.FollowUp):
             yield Stream("seeker", state.seeker_id)
+        if isinstance(command, c.SendRequest) and state.lead_id is not None:
+            yield Stream("lead", state.lead_id)
         yield from (Stream("contact", contact_id) for contact_id in state.contact_ids)
     else:
         yield from told_streams(command, state.contact_ids)
