@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import Event
@@ -45,6 +45,7 @@ class Snooze:
     """A stage that is to come again: its own occurrence, named by the event that asked for it."""
 
     event_id: UUID
+    """Of one that a round has taken over from an earlier one: made of that and the round's, see `_taken_over`."""
     stage: str
     until: datetime
     settled: bool = False
@@ -428,8 +429,9 @@ def _follows(missed: Arming, arming: Arming) -> bool:
 
 
 def _going_on(arming: Arming, later: list[Arming]) -> Arming:
-    """The round as it stands after what happened later and was folded before: that says what it is counted from, and
-    what was told already. It keeps the event that it was begun by, of whose notifications none is in the log."""
+    """The round as it stands after what happened later and was folded before: that says what it is counted from, what
+    was told or is over already, and what was snoozed. It keeps the event that it was begun by, of whose notifications
+    none is in the log."""
     if not later:
         return arming
     last = max(later, key=lambda one: one.occurred_at)
@@ -442,10 +444,16 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
         at=last.at,
         on=last.on,
         days=last.days,
-        settled=tuple(dict.fromkeys(stage for _, stage in before)),
+        settled=tuple(dict.fromkeys((*(stage for _, stage in before), *last.settled))),
         before=before,
+        snoozes=tuple(_taken_over(one, arming) for one in last.snoozes if not one.settled),
         counted_from=last.counted_from or last.type,
     )
+
+
+def _taken_over(snooze: Snooze, arming: Arming) -> Snooze:
+    """As an occurrence of the later round's: the log tells of the earlier one's that nobody was told."""
+    return replace(snooze, event_id=uuid5(arming.occurrence, str(snooze.event_id)))
 
 
 def _recent(armings: tuple[Arming, ...], present: list[Arming]) -> tuple[Arming, ...]:
@@ -474,6 +482,9 @@ def _answered(subject: Subject, data: notification.NotificationEvent, e: Recorde
     if found is None:
         return subject
     arming, snooze = found
+    if isinstance(data, notification.Withdrawn) and data.because == subject.held_by(arming.policy):
+        # It ended because the round stands still, which `held` says: one that goes on from it goes on from before that.
+        return subject
     now = _standing(arming, snooze, data, e)
     return replace(subject, armings=tuple(now if one is arming else one for one in subject.armings))
 

@@ -130,6 +130,42 @@ def test_what_was_told_before_such_pauses_is_still_answered() -> None:
     assert story.due("keep_in_touch")["due"] == at("2026-10-20T10:00+09:00")
 
 
+def test_what_was_snoozed_before_such_pauses_still_comes_again() -> None:
+    """Given a reminder that was snoozed, when pauses are written down that were over before its round began, one after
+    the other, then it comes again when it was to, once, and being done with it begins the next interval."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-06-18T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    answers(story, due, notification.Snoozed, "2026-07-19T10:00+09:00", until=at("2026-08-20T10:00+09:00"))
+    before = story.due("keep_in_touch")
+    assert before == {"due": at("2026-08-20T10:00+09:00")}
+    for written in ("2026-07-20T10:00+09:00", "2026-07-21T10:00+09:00"):
+        pending = set(story.timers)
+        _pauses_long_ago(story, written)
+        assert story.due("keep_in_touch") == before
+        assert pending <= story.over
+        assert not pending & story.timers.keys()
+    again = fired(story, "keep_in_touch")
+    assert story.due("keep_in_touch") == {}
+    answers(story, again, notification.Acknowledged, "2026-08-21T10:00+09:00", how="acted_on")
+    assert story.due("keep_in_touch")["due"] == at("2026-11-19T10:00+09:00")
+
+
+def test_what_was_taken_back_before_such_a_pause_stays_so() -> None:
+    """Given a reminder that was told, snoozed and taken back, when a pause is written down that was over before, then
+    it does not come again, neither at once nor when its snooze ends."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-06-18T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    answers(story, due, notification.Snoozed, "2026-07-19T10:00+09:00", until=at("2026-07-22T10:00+09:00"))
+    because = {"reason": "withdrawn", "because": "sent_elsewhere"}
+    answers(story, due, notification.Withdrawn, "2026-07-19T11:00+09:00", **because)
+    left = story.due("keep_in_touch")
+    assert "due" not in left
+    _pauses_long_ago(story, "2026-07-20T10:00+09:00")
+    assert story.due("keep_in_touch") == left
+
+
 @pytest.mark.parametrize("told", ["a touch", "a connection", "a conversation"])
 def test_what_passed_before_an_introduction_was_asked_for_does_not_end_the_nudge(told: str) -> None:
     """Given a connector who was asked on Monday, when something of two months ago is written down on Tuesday, then the
