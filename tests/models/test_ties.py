@@ -188,6 +188,15 @@ def test_a_network_grows_by_introductions() -> None:
     assert ana.first_held_at is not None
 
 
+def test_who_gave_the_lead_to_a_conversation_led_to_whom_it_was_with() -> None:
+    """Given Cleo, who was added without a word of Ana, when a conversation with Cleo was held that a lead of Ana's led
+    to, as Ben had led to Ana, then Ana led to Cleo; of a conversation with two, nobody can say who led to which."""
+    both = {"seeker_id": SEEKER, "format": "coffee", "introduced_by": (ANA, BEN)}
+    for contact_ids, introducers in (((CLEO,), (ANA,)), ((CLEO, UUID(int=0xD0)), ())):
+        history = happened(added(CLEO), interview.Held(**both, contact_ids=contact_ids))
+        assert rows(NETWORK, history)[f"{SEEKER}/{CLEO}"].introducers == introducers
+
+
 def test_who_joined_first_stays_first() -> None:
     """Given a contact, when more is heard of them, then when they joined does not change: pages stay as they are."""
     history = happened(added(ANA))

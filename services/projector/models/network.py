@@ -28,7 +28,7 @@ class NodeRow(Telling):
     """How the contact came to be known, and through which network, association or event."""
     source_detail: str | None = None
     introducers: tuple[UUID, ...] = ()
-    """The contacts who introduced this one to the seeker; mostly one."""
+    """The contacts who introduced this one to the seeker, or gave the lead by which they met; mostly one."""
     connector: str | None = None
     """Who introduced, where that is not a contact."""
     first_held_at: datetime | None = None
@@ -67,6 +67,8 @@ def _joined(row: NodeRow, e: Recorded[Any]) -> NodeRow:
 
 def _held(row: NodeRow, e: Recorded[interview.Held]) -> NodeRow:
     first = row.first_held_at if row.first_held_at and row.first_held_at <= e.occurred_at else e.occurred_at
+    if len(e.data.contact_ids) == 1:  # of several, it does not say which of them the nearest led to
+        row = _through(row, next(iter(e.data.introduced_by), None))
     return replace(row, first_held_at=first, conversations=row.conversations + 1)
 
 
@@ -93,7 +95,7 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID | None, ...]:
 
 class Network(ReadModel[NodeRow]):
     name = "network"
-    version = 2
+    version = 3
     folds = FOLDS.keys()
     row = NodeRow
 
