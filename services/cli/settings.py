@@ -25,7 +25,7 @@ class OperatorSettings(Settings):
         repr=False,
         description="RabbitMQ's management API, for what AMQP can't tell `kithlog doctor`: bindings and alarms.",
     )
-    policies: PoliciesFile = Field(None, description="The tenants' changed timing policies, as for the projector.")
+    policies: PoliciesFile = Field(None, description="The tenants' changed timing policies, as for the services.")
     actor: str | None = Field(
         None,
         min_length=1,

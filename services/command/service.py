@@ -19,10 +19,11 @@ from shared.database.clock import DatabaseClock
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool, persist, session_of
 from shared.database.queries import load_queries
-from shared.domain.catalogue import DECIDERS
+from shared.domain.catalogue import deciders
 from shared.log import Appended, Log
 from shared.operations.health import OK, Check, Finding, Health, Movement
 from shared.operations.metrics import CommandMetrics
+from shared.operations.policies import load_policies
 from shared.operations.settings import CommandSettings
 from shared.operations.supervision import Loop, Supervised, unless_stopped
 
@@ -39,6 +40,7 @@ class CommandService:
     def __init__(self, settings: CommandSettings, clock: Clock | None) -> None:
         """`clock` says when a command comes that does not say so itself; absent: the database's."""
         self._settings, self._clock = settings, clock
+        self._deciders = deciders(load_policies(settings.policies))
         self.metrics = CommandMetrics()
         self.gate = Gate()
         self.health = Health([Check("database", self._closed)])
@@ -80,7 +82,7 @@ class CommandService:
                 clock = DatabaseClock(pool)
                 await unless_stopped(stop, persist("postgresql", clock.measure))
                 await last.enter_async_context(self._supervised("clock", clock.follow).running())
-            executor = Executor(log, DECIDERS, clock, keep=settings.kept_states)
+            executor = Executor(log, self._deciders, clock, keep=settings.kept_states)
             self._watch_database(pool)
             if settings.relay:
                 relay = Relay(settings.database_url, settings.amqp_url, log, observer=self.metrics)

@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import COMMANDS, EVENTS, Command, Decider, Machine
+from shared.timing.policies import Policies
 
 DECIDERS: dict[str, Decider[Any]] = {
     decider.category: decider
@@ -21,7 +22,7 @@ DECIDERS: dict[str, Decider[Any]] = {
         notification.DECIDER,
     )
 }
-"""Category → how its streams live."""
+"""Category → how its streams live, where no tenant changes the timing policies of this release."""
 
 MACHINES: tuple[Machine, ...] = (
     seeker.MACHINE,
@@ -39,6 +40,11 @@ MACHINES: tuple[Machine, ...] = (
 CATEGORIES = tuple(DECIDERS)
 
 
+def deciders(policies: Policies) -> dict[str, Decider[Any]]:
+    """`DECIDERS` where tenants change what `policies` say, which a seeker's own settings are judged by."""
+    return {**DECIDERS, seeker.DECIDER.category: seeker.decider(policies)}
+
+
 def stream_id_of(command: Command) -> UUID | None:
     """The id of the stream that a command must be sent to, where its body decides that; else None."""
     if isinstance(command, relationship.RelationshipCommand):
@@ -46,4 +52,4 @@ def stream_id_of(command: Command) -> UUID | None:
     return None
 
 
-__all__ = ["CATEGORIES", "COMMANDS", "DECIDERS", "EVENTS", "MACHINES", "stream_id_of"]
+__all__ = ["CATEGORIES", "COMMANDS", "DECIDERS", "EVENTS", "MACHINES", "deciders", "stream_id_of"]

@@ -138,7 +138,8 @@ REFUSALS: dict[str, Rule] = {
     # Notifications
     "unsound_override": Rule(
         "invalid",
-        "A preference names a policy, stage or setting that there is not, or a value out of its bounds.",
+        "A preference names a policy, stage or setting that there is not, or a value that is out of its bounds or does "
+        "not go with the tenant's.",
         "correct what the detail names, or leave it out; the policies are: {policies}",
     ),
     # It is not a job interview (rule 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from shared.domain.values import (
 )
 from shared.immutable import immutable
 from shared.replacing import replace
-from shared.timing.policies import default_policies
+from shared.timing.policies import Policies, default_policies
 
 
 class Goals(Details):
@@ -271,7 +272,10 @@ def evolve(state: State | None, event: Event) -> State:
             return state
 
 
-def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
+def decide(
+    command: Command, state: State | None, context: Context, policies: Policies | None = None
+) -> list[Event | On]:
+    """`policies` are those by which timers are computed, with what tenants change; absent: this release's."""
     check_occurrence(context)
     state = state or State()
     event = EVENT_OF[type(command)]
@@ -282,7 +286,7 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case ChangePreferences() if not command.model_fields_set:
             raise refusal("nothing_changes", "no preference is given")
         case ChangePreferences():
-            _check_overrides(command)
+            _check_overrides(command, (policies or default_policies()).of(context.tenant))
         case OpenCalendarFeed() if command.secret_sha256 == state.feed:
             raise refusal("nothing_changes", "the feed is open at that address already", field="/secret_sha256")
         case CloseCalendarFeed() if state.feed is None:
@@ -292,9 +296,8 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
     return [event(**said(command))]
 
 
-def _check_overrides(command: ChangePreferences) -> None:
-    """What is not sound would be left aside when timers are computed, without a word."""
-    policies = default_policies()
+def _check_overrides(command: ChangePreferences, policies: Policies) -> None:
+    """What is not sound with the tenant's `policies` would be left aside when timers are computed."""
     known = ", ".join(policies.by_name)
     for name, settings in (command.overrides or {}).items():
         if problems := policies.problems({name: settings}):
@@ -328,3 +331,8 @@ def next_move(state: State) -> str | None:
 
 
 DECIDER = Decider("seeker", evolve, decide, also)
+
+
+def decider(policies: Policies) -> Decider[State]:
+    """The decider where tenants change what `policies` say."""
+    return Decider("seeker", evolve, partial(decide, policies=policies), also)

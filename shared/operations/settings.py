@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         30.0,
         description="Seconds for which a loop may be behind the log without moving before `/readyz` says so.",
     )
+    policies: Annotated[PoliciesFile, AfterValidator(_usable)] = Field(
+        None,
+        description="TOML file in which tables `[<tenant>.<policy>]` change timing policies; checked at start, and one "
+        "for both services.",
+    )
 
 
 class CommandSettings(Settings):
@@ -104,10 +109,6 @@ class ProjectorSettings(Settings):
     )
     wait_limit: Seconds = Field(
         5.0, description="Most seconds that a query waits for the position it names in `min_position`."
-    )
-    policies: Annotated[PoliciesFile, AfterValidator(_usable)] = Field(
-        None,
-        description="TOML file in which tables `[<tenant>.<policy>]` change timing policies; checked at start.",
     )
     fire: bool = Field(True, description="Fire timers; off, notifications wait in the schedule.")
     firing_batch: int = Field(200, ge=1, le=500, description="Most timers settled in one transaction.")

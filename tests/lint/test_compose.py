@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,12 @@ COMPOSE = Path(sys.executable).with_name("docker-compose")
 PASSWORDS = {"KITHLOG_POSTGRES_PASSWORD": "for-postgres", "KITHLOG_RABBITMQ_PASSWORD": "for-rabbitmq"}
 
 
-def config(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def config(settings: dict[str, str], *more: Path) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("KITHLOG_")}
+    files = [part for file in (ROOT / "docker-compose.yml", *more) for part in ("--file", file)]
     return subprocess.run(
         # Without the file .env of a set-up that is in use here.
-        [COMPOSE, "--file", ROOT / "docker-compose.yml", "--env-file", os.devnull, "config", "--format", "json"],
+        [COMPOSE, *files, "--env-file", os.devnull, "config", "--format", "json"],
         env={**env, **settings},
         capture_output=True,
         text=True,
@@ -100,3 +102,16 @@ def test_every_setting_is_handed_on() -> None:
             name: f"some {name}" for name in names
         }
         assert not any(absent[service]["environment"].get(name) for name in names)
+
+
+def test_policies_reach_both_services_as_the_readme_says(tmp_path: Path) -> None:
+    """Given the README's file beside the compose file, then both services read the policies, and from where they are
+    mounted; what else they have mounted stays."""
+    [yaml] = re.findall(r"```yaml\n(services:\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(yaml, "utf-8")
+    found = json.loads(config(PASSWORDS, override).stdout)["services"]
+    for service in ("command", "projector"):
+        file = found[service]["environment"]["KITHLOG_POLICIES"]
+        assert (file, True) in {(each["target"], each.get("read_only")) for each in found[service]["volumes"]}
+    assert "/tmp" in {each["target"] for each in found["command"]["volumes"]}

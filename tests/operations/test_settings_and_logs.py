@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import structlog
+from fastapi import FastAPI
 
 from deploy.delivery.settings import DeliverySettings
 from services.command.app import create_app as create_command_app
@@ -59,13 +61,16 @@ def test_a_wrong_setting_is_refused_without_telling_secrets(
     assert "secret" not in str(ended.value)
 
 
-def test_policies_that_can_t_be_used_end_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Given a file of policies with a name that is none, then the service does not start and says where."""
+@pytest.mark.parametrize("create_app", [create_command_app, create_projector_app])
+def test_policies_that_can_t_be_used_end_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, create_app: Callable[[], FastAPI]
+) -> None:
+    """Given a file of policies with a name that is none, then neither service starts, and each says where."""
     wrong = tmp_path / "policies.toml"
     wrong.write_text("[acme.thank_yuo]\n", "utf-8")
     monkeypatch.setenv("KITHLOG_POLICIES", str(wrong))
     with pytest.raises(SystemExit, match=r"KITHLOG_POLICIES: .*\n.*thank_yuo"):
-        create_projector_app()
+        create_app()
 
 
 def test_what_is_not_even_json_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
