@@ -141,6 +141,15 @@ SELECT policies FROM read.checkpoint WHERE name = 'projector';
 -- They were reckoned by these now.
 UPDATE read.checkpoint SET policies = $1 WHERE name = 'projector';
 
+-- name: overrides
+-- A page of a generation's ($1) timing recipients after a place ($2, $3), with the bodies of those who have overrides. All
+-- of a page are answered, so that $4 bounds what is looked at, however few those are.
+SELECT tenant, key, CASE WHEN body ->> 'overrides' <> '{}' THEN body END AS body
+FROM read.row
+WHERE generation = $1 AND (tenant, key) > ($2, $3)
+ORDER BY tenant, key
+LIMIT $4;
+
 -- name: end_timers
 -- Pending timers are not to fall due any more, but to be recorded as ended, at once.
 UPDATE read.timer t SET outcome = u.outcome, ending = u.ending::json, due_at = log.now(), guards = '{}'

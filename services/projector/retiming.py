@@ -2,7 +2,7 @@
 rules of zones and the holidays.
 
 A projector does it before it folds. What the new policies do not know any more is ended, and recorded so, like
-anything else that does not fire.
+anything else that does not fire. What seekers have set that does not go with them any more is left aside, and told.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.store import QUERIES, Store, columns, timer_row
 from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.codec import encode
+from shared.timing import timers
 from shared.timing.calendar import SOURCES
 from shared.timing.endings import switched_off, withdrawal
 from shared.timing.policies import Policies
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 _AT_ONCE = 2_000
-"""Timers written by one statement."""
+"""Timers written, or recipients looked at, by one statement."""
+_TOLD = 10
+"""Of the seekers whose settings are left aside, as many are named."""
 logger = structlog.get_logger(__name__)
 
 
@@ -67,7 +70,14 @@ async def retime(store: Store, policies: Policies) -> int:
                 await _write(connection, page, policies)
                 page.clear()
         await _write(connection, page, policies)
+        aside = await _left_aside(connection, generations[RECIPIENT], policies)
         await connection.execute(QUERIES["reckoned"], policies.fingerprint)
+    if aside:
+        logger.warning(
+            "what seekers have set is left aside where it does not go with the timing policies",
+            seekers=len(aside),
+            such_as=aside[:_TOLD],
+        )
     if changed:
         logger.info("timers reckoned anew, for policies, zones or holidays have changed", timers=changed)
     return changed
@@ -85,3 +95,15 @@ async def _write(connection: Connection, found: list[TimerDifference], policies:
             ended.append((*one.id, event.reason, encode(event).decode()))
     if ended:
         await connection.execute(QUERIES["end_timers"], *columns(ended, 4))
+
+
+async def _left_aside(connection: Connection, recipients: int, policies: Policies) -> list[str]:
+    """Each seeker of the generation `recipients` with overrides that are not sound with `policies`, and why."""
+    found = []
+    place = ("", "")
+    while rows := await connection.fetch(QUERIES["overrides"], recipients, *place, _AT_ONCE):
+        place = (rows[-1]["tenant"], rows[-1]["key"])
+        for tenant, key, body in rows:
+            if body is not None and (problems := timers.RECIPIENT.validate_json(body).left_aside(policies)):
+                found.append(f"{tenant}/seeker/{key}: {'; '.join(problems)}")
+    return found

@@ -1,7 +1,7 @@
 """The set of policies in force: read from TOML, checked against the events there are, overridden per tenant and seeker.
 
 Overrides are merged setting by setting, the seeker's over the tenant's over the default. One that is not sound leaves
-the policy as it would be without it: what is in the log never stops the timers.
+the policy as it would be without it: what is in the log never stops the timers. `problems` tells which those are.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Policies:
                 else:
                     _merged(self.by_name[name], settings)
             except (ValidationError, ValueError) as error:
-                found += [f"{name}: {problem}" for problem in _messages(error)]
+                found += _messages(error, name)
         return found
 
 
@@ -166,10 +166,13 @@ def _merged(policy: Policy, settings: Any) -> Policy:
     return Policy.model_validate({**_given(policy), **changes, "override": digest})
 
 
-def _messages(error: ValueError) -> list[str]:
+def _messages(error: ValueError, name: str) -> list[str]:
     if isinstance(error, ValidationError):
-        return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-    return [str(error)]
+        return [
+            f"{'.'.join(map(str, (name, *one['loc'])))}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        ]
+    return [f"{name}: {error}"]
 
 
 def parse_policies(text: str, tenants: Mapping[str, Overrides] | None = None) -> Policies:
@@ -184,12 +187,12 @@ def parse_policies(text: str, tenants: Mapping[str, Overrides] | None = None) ->
     try:
         limits = Limits.model_validate(data.get(LIMITS, {}))
     except ValidationError as error:
-        problems += [f"limits.{problem}" for problem in _messages(error)]
+        problems += _messages(error, LIMITS)
     for name, settings in data.get("policies", {}).items():
         try:
             policies[name] = Policy.model_validate({**settings, "name": name})
         except ValidationError as error:
-            problems += [f"{name}.{problem}" for problem in _messages(error)]
+            problems += _messages(error, name)
     if problems or limits is None:
         raise PolicyError(problems)
     parsed = Policies(limits, policies, tenants)

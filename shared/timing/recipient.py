@@ -53,6 +53,11 @@ class Recipient:
         """As they hold for this seeker."""
         return policies.of(self.tenant, self.overrides)
 
+    def left_aside(self, policies: Policies) -> list[str]:
+        """What is not sound of the seeker's overrides, policy by policy: it was when it was accepted, and what the
+        tenant has has changed since."""
+        return policies.of(self.tenant).problems(json.loads(self.overrides))
+
     def coach(self, programme_id: UUID | None = None) -> UUID | None:
         """The coach of a programme; of none in particular: the one of the latest enrolment that has one."""
         for enrolment in reversed(self.enrolments):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.projector import rebuild_comparing, retiming, store
 from services.projector.firing import Firing
@@ -34,6 +35,9 @@ SEEKER, ANA, MEETING = UUID(int=1), UUID(int=2), UUID(int=3)
 WHOSE: dict[str, Any] = {"seeker_id": SEEKER, "contact_ids": (ANA,)}
 REGISTERED = on("seeker", SEEKER, seeker.Registered(name="Mona Quist", time_zone="Europe/Berlin"))
 HELD = on("interview", MEETING, interview.Held(**WHOSE, format="coffee"))
+ADA, BEN = UUID(int=11), UUID(int=12)
+WISHES = {ADA: 5, BEN: 7}
+"""Hours until they are to be thanked, by seeker."""
 SOONER = policies_with("""
 [acme.thank_you.stages]
 due = { after = { hours = 1 } }
@@ -116,6 +120,28 @@ async def test_a_policy_that_is_switched_off_is_withdrawn(log: Log, database_url
     endings = [event for event in told if isinstance(event, notification.Withdrawn) and event.kind == "thank_you"]
     assert len(endings) == 4
     assert {(event.reason, event.because) for event in endings} == {("withdrawn", "switched_off")}
+
+
+async def test_what_new_policies_leave_aside_is_told(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two seekers with settings of their own and one without, when the projector starts with policies that the
+    settings of one of them do not go with, then a warning names that one, and why, once."""
+    after = {seeker_id: {"thank_you": {"stages": {"due": {"after": {"hours": n}}}}} for seeker_id, n in WISHES.items()}
+    registered = [on("seeker", id, REGISTERED.event) for id in (SEEKER, *WISHES)]
+    wishes = [on("seeker", id, seeker.PreferencesChanged(overrides=overrides)) for id, overrides in after.items()]
+    await write(log, [*registered, *wishes])
+    monkeypatch.setattr(retiming, "_AT_ONCE", 1)
+    policies = policies_with("[acme.thank_you.stages]\noverdue = { after = { hours = 6 } }")
+    for started_with, warnings in ((default_policies(), 0), (policies, 1), (policies, 0)):
+        with capture_logs() as lines:
+            await start(database_url, log, started_with)
+        found = [line for line in lines if line["log_level"] == "warning"]
+        assert len(found) == warnings
+        for line in found:
+            assert line["seekers"] == 1
+            why = "thank_you: stage overdue does not come after the one before it"
+            assert line["such_as"] == [f"acme/seeker/{BEN}: {why}"]
 
 
 async def test_pending_timers_follow_the_calendar(

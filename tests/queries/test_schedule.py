@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.domain import interview, lead, notification
+from shared.domain import interview, lead, notification, seeker
 from shared.timing.settling import in_turn
 from tests.domain.scenario import (
     ACCEPTED,
@@ -115,6 +115,20 @@ async def test_why_am_i_reminded(library: Library) -> None:
     ended = next(each for each in item["policies"] if each["policy"] == "request_follow_up")
     assert (ended["status"], ended["because"]) == ("ended", "interview.accepted")
     assert (await library.get(f"{TENANT}/reminders/{COACH}", 404))["code"] == "unknown_subject"
+
+
+async def test_what_a_seeker_has_set_in_vain_is_told(library: Library) -> None:
+    """Given settings of a seeker that do not go with the tenant's policies any more, then the reminders, which are as
+    without them, say so and why; settings that do are not mentioned."""
+    history = happened(*HELD_STORY)
+    due = {"thank_you": {"stages": {"due": {"after": {"hours": 30}}}}, "limits": {"cap_per_day": 3}}
+    await library.fold(history)
+    assert (await library.get(f"{TENANT}/reminders/{INTERVIEW}"))["item"]["left_aside"] == []
+    await library.fold(history.add(seeker.PreferencesChanged(overrides=due)))
+    told = (await library.get(f"{TENANT}/reminders/{INTERVIEW}"))["item"]
+    assert told["left_aside"] == ["thank_you: stage overdue does not come after the one before it"]
+    [first] = [each for each in told["policies"] if (each["policy"], each["stage"]) == ("thank_you", "due")]
+    assert "+" not in first["rule_version"]
 
 
 async def test_the_schedule_ends_where_it_was_asked_to(library: Library) -> None:

@@ -65,6 +65,9 @@ class Explained:
     contacts: tuple[Person, ...]
     policies: list[Reminder]
     """Every policy that could concern the subject, stage by stage."""
+    left_aside: list[str]
+    """What the seeker has set that does not go with the timing policies as they are now, and why: each of the policies
+    named is as it would be without it, until `seeker.change_preferences` sets something else."""
 
 
 def add_notification_queries(router: APIRouter, desk: Desk, clock: Clock, policies: Policies) -> None:
@@ -161,7 +164,8 @@ def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
         recipient = None if about.body is None else timers.RECIPIENT.validate_json(about.body)
         people = await People.of(reader, tenant, subject.contact_ids)
         told = await _with_outcomes(reader, tenant, explain(subject, recipient, policies))
-        explained = Explained(subject.kind, subject.id, people.all(subject.contact_ids), told)
+        left_aside = [] if recipient is None else recipient.left_aside(policies)
+        explained = Explained(subject.kind, subject.id, people.all(subject.contact_ids), told, left_aside)
         return json_response(One[Explained], One(explained, found.position))
 
 
