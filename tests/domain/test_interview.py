@@ -363,6 +363,15 @@ def test_what_was_begun_may_fall_through() -> None:
     begun.when(interview.Cancel(by="contact", why="ill")).then(off, on("contact", ANA, freed))
 
 
+def test_a_yes_says_how_they_will_talk() -> None:
+    """Given a request to talk by e-mail, when the contact says yes without naming a format, then the yes is to that,
+    and where they name another, to the other."""
+    by_email = REQUESTED.model_copy(update={"format": "email"})
+    asked = given(*PEOPLE, ASKED, PLANNED, by_email)
+    asked.when(interview.Accept()).then(BY_EMAIL)
+    asked.when(interview.Accept(format="phone")).then(interview.Accepted(**WHOSE, format="phone"))
+
+
 def test_an_agreement_may_become_another() -> None:
     """Given coffee some time, when the contact would rather get the questions by e-mail, then that is agreed on, and
     no time is needed."""

@@ -121,6 +121,22 @@ def test_what_is_agreed_on_by_email_needs_no_time() -> None:
     assert story.ended("firm_it_up")["due"] == ("withdrawn", "interview.agreed_loosely")
 
 
+def test_a_plain_yes_is_to_become_a_date() -> None:
+    """Given a yes without a time, then a time is to be found as after a loose agreement, until there is one; but none
+    for a talk by e-mail."""
+    story = Story()
+    story.happens(interview.Accepted, "2026-05-05T10:00+02:00", format="email")
+    assert story.due("firm_it_up") == {}
+    story.happens(interview.Accepted, "2026-05-05T11:00+02:00")
+    assert story.due("firm_it_up") == {
+        "due": at("2026-05-07T11:00+02:00"),
+        "again": at("2026-05-11T11:00+02:00"),
+        "lapse_suggested": at("2026-05-13T11:00+02:00"),
+    }
+    story.schedules("2026-05-06T10:00+02:00", "2026-05-20T10:00+02:00")
+    assert story.due("firm_it_up") == {}
+
+
 def test_a_new_time_supersedes_the_old_one() -> None:
     """Given an appointment, when it is moved, then its pending reminders end as superseded and new ones are due."""
     story = Story()

@@ -64,7 +64,9 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.FollowUp():
             return [_followed_up(command, state, context), *places.spend(context, state, "follow_up")]
         case c.Accept():
-            return [_event(command, state), *places.take_again(context, state, welcome=True)]
+            # The format is said even where it is not new: whether a time is to be found is up to it.
+            event = _event(command, state, format=command.format or state.format)
+            return [event, *places.take_again(context, state, welcome=True)]
         case c.Decline():
             _check_asked(state)
             return [_event(command, state), *places.free(context, state.contact_ids, "declined")]
@@ -80,7 +82,6 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.AgreeLoosely():
             if state.status in {"cancelled", "missed"}:
                 _check_accepted(state)
-            # Said even where it is not new: whether a time is still to be found is up to it.
             event = _event(command, state, format=command.format or state.format)
             return [event, *places.take_again(context, state, welcome=True)]
         case c.OfferTimes():
