@@ -142,7 +142,7 @@ def test_at_most_two_follow_ups() -> None:
 CLOSING: list[tuple[Command, Any, str]] = [
     (interview.Decline(), interview.Declined(**WHOSE), "declined"),
     (interview.Lapse(), interview.Lapsed(**WHOSE), "lapsed"),
-    (interview.Cancel(by="seeker"), interview.Cancelled(**WHOSE, by="seeker"), "cancelled"),
+    (interview.Cancel(by="seeker"), interview.Cancelled(**WHOSE, by="seeker", accepted=False), "cancelled"),
 ]
 
 
@@ -154,7 +154,7 @@ def test_what_comes_to_nothing_gives_the_place_back(command: Command, event: Any
 
 def test_a_plan_that_was_dropped_gives_nothing_back() -> None:
     """Given a plan without a request, when it is cancelled, then there is no place to give back."""
-    cancelled = interview.Cancelled(**WHOSE, by="seeker", asked=False)
+    cancelled = interview.Cancelled(**WHOSE, by="seeker", asked=False, accepted=False)
     given(*PEOPLE, PLANNED).when(interview.Cancel(by="seeker")).then(cancelled)
 
 

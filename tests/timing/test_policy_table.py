@@ -130,6 +130,28 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "coach": "2026-10-26T09:00+01:00",
         },
     ),
+    "an apology for a conversation on a Friday": (
+        "Asia/Tokyo",
+        "JP",  # off: Mon 20 July
+        lambda s: s.happens(interview.Missed, "2026-07-17T20:00+09:00", by="seeker"),
+        "apologise",
+        {
+            "due": "2026-07-18T08:00+09:00",
+            "again": "2026-07-23T08:00+09:00",
+            "lapse_suggested": "2026-07-30T08:00+09:00",
+        },
+    ),
+    "a new time after a Friday's was called off": (
+        "Asia/Tokyo",
+        "JP",  # off: Mon 20 July
+        lambda s: s.happens(interview.Cancelled, "2026-07-17T15:00+09:00", by="contact"),
+        "offer_new_time",
+        {
+            "due": "2026-07-21T09:00+09:00",
+            "again": "2026-07-24T09:00+09:00",
+            "lapse_suggested": "2026-07-31T09:00+09:00",
+        },
+    ),
     "thanks in summer": (
         "Asia/Tokyo",
         "JP",

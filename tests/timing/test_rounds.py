@@ -79,7 +79,7 @@ def test_what_ends_the_reminders_of_an_appointment(
 
 def test_what_was_begun_and_put_off_is_looked_forward_to_again() -> None:
     """Given a conversation that has begun, when it is broken off for another day, then all reminders count from that;
-    when it is missed, none is left."""
+    when it is missed, none is left but to offer a new time."""
     story = Story()
     story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
     story.happens(interview.Started, "2026-05-20T10:00+02:00")
@@ -90,7 +90,50 @@ def test_what_was_begun_and_put_off_is_looked_forward_to_again() -> None:
     assert story.due("confirmation")
     story.happens(interview.Started, "2026-05-27T10:00+02:00")
     story.happens(interview.Missed, "2026-05-27T10:20+02:00", by="contact")
-    assert story.timers == {}
+    assert {timer.policy for timer in story.timers.values()} == {"offer_new_time"}
+
+
+def test_whoever_let_down_decides_what_is_due() -> None:
+    """Given a conversation that was called off or missed, then who let the other down decides whether an apology or a
+    new time is due, and the one gives way to the other; neither is where nobody had agreed to talk."""
+    story = Story()
+    story.happens(interview.Missed, "2026-05-20T10:20+02:00", by="seeker")
+    assert {timer.policy for timer in story.timers.values()} == {"apologise"}
+    story.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by="contact")
+    assert {timer.policy for timer in story.timers.values()} == {"offer_new_time"}
+    story.happens(interview.Cancelled, "2026-05-20T10:40+02:00", by="seeker")
+    assert {timer.policy for timer in story.timers.values()} == {"apologise"}
+    for by in ("seeker", "contact"):
+        nobody = Story()
+        nobody.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by=by, accepted=False)
+        assert nobody.timers == {}
+
+
+@pytest.mark.parametrize("by", ["seeker", "contact"])
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (interview.TimesOffered, {"times": [{"starts_at": at("2026-05-27T10:00+02:00")}], "time_zone": "UTC"}),
+        (interview.AgreedLoosely, {"what": "Next week"}),
+        (interview.Declined, {}),
+        (interview.Lapsed, {}),
+    ],
+)
+def test_what_fell_through_is_made_good_by_whatever_follows(
+    event: type[interview.InterviewEvent], said: dict[str, object], by: str
+) -> None:
+    story = Story()
+    story.happens(interview.Missed, "2026-05-20T10:20+02:00", by=by)
+    story.happens(event, "2026-05-20T11:00+02:00", **said)
+    assert not story.due("apologise") | story.due("offer_new_time")
+
+
+@pytest.mark.parametrize("by", ["seeker", "contact"])
+def test_what_fell_through_is_made_good_by_a_new_time(by: str) -> None:
+    story = Story()
+    story.happens(interview.Missed, "2026-05-20T10:20+02:00", by=by)
+    story.schedules("2026-05-20T11:00+02:00", "2026-05-27T10:00+02:00", again=True)
+    assert not story.due("apologise") | story.due("offer_new_time")
 
 
 @pytest.mark.parametrize(

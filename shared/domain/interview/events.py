@@ -81,6 +81,8 @@ class Cancelled(InterviewEvent, said.Cancellation, type="interview.cancelled"):
 
     asked: bool = True
     """Whether the contacts had been asked for it."""
+    accepted: bool = True
+    """Whether they had agreed to it, with or without a time."""
     late: bool = False
     """Whether its hour had come by then."""
 
