@@ -35,7 +35,7 @@ from tests.domain.scenario import (
     on,
 )
 from tests.models.history import History, happened
-from tests.queries.conftest import MINE, Library, serving
+from tests.queries.conftest import MINE, TENANT, Library, serving
 
 THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
 STORY = (*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED)
@@ -329,6 +329,19 @@ async def test_a_connector_has_a_timeline(library: Library) -> None:
     answer = await library.get(f"{MINE}/timeline/{BEN}")
     assert [item["type"] for item in answer["items"]] == ["relationship.introduction_requested"]
     assert (answer["relationship"]["contact"]["contact_id"], answer["relationship"]["next_move"]) == (str(BEN), None)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize(("minutes", "over"), [(29, True), (30, True), (31, False)])
+async def test_what_is_over_is_to_be_recorded(library: Library, minutes: int, over: bool, confirmed: bool) -> None:
+    """Given an appointment of half an hour ago, then the next move is to prepare until its end, and from then on to
+    record how it went."""
+    begun = SCHEDULED.model_copy(update={"starts_at": NOW - timedelta(minutes=30), "minutes": minutes})
+    more = [interview.Confirmed(**WHOSE)] if confirmed else []
+    await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, begun, *more))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == ("record_conversation" if over else "prepare")
+    assert (await library.get(f"{TENANT}/interviews/{INTERVIEW}"))["item"] == item
 
 
 @pytest.mark.parametrize(("reflected", "move"), [(False, "reflect"), (True, None)])

@@ -128,7 +128,7 @@ async def test_an_interview_by_itself(library: Library) -> None:
     """Given an interview, then it can be asked for by its id."""
     await library.fold(STORY)
     answer = await library.get(f"{TENANT}/interviews/{INTERVIEW}")
-    assert (answer["item"]["status"], answer["item"]["next_move"]) == ("scheduled", "prepare")
+    assert (answer["item"]["status"], answer["item"]["next_move"]) == ("scheduled", "record_conversation")
 
 
 def test_an_unknown_zone_shows_utc() -> None:

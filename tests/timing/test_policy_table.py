@@ -117,6 +117,7 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "due": "2026-10-23T20:30+02:00",
             "next_morning": "2026-10-24T09:00+02:00",
             "coach": "2026-10-26T09:00+01:00",
+            "again": "2026-10-28T09:00+01:00",
         },
     ),
     "how did it go, after an evening": (
@@ -128,6 +129,7 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "due": "2026-10-24T08:00+02:00",
             "next_morning": "2026-10-25T09:00+01:00",
             "coach": "2026-10-26T09:00+01:00",
+            "again": "2026-10-28T09:00+01:00",
         },
     ),
     "an apology for a conversation on a Friday": (

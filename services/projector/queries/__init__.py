@@ -33,18 +33,19 @@ def create_router(
     """All endpoints.
 
     `reader()` gives the reader, or raises while the service still starts; `patience` is how many seconds a query waits
-    for the position that it names in `min_position`; `policies` are those that the timers were folded with.
+    for the position that it names in `min_position`; `clock` tells the present; `policies` are those that the timers
+    were folded with.
     """
     desk = Desk(reader, patience)
     router = APIRouter(
         prefix="/v1/tenants/{tenant}", route_class=QueryRoute, responses=documented_failures(), tags=["queries"]
     )
     add_seeker_queries(router, desk)
-    add_listings(router, desk)
+    add_listings(router, desk, clock)
     add_relationship_queries(router, desk)
     add_network_queries(router, desk)
     add_calendar_queries(router, desk)
-    add_interview_queries(router, desk)
+    add_interview_queries(router, desk, clock)
     add_notification_queries(router, desk, clock, policies)
     add_contact_queries(router, desk)
     add_programme_queries(router, desk, clock)

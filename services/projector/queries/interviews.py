@@ -12,8 +12,9 @@ from services.projector.models import PIPELINE, PREPARATION, SEEKERS
 from services.projector.queries import sheet as sheets
 from services.projector.queries.answering import Desk, One, People, json_response, unknown, widen
 from services.projector.queries.asking import Look, TenantPath
-from services.projector.queries.items import PipelineItem, pipeline_item
+from services.projector.queries.items import PipelineItem, as_of_now, pipeline_item
 from services.projector.queries.sheet import Sheet
+from shared.clock import Clock
 
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -26,7 +27,7 @@ class MarkdownResponse(Response):
     media_type = "text/markdown"
 
 
-def add_interview_queries(router: APIRouter, desk: Desk) -> None:
+def add_interview_queries(router: APIRouter, desk: Desk, clock: Clock) -> None:
     """All refuse an unknown interview with 404 `unknown_interview`."""
 
     @router.get("/interviews/{interview_id}", response_model=One[PipelineItem], summary="An interview")
@@ -36,7 +37,7 @@ def add_interview_queries(router: APIRouter, desk: Desk) -> None:
         found = await reader.get(PIPELINE.name, tenant, str(interview_id))
         if found.body is None:
             raise unknown("interview", interview_id)
-        row = PIPELINE.decode(found.body)
+        row = as_of_now(PIPELINE.decode(found.body), clock.now())
         people = await People.of(reader, tenant, row.contact_ids)
         return json_response(One[PipelineItem], One(pipeline_item(row, people), found.position))
 

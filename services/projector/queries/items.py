@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.projector.models.agenda import AppointmentRow
 from services.projector.models.leads import LeadRow
@@ -11,6 +11,7 @@ from services.projector.models.notification import NotificationRow
 from services.projector.models.pipeline import PipelineRow
 from services.projector.models.relationship import TieRow
 from services.projector.queries.answering import People, Person, widen
+from shared.domain.interview.machine import FIXED
 from shared.domain.kernel import NEW
 from shared.domain.moves import MOVES
 from shared.domain.relationship import State, next_move
@@ -59,7 +60,15 @@ def in_words(move: str | None) -> str | None:
     return None if move is None else MOVES[move]
 
 
+def as_of_now(row: PipelineRow, now: datetime) -> PipelineRow:
+    """Where an appointment stands whose end is past, it is too late for whatever was to come before it."""
+    if row.status in FIXED and row.starts_at and row.starts_at + timedelta(minutes=row.minutes or 0) <= now:
+        return replace(row, next_move="record_conversation")
+    return row
+
+
 def pipeline_item(row: PipelineRow, people: People) -> PipelineItem:
+    """Of a row `as_of_now`."""
     move = row.next_move
     if move == "thank" and people.closed(id for id in row.contact_ids if id not in row.thanked_ids):
         # Nobody is left to thank: what comes after the thanks.

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from services.projector.queries.asking import (
 )
 from services.projector.read_model import ReadModel
 from services.projector.reader import Page, Reader
+from shared.clock import Clock
 
 
 def contacts_of(row: Any) -> Iterable[UUID]:
@@ -46,6 +48,8 @@ class Listing:
     mentions: Callable[[Any], Iterable[UUID | None]] = contacts_of
     """The contacts whose names a row needs."""
     descending: bool = False
+    now: Callable[[Any, datetime], Any] = lambda row, now: row
+    """The row as the present changes it, which no event tells of."""
 
 
 LISTINGS = (
@@ -58,6 +62,7 @@ LISTINGS = (
         "latest planned first",
         "Where each interview stands, and the next polite move.",
         descending=True,
+        now=items.as_of_now,
     ),
     Listing(
         "agenda",
@@ -102,13 +107,13 @@ LISTINGS = (
 )
 
 
-def add_listings(router: APIRouter, desk: Desk) -> None:
+def add_listings(router: APIRouter, desk: Desk, clock: Clock) -> None:
     """The endpoints of the table. All refuse an unknown seeker with 404 `unknown_seeker`."""
     for listing in LISTINGS:
-        _add(router, desk, listing)
+        _add(router, desk, clock, listing)
 
 
-def _add(router: APIRouter, desk: Desk, listing: Listing) -> None:
+def _add(router: APIRouter, desk: Desk, clock: Clock, listing: Listing) -> None:
     shape = PageOf[listing.shape]  # type: ignore[name-defined]  # known at run time
 
     @router.get(
@@ -136,11 +141,11 @@ def _add(router: APIRouter, desk: Desk, listing: Listing) -> None:
             after=ask.cursor,
             descending=listing.descending,
         )
-        return json_response(shape, await with_names(reader, tenant, found, listing))
+        return json_response(shape, await with_names(reader, tenant, found, listing, clock.now()))
 
 
-async def with_names(reader: Reader, tenant: str, page: Page, listing: Listing) -> PageOf[Any]:
+async def with_names(reader: Reader, tenant: str, page: Page, listing: Listing, now: datetime) -> PageOf[Any]:
     """The page's rows as items."""
-    rows = [listing.model.decode(body) for body in page.bodies]
+    rows = [listing.now(listing.model.decode(body), now) for body in page.bodies]
     people = await People.of(reader, tenant, (each for row in rows for each in listing.mentions(row)))
     return PageOf([listing.item(row, people) for row in rows], next_of(page), page.position)
