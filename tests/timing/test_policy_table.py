@@ -73,6 +73,17 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "lapse_suggested": "2026-09-11T15:00-03:00",
         },
     ),
+    "a talk by e-mail, before Easter": (
+        "Europe/Berlin",
+        "DE",  # off: Fri 3 and Mon 6 April
+        lambda s: s.happens(interview.Accepted, "2026-03-31T11:00+02:00", format="email"),
+        "talk_by_email",
+        {
+            "due": "2026-04-07T11:00+02:00",
+            "again": "2026-04-16T11:00+02:00",
+            "lapse_suggested": "2026-04-30T11:00+02:00",
+        },
+    ),
     "preparation over the loss of an hour": (
         "America/New_York",
         "US",  # EST until Sun 8 March 02:00

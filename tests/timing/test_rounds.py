@@ -164,6 +164,31 @@ def test_what_is_agreed_on_by_email_needs_no_time() -> None:
     assert story.ended("firm_it_up")["due"] == ("withdrawn", "interview.agreed_loosely")
 
 
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (interview.AgreedLoosely, {"what": "Rather a coffee", "format": "coffee"}),
+        (interview.AgreedLoosely, {"what": "Rather a talk"}),
+        (interview.TimesOffered, {"times": [{"starts_at": at("2026-05-27T10:00+02:00")}], "time_zone": "UTC"}),
+        (interview.Declined, {}),
+        (interview.Lapsed, {}),
+        (interview.Cancelled, {"by": "seeker"}),
+        (interview.Held, {"format": "email"}),
+    ],
+)
+def test_a_talk_by_email_is_to_be_had_and_recorded(
+    event: type[interview.InterviewEvent], said: dict[str, object]
+) -> None:
+    """Given two who agreed to talk by e-mail, then the seeker is reminded of it until that is done with, or they would
+    rather meet."""
+    story = Story()
+    story.happens(interview.AgreedLoosely, "2026-05-05T10:00+02:00", what="Send me your questions", format="email")
+    assert {timer.policy for timer in story.timers.values()} == {"talk_by_email"}
+    story.happens(event, "2026-05-06T10:00+02:00", **said)
+    assert story.due("talk_by_email") == {}
+    assert story.ended("talk_by_email")["due"] == ("withdrawn", event.type)
+
+
 def test_a_plain_yes_is_to_become_a_date() -> None:
     """Given a yes without a time, then a time is to be found as after a loose agreement, until there is one; but none
     for a talk by e-mail."""
