@@ -182,9 +182,17 @@ class Move:
 class Machine:
     """A category's states and what may happen in each: the table that a reader, `decide` and the diagrams share."""
 
-    def __init__(self, category: str, moves: Mapping[type[Event], Move], *, first: str = NEW) -> None:
-        """`first` is where a stream stands after an event that stays where it is, coming first."""
-        self.category, self.moves, self.first = category, moves, first
+    def __init__(
+        self,
+        category: str,
+        moves: Mapping[type[Event], Move],
+        *,
+        first: str = NEW,
+        leads_on: Mapping[type[Event], Mapping[str, str]] | None = None,
+    ) -> None:
+        """`first` is where a stream stands after an event that stays where it is, coming first. `leads_on` says by
+        which commands one gets on, in words, from states in which an event may not follow but is often tried."""
+        self.category, self.moves, self.first, self.leads_on = category, moves, first, leads_on or {}
 
     def next(self, status: str, event: Event) -> str:
         """The status after `event`; never refuses, since the event has happened."""
@@ -194,7 +202,8 @@ class Machine:
         return move.leads(event) or (self.first if status == NEW else status)
 
     def require(self, status: str, event: type[Event]) -> None:
-        """Refuse unless `event` may follow in `status`; the refusal names the states in which it may.
+        """Refuse unless `event` may follow in `status`; the refusal names the states in which it may, and what leads
+        on, where that is known.
 
         Raises `Refusal` with code `unknown_<category>`, `already_exists` or `out_of_order`.
         """
@@ -216,10 +225,11 @@ class Machine:
                 remedy="use a new id, or repeat the first command with its own Idempotency-Key to get its answer",
             )
         allowed = ", ".join(sorted(set(sources) - {NEW})) or NEW
+        leads_on = self.leads_on.get(event, {}).get(status)
         raise Refusal(
             "out_of_order",
             f"{what} can't follow: this {self.category} is {status}",
-            remedy=f"{what} may follow while the {self.category} is: {allowed}",
+            remedy=f"{leads_on + '; ' if leads_on else ''}{what} may follow while the {self.category} is: {allowed}",
         )
 
     def mermaid(self) -> str:

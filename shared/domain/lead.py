@@ -126,6 +126,13 @@ MACHINE = Machine(
         ReportedBack: Move({"acted_on", "came_to_something", "came_to_nothing"}, "reported_back"),
         Dropped: Move({"recorded", "acted_on"}, "dropped"),
     },
+    leads_on={
+        ActedOn: {"dropped": "record it anew with lead.record"},
+        ReportedBack: {
+            "recorded": "record lead.act_on, lead.come_to_something or lead.come_to_nothing first",
+            "dropped": "tell them all the same, and record that with relationship.record_touchpoint",
+        },
+    },
 )
 """A promise may come true without the seeker acting; who reported what they did may report again what came of it."""
 

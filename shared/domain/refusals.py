@@ -26,7 +26,9 @@ _REPHRASE = "{suggestion}"
 REFUSALS: dict[str, Rule] = {
     # Order of things (rule 1)
     "out_of_order": Rule(
-        "conflict", "The event can't follow in the present state.", "the answer names the states in which it may"
+        "conflict",
+        "The event can't follow in the present state.",
+        "the answer names the states in which it may, and often what leads on",
     ),
     "already_exists": Rule(
         "conflict",
@@ -35,6 +37,12 @@ REFUSALS: dict[str, Rule] = {
     ),
     "already_done": Rule(
         "conflict", "It has been recorded before and happens once.", "{what} needs no repetition: leave it"
+    ),
+    "already_thanked": Rule(
+        "conflict",
+        "A contact is thanked for the same conversation again.",
+        "record further thanks, such as a card after the e-mail, with relationship.record_touchpoint, kind thanks; or "
+        "name only who was not thanked yet",
     ),
     "nothing_changes": Rule(
         "conflict", "The command would change nothing.", "send what is to be different, or nothing at all"
@@ -57,7 +65,7 @@ REFUSALS: dict[str, Rule] = {
     "never_scheduled": Rule(
         "conflict",
         "An interview is rescheduled that had no time yet.",
-        "record interview.offer_times or interview.schedule instead",
+        "record interview.agree_loosely or interview.offer_times, then interview.schedule",
     ),
     # Things that must be there
     "unknown_seeker": Rule("missing", "No seeker has this id.", "register the seeker first, or correct the id"),
@@ -158,7 +166,8 @@ REFUSALS: dict[str, Rule] = {
     "request_already_open": Rule(
         "conflict",
         "Another request of the same seeker to the same contact is open.",
-        "carry on with interview {interview_id}, or close it with cancel, decline or lapse",
+        "carry on with interview {interview_id}, or close it: once its time has come with interview.hold or "
+        "interview.miss, a time that is ahead with interview.cancel, else with interview.decline or interview.lapse",
     ),
     "enough_follow_ups": Rule(
         "conflict",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from shared.domain.catalogue import COMMANDS, DECIDERS, EVENTS, MACHINES, stream
 from shared.domain.conversation.judgement import RULES
 from shared.domain.diagrams import DOCUMENT, document, moves, refusals, state_machines
 from shared.domain.identity import relationship_id
+from shared.domain.kernel import Machine, Refusal
 from shared.domain.moves import LEAVE_IN_PEACE, MOVES, TO_CONTACTS
 from shared.domain.refusals import REFUSALS
 from tests.domain.scenario import ANA, SEEKER
@@ -63,6 +65,22 @@ def test_every_refusal_is_listed_and_every_listed_one_is_used() -> None:
     used = strings("refusal") | from_machines | from_wording | while_loading
     assert used - set(REFUSALS) <= {f"unknown_{machine.category}" for machine in MACHINES if not machine.moves}
     assert set(REFUSALS) <= used
+
+
+@pytest.mark.parametrize("machine", [machine for machine in MACHINES if machine.leads_on])
+def test_what_leads_on_does(machine: Machine) -> None:
+    """Given what a refusal says leads on, then it is said of events that can't follow, names commands that there are,
+    and those of the same stream may come then."""
+    for event, by_status in machine.leads_on.items():
+        for status, words in by_status.items():
+            with pytest.raises(Refusal, match="out_of_order") as refused:
+                machine.require(status, event)
+            assert refused.value.remedy.startswith(words)
+            named = [COMMANDS[name] for name in re.findall(r"[a-z]+\.[a-z_]+", words)]
+            assert named
+            for command in named:
+                if command.category == machine.category and not command.creates:
+                    assert status in machine.moves[EVENT_OF[command]].sources, (event.type, status, command.type)
 
 
 def test_every_advice_is_listed() -> None:

@@ -161,7 +161,7 @@ ONCE = [
     (
         [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED],
         interview.Thank(how="handwritten_note"),
-        "already_done",
+        "already_thanked",
     ),
 ]
 
@@ -170,6 +170,32 @@ ONCE = [
 def test_twice(history: list[Event], command: Command, code: str) -> None:
     """Given that it has happened, when the command comes again, then it is refused (rule 1)."""
     given(*PEOPLE, *history).when(command).refused(code)
+
+
+MISSED = interview.Missed(**WHOSE, by="contact")
+LEADS_ON = [
+    ([], interview.Thank(how="email"), "interview.hold"),
+    ([MISSED], SCHEDULE, "interview.reschedule"),
+    ([CANCELLED], SCHEDULE, "interview.reschedule"),
+    ([MISSED], interview.Hold(), "interview.reschedule"),
+    ([interview.Confirmed(**WHOSE)], interview.Decline(), "interview.cancel"),
+    ([HELD, THANKED], interview.Thank(how="handwritten_note"), "relationship.record_touchpoint"),
+]
+
+
+@pytest.mark.parametrize(("more", "command", "next"), LEADS_ON)
+def test_a_refusal_says_what_leads_on(more: list[Event], command: Command, next: str) -> None:
+    """Given an appointment and what became of it, when a command can't follow, then the remedy names one that can."""
+    refused = given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *more).when(command).refusal
+    assert refused is not None
+    assert next in refused.remedy
+
+
+def test_times_that_answer_a_request_are_a_yes() -> None:
+    """Given a request, when the contact's answer is times to choose from, then the yes in it is to be recorded."""
+    offer = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})
+    refused = given(*PEOPLE, PLANNED, REQUESTED).when(offer).refused("out_of_order")
+    assert "interview.accept" in refused.remedy
 
 
 def test_email_interview_has_no_start_time() -> None:
@@ -263,7 +289,7 @@ def test_every_contact_is_owed_thanks() -> None:
     given(*HELD_WITH_BOTH).when(only_ben).then(thanked(BEN, complete=False))
     half = given(*HELD_WITH_BOTH, thanked(BEN, complete=False))
     half.when(thank).then(thanked(ANA, complete=True))
-    half.when(only_ben).refused("already_done")
+    half.when(only_ben).refused("already_thanked")
     stranger = thank.model_copy(update={"contact_ids": (OTHER_SEEKER,)})
     half.when(stranger).refused("not_a_contact_of_this_interview", field="/contact_ids")
 

@@ -267,7 +267,7 @@ def _thanked(command: c.Thank, state: State) -> e.Thanked:
     thanked = command.contact_ids or state.unthanked
     _check_take_part(thanked, state)
     if not thanked or not set(thanked).isdisjoint(state.thanked):
-        raise refusal("already_done", "they were thanked already", field="/contact_ids", what="the thank-you")
+        raise refusal("already_thanked", "they were thanked already", field="/contact_ids")
     return e.Thanked(
         seeker_id=state.seeker_id,
         contact_ids=state.contact_ids,

@@ -18,6 +18,33 @@ STANDING = {*FIXED, "started"}
 """The appointment stands: who has dialled in, or sat down, may still wait in vain or be put off."""
 AHEAD = {"planned", "requested", *AGREED, *FIXED}
 
+_ACCEPT = "record their yes with interview.accept first"
+_NEW_TIME = "record the new time with interview.reschedule"
+_CANCEL = "call the appointment off with interview.cancel"
+_HOLD = "record interview.hold first, with occurred_at if it was not just now"
+_FELL_THROUGH = ("cancelled", "missed")
+
+LEADS_ON: dict[type[Event], dict[str, str]] = {
+    e.Accepted: dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely where there is none yet"),
+    e.Declined: dict.fromkeys(STANDING, _CANCEL),
+    e.Lapsed: dict.fromkeys(STANDING, f"{_CANCEL}, or record interview.miss"),
+    e.TimesOffered: {"requested": _ACCEPT, **dict.fromkeys(STANDING, _NEW_TIME)},
+    e.Scheduled: {
+        "requested": _ACCEPT,
+        **dict.fromkeys(STANDING, _NEW_TIME),
+        **dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely first where none was agreed before"),
+    },
+    e.Rescheduled: {"requested": _ACCEPT, **dict.fromkeys(AGREED, "record the first time with interview.schedule")},
+    e.Held: {
+        "requested": _ACCEPT,
+        **dict.fromkeys(_FELL_THROUGH, "record interview.reschedule first, with the time at which you talked"),
+    },
+    e.NotesTaken: dict.fromkeys({*AGREED, *FIXED}, _HOLD),
+    e.ReflectionRecorded: dict.fromkeys({*AGREED, *STANDING}, _HOLD),
+    e.Thanked: dict.fromkeys({*AGREED, *STANDING}, _HOLD),
+}
+"""By which commands one gets on where an event is often tried and can't follow."""
+
 MACHINE = Machine(
     "interview",
     {
@@ -45,6 +72,7 @@ MACHINE = Machine(
         e.ReflectionRecorded: Move({"held", "thanked"}),
         e.Thanked: Move({"held", "thanked"}, "thanked"),
     },
+    leads_on=LEADS_ON,
 )
 
 EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
