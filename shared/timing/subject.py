@@ -87,7 +87,7 @@ class Arming:
     programme_id: UUID | None = None
     counted_from: str = ""
     """Type of the event that the anchor and the delay are of, where that is another than the one that began the round:
-    see `_going_on`."""
+    see `_going_on` and `_awakened`."""
 
     @property
     def occurrences(self) -> tuple[UUID, ...]:
@@ -189,7 +189,7 @@ def evolve(
     (`people`).
     """
     if contact_id := wishing_contact(e):
-        return _regarding(subject, contact_id, evolve_contact(None, e) is not None, policies) if subject else None
+        return _regarding(subject, contact_id, e, policies) if subject else None
     answer = e.data if e.category == "notification" else None
     assert answer is None or isinstance(answer, notification.NotificationEvent)
     for route in routes(e) if found is None else found:
@@ -218,13 +218,32 @@ def _closing(subject: Subject, closed: Collection[UUID]) -> Subject:
     return subject if now == subject.closed else replace(subject, closed=now)
 
 
-def _regarding(subject: Subject, contact_id: UUID, closed: bool, policies: Policies) -> Subject:
+def _regarding(subject: Subject, contact_id: UUID, e: Recorded[Event], policies: Policies) -> Subject:
+    """What becomes of a subject as `e` tells whether somebody is to be left in peace."""
+    closed = evolve_contact(None, e) is not None
     others = [id for id in subject.closed if id != contact_id]
     now = _among(subject.people, [*others, contact_id] if closed else others)
     if now == subject.closed:
         return subject
     after = replace(subject, closed=now)
-    return _silenced(subject, after, policies) if closed else after
+    return _silenced(subject, after, policies) if closed else _awakened(subject, after, e, policies)
+
+
+def _awakened(before: Subject, subject: Subject, e: Recorded[Event], policies: Policies) -> Subject:
+    """What recurs and began while people were to be left in peace is counted from the end of that: all of it would come
+    at once, at the very moment at which they may be written to again. What was to begin later still does so then."""
+
+    def anew(arming: Arming) -> Arming:
+        policy = policies.by_name.get(arming.policy)
+        if policy is None or not policy.reaches_contact or not policy.recurs or arming.settled or arming.at is None:
+            return arming
+        ahead = arming.at + timedelta(days=arming.days or 0) > e.occurred_at
+        if ahead or before.reachable(arming) or not subject.reachable(arming):
+            return arming
+        since = {"occurred_at": e.occurred_at, "recorded_at": e.recorded_at, "at": e.occurred_at}
+        return replace(arming, **since, delay="cadence", days=None, counted_from=e.type)
+
+    return replace(subject, armings=tuple(anew(arming) for arming in subject.armings))
 
 
 def _silenced(before: Subject, subject: Subject, policies: Policies) -> Subject:

@@ -12,6 +12,7 @@ from tests.timing.story import (
     RELATIONSHIP,
     SEEKER,
     Story,
+    at,
     named,
 )
 
@@ -104,6 +105,48 @@ def test_what_begins_with_a_contact_to_be_left_alone_is_silent() -> None:
     story.holds("2026-05-05T10:30+02:00", introduced_by=(INTRODUCER,))
     story.leads("2026-05-05T11:00+02:00", kind="promised_introduction")
     assert not story.timers
+
+
+def test_a_tie_is_kept_from_the_day_on_which_one_may_write_again() -> None:
+    """Given a tie with somebody who asked to be left alone, and was thanked and met since, when they offer hours after
+    months, then the next word is due after one cadence, and not all that would have been due meanwhile."""
+    story = Story()
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-01-22T16:10+01:00")
+    story.thanks("2026-01-22T17:10+01:00")
+    story.touches("2026-01-24T17:10+01:00")
+    assert story.due("keep_in_touch") == {}
+    story.tell(CONTACT, contact.HoursOffered(capacity=1), "2026-05-01T10:00+02:00")
+    assert story.due("keep_in_touch") == {
+        "due": at("2026-07-30T10:00+02:00"),
+        "again": at("2026-08-06T10:00+02:00"),
+        "cooling": at("2026-08-13T10:00+02:00"),
+    }
+    story.touches("2026-04-30T10:00+02:00", written="2026-05-02T10:00+02:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-30T10:00+02:00")
+    story.touches("2026-05-03T10:00+02:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-08-01T10:00+02:00")
+
+
+def test_what_was_to_come_later_still_does_when_one_may_write_again() -> None:
+    """Given a tie with somebody who is to be left alone, that was snoozed or begun for later, when they offer hours,
+    then that stands; and a round that had ended with their wish begins with the next touch, whenever written down."""
+    for event, said in (
+        (relationship.Snoozed, {"until": at("2026-09-01T10:00+02:00")}),
+        (relationship.KeepInTouchStarted, {"first_after_days": 200}),
+    ):
+        story = Story()
+        story.thanks("2026-01-10T17:10+01:00")
+        story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-01-22T16:10+01:00")
+        story.between(event, "2026-02-01T10:00+01:00", **said)
+        story.tell(CONTACT, contact.HoursOffered(capacity=1), "2026-05-01T10:00+02:00")
+        assert story.due("keep_in_touch")["due"] > at("2026-08-15T10:00+02:00")
+    story = Story()
+    story.thanks("2026-01-10T17:10+01:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-01-22T16:10+01:00")
+    story.tell(CONTACT, contact.HoursOffered(capacity=1), "2026-05-01T10:00+02:00")
+    assert story.due("keep_in_touch") == {}
+    story.touches("2026-04-30T10:00+02:00", written="2026-05-02T10:00+02:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-29T10:00+02:00")
 
 
 def test_a_contact_who_may_be_asked_again() -> None:
