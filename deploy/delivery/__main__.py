@@ -17,6 +17,7 @@ from deploy.delivery.service import go_back, run
 from deploy.delivery.settings import DeliverySettings, Services
 from shared.operations.logging import configure_logging
 from shared.operations.settings import of_this_process
+from shared.operations.variables import warn_of_unread
 
 PRINT = "print"
 """The mail server that is none: what is sent is printed, and reported as delivered."""
@@ -32,6 +33,8 @@ def main() -> None:
         help="go back to where a restored log goes on, as `kithlog log fork` tells it, and end",
     )
     restored_to = parser.parse_args().restored_to
+    configure_logging("info", "auto")
+    warn_of_unread()
     settings = of_this_process(DeliverySettings)
     if restored_to is None:
         asyncio.run(deliver(settings))
@@ -43,7 +46,6 @@ def main() -> None:
 
 
 async def deliver(settings: DeliverySettings) -> None:
-    configure_logging("info", "auto")
     services, stop = of_this_process(Services), asyncio.Event()
     host, port = settings.smtp_host, settings.smtp_port
     if host is None:

@@ -12,6 +12,7 @@ from services.cli.doctor_broker import look_at_broker
 from services.cli.doctor_database import look_at_database
 from services.cli.findings import Finding, State
 from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, note, run, settings, show_json, show_table
+from shared.operations.variables import unread
 
 app = typer.Typer()
 _STATES: tuple[State, ...] = ("away", "wrong", "look", "unknown", "ok")
@@ -25,7 +26,8 @@ def doctor(
     ] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Look at PostgreSQL, the log, the relay, the projector and RabbitMQ, and say what to do. Changes nothing.
+    """Look at PostgreSQL, the log, the relay, the projector, RabbitMQ and the environment, and say what to do. Changes
+    nothing.
 
     Exit code 0: nothing is wrong (some things may be worth a look); 1: something is; 3: a server is away.
 
@@ -38,7 +40,7 @@ def doctor(
             look_at_database(chosen.database_url, watch=watch),
             look_at_broker(chosen.amqp_url, chosen.management_url),
         )
-        return [*database, *broker]
+        return [*database, *broker, *_environment()]
 
     findings = run(verb())
     if as_json:
@@ -58,6 +60,10 @@ def doctor(
         raise typer.Exit(UNAVAILABLE_CODE)
     if "wrong" in states:
         raise typer.Exit(WRONG)
+
+
+def _environment() -> list[Finding]:
+    return [Finding("environment", each.variable, "look", "nothing reads it", each.remedy) for each in unread()]
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -39,6 +39,7 @@ from shared.codec import UnknownEventType
 from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away, unfit
 from shared.operations.logging import configure_logging
 from shared.operations.settings import Unusable, from_environment
+from shared.operations.variables import unread
 
 OK, WRONG, USAGE, UNAVAILABLE_CODE, DENIED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -96,6 +97,8 @@ def settings() -> OperatorSettings:
 def run(verb: Coroutine[Any, Any, T]) -> T:
     """Run a verb to its end; whatever ends it early becomes one line on standard error and an exit code."""
     configure_logging("warning", "console", sys.stderr)
+    for each in unread():
+        _say(f"nothing reads {each.variable}: {each.remedy}")
     try:
         return asyncio.run(verb)
     except KeyboardInterrupt:

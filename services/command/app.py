@@ -17,6 +17,7 @@ from shared.clock import Clock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
 from shared.operations.settings import CommandSettings, of_this_process
+from shared.operations.variables import warn_of_unread
 from shared.operations.web import create_web_app
 
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     if settings is None:
         settings = of_this_process(CommandSettings)
         configure_logging(settings.log_level, settings.log_format)
+        warn_of_unread()
         spare_collections()
     service = CommandService(settings, clock)
 

@@ -14,6 +14,7 @@ from shared.clock import Clock, SystemClock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
 from shared.operations.settings import ProjectorSettings, of_this_process
+from shared.operations.variables import warn_of_unread
 from shared.operations.web import create_web_app
 
 DESCRIPTION = """\
@@ -34,6 +35,7 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     if settings is None:
         settings = of_this_process(ProjectorSettings)
         configure_logging(settings.log_level, settings.log_format)
+        warn_of_unread()
         spare_collections()
     service = ProjectorService(settings)
 
