@@ -15,7 +15,7 @@ from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.clock import Clock, SystemClock
 from shared.database.migrate import migrations
-from shared.database.pool import ROLE, UNAVAILABLE
+from shared.database.pool import ROLE, UNAVAILABLE, give_up_a_vanished_server
 from shared.database.queries import load_queries
 from shared.timing.policies import default_policies
 
@@ -38,6 +38,7 @@ async def look_at_database(url: str, *, watch: float, clock: Clock | None = None
     """All findings; `watch`: seconds between two looks at what is behind, to see whether it moves."""
     try:
         connection = await asyncpg.connect(url, timeout=5, server_settings={"application_name": "kithlog doctor"})
+        give_up_a_vanished_server(connection)
     except UNAVAILABLE as error:
         return [Finding(_DB, "connection", "away", str(error) or type(error).__name__,
                         "start PostgreSQL, or correct KITHLOG_DATABASE_URL")]  # fmt: skip

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import asyncpg
 import structlog
 
-from shared.database.pool import ROLE, persist
+from shared.database.pool import ROLE, persist, reach
 
 _LOCK = 0x6B697468  # "kith": the advisory lock that lets one replica migrate while others wait
 _WAITING = "2s"
@@ -64,7 +64,7 @@ async def migrate(database_url: str) -> list[int]:
     Safe with several replicas starting at once. Raises `MigrationChanged` when an applied one was edited, and
     `RoleMissing`.
     """
-    connection = await persist("postgresql", lambda: asyncpg.connect(database_url, timeout=5))
+    connection = await persist("postgresql", lambda: reach(database_url))
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await make_role(connection, ROLE)

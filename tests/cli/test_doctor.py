@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from aio_pika.abc import AbstractChannel
 from deploy.launcher.infrastructure import Infrastructure
 from services.cli import doctor_database
 from services.cli.doctor_database import look_at_database
+from services.cli.findings import Finding
 from services.command.relay import Relay
 from services.projector.mailbox import Mailbox
 from services.projector.rebuild_work import working
@@ -333,3 +335,17 @@ def test_servers_that_are_away_are_found(desk: Terminal, empty_database_url: str
         ("rabbitmq", "connection", "away"),
     }
     assert "migrations" in wrongs(desk, KITHLOG_DATABASE_URL=empty_database_url)
+
+
+async def test_no_server_that_has_vanished_is_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a server that vanishes while the doctor looks, then its socket finds out, as those of the services do."""
+    probed: list[int] = []
+
+    async def look(connection: Any) -> list[Finding]:
+        own = connection._transport.get_extra_info("socket")
+        probed.append(own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        return []
+
+    monkeypatch.setattr(doctor_database, "_server", look)
+    await look_at_database(database_url, watch=0.1)
+    assert probed == [1]
