@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -115,7 +115,7 @@ class Registered(SeekerEvent, Identity, Goals, Whereabouts, type="seeker.registe
 
 
 class DetailsCorrected(SeekerEvent, Identity, type="seeker.details_corrected"):
-    """Name and address as they should have been."""
+    """Name and address as they should have been, complete."""
 
 
 class GoalsChanged(SeekerEvent, Goals, type="seeker.goals_changed"):
@@ -158,8 +158,12 @@ class Register(Command, Identity, Goals, Whereabouts, command="seeker.register",
     time_zone: Zone
 
 
-class CorrectDetails(Command, Identity, command="seeker.correct_details"):
-    pass
+class CorrectDetails(Command, command="seeker.correct_details"):
+    """What is absent stays as it was."""
+
+    name: Annotated[Name | None, Personal("seeker")] = None
+    email: Annotated[Email | Literal[""] | None, Personal("seeker")] = None
+    """Empty: the seeker has none any more."""
 
 
 class ChangeGoals(Command, Goals, command="seeker.change_goals"):
@@ -235,6 +239,8 @@ EVENT_OF: dict[type[Command], type[Event]] = {
 @immutable
 class State:
     status: str = NEW
+    name: str = ""
+    email: str | None = None
     fields: tuple[str, ...] = ()
     """Those aspired to."""
     time_zone: str = "UTC"
@@ -253,11 +259,15 @@ def evolve(state: State | None, event: Event) -> State:
         case Registered():
             return replace(
                 state,
+                name=event.name,
+                email=event.email,
                 fields=event.fields,
                 time_zone=event.time_zone,
                 country=event.country,
                 locale=event.locale,
             )
+        case DetailsCorrected():
+            return replace(state, name=event.name, email=event.email)
         case Moved():
             return replace(state, time_zone=event.time_zone, country=event.country, locale=event.locale)
         case GoalsChanged():
@@ -281,6 +291,10 @@ def decide(
     event = EVENT_OF[type(command)]
     MACHINE.require(state.status, event)
     match command:
+        case CorrectDetails() if not command.model_fields_set:
+            raise refusal("nothing_changes", "no detail is given")
+        case CorrectDetails():
+            return [_corrected(command, state)]
         case Relocate():
             return [_moved(command, state)]
         case ChangePreferences() if not command.model_fields_set:
@@ -306,6 +320,11 @@ def _check_overrides(command: ChangePreferences, policies: Policies) -> None:
     for at, name in enumerate(command.muted or ()):
         if name not in kinds:
             raise refusal("unsound_override", f"there is no policy {name}", field=f"/muted/{at}", policies=known)
+
+
+def _corrected(command: CorrectDetails, state: State) -> DetailsCorrected:
+    email = state.email if command.email is None else command.email or None
+    return DetailsCorrected(name=command.name or state.name, email=email)
 
 
 def _moved(command: Relocate, state: State) -> Moved:

@@ -90,6 +90,28 @@ def test_what_is_forgotten_stays_forgotten() -> None:
     gone.when(contact.OfferHours(capacity=1)).refused("out_of_order")
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "email"),
+    [
+        (seeker.CorrectDetails(name="Mona Quist-Reis"), "Mona Quist-Reis", "mona@example.org"),
+        (seeker.CorrectDetails(email="quist@example.org"), "Mona Quist", "quist@example.org"),
+        (seeker.CorrectDetails(email=""), "Mona Quist", None),
+    ],
+)
+def test_what_is_not_corrected_stays_as_it_was(command: seeker.CorrectDetails, name: str, email: str | None) -> None:
+    """Given a seeker with an address, when a detail is corrected, then what is recorded is complete, with the other
+    as it was; only an empty address takes the address away."""
+    known = REGISTERED.model_copy(update={"email": "mona@example.org"})
+    corrected = seeker.DetailsCorrected(name=name, email=email)
+    given(known).when(command).then(corrected)
+    given(REGISTERED, seeker.DetailsCorrected(name=known.name, email=known.email)).when(command).then(corrected)
+
+
+def test_a_correction_corrects_something() -> None:
+    """Given a correction without any detail, then it is refused."""
+    given(REGISTERED).when(seeker.CorrectDetails()).refused("nothing_changes")
+
+
 def test_changes_that_change_nothing() -> None:
     """Given a contact and a seeker, when a command would change nothing, then it is refused."""
     given(ADDED).when(contact.CorrectDetails()).refused("nothing_changes")
