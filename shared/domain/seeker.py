@@ -73,7 +73,8 @@ class Preferences(Details):
     digest: bool | None = None
     """Whether what falls due on one day is to be delivered together."""
     muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = None
-    """Policies that are not wanted, by name; complete, so an empty one unmutes all."""
+    """Policies that are not wanted, by name; complete, so an empty one unmutes all. What they tell the coach, they still
+    do."""
     overrides: Settings | None = None
     """Policy → setting → value: changed lead times; complete, so an empty one goes back to the tenant's."""
 

@@ -119,7 +119,7 @@ def _of_stage(
     elif pending.gone or still:
         status, because = "silent", pending.gone or still or ""
     against = ""
-    if status == "pending" and policy.mutable and {policy.name, policy.kind} & set(recipient.muted):
+    if status == "pending" and recipient.mutes(policy, stage.to):
         against = "muted"
     elif status == "pending" and stage.to == "coach" and recipient.coach(arming.programme_id) is None:
         against = "no_coach"

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from shared.domain import programme, seeker, values
 from shared.domain.kernel import Event
+from shared.domain.notification import Role
 from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing.calendar import WorkWeek, work_week
 from shared.timing.policies import Policies
+from shared.timing.policy import Policy
 from shared.timing.waking import Hours, Waking, waking
 
 
@@ -57,6 +59,10 @@ class Recipient:
         """What is not sound of the seeker's overrides, policy by policy: it was when it was accepted, and what the
         tenant has has changed since."""
         return policies.of(self.tenant).problems(json.loads(self.overrides))
+
+    def mutes(self, policy: Policy, role: Role) -> bool:
+        """Whether the seeker does not want it. What is for the coach is not the seeker's to mute."""
+        return role == "seeker" and policy.mutable and bool({policy.name, policy.kind} & set(self.muted))
 
     def coach(self, programme_id: UUID | None = None) -> UUID | None:
         """The coach of a programme; of none in particular: the one of the latest enrolment that has one."""

@@ -103,7 +103,7 @@ def start_of_day(time_zone: str, now: datetime) -> datetime:
 
 def _silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
     """Why the recipient must not be told, where that is so. A clock that is unknown is no leave to ring at night."""
-    if policy.mutable and {policy.name, policy.kind} & set(recipient.muted):
+    if recipient.mutes(policy, timer.recipient.role):
         return "muted"
     if timer.recipient.id is None:
         return "no_coach"

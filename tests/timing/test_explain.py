@@ -27,8 +27,10 @@ def test_why_it_will_be() -> None:
     assert due.notification_id == story.timer("thank_you").id
     assert due.would_disarm == ("interview.thanked",)
     assert told["coach"].will_be == "no_coach"
+    story.enrols("2026-05-05T20:45+02:00")
     story.prefers("2026-05-05T21:00+02:00", muted=["thank_you"])
-    assert {one.will_be for one in _told(story, "thank_you").values()} == {"muted"}
+    against = {stage: one.will_be for stage, one in _told(story, "thank_you").items()}
+    assert against == {"due": "muted", "overdue": "muted", "last_call": "muted", "coach": ""}
 
 
 def test_why_it_was_and_was_not() -> None:

@@ -139,6 +139,16 @@ def test_a_muted_kind_is_recorded_as_suppressed(muted: str) -> None:
         assert (result.event.reason, result.event.because) == ("suppressed", "muted")
 
 
+def test_who_mutes_a_kind_mutes_nothing_for_the_coach() -> None:
+    """Given a seeker who has muted thanks, and gives none, then the coach is told all the same."""
+    story = Story()
+    story.enrols("2026-05-01T10:00+02:00")
+    story.prefers("2026-05-01T11:00+02:00", muted=["thank_you"])
+    story.holds("2026-05-05T10:00+02:00")
+    told = story.run_until("2026-05-12T10:00+02:00")
+    assert [stage for policy, stage in told if policy == "thank_you"] == ["coach"]
+
+
 def test_a_seeker_can_not_mute_what_the_coach_is_told_of_the_programme() -> None:
     story = Story()
     story.prefers("2026-05-01T10:00+02:00", muted=["participant_stalled"])
