@@ -190,7 +190,11 @@ class ReportFailed(Command, command="notification.report_failed"):
 
 
 class Acknowledge(Command, command="notification.acknowledge"):
-    how: How = "acted_on"
+    """Ends reminders, and records nothing else: that somebody was thanked, say, is recorded by a command that the
+    notification names among its `actions`, which ends them, too, and goes before this one."""
+
+    how: How
+    """`acted_on` and `dismissed` end all that is to come of this round, the coach's as well; `seen` ends nothing."""
 
 
 class Snooze(Command, command="notification.snooze"):

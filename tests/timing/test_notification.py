@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
 from shared.domain import notification
 from shared.domain.kernel import Command, Context, Event, Refusal, Stream
@@ -92,14 +93,20 @@ def test_snoozing() -> None:
     assert _types(events) == ["notification.snoozed"]
     assert _refused([due], notification.Snooze(until=NOW)) == "already_over"
     assert _refused([due, *events], snooze) == "out_of_order"
-    assert _types(_decide([due, *events], notification.Acknowledge())) == ["notification.acknowledged"]
+    assert _types(_decide([due, *events], notification.Acknowledge(how="acted_on"))) == ["notification.acknowledged"]
+
+
+def test_how_it_is_acknowledged_is_said() -> None:
+    """Given a click that says nothing, then it is not taken for the deed, which would end all reminders of it."""
+    with pytest.raises(ValidationError, match="how"):
+        notification.Acknowledge.model_validate({})
 
 
 def test_acknowledged_is_final() -> None:
     due = _due()
     acknowledged = _decide([due], notification.Acknowledge(how="dismissed"))
     for command in (
-        notification.Acknowledge(),
+        notification.Acknowledge(how="acted_on"),
         notification.Acknowledge(how="seen"),
         notification.Snooze(until=NOW + timedelta(days=1)),
         notification.ReportDelivered(),
@@ -111,7 +118,7 @@ def test_acknowledged_is_final() -> None:
 @pytest.mark.parametrize(
     ("command", "status"),
     [
-        (notification.Acknowledge(), "acknowledged"),
+        (notification.Acknowledge(how="acted_on"), "acknowledged"),
         (notification.Acknowledge(how="dismissed"), "acknowledged"),
         (notification.Snooze(until=NOW + timedelta(days=1)), "snoozed"),
         (notification.ReportDelivered(channel="email"), "delivered"),
@@ -144,7 +151,7 @@ def test_taken_back() -> None:
     [
         notification.ReportDelivered(),
         notification.ReportFailed(),
-        notification.Acknowledge(),
+        notification.Acknowledge(how="acted_on"),
         notification.Snooze(until=NOW + timedelta(days=1)),
         notification.Withdraw(),
     ],
@@ -167,7 +174,7 @@ def test_events_survive_json() -> None:
     events: list[Event] = [due, withdrawal(timer, "expired", "moment_passed")]
     events += _decide([due], notification.ReportFailed(permanent=True, why="no such address", channel="mail"))
     events += _decide([due], notification.ReportDelivered())
-    events += _decide([due], notification.Acknowledge())
+    events += _decide([due], notification.Acknowledge(how="acted_on"))
     events += _decide([due], notification.Snooze(until=NOW + timedelta(days=1)))
     for event in events:
         assert type(event).model_validate_json(event.model_dump_json(exclude_none=True)) == event
