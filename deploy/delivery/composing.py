@@ -18,6 +18,9 @@ from deploy.delivery.settings import DeliverySettings
 from deploy.delivery.wording import Piece, mail, piece, thanks, wording, write
 from shared.zones import zone
 
+_FORGOTTEN = "(forgotten)"
+"""What the query API tells in place of a text about somebody who was forgotten."""
+
 
 class Left(Exception):
     """The seeker is not here any more, and is told nothing."""
@@ -67,9 +70,14 @@ class Composer:
         interview: Mapping[str, Any] = {}
         if due.interview_id is not None:
             interview = await self._platform.interview(tenant, due.interview_id)
+        lead: Mapping[str, Any] = {}
+        if due.lead_id is not None:
+            lead = await self._platform.lead(tenant, due.lead_id)
         values = {
             "seeker": _named(await self._seeker(notification)),
             "contacts": _listed(names) or "your contact",
+            "met": _listed([each["name"] for each in interview.get("contacts", ()) if each["name"]]) or "somebody new",
+            "lead": _briefly(lead),
             "about": str(interview.get("about") or "their work"),
             "when": _when(interview),
         }
@@ -132,6 +140,14 @@ def _named(seeker: Mapping[str, Any]) -> str:
 def _listed(names: list[str]) -> str:
     *most, last = names or [""]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _briefly(lead: Mapping[str, Any]) -> str:
+    """In brackets, after a space: the person, else how the lead begins. Empty where neither is known any more."""
+    said = " ".join(str(lead.get("person") or lead.get("what") or "").split())
+    if not said or said == _FORGOTTEN:
+        return ""
+    return f" ({said if len(said) <= 80 else said[:80].rsplit(' ', 1)[0] + ' …'})"
 
 
 def _when(interview: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ class Due(BaseModel):
     seeker_id: UUID
     contact_ids: tuple[UUID, ...] = ()
     interview_id: UUID | None = None
+    lead_id: UUID | None = None
     dedupe_key: str
     group_key: str
     cancellation_key: str

@@ -55,6 +55,9 @@ class Platform:
     async def interview(self, tenant: str, interview: UUID) -> dict[str, Any]:
         return await self._ask(tenant, "interview", interview)
 
+    async def lead(self, tenant: str, lead: UUID) -> dict[str, Any]:
+        return await self._ask(tenant, "lead", lead)
+
     async def noted(self, tenant: str, seeker: UUID, interview: UUID) -> list[dict[str, Any]]:
         """What the seeker noted in that conversation, among the last things they noted, latest first."""
         path = f"/v1/tenants/{tenant}/seekers/{seeker}/notebook"

@@ -27,7 +27,7 @@ from shared.client import Incoming, MemoryStore
 from shared.client.testing import MemoryHistory, Trial, an_event
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-SEEKER, THEO, TALK, COACH = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 5))
+SEEKER, THEO, TALK, COACH, LEAD = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 6))
 
 
 def a_due(
@@ -79,6 +79,7 @@ class Kithlog:
 
     seeker: dict[str, Any] = field(default_factory=lambda: {"name": "Maya <b>", "email": "maya@example.org"})
     notes: list[Any] = field(default_factory=list)
+    lead: dict[str, Any] = field(default_factory=dict)
     programmes: list[Any] = field(default_factory=list)
     """One on each page."""
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -108,7 +109,13 @@ class Kithlog:
         found = {
             "seekers": self.seeker,
             "contacts": {"name": "Theo Adeyemi"},
-            "interviews": {"about": "agency work", "starts_at": "2026-03-02T09:00:00Z", "time_zone": "Europe/Lisbon"},
+            "leads": self.lead,
+            "interviews": {
+                "about": "agency work",
+                "contacts": [{"name": "Dora Lindt"}, {"name": None}],
+                "starts_at": "2026-03-02T09:00:00Z",
+                "time_zone": "Europe/Lisbon",
+            },
         }
         return httpx.Response(200, json={"item": found[kind]})
 

@@ -35,6 +35,7 @@ from shared.timing.policies import default_policies
 from tests.client.messages import PATIENCE
 from tests.delivery.office import (
     COACH,
+    LEAD,
     NOON,
     TALK,
     THEO,
@@ -48,7 +49,15 @@ from tests.delivery.office import (
 from tests.timing.story import Story, fired
 
 A_MOMENT = timedelta(seconds=FIRST_PAUSE)
-VALUES = {"seeker": "Maya", "contacts": "Theo", "about": "agencies", "when": "soon", "draft": "…"}
+VALUES = {
+    "seeker": "Maya",
+    "contacts": "Theo",
+    "met": "Dora",
+    "lead": " (Ben)",
+    "about": "agencies",
+    "when": "soon",
+    "draft": "…",
+}
 
 
 async def test_a_thank_you_comes_with_a_draft_of_what_was_noted(office: Office) -> None:
@@ -1044,6 +1053,31 @@ async def test_a_time_is_told_by_the_zones_that_the_log_goes_by(
         zoneinfo.ZoneInfo.clear_cache()
     [mail] = office.mailbox.mails
     assert when in text_of(mail)
+
+
+@pytest.mark.parametrize(
+    ("lead", "named"),
+    [
+        ({"person": "Dora Lindt", "what": "runs a studio"}, " (Dora Lindt)"),
+        ({"person": None, "what": "Read the\n\nquarterly"}, " (Read the quarterly)"),
+        ({"person": None, "what": "a " * 30 + "longer word " * 20}, f" ({'a ' * 30}longer word longer …)"),
+        ({"person": None, "what": "(forgotten)"}, ""),
+    ],
+)
+async def test_a_mail_about_a_lead_names_it(office: Office, lead: dict[str, Any], named: str) -> None:
+    """Given several leads of one contact, then the mail about each says which, as far as that is known still."""
+    office.kithlog.lead = lead
+    await office.deliver(a_due(kind="act_on_lead", interview_id=None, lead_id=LEAD))
+    [mail] = office.mailbox.mails
+    assert mail["Subject"] == f"A lead from Theo Adeyemi is waiting{named}"
+    assert f"gave you a lead{named}, and it" in text_of(mail)
+
+
+async def test_thanks_up_the_chain_say_what_for(office: Office) -> None:
+    """Given a conversation that somebody led to, then the mail about their thanks says with whom it was."""
+    await office.deliver(a_due(kind="thank_introducer"))
+    [mail] = office.mailbox.mails
+    assert mail["Subject"] == "Thank Theo Adeyemi for leading you to Dora Lindt"
 
 
 async def test_a_kind_without_words_is_parked(office: Office) -> None:

@@ -143,6 +143,9 @@ async def test_relationships_leads_and_contacts_of_a_story(library: Library) -> 
     assert timedelta(days=30) <= first_touch - NOW < timedelta(days=32)
     [board] = (await library.get(f"{MINE}/leads"))["items"]
     assert (board["state"], board["owed_by"], board["contact"]["name"]) == ("to_act_on", "seeker", "Ana Reis")
+    assert (await library.get(f"{TENANT}/leads/{board['lead_id']}"))["item"] == board
+    unknown = await library.client.get(f"{TENANT}/leads/{INTERVIEW}")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_lead")
     [known] = (await library.get(f"{MINE}/contacts"))["items"]
     assert (known["name"], known["source"]) == ("Ana Reis", "alumni_network")
 

@@ -14,6 +14,7 @@ from services.projector.queries.answering import Desk
 from services.projector.queries.calendars import add_calendar_queries
 from services.projector.queries.contacts import add_contact_queries
 from services.projector.queries.interviews import add_interview_queries
+from services.projector.queries.leads import add_lead_queries
 from services.projector.queries.listings import add_listings
 from services.projector.queries.networks import add_network_queries
 from services.projector.queries.notifications import add_notification_queries
@@ -46,6 +47,7 @@ def create_router(
     add_network_queries(router, desk)
     add_calendar_queries(router, desk)
     add_interview_queries(router, desk, clock)
+    add_lead_queries(router, desk)
     add_notification_queries(router, desk, clock, policies)
     add_contact_queries(router, desk)
     add_programme_queries(router, desk, clock)
