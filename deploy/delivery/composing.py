@@ -73,13 +73,14 @@ class Composer:
         lead: Mapping[str, Any] = {}
         if due.lead_id is not None:
             lead = await self._platform.lead(tenant, due.lead_id)
+        seeker = await self._seeker(notification)
         values = {
-            "seeker": _named(await self._seeker(notification)),
+            "seeker": _named(seeker),
             "contacts": _listed(names) or "your contact",
             "met": _listed([each["name"] for each in interview.get("contacts", ()) if each["name"]]) or "somebody new",
             "lead": _briefly(lead),
             "about": str(interview.get("about") or "their work"),
-            "when": _when(interview),
+            "when": _when(interview, str(seeker.get("time_zone"))),
         }
         if "{draft}" in words["text"]:
             values["draft"] = thanks(await self._noted(notification), values)
@@ -150,9 +151,19 @@ def _briefly(lead: Mapping[str, Any]) -> str:
     return f" ({said if len(said) <= 80 else said[:80].rsplit(' ', 1)[0] + ' …'})"
 
 
-def _when(interview: Mapping[str, Any]) -> str:
+def _when(interview: Mapping[str, Any], own_zone: str) -> str:
+    """On the seeker's own clock, and on the one agreed on where that shows something else. A zone that is not known is
+    UTC where it was agreed on, else left aside."""
     if not interview.get("starts_at"):
         return "soon"
-    known = zone(str(interview.get("time_zone")))
-    local = datetime.fromisoformat(str(interview["starts_at"])).astimezone(known or UTC)
-    return f"on {local:%A}, {local.day} {local:%B at %H:%M} ({known or 'UTC'})"
+    starts_at = datetime.fromisoformat(str(interview["starts_at"]))
+    agreed = zone(str(interview.get("time_zone"))) or UTC
+    own = zone(own_zone) or agreed
+    here, there = starts_at.astimezone(own), starts_at.astimezone(agreed)
+    if here.replace(tzinfo=None) == there.replace(tzinfo=None):
+        return f"on {_clock(there)} ({agreed})"
+    return f"on {_clock(here)} ({own}; {_clock(there)} in {agreed})"
+
+
+def _clock(local: datetime) -> str:
+    return f"{local:%A}, {local.day} {local:%B at %H:%M}"

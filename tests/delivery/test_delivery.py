@@ -1056,6 +1056,30 @@ async def test_a_time_is_told_by_the_zones_that_the_log_goes_by(
 
 
 @pytest.mark.parametrize(
+    ("home", "when"),
+    [
+        (
+            "America/New_York",
+            "on Sunday, 1 March at 20:00 (America/New_York; Monday, 2 March at 10:00 in Asia/Tokyo)",
+        ),
+        ("Asia/Seoul", "on Monday, 2 March at 10:00 (Asia/Tokyo)"),
+        ("Atlantis/Capital", "on Monday, 2 March at 10:00 (Asia/Tokyo)"),
+    ],
+)
+async def test_a_time_is_told_on_the_seekers_own_clock_first(office: Office, home: str, when: str) -> None:
+    """Given a conversation agreed on by the contact's clock, then the mail says when that is where the seeker lives, and
+    both where they show different times."""
+    talk = {"about": "work", "starts_at": "2026-03-02T01:00:00Z", "time_zone": "Asia/Tokyo"}
+    office.kithlog.instead = lambda request: (
+        httpx.Response(200, json={"item": talk}) if "/interviews/" in request.url.path else None
+    )
+    office.kithlog.seeker["time_zone"] = home
+    await office.deliver(a_due(kind="confirmation"))
+    [mail] = office.mailbox.mails
+    assert when in text_of(mail)
+
+
+@pytest.mark.parametrize(
     ("lead", "named"),
     [
         ({"person": "Dora Lindt", "what": "runs a studio"}, " (Dora Lindt)"),
