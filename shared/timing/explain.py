@@ -54,7 +54,7 @@ def explain(subject: Subject, recipient: Recipient | None, policies: Policies) -
     return [
         explanation
         for policy in own.by_name.values()
-        if policy.subject in (subject.kind, "any")
+        if policy.subject == subject.kind
         for explanation in _of_policy(subject, recipient, policy, own)
     ]
 

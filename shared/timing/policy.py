@@ -21,9 +21,9 @@ Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until"]
 """What the stages are counted from: when the arming event happened, or a time that it names."""
 Delay = Literal["none", "first", "cadence"]
 """What is added to the anchor: nothing, the relationship's first interval, or its cadence."""
-Rearm = Literal["replace", "latest", "each", "advance"]
+Rearm = Literal["replace", "latest", "each", "advance", "keep"]
 """What another arming event does while armed: takes the place of the first; does so unless it happened earlier;
-stands beside it; takes its place and goes on at the next stage."""
+stands beside it; takes its place and goes on at the next stage; nothing, unless all of the first has ended untold."""
 Remember = Literal["no", "later", "ever"]
 """What a disarming event that is folded first does to an arming one folded after it: nothing; ends it if it happened
 later; ends it in any case."""
@@ -136,7 +136,7 @@ class Policy(Data):
     """What the recipient sees and may mute; several policies may be of one kind. Absent: the name."""
     topic: Slug
     subject: Slug
-    """Category of the streams it is about; `any` for one that follows from notifications themselves."""
+    """Category of the streams it is about."""
     armed_by: tuple[Arms, ...] = Field(min_length=1)
     disarmed_by: tuple[Disarms, ...] = ()
     held_by: tuple[str, ...] = ()

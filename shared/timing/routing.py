@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared.domain import interview, lead, programme, seeker
+from shared.domain import interview, lead, notification, programme, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -22,7 +22,6 @@ UNTIMED = frozenset(
         "interview.notes_taken",
         "interview.reflection_recorded",
         "relationship.referral_asked",
-        "notification.delivered",
         "notification.failed",
     }
 )
@@ -30,13 +29,16 @@ UNTIMED = frozenset(
 
 _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
     {
-        *(seeker.Registered, seeker.Moved, seeker.GoalsChanged, seeker.PreferencesChanged, seeker.Left),
+        *(seeker.Registered, seeker.DetailsCorrected, seeker.Moved, seeker.GoalsChanged),
+        *(seeker.PreferencesChanged, seeker.Left),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachAssigned),
         *WISHES,
     }
 )
 """Those of seekers, programmes and contacts that timing folds."""
 
+REACHING: frozenset[type[Event]] = frozenset((notification.Delivered, notification.Escalated))
+"""What tells whether the seeker was reached."""
 
 _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
@@ -122,7 +124,7 @@ def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 
 def _of_seeker(e: Recorded[Event], data: Any) -> Iterator[Route]:
-    if type(data) in (seeker.Registered, seeker.GoalsChanged):
+    if type(data) in (seeker.Registered, seeker.DetailsCorrected, seeker.GoalsChanged):
         yield Route(e.stream_id, "seeker")
 
 
@@ -132,7 +134,11 @@ def _of_programme(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 
 def _of_notification(e: Recorded[Event], data: Any) -> Iterator[Route]:
-    yield Route(data.subject_id, data.subject)
+    """Whether the seeker was reached is about the seeker, whatever it was that should be told."""
+    if type(data) not in REACHING:
+        yield Route(data.subject_id, data.subject)
+    elif data.recipient.role == "seeker":
+        yield Route(data.seeker_id, "seeker")
 
 
 _OF_CATEGORY: dict[str, Callable[[Recorded[Event], Any], Iterator[Route]]] = {

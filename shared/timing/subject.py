@@ -22,7 +22,7 @@ from shared.replacing import replace
 from shared.timing.contact import evolve_contact, wishing_contact
 from shared.timing.policies import Meaning, Policies
 from shared.timing.policy import Arm, Delay, Disarm, Policy, Remember, Side
-from shared.timing.routing import Route, contacts, routes
+from shared.timing.routing import REACHING, Route, contacts, routes
 
 _ROUNDS_KEPT = 20
 """Of one policy that lets rounds stand beside each other."""
@@ -198,7 +198,7 @@ def evolve(
             subject = _knowing(subject, e, policies)
             for meaning in policies.by_event.get(e.type, ()):
                 policy = meaning.policy
-                if policy.subject in (route.kind, "any") and (answer is None or _own(policy, subject, answer)):
+                if policy.subject == route.kind and (answer is None or _own(policy, subject, answer)):
                     subject = _under(subject, meaning, route, e)
             if closed or subject.closed:
                 subject = _closing(subject, closed)
@@ -284,9 +284,9 @@ def _knowing(subject: Subject, e: Recorded[Event], policies: Policies) -> Subjec
 
 
 def _own(policy: Policy, subject: Subject, data: notification.NotificationEvent) -> bool:
-    """Events of a notification concern the policy that it is of, while its round lasts; one that follows from
-    any policy, always."""
-    return policy.subject == "any" or (data.rule.policy == policy.name and _round_of(subject, data) is not None)
+    """Events of a notification concern the policy that it is of, while its round lasts; whether it reached the seeker
+    concerns whatever listens."""
+    return type(data) in REACHING or (data.rule.policy == policy.name and _round_of(subject, data) is not None)
 
 
 def _round_of(subject: Subject, data: notification.NotificationEvent) -> tuple[Arming, Snooze | None] | None:
@@ -383,6 +383,8 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], relea
         return subject if arm.begun else _missing(subject, arming)
     memory = next((m for m in subject.memory if m.policy == policy.name), None)
     if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):
+        return subject
+    if policy.rearm == "keep" and any(one.told or len(one.settled) < len(policy.stages) for one in present):
         return subject
     if arm.anchor != "occurred" and any((one.at, one.on) == (arming.at, arming.on) for one in present):
         # The same time again, such as another place for the same hour: no second round of reminders.
@@ -505,6 +507,8 @@ def _answered(subject: Subject, data: notification.NotificationEvent, e: Recorde
         # It ended because the round stands still, which `held` says: one that goes on from it goes on from before that.
         return subject
     now = _standing(arming, snooze, data, e)
+    if now is arming:
+        return subject
     return replace(subject, armings=tuple(now if one is arming else one for one in subject.armings))
 
 

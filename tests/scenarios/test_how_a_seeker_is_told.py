@@ -154,7 +154,7 @@ async def she_can_not_be_reached(story: Stage) -> None:
     [to_coach] = await story.ask(f"/coaches/{COACH}/notifications", state="due")
     assert (to_coach["recipient_id"], to_coach["seeker_id"]) == (str(COACH), str(NINA))
     lead = UUID(row["lead_id"])
-    assert await explained(story, lead, "undeliverable") == [("coach", "fired", "notification.escalated")]
+    assert await explained(story, NINA, "undeliverable") == [("coach", "fired", "notification.escalated")]
     assert (await explained(story, lead, "act_on_lead"))[0] == ("due", "fired", "lead.recorded")
 
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain import notification
+from shared.domain import notification, seeker
 from shared.timing.settling import End
 from tests.timing.story import (
     COACH,
-    INTERVIEW,
+    SEEKER,
     Story,
     answers,
     at,
@@ -167,4 +167,64 @@ def test_what_can_not_be_delivered_is_told_to_the_coach() -> None:
     timer = story.timer("undeliverable", "coach")
     assert (timer.recipient.id, timer.recipient.role) == (COACH, "coach")
     assert timer.due_at == at("2026-05-08T17:30+02:00")
-    assert timer.subject_id == INTERVIEW
+    assert timer.subject_id == SEEKER
+
+
+UNDELIVERED = [("undeliverable", "coach")]
+
+
+def _fails(story: Story, policy: str, stage: str, when: str) -> list[tuple[str, str]]:
+    """A reminder falls due and can't reach her; what the coach is told of that."""
+    answers(story, fired(story, policy, stage), notification.Escalated, when, coach_id=COACH)
+    told = story.run_until(when)
+    return [one for one in told if one == UNDELIVERED[0]]
+
+
+def _unreachable() -> Story:
+    """A coach who was told that nothing reaches her, by two reminders about different things that failed."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-08T10:00+02:00")
+    assert _fails(story, "thank_you", "due", "2026-05-08T12:30+02:00") == UNDELIVERED
+    assert _fails(story, "connect", "due", "2026-05-11T09:30+02:00") == []
+    return story
+
+
+def test_a_dead_address_is_told_to_the_coach_once() -> None:
+    """Given a reminder that could not reach her, when another one can't either, whatever it is about, then the coach
+    is not told again; what reaches the coach changes nothing about that, what reaches her does."""
+    story = _unreachable()
+    to_coach = fired(story, "thank_you", "coach")
+    answers(story, to_coach, notification.Delivered, "2026-05-11T10:30+02:00")
+    story.leads("2026-05-11T11:00+02:00", "job_opening")
+    reached = fired(story, "act_on_job_opening")
+    answers(story, reached, notification.Escalated, "2026-05-12T12:00+02:00", coach_id=COACH)
+    assert story.due("undeliverable") == {}
+    answers(story, reached, notification.Delivered, "2026-05-12T12:30+02:00")
+    assert _fails(story, "act_on_job_opening", "week_1", "2026-05-19T11:30+02:00") == UNDELIVERED
+
+
+def test_corrected_details_are_a_new_address_to_fail() -> None:
+    """Given a coach who was told of a dead address, when it is corrected, and the new one is dead, too, then the coach
+    is told again; a correction that comes before the coach could be told makes that needless."""
+    story = _unreachable()
+    story.tell(SEEKER, seeker.DetailsCorrected(name="Maya", email="maya@example.org"), "2026-05-11T11:00+02:00")
+    story.leads("2026-05-11T12:00+02:00", "job_opening")
+    failed = fired(story, "act_on_job_opening")
+    answers(story, failed, notification.Escalated, "2026-05-16T12:30+02:00", coach_id=COACH)
+    assert story.due("undeliverable") == {"coach": at("2026-05-18T08:00+02:00")}
+    story.tell(SEEKER, seeker.DetailsCorrected(name="Maya", email="m@example.org"), "2026-05-17T11:00+02:00")
+    assert story.due("undeliverable") == {}
+    assert story.ended("undeliverable") == {"coach": ("withdrawn", "seeker.details_corrected")}
+
+
+def test_what_the_coach_was_not_told_in_time_is_told_when_the_next_fails() -> None:
+    """Given that the coach could not be told, for that had expired in an outage, when another reminder can't reach the
+    seeker, then the coach is told of that."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.holds("2026-05-08T10:00+02:00")
+    answers(story, fired(story, "thank_you"), notification.Escalated, "2026-05-08T12:30+02:00", coach_id=COACH)
+    late = story.timer("undeliverable", "coach")
+    assert isinstance(story.settle(late, late.expires_at), End)
+    assert _fails(story, "connect", "due", "2026-05-18T10:00+02:00") == UNDELIVERED
