@@ -81,6 +81,13 @@ class ParticipantLeft(ParticipantEvent, Reason, type="programme.participant_left
     """A seeker does not take part any more."""
 
 
+class CoachChanged(ProgrammeEvent, type="programme.coach_changed"):
+    """Another coach of the programme looks after a participant from now on."""
+
+    seeker_id: UUID
+    coach_id: UUID
+
+
 class MatchProposed(ParticipantEvent, Proposal, type="programme.match_proposed"):
     """A contact was proposed to a participant."""
 
@@ -115,6 +122,13 @@ class LetParticipantGo(Command, Reason, command="programme.let_participant_go"):
     seeker_id: UUID
 
 
+class ChangeCoach(Command, command="programme.change_coach"):
+    """To one of the programme's coaches; all else about the participant stays."""
+
+    seeker_id: UUID
+    coach_id: UUID
+
+
 class ProposeMatch(Command, Proposal, command="programme.propose_match"):
     pass
 
@@ -134,6 +148,7 @@ MACHINE = Machine(
         CoachAssigned: Move({"running"}),
         ParticipantEnrolled: Move({"running"}),
         ParticipantLeft: Move({"running"}),
+        CoachChanged: Move({"running"}),
         MatchProposed: Move({"running"}),
         MatchAccepted: Move({"running"}),
         MatchTurnedDown: Move({"running"}),
@@ -155,6 +170,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
     AssignCoach: CoachAssigned,
     EnrolParticipant: ParticipantEnrolled,
     LetParticipantGo: ParticipantLeft,
+    ChangeCoach: CoachChanged,
     ProposeMatch: MatchProposed,
     AcceptMatch: MatchAccepted,
     TurnDownMatch: MatchTurnedDown,
@@ -180,7 +196,7 @@ def evolve(state: State | None, event: Event) -> State:
             coaches = tuple(each for each in state.coaches if each != event.coach_id)
             participants = {seeker: coach or event.coach_id for seeker, coach in state.participants.items()}
             return replace(state, coaches=(*coaches, event.coach_id), participants=participants)
-        case ParticipantEnrolled():
+        case ParticipantEnrolled() | CoachChanged():
             return replace(state, participants={**state.participants, event.seeker_id: event.coach_id})
         case ParticipantLeft():
             rest = {seeker: coach for seeker, coach in state.participants.items() if seeker != event.seeker_id}
@@ -205,6 +221,11 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return [_enrolled(command, state, context)]
         case LetParticipantGo():
             return [ParticipantLeft(**said(command), coach_id=_coach_of(command.seeker_id, state))]
+        case ChangeCoach():
+            if _coach_of(command.seeker_id, state) == _one_of(command.coach_id, state):
+                raise refusal(
+                    "already_done", "that coach looks after them", field="/coach_id", what="changing the coach"
+                )
         case ProposeMatch() | AcceptMatch() | TurnDownMatch():
             coach_id = _coach_of(command.seeker_id, state)
             MATCH.require(state.matches.get((command.seeker_id, command.contact_id), NEW), event)
@@ -223,11 +244,18 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
 def _enrolled(command: EnrolParticipant, state: State, context: Context) -> ParticipantEnrolled:
     require_seeker(context, command.seeker_id)
     if command.seeker_id in state.participants:
-        raise refusal("already_done", "the seeker is enrolled", field="/seeker_id", what="enrolling")
-    if command.coach_id is not None and command.coach_id not in state.coaches:
-        raise refusal("unknown_coach", f"{command.coach_id} is no coach of this programme", field="/coach_id")
-    coach_id = command.coach_id or (state.coaches[-1] if state.coaches else None)
+        told = "the seeker is enrolled; another coach is given by programme.change_coach"
+        raise refusal("already_done", told, field="/seeker_id", what="enrolling")
+    latest = state.coaches[-1] if state.coaches else None
+    coach_id = latest if command.coach_id is None else _one_of(command.coach_id, state)
     return ParticipantEnrolled(seeker_id=command.seeker_id, coach_id=coach_id)
+
+
+def _one_of(coach_id: UUID, state: State) -> UUID:
+    """The coach, who is one of the programme's."""
+    if coach_id not in state.coaches:
+        raise refusal("unknown_coach", f"{coach_id} is no coach of this programme", field="/coach_id")
+    return coach_id
 
 
 def _coach_of(seeker_id: UUID, state: State) -> UUID | None:

@@ -74,7 +74,7 @@ class Recipient:
 
 # Asked of every event: what class it is, is found several times faster than whether it is an instance of some.
 _OF_SEEKERS = frozenset({seeker.Registered, seeker.Moved, seeker.PreferencesChanged, seeker.Left})
-_OF_PARTICIPANTS = frozenset({programme.ParticipantEnrolled, programme.ParticipantLeft})
+_OF_PARTICIPANTS = frozenset({programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachChanged})
 
 
 def recipients(e: Recorded[Event]) -> tuple[UUID, ...]:
@@ -108,14 +108,19 @@ def evolve_recipient(id: UUID, recipient: Recipient | None, e: Recorded[Event]) 
             left = tuple(one for one in recipient.enrolments if one.programme_id != e.stream_id)
             return replace(recipient, enrolments=left)
         case programme.CoachAssigned() as assigned:
-            return _with_coach(recipient, e.stream_id, assigned.coach_id)
+            return _with_coach(recipient, e.stream_id, assigned.coach_id, only_first=True)
+        case programme.CoachChanged() as changed:
+            return _with_coach(recipient, e.stream_id, changed.coach_id)
         case _:
             return recipient
 
 
-def _with_coach(recipient: Recipient, programme_id: UUID, coach_id: UUID) -> Recipient:
+def _with_coach(recipient: Recipient, programme_id: UUID, coach_id: UUID, *, only_first: bool = False) -> Recipient:
+    """`only_first`: where the programme has none for them yet."""
     enrolments = tuple(
-        Enrolment(programme_id, coach_id) if one == Enrolment(programme_id, None) else one
+        Enrolment(programme_id, coach_id)
+        if one.programme_id == programme_id and not (only_first and one.coach_id)
+        else one
         for one in recipient.enrolments
     )
     return recipient if enrolments == recipient.enrolments else replace(recipient, enrolments=enrolments)

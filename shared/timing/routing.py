@@ -31,7 +31,8 @@ _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
     {
         *(seeker.Registered, seeker.DetailsCorrected, seeker.Moved, seeker.GoalsChanged),
         *(seeker.PreferencesChanged, seeker.Left),
-        *(programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachAssigned),
+        *(programme.ParticipantEnrolled, programme.ParticipantLeft),
+        *(programme.CoachAssigned, programme.CoachChanged),
         *WISHES,
     }
 )

@@ -147,8 +147,8 @@ def test_event_types_are_named_as_the_domain_says() -> None:
         "times_offered scheduled rescheduled confirmed cancelled research_recorded objectives_set questions_chosen "
         "prepared started held missed notes_taken reflection_recorded thanked",
         "lead": "recorded acted_on came_to_something came_to_nothing reported_back dropped",
-        "programme": "created coach_assigned participant_enrolled participant_left match_proposed match_accepted "
-        "match_turned_down",
+        "programme": "created coach_assigned participant_enrolled participant_left coach_changed match_proposed "
+        "match_accepted match_turned_down",
     }
     expected = {f"{category}.{name}" for category, each in names.items() for name in each.split()}
     assert {name for name in EVENTS if not name.startswith("notification.")} == expected

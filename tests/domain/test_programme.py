@@ -37,6 +37,17 @@ def test_who_had_no_coach_gets_the_first() -> None:
     given(*history).when(programme.LetParticipantGo(seeker_id=SEEKER)).then(left)
 
 
+def test_another_coach_looks_after_a_participant() -> None:
+    """Given two coaches, when a participant goes from one to the other, then later events name the new one, and the
+    matches stay."""
+    coaches = [ASSIGNED, programme.CoachAssigned(coach_id=OTHER_COACH)]
+    change = programme.ChangeCoach(seeker_id=SEEKER, coach_id=OTHER_COACH)
+    changed = programme.CoachChanged(seeker_id=SEEKER, coach_id=OTHER_COACH)
+    given(*PEOPLE, CREATED, *coaches, ENROLLED, PROPOSED).when(change).then(changed)
+    accepted = ACCEPTED.model_copy(update={"coach_id": OTHER_COACH})
+    given(*PEOPLE, CREATED, *coaches, ENROLLED, PROPOSED, changed).when(programme.AcceptMatch(**PAIR)).then(accepted)
+
+
 def test_match_proposed_accepted_and_turned_down() -> None:
     """Given a participant and a contact with a place left, then a match may be proposed, accepted, turned down."""
     given(*RUNNING).when(programme.ProposeMatch(**PAIR, field="Marketing")).then(PROPOSED)
@@ -111,6 +122,9 @@ def test_what_a_forgotten_contact_did_is_not_kept() -> None:
         ([CREATED], programme.EnrolParticipant(seeker_id=SEEKER, coach_id=COACH), "unknown_coach"),
         ([CREATED], programme.EnrolParticipant(seeker_id=ANA), "unknown_seeker"),
         ([CREATED], programme.LetParticipantGo(seeker_id=SEEKER), "not_a_participant"),
+        ([CREATED, ASSIGNED], programme.ChangeCoach(seeker_id=SEEKER, coach_id=COACH), "not_a_participant"),
+        ([CREATED, ENROLLED], programme.ChangeCoach(seeker_id=SEEKER, coach_id=OTHER_COACH), "unknown_coach"),
+        ([CREATED, ASSIGNED, ENROLLED], programme.ChangeCoach(seeker_id=SEEKER, coach_id=COACH), "already_done"),
         ([CREATED], programme.ProposeMatch(**PAIR), "not_a_participant"),
         ([CREATED, ENROLLED], programme.AcceptMatch(**PAIR), "unknown_match"),
         ([CREATED, ENROLLED, PROPOSED], programme.ProposeMatch(**PAIR), "out_of_order"),

@@ -136,6 +136,8 @@ def test_a_participants_way_through_a_programme() -> None:
     assert PARTICIPANTS.file(found).owner == PROGRAMME
     down = row(PARTICIPANTS, history.add(programme.MatchTurnedDown(**pairing)))
     assert (down.matched_contact_id, down.matches[-1]) == (None, Match(ANA, "turned_down"))
+    passed_on = row(PARTICIPANTS, history.add(programme.CoachChanged(seeker_id=SEEKER, coach_id=BEN)))
+    assert (passed_on.coach_id, passed_on.enrolled_at) == (BEN, found.enrolled_at)
     left = row(PARTICIPANTS, history.add(programme.ParticipantLeft(seeker_id=SEEKER)))
     assert PARTICIPANTS.file(left).state == "left"
     back = row(PARTICIPANTS, history.add(programme.ParticipantEnrolled(seeker_id=SEEKER)))

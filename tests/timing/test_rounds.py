@@ -559,6 +559,22 @@ def test_a_coach_assigned_later_is_the_one_who_is_told() -> None:
     assert story.timer("participant_stalled", "coach").recipient.id == COACH
 
 
+def test_a_coach_who_takes_over_is_told_of_what_began_before() -> None:
+    """Given a participant of two programmes, when one of them gives her another coach, then that programme's pending
+    timers are theirs, due as before; those of the other stay, and so does who is told where no programme is named."""
+    first, other, successor = PROGRAMME, named("other programme"), named("second coach")
+    story = Story()
+    story.enrols("2026-05-04T10:00+02:00")
+    enrolled = programme.ParticipantEnrolled(seeker_id=SEEKER, coach_id=named("other coach"))
+    story.tell(other, enrolled, "2026-05-05T10:00+02:00")
+    before = {t.programme_id: t for t in story.timers.values() if t.policy == "participant_stalled"}
+    story.tell(first, programme.CoachChanged(seeker_id=SEEKER, coach_id=successor), "2026-05-06T10:00+02:00")
+    after = {t.programme_id: t for t in story.timers.values() if t.policy == "participant_stalled"}
+    assert (after[first].recipient.id, after[first].due_at) == (successor, before[first].due_at)
+    assert after[other] == before[other]
+    assert story.recipients[SEEKER].coach() == named("other coach")
+
+
 def test_one_event_ends_what_is_left_of_a_round() -> None:
     """Given two of four reminders to say thank you were fired, when the contact is thanked, then one event ends the
     other two, on the stream of the first of them, and its key tells services that the fired ones are needless too."""

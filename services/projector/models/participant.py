@@ -54,6 +54,10 @@ def _left(row: ParticipantRow, e: Recorded[programme.ParticipantLeft]) -> Partic
     return replace(row, coach_id=e.data.coach_id, left_at=e.occurred_at)
 
 
+def _coach_changed(row: ParticipantRow, e: Recorded[programme.CoachChanged]) -> ParticipantRow:
+    return replace(row, coach_id=e.data.coach_id)
+
+
 def _proposed(row: ParticipantRow, e: Recorded[programme.MatchProposed]) -> ParticipantRow:
     matches = _matched(row, e.data.contact_id, "proposed")
     proposed = row.matches_proposed + 1
@@ -84,6 +88,7 @@ def _turned_down(row: ParticipantRow, e: Recorded[programme.MatchTurnedDown]) ->
 
 CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], ParticipantRow]] = {
     programme.ParticipantLeft: _left,
+    programme.CoachChanged: _coach_changed,
     programme.MatchProposed: _proposed,
     programme.MatchAccepted: _accepted,
     programme.MatchTurnedDown: _turned_down,
@@ -92,7 +97,7 @@ CHANGES: dict[type[Event], Callable[[ParticipantRow, Recorded[Any]], Participant
 
 class Participants(ReadModel[ParticipantRow]):
     name = "participant"
-    version = 5
+    version = 6
     folds = frozenset((programme.ParticipantEnrolled, *CHANGES))
     row = ParticipantRow
 
