@@ -51,7 +51,7 @@ class Recipients(ReadModel[Recipient]):
     """Zone, hours and wishes of a seeker; by the seeker's id."""
 
     name = RECIPIENT
-    version = 3
+    version = 4
     row = Recipient
 
     def keys(self, e: Recorded[Event]) -> Iterable[str]:

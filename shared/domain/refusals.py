@@ -91,7 +91,7 @@ REFUSALS: dict[str, Rule] = {
     "unknown_match": Rule(
         "missing", "No match of the two was proposed.", "propose it with programme.propose_match first"
     ),
-    "seeker_left": Rule("conflict", "The seeker has left.", "register again with a new id"),
+    "seeker_left": Rule("conflict", "The seeker has left.", "record seeker.return first, if they take part again"),
     "contact_forgotten": Rule(
         "conflict",
         "The contact's personal data were erased.",

@@ -73,8 +73,8 @@ class Preferences(Details):
     digest: bool | None = None
     """Whether what falls due on one day is to be delivered together."""
     muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = None
-    """Policies that are not wanted, by name; complete, so an empty one unmutes all. What they tell the coach, they still
-    do."""
+    """Policies that are not wanted, by name; complete, so an empty one unmutes all. What they tell the coach, they
+    still do."""
     overrides: Settings | None = None
     """Policy → setting → value: changed lead times; complete, so an empty one goes back to the tenant's."""
 
@@ -155,6 +155,10 @@ class Left(SeekerEvent, Leaving, type="seeker.left"):
     """The seeker does not take part any more; nothing is to be sent."""
 
 
+class Returned(SeekerEvent, type="seeker.returned"):
+    """The seeker takes part again, with all that was recorded."""
+
+
 class Register(Command, Identity, Goals, Whereabouts, command="seeker.register", creates=True):
     time_zone: Zone
 
@@ -205,6 +209,11 @@ class Leave(Command, Leaving, command="seeker.leave"):
     pass
 
 
+class Return(Command, command="seeker.return"):
+    """Under the same id, with all contacts and ties. Reminders that ended on leaving stay ended: what happens from now
+    on begins new ones, and `relationship.start_keeping_in_touch` those of a tie."""
+
+
 MACHINE = Machine(
     "seeker",
     {
@@ -219,6 +228,7 @@ MACHINE = Machine(
         CalendarFeedOpened: Move({"registered"}),
         CalendarFeedClosed: Move({"registered", "left"}),
         Left: Move({"registered"}, "left"),
+        Returned: Move({"left"}, "registered"),
     },
 )
 
@@ -234,6 +244,7 @@ EVENT_OF: dict[type[Command], type[Event]] = {
     OpenCalendarFeed: CalendarFeedOpened,
     CloseCalendarFeed: CalendarFeedClosed,
     Leave: Left,
+    Return: Returned,
 }
 
 

@@ -73,7 +73,7 @@ class Recipient:
 
 
 # Asked of every event: what class it is, is found several times faster than whether it is an instance of some.
-_OF_SEEKERS = frozenset({seeker.Registered, seeker.Moved, seeker.PreferencesChanged, seeker.Left})
+_OF_SEEKERS = frozenset({seeker.Registered, seeker.Moved, seeker.PreferencesChanged, seeker.Left, seeker.Returned})
 _OF_PARTICIPANTS = frozenset({programme.ParticipantEnrolled, programme.ParticipantLeft, programme.CoachChanged})
 
 
@@ -101,6 +101,8 @@ def evolve_recipient(id: UUID, recipient: Recipient | None, e: Recorded[Event]) 
             return _prefers(recipient, wish)
         case seeker.Left():
             return replace(recipient, left=True)
+        case seeker.Returned():
+            return replace(recipient, left=False)
         case programme.ParticipantEnrolled() as enrolled:
             others = tuple(one for one in recipient.enrolments if one.programme_id != e.stream_id)
             return replace(recipient, enrolments=(*others, Enrolment(e.stream_id, enrolled.coach_id)))

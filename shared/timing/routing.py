@@ -30,7 +30,7 @@ UNTIMED = frozenset(
 _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
     {
         *(seeker.Registered, seeker.DetailsCorrected, seeker.Moved, seeker.GoalsChanged),
-        *(seeker.PreferencesChanged, seeker.Left),
+        *(seeker.PreferencesChanged, seeker.Left, seeker.Returned),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
         *(programme.CoachAssigned, programme.CoachChanged),
         *WISHES,

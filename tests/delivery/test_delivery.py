@@ -1067,8 +1067,8 @@ async def test_a_time_is_told_by_the_zones_that_the_log_goes_by(
     ],
 )
 async def test_a_time_is_told_on_the_seekers_own_clock_first(office: Office, home: str, when: str) -> None:
-    """Given a conversation agreed on by the contact's clock, then the mail says when that is where the seeker lives, and
-    both where they show different times."""
+    """Given a conversation agreed on by the contact's clock, then the mail says when that is where the seeker lives,
+    and both where they show different times."""
     talk = {"about": "work", "starts_at": "2026-03-02T01:00:00Z", "time_zone": "Asia/Tokyo"}
     office.kithlog.instead = lambda request: (
         httpx.Response(200, json={"item": talk}) if "/interviews/" in request.url.path else None

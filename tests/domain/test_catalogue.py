@@ -137,7 +137,7 @@ def test_event_types_are_named_as_the_domain_says() -> None:
     """Given the contract, then these are the names; a change here breaks those who read the log."""
     names = {
         "seeker": "registered details_corrected goals_changed introduction_written moved preferences_changed "
-        "verdict_recorded outcome_recorded calendar_feed_opened calendar_feed_closed left",
+        "verdict_recorded outcome_recorded calendar_feed_opened calendar_feed_closed left returned",
         "contact": "added details_corrected hours_offered capacity_changed asked place_freed place_used "
         "asked_not_to_be_contacted forgotten",
         "relationship": "referral_asked introduction_requested introduction_made introduction_declined "

@@ -146,6 +146,18 @@ def test_outcome_may_come_after_leaving() -> None:
     given(REGISTERED, left).when(seeker.ChangeGoals(goal="Rest")).refused("out_of_order")
 
 
+def test_who_left_may_return() -> None:
+    """Given a seeker who left, when they return, then they go on under their id, with their contacts; who is here may
+    not."""
+    left, returned = seeker.Left(), seeker.Returned()
+    given(REGISTERED, left).when(seeker.Return()).then(returned)
+    pair = {"seeker_id": SEEKER, "contact_id": ANA}
+    asked = relationship.ReferralAsked.model_validate(pair)
+    given(*PEOPLE, left, returned).when(relationship.AskReferral.model_validate(pair)).then(asked)
+    given(REGISTERED).when(seeker.Return()).refused("out_of_order")
+    given(REGISTERED, left, returned).when(seeker.Return()).refused("out_of_order")
+
+
 def test_first_move_is_the_introduction() -> None:
     """Given a new seeker, then the introduction is to be written; once it is, nothing is asked of them."""
     written = seeker.IntroductionWritten(text="I am …")

@@ -30,6 +30,13 @@ def test_a_seeker_is_as_they_said_last() -> None:
     assert (found.introduction, found.left_at) == ("I edit.", None)
 
 
+def test_a_seeker_who_left_and_returned_is_here() -> None:
+    gone = happened(REGISTERED, seeker.Left())
+    assert SEEKERS.file(row(SEEKERS, gone)).state == "left"
+    back = row(SEEKERS, gone.add(seeker.Returned()))
+    assert (back.left_at, SEEKERS.file(back).state) == (None, "graduate")
+
+
 def test_only_the_last_feed_is_open() -> None:
     """Given a calendar feed, when another is opened, the first is revoked; when it is closed, none is left."""
     first, second = "a" * 64, "b" * 64

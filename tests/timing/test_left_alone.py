@@ -213,6 +213,20 @@ def test_who_was_first_to_be_left_alone_plays_no_part() -> None:
     assert known == {(CONTACT, other)}
 
 
+def test_a_seeker_who_returns_is_told_of_what_happens_from_then_on() -> None:
+    """Given a seeker who left, when they return, then nothing that had ended comes again; what they do anew is followed
+    up, and a tie that is begun again is kept."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    story.thanks("2026-05-05T11:00+02:00")
+    story.tell(SEEKER, seeker.Left(), "2026-05-06T10:30+02:00")
+    story.tell(SEEKER, seeker.Returned(), "2026-05-20T10:00+02:00")
+    assert story.run_until("2027-05-20T10:00+02:00") == []
+    story.leads("2027-05-21T10:00+02:00")
+    story.between(relationship.KeepInTouchStarted, "2027-05-21T10:00+02:00", cadence_days=60)
+    assert {timer.policy for timer in story.timers.values()} == {"act_on_lead", "keep_in_touch"}
+
+
 def test_a_seeker_who_left_is_left_alone() -> None:
     story = Story()
     story.holds("2026-05-05T10:00+02:00")

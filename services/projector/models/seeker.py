@@ -84,9 +84,13 @@ def _left(row: SeekerRow, e: Recorded[seeker.Left]) -> SeekerRow:
     return replace(row, left_at=e.occurred_at)
 
 
+def _returned(row: SeekerRow, e: Recorded[seeker.Returned]) -> SeekerRow:
+    return replace(row, left_at=None)
+
+
 class Seekers(PerStream[SeekerRow]):
     name = "seeker"
-    version = 1
+    version = 2
     row = SeekerRow
     begins: ClassVar = {seeker.Registered: _registered}
     changes: ClassVar = {
@@ -97,6 +101,7 @@ class Seekers(PerStream[SeekerRow]):
         seeker.CalendarFeedOpened: _feed_opened,
         seeker.CalendarFeedClosed: _feed_closed,
         seeker.Left: _left,
+        seeker.Returned: _returned,
     }
 
     def file(self, row: SeekerRow) -> Filed:
