@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.domain import interview
+from shared.domain import interview, relationship
 from shared.domain.conversation.question_list import check_list
 from shared.domain.courtesy import Wording, judged
 from shared.domain.interview.decider import question_wordings
@@ -29,6 +29,7 @@ ADVICE: dict[str, str] = {
     "shorter_than_usual": "Less than 20 minutes are asked for.",
     "not_personalised": "The request does not say what made it personal.",
     "the_seeker_yields": "The seeker asks for another time.",
+    "connector_is_no_contact": "Who introduces is only named, and is no contact.",
     "too_few": "Fewer questions are chosen than half an hour needs.",
     "too_many": "More questions are chosen than fit into half an hour.",
     "duplicate": "A question asks again what was asked before.",
@@ -61,6 +62,14 @@ def _advice(command: Command) -> Iterator[Advice]:
         case interview.Reschedule() if command.asked_by == "seeker":
             yield Advice(
                 "the_seeker_yields", "Their time is the scarce thing: rather move your own plans.", "/asked_by"
+            )
+        case relationship.RequestIntroduction() | relationship.RecordIntroduction() if (
+            command.connector is not None and command.connector_id is None
+        ):
+            yield Advice(
+                "connector_is_no_contact",
+                "Add them as a contact and give connector_id: then you are reminded to thank them once you have met.",
+                "/connector",
             )
 
 

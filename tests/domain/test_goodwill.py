@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.domain import contact, interview, seeker
+from shared.domain import contact, interview, relationship, seeker
 from shared.domain.advice import advise
 from shared.domain.kernel import Command, Event, On
 from tests.domain.scenario import (
@@ -296,6 +296,11 @@ POLITE = [
     ),
     (interview.FollowUp(channel="email", message="¿Tendría usted veinte minutos para hablar conmigo?"), ["not_judged"]),
     (interview.Accept(), []),
+    (
+        relationship.RecordIntroduction(seeker_id=SEEKER, contact_id=ANA, connector="My uncle Paul"),
+        ["connector_is_no_contact"],
+    ),
+    (relationship.RecordIntroduction(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN), []),
 ]
 
 
