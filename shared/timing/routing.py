@@ -43,7 +43,7 @@ REACHING: frozenset[type[Event]] = frozenset((notification.Delivered, notificati
 
 _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
-        *(interview.Held, interview.Thanked, lead.ReportedBack),
+        *(interview.RequestSent, interview.Held, interview.Thanked, lead.ReportedBack),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
     }
 )
@@ -106,7 +106,9 @@ def people(found: Iterable[Route], e: Recorded[Event]) -> Iterator[UUID]:
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "interview")
     kind = type(data)
-    if kind is interview.Held:
+    if kind is interview.RequestSent:
+        yield from _relationships(data.seeker_id, data.contact_ids)
+    elif kind is interview.Held:
         yield from _relationships(data.seeker_id, data.contact_ids)
         yield from _relationships(data.seeker_id, data.introduced_by, "introducer")
         yield Route(data.seeker_id, "seeker")

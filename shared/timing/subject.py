@@ -125,6 +125,11 @@ class Memory:
     occurred_at: datetime
     cause: Cause
 
+    @property
+    def reach(self) -> tuple[bool, datetime]:
+        """How far it goes: what ends all that is armed later outlasts what ends only what was armed before it."""
+        return self.remember == "ever", self.occurred_at
+
 
 @immutable
 class Hold:
@@ -350,10 +355,11 @@ def _done_with(subject: Subject, policy: Policy, contact_ids: tuple[UUID, ...]) 
 
 def _remembering(subject: Subject, policy: Policy, disarm: Disarm, e: Recorded[Event]) -> Subject:
     known = next((m for m in subject.memory if m.policy == policy.name), None)
-    if known is not None and known.occurred_at >= e.occurred_at:
+    memory = Memory(policy.name, disarm.remember, e.occurred_at, _cause(e))
+    if known is not None and known.reach >= memory.reach:
         return subject
     others = tuple(m for m in subject.memory if m.policy != policy.name)
-    return replace(subject, memory=(*others, Memory(policy.name, disarm.remember, e.occurred_at, _cause(e))))
+    return replace(subject, memory=(*others, memory))
 
 
 def _ending(subject: Subject, armings: list[Arming], reason: Reason, e: Recorded[Event]) -> Subject:

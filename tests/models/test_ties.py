@@ -8,6 +8,8 @@ from uuid import UUID
 
 from services.projector.forgetting import emptied
 from services.projector.models import NETWORK, RELATIONSHIPS, TIMELINE
+from services.projector.queries.answering import People, Person
+from services.projector.queries.items import relationship_item
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event, On, Stream
@@ -27,7 +29,7 @@ from tests.domain.scenario import (
     WHOSE,
     on,
 )
-from tests.models.history import happened, row, rows
+from tests.models.history import History, happened, row, rows
 
 PAIR = {"seeker_id": SEEKER, "contact_id": ANA}
 TIE = relationship_id(SEEKER, ANA)
@@ -85,6 +87,22 @@ def test_the_last_touch_is_the_latest_that_happened() -> None:
     history.add(relationship.Connected(**PAIR, network="LinkedIn"), at=NOW - timedelta(days=3))
     found = row(RELATIONSHIPS, history)
     assert (found.last_touch, found.last_touch_at, found.networks) == ("progress_update", NOW, ("LinkedIn",))
+
+
+def test_who_wrote_after_the_introduction_is_not_to_write_again() -> None:
+    """Given an introduction, then the next move is to write, also where a request before it was in vain; once they are
+    asked for a conversation, what is next is that one's own, and after a touch to keep in touch."""
+    people = People({ANA: Person(ANA, "Ana", None, None)})
+
+    def move(history: History) -> str | None:
+        return relationship_item(row(RELATIONSHIPS, history), people, None).next_move
+
+    made = relationship.IntroductionMade(**PAIR, connector="Uncle Rui")
+    history = happened(PLANNED).add(REQUESTED, at=NOW - timedelta(days=30)).add(made, at=NOW)
+    assert move(history) == "write_to_contact"
+    assert move(happened(PLANNED).add(made, at=NOW).add(REQUESTED, at=NOW - timedelta(days=30))) == "write_to_contact"
+    assert move(history.add(REQUESTED, at=NOW + timedelta(days=1))) is None
+    assert move(history.add(TOUCHED, at=NOW + timedelta(days=2))) == "keep_in_touch"
 
 
 def test_the_relationships_own_state_is_the_domains() -> None:

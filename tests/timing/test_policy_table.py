@@ -29,6 +29,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "lapse_suggested": "2026-04-27T10:00+02:00",
         },
     ),
+    "an introduction made on the eve of a holiday": (
+        "America/Sao_Paulo",
+        "BR",  # off: Mon 7 September
+        lambda s: s.between(relationship.IntroductionMade, "2026-09-04T16:00-03:00", connector="Aunt Rosa"),
+        "write_to_contact",
+        {"due": "2026-09-08T09:00-03:00", "again": "2026-09-11T09:00-03:00"},
+    ),
     "a request before Golden Week": (
         "Asia/Tokyo",
         "JP",  # off: Mon 4 to Wed 6 May

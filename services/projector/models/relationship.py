@@ -41,6 +41,10 @@ class TieRow:
     networks: tuple[str, ...] = ()
     """Where they are connected."""
     introduced_by: tuple[UUID, ...] = ()
+    introduced_at: datetime | None = None
+    """When the introduction was made."""
+    asked_at: datetime | None = None
+    """When the contact was last asked for a conversation."""
     cadence_days: int | None = None
     """While they keep in touch by the seeker's own wish, or by a cadence set for it."""
     snoozed_until: datetime | None = None
@@ -65,6 +69,11 @@ def _touched(row: TieRow, e: Recorded[Any], what: str) -> TieRow:
 
 def _seen(row: TieRow, e: Recorded[Any]) -> TieRow:
     return row
+
+
+def _asked(row: TieRow, e: Recorded[interview.RequestSent]) -> TieRow:
+    earlier = row.asked_at is not None and row.asked_at > e.occurred_at
+    return row if earlier else replace(row, asked_at=e.occurred_at)
 
 
 def _held(row: TieRow, e: Recorded[interview.Held]) -> TieRow:
@@ -94,7 +103,7 @@ def _connected(row: TieRow, e: Recorded[relationship.Connected]) -> TieRow:
 
 
 def _introduced(row: TieRow, e: Recorded[relationship.IntroductionMade]) -> TieRow:
-    return replace(row, introduced_by=e.data.introduced_by)
+    return replace(row, introduced_by=e.data.introduced_by, introduced_at=e.occurred_at)
 
 
 def _started(row: TieRow, e: Recorded[relationship.KeepInTouchStarted]) -> TieRow:
@@ -138,6 +147,7 @@ OWN: dict[type[Event], Fold] = {
 }
 IN_CONVERSATION: dict[type[Event], Fold] = {
     interview.Planned: _seen,
+    interview.RequestSent: _asked,
     interview.Held: _held,
     interview.Thanked: _thanked,
 }
@@ -159,7 +169,7 @@ def _both(data: Any) -> tuple[UUID, ...]:
 
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
-    version = 2
+    version = 3
     folds = FOLDS.keys()
     row = TieRow
 
