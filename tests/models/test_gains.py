@@ -38,7 +38,7 @@ def test_what_came_of_a_lead_is_owed_to_the_contact() -> None:
     """Given a lead acted on, when something comes of it, then the seeker owes a report, and nothing after it."""
     kept = {**PAIR, "interview_id": INTERVIEW, "kind": "promised_introduction"}
     history = happened(PROMISE, lead.ActedOn(**kept, what="Wrote to him"))
-    assert (row(LEADS, history).state, row(LEADS, history).owed_by) == ("acted_on", None)
+    assert (row(LEADS, history).state, row(LEADS, history).owed_by) == ("acted_on", "seeker")
     found = row(LEADS, history.add(lead.CameToSomething(**kept, what="We met", new_contact_id=BEN)))
     assert (found.state, found.owed_by, found.outcome, found.new_contact_id) == (
         "to_report_back",

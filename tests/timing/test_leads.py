@@ -106,6 +106,21 @@ def test_an_opening_that_is_over_already() -> None:
     assert story.run_until("2026-06-30T10:00+02:00") == []
 
 
+@pytest.mark.parametrize("then", [lead.CameToSomething, lead.CameToNothing, lead.ReportedBack, lead.Dropped])
+def test_what_was_acted_on_is_asked_for_its_result(then: type[lead.LeadFollowed]) -> None:
+    """Given a lead that was acted on, then the seeker is asked twice what came of it, and not once that is known, told
+    to who gave it, or of no more interest."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    story.pursues(lead.ActedOn, "2026-05-05T10:00+02:00")
+    assert [each for each, _ in story.run_until("2026-12-31T10:00+01:00")] == ["lead_result"] * 2
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00")
+    story.pursues(lead.ActedOn, "2026-05-05T10:00+02:00")
+    story.pursues(then, "2026-05-06T10:00+02:00")
+    assert story.ended("lead_result") == dict.fromkeys(("due", "again"), ("withdrawn", then.type))
+
+
 def test_results_are_reported_back_once() -> None:
     story = Story()
     story.leads("2026-05-04T10:00+02:00")

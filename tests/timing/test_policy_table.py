@@ -253,6 +253,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
         "thank_introducer",
         {"due": "2026-07-21T09:00+09:00", "again": "2026-07-24T09:00+09:00"},
     ),
+    "a lead that was acted on before the loss of an hour": (
+        "Europe/Berlin",
+        "DE",
+        lambda s: s.pursues(lead.ActedOn, "2026-03-20T10:00+01:00"),
+        "lead_result",
+        {"due": "2026-04-03T10:00+02:00", "again": "2026-04-17T10:00+02:00"},
+    ),
     "a result to report over Thanksgiving": (
         "America/New_York",
         "US",

@@ -19,6 +19,7 @@ from shared.replacing import replace
 OWED_BY = {
     "to_act_on": "seeker",
     "promised": "contact",
+    "acted_on": "seeker",
     "to_report_back": "seeker",
 }
 """State → who has the next move; in the other states nobody owes anybody anything."""
@@ -39,7 +40,7 @@ class LeadRow(Telling):
     until: date | None
     """When it is too late."""
     state: str
-    """to_act_on, promised (the contact is to make an introduction), acted_on (its outcome is open),
+    """to_act_on, promised (the contact is to make an introduction), acted_on (what came of it is to be written down),
     to_report_back, reported_back or dropped."""
     owed_by: str | None
     """seeker, contact, or nobody."""
@@ -128,7 +129,7 @@ def _planned(row: LeadRow, e: Recorded[interview.Planned]) -> LeadRow:
 
 class Leads(PerStream[LeadRow]):
     name = "lead"
-    version = 4
+    version = 5
     row = LeadRow
     begins: ClassVar = {lead.Recorded: _recorded}
     changes: ClassVar = {
