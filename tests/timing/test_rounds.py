@@ -443,6 +443,14 @@ def test_pause_resume_snooze_end() -> None:
     assert story.due("keep_in_touch") == {}
 
 
+def test_a_snooze_by_itself_is_kept() -> None:
+    """Given a tie that no reminders are kept for, when it is snoozed, then the reminder comes on that day."""
+    story = Story("Asia/Tokyo")
+    story.between(relationship.Connected, "2026-05-01T10:00+09:00")
+    story.between(relationship.Snoozed, "2026-06-02T10:00+09:00", until=at("2026-10-01T10:00+09:00"))
+    assert story.due("keep_in_touch")["due"] == at("2026-10-01T10:00+09:00")
+
+
 def test_after_the_end_only_the_seeker_begins_anew() -> None:
     """Given a relationship that was ended after a conversation, when the thank-you that is still owed is written, and
     they meet again, then there is no word of keeping in touch until the seeker starts that by hand."""
