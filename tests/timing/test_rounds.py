@@ -16,6 +16,7 @@ from tests.timing.story import (
     CONTACT,
     INTERVIEW,
     INTRODUCER,
+    LEAD,
     PROGRAMME,
     RELATIONSHIP,
     SEEKER,
@@ -348,6 +349,23 @@ def test_a_touch_with_the_introducer_counts_from_when_it_happened() -> None:
     assert "due" in story.due("thank_introducer")
     story.touches("2026-05-12T11:00+02:00", INTRODUCER, written="2026-05-12T12:00+02:00")
     assert story.due("thank_introducer") == {}
+
+
+def test_who_tells_the_introducer_what_came_of_it_has_thanked_them() -> None:
+    """Given a conversation, when who led to it is told afterwards what came of their lead, then no reminder to thank
+    them for it; a report of before does not count."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00", introduced_by=(CONTACT,), contacts=(INTRODUCER,))
+    story.tell(
+        LEAD,
+        lead.ReportedBack(seeker_id=SEEKER, contact_id=CONTACT, kind="referral"),
+        "2026-05-04T10:00+02:00",
+        "2026-05-05T11:00+02:00",
+    )
+    assert "due" in story.due("thank_introducer")
+    story.pursues(lead.ReportedBack, "2026-05-05T12:00+02:00")
+    assert story.due("thank_introducer") == {}
+    assert story.ended("thank_introducer")["due"] == ("withdrawn", "lead.reported_back")
 
 
 def test_a_touch_restarts_the_cadence_and_only_a_later_one() -> None:
