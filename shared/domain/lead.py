@@ -168,6 +168,12 @@ class State:
         """Who gave it, where it leads to a person: whoever is met by it is met through them."""
         return self.lead.contact_id if self.lead and self.lead.kind in KINDS_OF["person"] else None
 
+    def introduced(self, lead_id: UUID, contact_id: UUID) -> list[On]:
+        """What it comes to when the contact it led to is introduced to the seeker; nothing new once that is known."""
+        if self.lead is None or self.result or self.status not in MACHINE.moves[CameToSomething].sources:
+            return []
+        return [On(Stream("lead", lead_id), CameToSomething(**_whose(self.lead), new_contact_id=contact_id))]
+
 
 def evolve(state: State | None, event: Event) -> State:
     state = state or State()

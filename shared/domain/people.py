@@ -52,6 +52,16 @@ def is_reachable(context: Context, contact_id: UUID) -> bool:
     return state is not None and state.status not in {"forgotten", "do_not_contact"}
 
 
+def require_lead(context: Context, lead_id: UUID, seeker_id: UUID) -> Any:
+    """The state of a lead of this seeker's. Refuse `unknown_lead` or `not_of_this_seeker`."""
+    lead = context.other("lead", lead_id)
+    if lead is None:
+        raise refusal("unknown_lead", f"there is no lead {lead_id}", field="/lead_id")
+    if lead.seeker_id != seeker_id:
+        raise refusal("not_of_this_seeker", "the lead is another seeker's", field="/lead_id")
+    return lead
+
+
 def require_remembered(context: Context, command: Command, contact_ids: Iterable[UUID]) -> None:
     """Refuse `contact_forgotten` when the command says something about contacts who were all forgotten."""
     told = told_about(command, "contact")

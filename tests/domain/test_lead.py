@@ -24,6 +24,7 @@ from tests.domain.scenario import (
     PLANNED,
     SEEKER,
     WHOSE,
+    Outcome,
     given,
     on,
 )
@@ -35,9 +36,11 @@ FOLLOWED: dict[str, Any] = {**GIVEN, "interview_id": INTERVIEW}
 ACTED = lead.ActedOn(**FOLLOWED)
 NOTHING = lead.CameToNothing(**FOLLOWED)
 REPORTED = lead.ReportedBack(**FOLLOWED)
+DROPPED = lead.Dropped(**FOLLOWED)
 KEPT = lead.ComeToSomething(new_contact_id=CLEO)
 CAME = lead.CameToSomething(**FOLLOWED, new_contact_id=CLEO)
 CLEO_KNOWN = on("contact", CLEO, ADDED)
+BEN_LED_TO_ANA = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN, introduced_by=(BEN,))
 
 
 def test_recorded_from_an_interview() -> None:
@@ -98,6 +101,47 @@ def test_a_kept_promise_makes_an_edge() -> None:
     given(*PEOPLE, CLEO_KNOWN, ana, RECORDED).when(KEPT).then(CAME, on("relationship", tie, made))
 
 
+MET = {"seeker_id": SEEKER, "contact_id": CLEO}
+TIE_WITH_CLEO = relationship_id(SEEKER, CLEO)
+
+
+@pytest.mark.parametrize(
+    ("since", "comes"),
+    [([], True), ([ACTED], True), ([ACTED, REPORTED], True), ([ACTED, NOTHING], False), ([DROPPED], False)],
+)
+@pytest.mark.parametrize("asked", [[], [relationship.IntroductionRequested(**MET, connector="Uncle Rui")]])
+def test_an_introduction_that_keeps_a_promise_says_what_came_of_it(
+    since: list[Event], comes: bool, asked: list[Event]
+) -> None:
+    """Given Ana's promise, when the introduction that keeps it is recorded, then it is hers, and that is what came of
+    the promise, unless it was known already or the promise dropped; whoever else was asked for it."""
+    made = relationship.IntroductionMade(**MET, connector_id=ANA, introduced_by=(ANA, BEN), lead_id=LEAD)
+    record = relationship.RecordIntroduction(**MET, lead_id=LEAD)
+    history = given(*PEOPLE, CLEO_KNOWN, BEN_LED_TO_ANA, RECORDED, *since, *asked)
+    history.when(record, id=TIE_WITH_CLEO).then(made, *([on("lead", LEAD, CAME)] if comes else []))
+
+
+def test_by_whom_a_promise_was_kept() -> None:
+    """Given Ana's promise, when it is kept by somebody else, then the introduction is theirs."""
+    record = relationship.RecordIntroduction(**MET, connector="Her assistant", lead_id=LEAD)
+    made = relationship.IntroductionMade(**MET, connector="Her assistant", lead_id=LEAD)
+    given(*PEOPLE, CLEO_KNOWN, RECORDED).when(record, id=TIE_WITH_CLEO).then(made, on("lead", LEAD, CAME))
+
+
+def test_the_lead_of_an_introduction_is_one_that_leads_there() -> None:
+    """Given a lead that is nobody's, another's, to no person, or from that very contact, then it is refused."""
+    record = relationship.RecordIntroduction(**MET, connector="Uncle Rui", lead_id=LEAD)
+
+    def told(*leads: lead.Recorded, command: relationship.RecordIntroduction = record) -> Outcome:
+        return given(*PEOPLE, CLEO_KNOWN, *leads).when(command, id=relationship_id(SEEKER, command.contact_id))
+
+    told().refused("unknown_lead", field="/lead_id")
+    told(RECORDED.model_copy(update={"seeker_id": OTHER_SEEKER})).refused("not_of_this_seeker", field="/lead_id")
+    told(RECORDED.model_copy(update={"kind": "advice"})).refused("not_for_this_kind", field="/lead_id")
+    with_ana = record.model_copy(update={"contact_id": ANA})
+    told(RECORDED, command=with_ana).refused("own_introducer", field="/lead_id")
+
+
 def test_an_introduction_is_recorded_once() -> None:
     """Given that the introduction to Cleo is recorded, when the lead comes to it, then it is not recorded again."""
     made = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=CLEO, connector_id=BEN, introduced_by=(BEN,))
@@ -113,7 +157,6 @@ def test_gratitude_goes_up_the_chain() -> None:
     given(*PEOPLE, CLEO_KNOWN, made, *history).when(interview.Hold()).then(held)
 
 
-BEN_LED_TO_ANA = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=ANA, connector_id=BEN, introduced_by=(BEN,))
 BEN_LED_TO_CLEO = relationship.IntroductionMade(
     seeker_id=SEEKER, contact_id=CLEO, connector_id=BEN, introduced_by=(BEN,)
 )

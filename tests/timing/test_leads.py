@@ -121,6 +121,16 @@ def test_what_was_acted_on_is_asked_for_its_result(then: type[lead.LeadFollowed]
     assert story.ended("lead_result") == dict.fromkeys(("due", "again"), ("withdrawn", then.type))
 
 
+def test_who_was_asked_through_a_promise_is_no_longer_waited_for() -> None:
+    """Given a promised introduction, when the seeker acts on it, as by asking whom it led to for a conversation, then
+    whoever promised is not to be reminded."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00", "promised_introduction")
+    story.pursues(lead.ActedOn, "2026-05-05T10:00+02:00", "promised_introduction")
+    assert story.due("promised_introduction") == {}
+    assert story.ended("promised_introduction")["due"] == ("withdrawn", "lead.acted_on")
+
+
 def test_results_are_reported_back_once() -> None:
     story = Story()
     story.leads("2026-05-04T10:00+02:00")

@@ -20,6 +20,7 @@ from shared.domain.people import (
     chain,
     chain_streams,
     is_reachable,
+    require_lead,
     require_reachable,
     require_remembered,
     require_seeker,
@@ -117,11 +118,7 @@ def _check_plan(command: c.Plan, context: Context) -> None:
     for contact_id in command.contact_ids:
         require_reachable(context, contact_id, field="/contact_ids")
     if command.lead_id is not None:
-        lead = context.other("lead", command.lead_id)
-        if lead is None:
-            raise refusal("unknown_lead", f"there is no lead {command.lead_id}", field="/lead_id")
-        if lead.seeker_id != command.seeker_id:
-            raise refusal("not_of_this_seeker", "the lead is another seeker's", field="/lead_id")
+        require_lead(context, command.lead_id, command.seeker_id)
     if command.programme_id is not None:
         programme = context.other("programme", command.programme_id)
         if programme is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from shared.domain.kernel import Command
 from shared.domain.relationship import details as said
 from shared.domain.values import CadenceDays
@@ -22,7 +24,12 @@ class RequestIntroduction(
 
 
 class RecordIntroduction(RelationshipCommand, said.Connector, command="relationship.record_introduction", creates=True):
-    """The introduction was made, asked for or not; without a connector: by the one who was asked."""
+    """The introduction was made, asked for or not; without a connector: by who gave the lead, else by who was asked.
+
+    To name the lead that led to it, a promise that was kept or a referral, says what came of that one, too.
+    """
+
+    lead_id: UUID | None = None
 
 
 class DeclineIntroduction(RelationshipCommand, said.Reason, command="relationship.decline_introduction"):

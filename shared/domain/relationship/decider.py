@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from shared.domain.courtesy import check_wording
@@ -13,6 +14,7 @@ from shared.domain.people import (
     chain_streams,
     chain_through,
     require_contact,
+    require_lead,
     require_reachable,
     require_remembered,
     require_seeker,
@@ -137,7 +139,7 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             _check_connector(command, context)
             check_wording([("/intent", command.intent)])
         case c.RecordIntroduction():
-            return [_introduced(command, state, context)]
+            return _introduced(command, state, context)
         case c.DeclineIntroduction():
             if state.connector_id is not None:
                 require_remembered(context, command, [state.connector_id])
@@ -178,12 +180,36 @@ def _check_connector(command: c.RequestIntroduction | c.RecordIntroduction, cont
         raise refusal("no_connector", "it is not said who introduces", field="/connector_id")
 
 
-def _introduced(command: c.RecordIntroduction, state: State, context: Context) -> e.IntroductionMade:
-    if command.connector_id is None and command.connector is None:
-        asked = {"connector_id": state.connector_id, "connector": state.connector}
-        command = command.model_copy(update=asked)
+def _introduced(command: c.RecordIntroduction, state: State, context: Context) -> list[Event | On]:
+    kept = None if command.lead_id is None else _kept_lead(command, command.lead_id, context)
+    connector_id, connector = _connector(command, state, context)
+    command = command.model_copy(update={"connector_id": connector_id, "connector": connector})
     _check_connector(command, context)
-    return introduction_made(context, command.seeker_id, command.contact_id, command.connector_id, command.connector)
+    made = introduction_made(
+        context, command.seeker_id, command.contact_id, connector_id, connector, lead_id=command.lead_id
+    )
+    return [made, *(kept.introduced(command.lead_id, command.contact_id) if kept else [])]
+
+
+def _kept_lead(command: c.RecordIntroduction, lead_id: UUID, context: Context) -> Any:
+    lead = require_lead(context, lead_id, command.seeker_id)
+    if lead.referrer_id is None:
+        raise refusal("not_for_this_kind", "the lead leads to no new contact", field="/lead_id", name="lead_id")
+    if lead.referrer_id == command.contact_id:
+        raise refusal("own_introducer", "the contact is who gave the lead", field="/lead_id")
+    return lead
+
+
+def _connector(
+    command: c.RequestIntroduction | c.RecordIntroduction, state: State, context: Context
+) -> tuple[UUID | None, str | None]:
+    """Who introduces: whoever is named, else who gave the lead, none until it is loaded, else the one who was asked."""
+    if command.connector_id is not None or command.connector is not None:
+        return command.connector_id, command.connector
+    if isinstance(command, c.RecordIntroduction) and command.lead_id is not None:
+        lead = context.others.get(Stream("lead", command.lead_id))
+        return (None if lead is None else lead.referrer_id), None
+    return state.connector_id, state.connector
 
 
 def introduction_made(
@@ -212,7 +238,9 @@ def also(command: c.RelationshipCommand, state: State | None, context: Context) 
     if isinstance(command, c.DeclineIntroduction) and state is not None and state.connector_id is not None:
         yield Stream("contact", state.connector_id)
     if isinstance(command, c.RequestIntroduction | c.RecordIntroduction):
-        connector_id = command.connector_id or (state.connector_id if state else None)
+        if isinstance(command, c.RecordIntroduction) and command.lead_id is not None:
+            yield Stream("lead", command.lead_id)
+        connector_id, _ = _connector(command, state or State(), context)
         if connector_id is not None and connector_id != command.contact_id:
             yield from chain_streams(command.seeker_id, [connector_id])
 
