@@ -500,7 +500,7 @@ def _anchor(arm: Arm, e: Recorded[Event]) -> tuple[datetime | None, date | None]
         case "goal_date":
             return None, data.goal_date
         case "until":
-            return data.until, None
+            return (data.until, None) if isinstance(data.until, datetime) else (None, data.until)
 
 
 def _answered(subject: Subject, data: notification.NotificationEvent, e: Recorded[Event]) -> Subject:

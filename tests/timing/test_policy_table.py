@@ -278,6 +278,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
             "cooling": "2026-03-31T10:00-04:00",
         },
     ),
+    "a pause that is over when summer time begins": (
+        "Europe/Berlin",
+        "DE",
+        lambda s: s.between(relationship.Paused, "2026-03-01T18:00+01:00", until="2026-03-29"),
+        "pause_over",
+        {"due": "2026-03-29T09:00+02:00", "again": "2026-04-05T09:00+02:00"},
+    ),
     "a goal at the end of a month": (
         "Europe/Berlin",
         "DE",

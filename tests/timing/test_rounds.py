@@ -499,6 +499,31 @@ def test_resuming_begins_a_new_round() -> None:
     assert not before & story.timers.keys()
 
 
+@pytest.mark.parametrize(
+    "back", [relationship.Resumed, relationship.KeepInTouchStarted, relationship.Ended, relationship.Paused]
+)
+def test_the_end_of_a_pause(back: type[relationship.RelationshipEvent]) -> None:
+    """Given a pause until a day, then on that day, and a week later, the seeker is asked whether to go on; not where
+    they went on before, ended it, or paused it without a day."""
+    paused = Story()
+    paused.between(relationship.Paused, "2026-05-10T10:00+02:00", until="2026-06-10")
+    silent = paused.run_until("2026-12-31T10:00+01:00")
+    assert silent == [("pause_over", "due"), ("pause_over", "again")]
+    story = Story()
+    story.between(relationship.Paused, "2026-05-10T10:00+02:00", until="2026-06-10")
+    story.between(back, "2026-05-20T10:00+02:00")
+    assert story.due("pause_over") == {}
+    assert story.ended("pause_over")["due"] == ("withdrawn", back.type)
+
+
+def test_a_pause_that_is_written_down_after_its_end_is_not_asked_about() -> None:
+    """Given a tie that was resumed, when the pause before that is written down, then nobody is asked about it."""
+    story = Story()
+    story.between(relationship.Resumed, "2026-05-20T10:00+02:00")
+    story.between(relationship.Paused, "2026-05-10T10:00+02:00", CONTACT, "2026-05-21T10:00+02:00", until="2026-06-10")
+    assert story.due("pause_over") == {}
+
+
 def test_cooling_and_then_a_touch() -> None:
     """Given nobody touched, when due, again and cooling have come, then silence, until a touch starts it again."""
     story = Story("Asia/Tokyo")

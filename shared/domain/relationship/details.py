@@ -89,4 +89,4 @@ class Snoozing(Details):
 
 class Pausing(Reason):
     until: Day | None = None
-    """Known day of return; nothing resumes by itself."""
+    """Known day of return; nothing resumes by itself, but the seeker is asked then."""
