@@ -49,7 +49,7 @@ WAITING = 2_000
 having the same share."""
 _LEADING_ELSEWHERE = [type for type, kind in EVENTS.items() if leads_elsewhere(kind)]
 _BY_OTHER_STREAMS = ("relationship", "seeker")
-"""Subjects that events of interviews and leads concern, too."""
+"""Subjects that events of interviews, leads and seekers concern, too."""
 
 _Id = tuple[str, UUID]
 """With its tenant."""

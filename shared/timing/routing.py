@@ -30,7 +30,7 @@ UNTIMED = frozenset(
 _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
     {
         *(seeker.Registered, seeker.DetailsCorrected, seeker.Moved, seeker.GoalsChanged),
-        *(seeker.PreferencesChanged, seeker.Left, seeker.Returned),
+        *(seeker.PreferencesChanged, seeker.OutcomeRecorded, seeker.Left, seeker.Returned),
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
         *(programme.CoachAssigned, programme.CoachChanged),
         *WISHES,
@@ -44,6 +44,7 @@ REACHING: frozenset[type[Event]] = frozenset((notification.Delivered, notificati
 _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
         *(interview.RequestSent, interview.Held, interview.Thanked, lead.ReportedBack),
+        seeker.OutcomeRecorded,
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
     }
 )
@@ -76,7 +77,7 @@ def subjects(e: Recorded[Event]) -> tuple[UUID, ...]:
     """Ids of the subjects whose timing the event may change.
 
     An interview and a lead are subjects under the id of their stream; a relationship likewise, be it by events of
-    interviews or leads; a seeker for what concerns all of a person's conversations. See also `wishing_contact`.
+    interviews, leads or seekers; a seeker for what concerns all of a person's conversations. Also: `wishing_contact`.
     """
     found = routes(e)
     return (found[0].id,) if len(found) == 1 else tuple(dict.fromkeys(route.id for route in found))
@@ -127,8 +128,10 @@ def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 
 def _of_seeker(e: Recorded[Event], data: Any) -> Iterator[Route]:
-    if type(data) in (seeker.Registered, seeker.DetailsCorrected, seeker.GoalsChanged):
+    if type(data) in (seeker.Registered, seeker.DetailsCorrected, seeker.GoalsChanged, seeker.OutcomeRecorded):
         yield Route(e.stream_id, "seeker")
+    if type(data) is seeker.OutcomeRecorded and data.through_contact_id is not None:
+        yield from _relationships(e.stream_id, (data.through_contact_id,))
 
 
 def _of_programme(e: Recorded[Event], data: Any) -> Iterator[Route]:

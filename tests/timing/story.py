@@ -183,6 +183,9 @@ class Story:
             when,
         )
 
+    def reaches(self, when: str, kind: str = "found_job", **said: object) -> None:
+        self.tell(SEEKER, seeker.OutcomeRecorded.model_validate({"kind": kind, **said}), when)
+
     def moves(self, when: str, time_zone: str, country: str | None = None) -> None:
         self.tell(SEEKER, seeker.Moved(time_zone=time_zone, country=country), when)
 

@@ -267,6 +267,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
         "report_back",
         {"due": "2026-11-27T16:00-05:00", "again": "2026-12-04T16:00-05:00"},
     ),
+    "a job found through somebody before a long weekend": (
+        "America/Sao_Paulo",
+        "BR",  # off: Mon 7 September
+        lambda s: s.reaches("2026-09-04T16:00-03:00", through_contact_id=CONTACT),
+        "tell_outcome",
+        {"due": "2026-09-08T09:00-03:00", "again": "2026-09-15T09:00-03:00"},
+    ),
     "keeping in touch over the loss of an hour": (
         "America/New_York",
         "US",

@@ -577,6 +577,45 @@ def test_a_goal_that_is_near_already_skips_what_is_past() -> None:
     assert set(story.ended("goal_date_ahead").values()) == {("expired", "already_past")}
 
 
+@pytest.mark.parametrize(
+    ("kind", "over"), [("found_job", True), ("found_internship", True), ("began_studies", True), ("other", False)]
+)
+def test_a_goal_that_is_reached(kind: str, over: bool) -> None:
+    """Given a goal date, when the seeker has found what they were after, nothing reminds of it, until a new goal is
+    set; whether or not that was written down first."""
+    story = Story()
+    story.tell(SEEKER, seeker.GoalsChanged(goal_date=date(2026, 12, 31)), "2026-01-02T12:00+01:00")
+    story.reaches("2026-03-01T12:00+01:00", kind)
+    assert (story.due("goal_date_ahead") == {}) is over
+    story.tell(SEEKER, seeker.GoalsChanged(goal_date=date(2027, 12, 31)), "2026-04-02T12:00+02:00")
+    assert story.due("goal_date_ahead")["five_months"] == at("2027-07-31T09:00+02:00")
+
+
+@pytest.mark.parametrize(
+    "tells",
+    [
+        Story.touches,
+        lambda s, when: s.pursues(lead.ReportedBack, when),
+        lambda s, when: s.holds(when, id=named("another talk")),
+    ],
+)
+def test_who_helped_is_told_of_the_outcome(tells: Callable[[Story, str], object]) -> None:
+    """Given an outcome through a contact, then the seeker is reminded twice to tell them, and not once they were in
+    touch after it; of one through nobody, there is nobody to tell."""
+    story = Story()
+    story.reaches("2026-03-02T12:00+01:00")
+    assert story.due("tell_outcome") == {}
+    story.reaches("2026-03-02T12:00+01:00", through_contact_id=CONTACT)
+    assert story.timer("tell_outcome").subject_id == RELATIONSHIP
+    tells(story, "2026-03-01T12:00+01:00")
+    assert story.due("tell_outcome")
+    tells(story, "2026-03-02T18:00+01:00")
+    assert story.due("tell_outcome") == {}
+    silent = Story()
+    silent.reaches("2026-03-02T12:00+01:00", through_contact_id=CONTACT)
+    assert silent.run_until("2026-12-31T10:00+01:00") == [("tell_outcome", "due"), ("tell_outcome", "again")]
+
+
 def test_stalled_participants() -> None:
     """Given a participant of two programmes, when one is left, the other's notice stays; a conversation ends it."""
     story = Story()
