@@ -245,6 +245,7 @@ def _fields(trigger: Trigger) -> Iterator[str]:
     yield from trigger.unless
     if isinstance(trigger, Arm):
         yield from _FIELDS_OF_ANCHOR[trigger.anchor]
+        yield from () if trigger.once_for is None else (trigger.once_for,)
     named = getattr(trigger, "through", None) or getattr(trigger, "of", None)
     if named is not None:
         yield named

@@ -68,6 +68,8 @@ class Arm(Trigger):
     side: Side = "contact"
     through: Literal["connector_id"] | None = None
     """Field that names another contact, who is to be asked: no more of it once they are to be left in peace."""
+    once_for: Literal["contact_ids"] | None = None
+    """Field that names the contacts on whose account it is: no more where it was armed on account of all of them."""
     spread_days: int = Field(default=0, ge=0, le=60)
     """A stable hash puts the whole round one to so many days later, at any waking minute."""
 

@@ -161,6 +161,8 @@ class Subject:
     missed: tuple[Arming, ...] = ()
     """What would have begun a round anew, and found none: of each policy the latest. A round that began before it and
     is written down after it goes on from there."""
+    accounts: tuple[tuple[str, UUID], ...] = ()
+    """Policies that are armed once on account of each contact, and on whose account they were (`Arm.once_for`)."""
 
     @property
     def people(self) -> tuple[UUID, ...]:
@@ -380,6 +382,11 @@ def _begun(policy: Policy, arming: Arming) -> bool:
 
 def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], released: bool) -> Subject:
     """`released`: the policy has stood still, and does so no more from this event on."""
+    if arm.once_for is not None:
+        named = [(policy.name, contact_id) for contact_id in getattr(e.data, arm.once_for)]
+        if set(named) <= set(subject.accounts):
+            return subject
+        subject = replace(subject, accounts=tuple(dict.fromkeys((*subject.accounts, *named))))
     present = [one for one in subject.armings if one.policy == policy.name]
     arming = _arming(subject, policy, arm, e)
     if arming.at is None and arming.on is None:

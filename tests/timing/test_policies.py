@@ -100,6 +100,7 @@ def test_it_is_known_which_events_lead_to_other_subjects() -> None:
         ('where = { kind = ["job_opening"] }', "where = { all = [true] }", "lead.recorded has no all"),
         ('on = "interview.thanked", of', 'on = "interview.declined", of', "interview.declined has no thanked_ids"),
         ('introduction_requested", through', 'introduction_lapsed", through', "lapsed has no connector_id"),
+        ('on = "interview.held", side', 'on = "lead.recorded", side', "lead.recorded has no contact_ids"),
         ('anchor = "goal_date"', 'anchor = "starts_at"', "seeker.registered has no starts_at"),
         ('name = "overdue"', 'name = "due"', "not unique"),
         ("after = { hours = 48 }", "after = { hours = 20 }", "last_call does not come after"),

@@ -343,12 +343,30 @@ def test_a_touch_with_the_introducer_counts_from_when_it_happened() -> None:
     story.touches("2026-05-06T10:00+02:00", INTRODUCER)
     story.holds("2026-05-05T10:00+02:00", written="2026-05-08T10:00+02:00", introduced_by=(INTRODUCER,))
     assert story.due("thank_introducer") == {}
-    story.holds("2026-05-12T10:00+02:00", introduced_by=(INTRODUCER,), id=named("later"))
+    another = (named("another contact"),)
+    story.holds("2026-05-12T10:00+02:00", introduced_by=(INTRODUCER,), id=named("later"), contacts=another)
     assert "due" in story.due("thank_introducer")
     story.touches("2026-04-28T10:00+02:00", INTRODUCER, written="2026-05-12T12:00+02:00")
     assert "due" in story.due("thank_introducer")
     story.touches("2026-05-12T11:00+02:00", INTRODUCER, written="2026-05-12T12:00+02:00")
     assert story.due("thank_introducer") == {}
+
+
+def test_the_introducer_is_thanked_once_for_each_contact() -> None:
+    """Given a conversation for which the introducer was thanked, or was not in spite of all reminders, when the same
+    contact is talked to again, then nobody is reminded again; when another whom they introduced is there, too, one
+    is."""
+    for thanked in (True, False):
+        story = Story()
+        story.holds("2026-05-05T10:00+02:00", introduced_by=(INTRODUCER,))
+        if thanked:
+            story.touches("2026-05-05T12:00+02:00", INTRODUCER)
+        story.run_until("2026-06-30T10:00+02:00")
+        story.holds("2026-07-07T10:00+02:00", introduced_by=(INTRODUCER,), id=named("second"))
+        assert story.due("thank_introducer") == {}
+        both = (CONTACT, named("another contact"))
+        story.holds("2026-07-14T10:00+02:00", introduced_by=(INTRODUCER,), id=named("third"), contacts=both)
+        assert "due" in story.due("thank_introducer")
 
 
 def test_who_tells_the_introducer_what_came_of_it_has_thanked_them() -> None:
