@@ -155,13 +155,16 @@ async def she_thanks_late(story: Stage) -> None:
 
 
 async def promises_are_kept(story: Stage) -> None:
-    """Seven of eight; each kept one is an edge of the network, the last is asked about twice."""
+    """Seven of eight; each kept one is an edge of the network, the last is asked about twice. She writes to six of the
+    seven."""
     await story.until("2026-01-22 10:00")
     await story.do("leads/act-on", OPENING, {"what": "Wrote to them"})
     for number in range(7):
         person = {"name": f"Person {number}", "source": "referral", "seeker_id": BRITT, "introduced_by": THEO}
         await story.do("contacts/add", NEW[number], person)
         await story.do("leads/come-to-something", PROMISED[number], {"new_contact_id": NEW[number]})
+    for each in NEW[:6]:
+        await story.between(BRITT, each, "record-touchpoint", {"kind": "guidance_asked", "channel": "email"})
     network = await story.ask(f"/seekers/{BRITT}/network")
     edges = {(edge["source"], edge["target"], edge["kind"]) for edge in network["edges"]}
     assert edges == {
@@ -174,6 +177,8 @@ async def promises_are_kept(story: Stage) -> None:
 async def one_of_them_talks_to_her(story: Stage) -> None:
     """A call with one of the seven: Theo is to be thanked for the introduction, and told what came of the others."""
     await story.until("2026-01-23 12:00")
+    assert await story.told("write_to_contact") == [("write_to_contact", "due", "2026-01-23 09:00")]
+    await story.between(BRITT, NEW[6], "record-touchpoint", {"kind": "guidance_asked", "channel": "email"})
     assert await story.told("report_back") == [("report_back", "due", "2026-01-23 10:00")] * 7
     for lead in PROMISED[:7]:
         await story.do("leads/report-back", lead, {"channel": "email"})
