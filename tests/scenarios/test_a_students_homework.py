@@ -103,7 +103,7 @@ async def she_thanks_each_by_hand(story: Stage) -> None:
     ]
     await story.do("interviews/thank", LUNCH, note)
     assert [event["data"]["complete"] for event in await story.events("interview.thanked")] == [False, True]
-    await story.refused("interviews/thank", LUNCH, {"how": "email"}, "already_done")
+    await story.refused("interviews/thank", LUNCH, {"how": "email"}, "already_thanked")
 
 
 async def the_professor_answers_by_mail(story: Stage) -> None:
