@@ -300,14 +300,10 @@ def _round_of(subject: Subject, data: notification.NotificationEvent) -> tuple[A
     for arming in subject.armings:
         if arming.policy == data.rule.policy:
             snooze = next((s for s in arming.snoozes if s.event_id == data.occurrence), None)
-            if snooze or arming.occurrence == data.occurrence or _was_before(arming, data):
+            told_before = (data.occurrence, data.stage) in arming.before
+            if snooze or told_before or arming.occurrence == data.occurrence:
                 return arming, snooze
     return None
-
-
-def _was_before(arming: Arming, data: notification.NotificationEvent) -> bool:
-    """Whether it is about what was told before the round. What is taken back names stages of that other round."""
-    return (data.occurrence, data.stage) in arming.before and not isinstance(data, notification.Withdrawn)
 
 
 def _cause(e: Recorded[Event]) -> Cause:

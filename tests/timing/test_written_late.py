@@ -166,6 +166,20 @@ def test_what_was_taken_back_before_such_a_pause_stays_so() -> None:
     assert story.due("keep_in_touch") == left
 
 
+def test_what_was_told_before_such_a_pause_and_is_taken_back_after_it_comes_no_more() -> None:
+    """Given a reminder that was told, when a pause is written down that was over before, and only then it is snoozed
+    and taken back, then it does not come when its snooze ends."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-06-18T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    _pauses_long_ago(story, "2026-07-20T10:00+09:00")
+    answers(story, due, notification.Snoozed, "2026-07-21T10:00+09:00", until=at("2026-08-20T10:00+09:00"))
+    assert story.due("keep_in_touch") == {"due": at("2026-08-20T10:00+09:00")}
+    answers(story, due, notification.Withdrawn, "2026-07-22T10:00+09:00", reason="withdrawn", because="asked")
+    assert story.due("keep_in_touch") == {}
+    assert story.run_until("2026-09-21T10:00+09:00") == []
+
+
 @pytest.mark.parametrize("told", ["a touch", "a connection", "a conversation"])
 def test_what_passed_before_an_introduction_was_asked_for_does_not_end_the_nudge(told: str) -> None:
     """Given a connector who was asked on Monday, when something of two months ago is written down on Tuesday, then the
