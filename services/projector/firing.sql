@@ -32,19 +32,24 @@ FOR UPDATE SKIP LOCKED;
 -- The timers ($1[i], $2[i]) that were locked. With each come the checkpoint as of which it is known, what is known of the
 -- recipient (the seeker whom it is about), how many older ones of that seeker's were put off to the same moment, which
 -- places them within a second after it (`in_turn`), and are still to be told, and the event that armed it or, with an
--- outcome, brought it about.
+-- outcome, brought it about. What is put off is so to a whole second: only what falls due afresh is due at one itself, and
+-- for all of it that has one moment they are counted once, or a crowd of one seeker's would take the square of its number.
 -- LATERAL, so that each is found by its index whatever the planner believes. All are judged at one moment, this one: of
 -- many that are due the last are claimed long after the first. None are claimed by whose policies ($3, a digest) they were
 -- not reckoned, nor of streams that were parked meanwhile: what they wait for is before this checkpoint.
 WITH clock AS MATERIALIZED (SELECT log.now() AS now)
 SELECT t.tenant, t.id, t.subject_id, t.seeker_id, t.due_at, t.outcome, t.ending, of_ending.rule ->> 'policy' AS policy,
        of_timer.subject, of_timer.recipient ->> 'role' AS role, t.guards, t.body,
-       c.position AS checkpoint, c.epoch, r.body AS recipient, put_off.ahead,
+       c.position AS checkpoint, c.epoch, r.body AS recipient,
+       max(put_off.ahead) OVER (PARTITION BY t.tenant, t.seeker_id, t.due_at) AS ahead,
        cause.event_id AS cause_id, cause.correlation_id, clock.now
-FROM unnest($1::text[], $2::uuid[]) AS u (tenant, id)
-CROSS JOIN LATERAL (SELECT t.* FROM read.timer t WHERE t.tenant = u.tenant AND t.id = u.id LIMIT 1) t
+FROM (
+    SELECT t.*, row_number() OVER (PARTITION BY t.tenant, t.seeker_id, t.due_at) AS of_moment
+    FROM unnest($1::text[], $2::uuid[]) AS u (tenant, id)
+    CROSS JOIN LATERAL (SELECT t.* FROM read.timer t WHERE t.tenant = u.tenant AND t.id = u.id LIMIT 1) t
+    WHERE NOT EXISTS (SELECT 1 FROM read.parked p WHERE p.tenant = t.tenant AND p.stream_id = ANY (t.guards))
+) t
 JOIN read.checkpoint c ON c.name = 'projector' AND coalesce(c.policies, '') IN ('', $3)
- AND NOT EXISTS (SELECT 1 FROM read.parked p WHERE p.tenant = t.tenant AND p.stream_id = ANY (t.guards))
 CROSS JOIN clock
 CROSS JOIN LATERAL json_to_record(CASE json_typeof(t.body) WHEN 'object' THEN t.body ELSE '{}' END)
            AS of_timer (subject text, recipient json, armed_by json)
@@ -57,11 +62,11 @@ LEFT JOIN LATERAL (
 ) r ON true
 CROSS JOIN LATERAL (
     SELECT count(*)::integer AS ahead FROM read.timer o
-    WHERE o.tenant = t.tenant AND o.seeker_id = t.seeker_id
+    WHERE t.of_moment = 1 AND t.due_at = date_trunc('second', t.due_at)
+      AND o.tenant = t.tenant AND o.seeker_id = t.seeker_id
       AND o.due_at > t.due_at AND o.due_at < t.due_at + interval '1 second'
-      AND (t.body ->> 'due_at')::timestamptz >= t.due_at  -- what was put off itself stands in its order already
       AND o.outcome IS NULL
-      AND (o.body ->> 'due_at')::timestamptz < (t.body ->> 'due_at')::timestamptz
+      AND (o.body ->> 'due_at')::timestamptz < t.due_at
       AND (o.body ->> 'expires_at')::timestamptz > greatest(o.due_at, clock.now)
       AND o.body -> 'recipient' ->> 'role' = 'seeker'
       AND (SELECT p.stream_id FROM read.parked p  -- not as a join, which would go through all that is parked

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ import pytest
 
 from services.cli.doctor_database import QUERIES as DOCTOR
 from services.projector.firing import QUERIES as FIRING
+from services.projector.firing import SETTINGS as FIRES
 from services.projector.models import NETWORK, PROGRAMMES
 from services.projector.reader import QUERIES as READER
 from services.projector.rebuild_staging import QUERIES as REBUILD
@@ -126,6 +129,49 @@ async def test_what_was_put_off_is_found_by_its_seeker_when_a_timer_is_claimed(
     claim = (FIRING["claim"], [TENANT], [ID], "policies")
     assert {"(tenant, id)", "(tenant, seeker_id, due_at)"} <= await indexes(database_url, *claim)
     assert frozenset({"tenant", "seeker_id"}) in await looked_up(database_url, *claim)
+
+
+_CROWD = """
+INSERT INTO read.timer (tenant, id, subject_id, seeker_id, guards, due_at, body)
+SELECT $1, md5(what || n)::uuid, $2, $2, '{}', due_at,
+       json_build_object('due_at', due_at - early, 'expires_at', due_at + interval '1 day',
+                         'recipient', json_build_object('role', 'seeker'))
+FROM (VALUES ('on it', interval '0', interval '0', interval '0'),
+             ('after it', '0', '1 millisecond', '0'),
+             ('put off', '998 milliseconds', '1 microsecond', '10 hours')) AS kind (what, first, step, early)
+CROSS JOIN generate_series(1, 40) n
+CROSS JOIN LATERAL (SELECT '2100-01-01T08:00Z'::timestamptz + first + n * step AS due_at) due
+RETURNING tenant, id
+"""
+
+
+async def test_what_was_put_off_is_looked_at_once_for_all_that_is_claimed(
+    generations: list[int], connection: Connection, database_url: str
+) -> None:
+    """Given many timers of one seeker that fall due on a second, or within it, and as many that were put off to it,
+    when all are claimed, then each that was put off stands before each that falls due on the second, and no more
+    timers are looked at for that than there are within the second."""
+    crowd = await connection.fetch(_CROWD, TENANT, ID)
+    claim = (FIRING["claim"], [row["tenant"] for row in crowd], [row["id"] for row in crowd], "policies")
+    reading = await connect(database_url, server_settings=FIRES)
+    try:
+        claimed = await reading.fetch(*claim)
+        explained = await reading.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {claim[0]}", *claim[1:])
+    finally:
+        await reading.close()
+    assert [row["ahead"] for row in claimed] == [*[40] * 40, *[0] * 80]
+    looked_at = [
+        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+        for node in _nodes(json.loads(explained)[0]["Plan"])
+        if node.get("Alias") == "o"
+    ]
+    assert 0 < sum(looked_at) <= 80
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
 
 
 async def test_timers_of_a_subject_and_of_a_seeker_are_found_by_them(generations: list[int], database_url: str) -> None:
