@@ -47,11 +47,18 @@ CREATE TEMP TABLE ahead ( -- withdrawals that the broker has not brought yet: a 
     position integer NOT NULL,
     PRIMARY KEY (key, position)
 ) STRICT;
+CREATE TEMP TABLE left_out ( -- what such alone have ended, or had when it was last looked at
+    key text PRIMARY KEY
+) STRICT;
 """
 _SAID_IN = "EXISTS (SELECT 1 FROM {} w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
 _WITHDRAWN = f"({_SAID_IN.format('withdrawal')} OR {_SAID_IN.format('ahead')})"
 _ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN}, in_vain FROM notification n"
 _ENDED_AHEAD = f"state = 'withdrawn' AND NOT {_SAID_IN.format('withdrawal')}"
+_LEFT_OUT = f"INSERT OR IGNORE INTO left_out SELECT key FROM notification n WHERE {_ENDED_AHEAD}"
+_LEFT_OUT_NO_MORE = f"""DELETE FROM left_out WHERE NOT EXISTS (
+    SELECT 1 FROM notification n WHERE n.key = left_out.key AND {_ENDED_AHEAD}
+)"""
 _ABANDONED = "epoch < :epoch AND position > :position"
 _TAKE_UP_AGAIN = f"UPDATE notification AS n SET state = 'waiting' WHERE state = 'withdrawn' AND NOT {_WITHDRAWN}"
 _FORGET = (
@@ -99,7 +106,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = sqlite3.connect(path, isolation_level=None)
-        self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES}")
+        self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES} {_LEFT_OUT};")
         if "in_vain" not in [column for _, column, *_ in self._file.execute("PRAGMA table_info(notification)")]:
             # A file of an earlier release.
             self._file.execute("ALTER TABLE notification ADD COLUMN in_vain integer NOT NULL DEFAULT 0")
@@ -139,8 +146,12 @@ class Ledger:
         self._file.execute("DELETE FROM ahead WHERE position <= ?", (position,))
 
     def ended_ahead(self) -> bool:
-        """Whether something was left out that only `withdraw_ahead` has told of: a restore may bring it back."""
-        [found] = self._file.execute(f"SELECT EXISTS (SELECT 1 FROM notification n WHERE {_ENDED_AHEAD})").fetchone()
+        """Whether something was left out that only `withdraw_ahead` has told of: a restore may bring it back.
+
+        Of all that the file holds, only what was left out so is looked at: this is asked whenever something comes.
+        """
+        self._file.execute(_LEFT_OUT_NO_MORE)
+        [found] = self._file.execute("SELECT EXISTS (SELECT 1 FROM left_out)").fetchone()
         return bool(found)
 
     def forget_ahead(self) -> None:
@@ -203,6 +214,7 @@ class Ledger:
     def dropped(self, keys: Sequence[str]) -> None:
         """It was withdrawn before it was sent."""
         self._set(keys, "state = 'withdrawn'", ())
+        self._file.execute(f"{_LEFT_OUT} AND key IN ({', '.join('?' * len(keys))})", keys)
 
     def next_untold(self, now: datetime) -> Entry | None:
         """What was sent or failed, and is to be reported."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -99,10 +100,12 @@ async def test_what_was_read_ahead_of_the_broker_is_forgotten_with_a_restore(off
     assert [mail["Subject"] for mail in office.mailbox.mails] == ["Say thank you to Theo Adeyemi"]
 
 
-async def test_what_was_left_out_is_looked_at_though_nothing_else_waits(office: Office) -> None:
+@pytest.mark.parametrize("process", ["same", "next"])
+async def test_what_was_left_out_is_looked_at_though_nothing_else_waits(office: Office, process: str) -> None:
     """Given such a restore, and no other mail that falls due, then what had been ended is mailed by the next look."""
     desk = office.desk()
     await waits_again(office, desk)
+    desk = desk if process == "same" else office.desk()
     assert not await desk.send_once(office.clock)
     office.history.epoch, office.log = 2, [a_due(90), a_due(112, epoch=2)]
     assert await desk.send_once(office.clock)
@@ -147,6 +150,33 @@ async def test_what_the_broker_has_brought_is_not_kept_as_read_ahead(office: Off
     office.store.mark = Mark(epoch=1, proven=118)
     assert await desk.send_once(office.clock)
     assert (ahead(), len(office.mailbox.mails)) == (0, 1)
+    assert not office.ledger.ended_ahead()
+
+
+async def test_of_what_is_over_a_look_goes_through_nothing(office: Office) -> None:
+    """Given many mails that were withdrawn, when a look finds nothing to send, then it takes no more than after few: it
+    is taken whenever something falls due."""
+    desk = office.desk()
+
+    async def withdrawn(first: int, number: int) -> None:
+        for position in range(first, first + 2 * number, 2):
+            key = f"key:{position}"
+            await office.take(a_due(position, cancellation_key=key), a_withdrawal(position + 1, key=key))
+        while await desk.send_once(office.clock):
+            pass
+
+    async def steps() -> int:
+        """Of SQLite's machine."""
+        taken = count()
+        office.ledger._file.set_progress_handler(lambda: next(taken) < 0, 1)
+        assert not await desk.send_once(office.clock)
+        office.ledger._file.set_progress_handler(None, 1)
+        return next(taken)
+
+    await withdrawn(1, 2)
+    few = await steps()
+    await withdrawn(100, 40)
+    assert 0 < await steps() == few
 
 
 async def test_a_log_that_ends_before_what_was_brought_ends_the_service(office: Office) -> None:
