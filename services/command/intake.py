@@ -3,9 +3,9 @@
 They are executed in the order in which they were queued, and acknowledged once they are durable. A sender that names
 `reply_to` gets the answer there, with its own `correlation_id`: what HTTP would answer, or the problem document.
 Without a reply address, a command that can't be executed is parked in `kithlog.commands.dead` with the reason in its
-headers. While PostgreSQL is away, or can't be worked with, commands wait, and so they do for a release that can read
-what a newer one has written; nothing is lost, and what comes twice gets its first answer again, be it an acceptance or
-a refusal: the executor has kept it before it is told.
+headers. While PostgreSQL is away, or can't be worked with, commands wait, and so they do, for a while, for a release
+that can read what a newer one has written; nothing is lost, and what comes twice gets its first answer again, be it an
+acceptance or a refusal: the executor has kept it before it is told.
 
 Whatever ends connection or process gives all that was delivered back, each with one delivery more of those after which
 the broker dead-letters it. So that a message which ends every connection takes none along that lie beside it, what went
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
@@ -33,17 +32,15 @@ from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError
 from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
-from services.command.executor import WAITED_FOR
 from services.command.messages import as_message_problem, parse_message
+from services.command.waiting import HOLD, HeldTooLong, Waiting, waits
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
 from shared.broker.consuming import consuming
 from shared.broker.outgoing import ConnectionLost
 from shared.broker.properties import UNREADABLE, sendable
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
-from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
-from shared.database.pool import is_away
 from shared.log import Appended
 from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
@@ -68,13 +65,6 @@ ON_ITS_WAY = 5.0
 """Seconds within which what the last acknowledgement has made the broker hand out arrives, a slow one's too."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
-HOLD = 20 * 60.0
-"""Seconds for which commands that were delivered wait for PostgreSQL: RabbitMQ closes the channel of who holds one for
-half an hour, again and again. Going back counts as a delivery (before RabbitMQ 4.3 any way of going back does), so they
-don't go back sooner than they have to, and are not asked for again before PostgreSQL answers: an outage counts once,
-however long it is and however often the connection is lost. (Where it answers and can't write, as with a full disk,
-each stretch counts.) Who has waited so long for a newer release that can read what the log holds waits for none any
-more: a release was rolled back, and what lies beside those commands is not to be dead-lettered with them."""
 CONFIRMED_WITHIN = 30.0
 """Seconds for the broker to confirm an answer. Where the queue that a sender has named is a quorum queue without a
 majority, say, it never does, and the batch, with all that waits behind it, is not to wait for that."""
@@ -84,10 +74,6 @@ LONGEST_DETAIL = 2000
 """Characters of what is said about a parked command."""
 
 Concluded = Callable[[str, Appended | Exception], None]
-
-
-class HeldTooLong(Exception):
-    """What commands wait for takes longer than they may wait outside their queue."""
 
 
 class Executor(Protocol):
@@ -110,19 +96,16 @@ class Intake:
         hold: float = HOLD,
         concluded: Concluded = lambda command, outcome: None,
     ) -> None:
-        """`body_limit`: bytes of the longest command that is accepted. `hold`: seconds for which commands wait for
-        PostgreSQL outside their queue. `concluded` hears of every command's end, with its name, or `unknown` where the
-        message is no command.
+        """`body_limit`: bytes of the longest command that is accepted. `hold`: seconds for which commands wait
+        outside their queue. `concluded` hears of every command's end, with its name, or `unknown` where the message is
+        no command.
         """
         self._url, self._executor, self._body_limit = amqp_url, executor, body_limit
-        self._hold, self._concluded = hold, concluded
+        self._waiting, self._concluded = Waiting(hold), concluded
         self.presence = Presence("intake broker")
         self._careful = False  # the next connection has one delivered at a time, until all that is dubious is through
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake
-        self._away_since: float | None = None
-        self._none_newer = False
-        """Whether it was waited in vain for a release that can read what this one can't."""
         self._parking = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -156,7 +139,7 @@ class Intake:
     async def _until_back(self, stop: asyncio.Event) -> None:
         """Wait, taking no commands, while PostgreSQL is known to be away."""
         pause = 0.05
-        while self._away_since is not None and not stop.is_set():
+        while self._waiting.begun and not stop.is_set():
             try:
                 await self._executor.confirm()
             except Exception as error:
@@ -165,7 +148,7 @@ class Intake:
                 await first_of(stop.wait(), timeout=pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                self._away_since = None
+                self._waiting.went_back()
 
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
         """On one connection. Returns when told to stop, and when what comes next is to be delivered otherwise."""
@@ -235,6 +218,8 @@ class Intake:
         """Execute the messages, answer or park each, then acknowledge them all. False when told to stop meanwhile: they
         stay in the queue. Raises what is in `UNREACHABLE`.
         """
+        if not batch[0].redelivered:
+            self._waiting.through()  # what went back is delivered before what is new
         parsed = [self._parse(message) for message in batch]
         envelopes = [each for each in parsed if isinstance(each, CommandEnvelope)]
         executed = await self._execute(envelopes, stop)
@@ -254,7 +239,7 @@ class Intake:
         await batch[-1].ack(multiple=True)
         self._suspecting = False
         if not batch[-1].redelivered:
-            self._held_back = 0  # what went back is delivered before what is new: it is through
+            self._held_back = 0  # what went back is through
         return True
 
     async def _execute_ahead(self, message: AbstractIncomingMessage, stop: asyncio.Event) -> bool:
@@ -328,18 +313,14 @@ class Intake:
                 outcomes = [error]
             away = next((each for each in outcomes if isinstance(each, Exception) and waits(each)), None)
             if away is None:
-                self._away_since = None
+                self._waiting.ended()
                 return outcomes
-            self._away_since = self._away_since or monotonic()
-            held_too_long = monotonic() - self._away_since > self._hold
-            if isinstance(away, UnknownEventType) and (held_too_long or self._none_newer):
-                self._none_newer = True
+            if self._waiting.in_vain(away):
                 if len(envelopes) > 1:
                     return await self._one_by_one(envelopes, stop)
-                self._away_since = None
+                self._waiting.ended()
                 return outcomes
-            if held_too_long:
-                raise HeldTooLong
+            self._waiting.go_on(away)
             logger.warning("commands wait", error=repr(away), commands=len(envelopes), pause=pause)
             await first_of(stop.wait(), timeout=pause)
             if stop.is_set():
@@ -452,11 +433,6 @@ async def _next(waiting: asyncio.Queue[AbstractIncomingMessage], stop: asyncio.E
         return getting.result() if getting.done() else None
     finally:
         getting.cancel()
-
-
-def waits(error: Exception) -> bool:
-    """Whether the command is to wait: it is not its fault."""
-    return isinstance(error, WAITED_FOR) or is_away(error)
 
 
 def uuid_or_none(text: str | None) -> UUID | None:

@@ -71,7 +71,8 @@ async def test_what_no_newer_release_comes_for_holds_up_nothing_else(
     amqp_url: str, sender: Sender, channel: AbstractChannel
 ) -> None:
     """Given a log with an event of a release that was rolled back, when commands have waited for long for one that can
-    read it, then those that need it are told or parked, and those beside them are executed; none goes back."""
+    read it, and gone back for one that stands by, then those that need it are told or parked, and those beside them are
+    executed."""
     struck = (registration(2), registration(4))
 
     class Older(Scripted):
