@@ -41,6 +41,9 @@ failing then holds up all behind it until it is parked; so does one that fails w
 | is of a timeline that a restore abandoned | parked: `abandoned` |
 | shows that this consumer has seen what a restore undid | the consumer stops: `Forked` |
 
+While the broker is short of memory or disk it takes nothing. Then what fails waits, with all behind it, to be put aside
+or parked; what was handled before is acknowledged, over a connection of its own, and the consumer ends when told to.
+
 A handler that blocks the event loop can't be ended from inside: the broker misses its heartbeats and gives its messages
 to another process of this consumer, and an event that does so each time is parked (`no_answer`). So let something
 outside end a process that has fallen silent, and take blocking work to a thread.

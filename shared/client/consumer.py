@@ -35,6 +35,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts while something is away."""
 ACKNOWLEDGE_EVERY = 10.0
 """Seconds after which what is through is acknowledged, though the rest of what was taken with it is not."""
+CONFIRMED_WITHIN = 5.0
+"""Seconds that the broker has at least to confirm what is sent, though the consumer is told to stop meanwhile."""
 HOLD = 20 * 60.0
 """Seconds for which a message is held, after which all go back to the queue: RabbitMQ closes the channel of who holds
 one for half an hour, and hands it to a process that stands by while this one is at it. Going back counts as a delivery,
@@ -79,7 +81,7 @@ class Consumer(Generic[T]):
     ) -> None:
         self._wiring, self._rules = wiring, rules
         self._queues = Queues(wiring.queue, rules.delays, wiring.max_length)
-        self._ends = Queued(self._queues)
+        self._ends = Queued(self._queues, self._confirmed)
         self._worker = Worker(handlers, store, history, self._ends, rules, self._pause, self._go_on)
         self._session: _Session | None = None
         self._hand: _Hand | None = None
@@ -117,7 +119,7 @@ class Consumer(Generic[T]):
                 await asyncio.wait_for(stop.wait(), pause)
 
     async def _consume(self, session: _Session) -> None:
-        self._ends.channel = await session.connection.channel(publisher_confirms=True, on_return_raises=True)
+        self._ends.channel = await session.publishing.channel(publisher_confirms=True, on_return_raises=True)
         channel = await session.connection.channel()
         await channel.set_qos(prefetch_count=self._wiring.prefetch)
         waiting, aside, taken = await self._declare(channel)
@@ -218,6 +220,19 @@ class Consumer(Generic[T]):
                 self._held_too_long = True
                 raise Stopped
 
+    async def _confirmed(self, sending: Awaitable[object]) -> None:
+        """Wait until the broker has it safe, which may take as long as one of its alarms. Raises `Stopped`.
+
+        Not sent again meanwhile: each time would leave another copy, for when the alarm is over.
+        """
+        sent = asyncio.ensure_future(sending)
+        try:
+            while self._session is None or not await self._session.outlives(sent, CONFIRMED_WITHIN):
+                await self._go_on()
+            await sent
+        finally:
+            sent.cancel()
+
     async def _declare(self, channel: AbstractChannel) -> tuple[int, int, bool]:
         """How many messages are in the queue, how many wait beside it for another attempt, and whether it has a
         consumer.
@@ -292,18 +307,22 @@ class _Hand:
 
 
 class _Session:
-    """One connection, and what it has brought."""
+    """What one connection has brought. `publishing` is another, for what is sent: the broker reads nothing of one that
+    publishes while it is short of memory or disk, no acknowledgement either.
+    """
 
-    def __init__(self, connection: AbstractConnection, stop: asyncio.Event) -> None:
-        self.connection, self._stop = connection, stop
+    def __init__(self, connection: AbstractConnection, publishing: AbstractConnection, stop: asyncio.Event) -> None:
+        self.connection, self.publishing, self._stop = connection, publishing, stop
         self.lost = asyncio.Event()
-        # `connection.closed()` answers only to an end that was asked for on this side.
-        connection.close_callbacks.add(self.lose)
+        for each in (connection, publishing):
+            # `connection.closed()` answers only to an end that was asked for on this side.
+            each.close_callbacks.add(self.lose)
         self._waiting: deque[_Delivery] = deque()
         self.delivered = 0
         """Messages that it has brought; none to a process that stands by."""
         self._filled = asyncio.Event()
-        self._ends = [asyncio.create_task(each.wait()) for each in (self.lost, stop)]
+        self._losing = asyncio.create_task(self.lost.wait())
+        self._ends = [self._losing, asyncio.create_task(stop.wait())]
 
     @property
     def over(self) -> bool:
@@ -343,6 +362,11 @@ class _Session:
         """Return after that many seconds, or when it is over."""
         await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
+    async def outlives(self, work: asyncio.Future[Any], seconds: float) -> bool:
+        """Whether the work is done, after that many seconds at most, or when the connection is lost."""
+        await asyncio.wait([work, self._losing], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return work.done()
+
     def close(self) -> None:
         self.lost.set()
         for each in self._ends:
@@ -351,12 +375,20 @@ class _Session:
 
 @asynccontextmanager
 async def _session(url: str, stop: asyncio.Event) -> AsyncIterator[_Session]:
+    async with _connection(url) as publishing, _connection(url) as connection:
+        session = _Session(connection, publishing, stop)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
     connection = await connect(url)
-    session = _Session(connection, stop)
     try:
-        yield session
+        yield connection
     finally:
-        session.close()
         with suppress(*AWAY):
             await asyncio.wait_for(connection.close(), timeout=5)
 

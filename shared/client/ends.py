@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from reprlib import Repr
 from typing import Any
@@ -26,8 +26,9 @@ _BRIEF = 8 * 1024
 class Queued:
     """Retries and parked messages, published to their queues."""
 
-    def __init__(self, queues: Queues) -> None:
-        self._queues = queues
+    def __init__(self, queues: Queues, confirmed: Callable[[Awaitable[object]], Awaitable[None]]) -> None:
+        """`confirmed` awaits what sends a message; it may raise to end the waiting."""
+        self._queues, self._confirmed = queues, confirmed
         self.channel: AbstractChannel | None = None
 
     async def retry(self, message: Incoming, attempts: int, error: str) -> None:
@@ -46,7 +47,8 @@ class Queued:
             content_type="application/cloudevents+json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        await self.channel.default_exchange.publish(outgoing, routing_key=queue, mandatory=True)
+        sending = self.channel.default_exchange.publish(outgoing, routing_key=queue, mandatory=True)
+        await self._confirmed(sending)
 
 
 def sendable(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -474,6 +474,40 @@ async def test_a_queue_beside_it_that_was_deleted_is_declared_again(
 
 
 @pytest.mark.usefixtures("exchange")
+async def test_while_the_broker_takes_nothing_it_is_answered_and_the_consumer_can_be_stopped(
+    infra: Infrastructure, amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a broker that is short of disk, and so reads nothing of a connection that publishes, when an event fails,
+    then those before it are acknowledged, and the consumer ends when it is told to: the failed one comes again.
+    """
+    monkeypatch.setattr("shared.client.consumer.ACKNOWLEDGE_EVERY", 0.1)
+    monkeypatch.setattr("shared.client.consumer.CONFIRMED_WITHIN", 0.1)
+    failed = asyncio.Event()
+
+    def fail(event: CloudEvent) -> None:
+        if event.position == 2:
+            failed.set()
+            raise LookupError
+
+    taken.fails = fail
+    for name, arguments in Queues("statistics", RULES.delays).declared():
+        await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+    await publish(channel, held(1), held(2), held(3), to="statistics")
+    await asyncio.to_thread(infra.rabbitmq.ctl, "set_disk_free_limit", "1000000GB")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async with consuming(a_consumer(amqp_url, taken, held(1), held(2), held(3))):
+                await failed.wait()
+            queue = await channel.get_queue("statistics")
+            while queue.declaration_result.message_count != 2:
+                await asyncio.sleep(0.05)  # the broker has yet to see that it ended
+                queue = await channel.get_queue("statistics")
+    finally:
+        await asyncio.to_thread(infra.rabbitmq.ctl, "set_disk_free_limit", "200MB")
+    assert taken.positions == [1]
+
+
+@pytest.mark.usefixtures("exchange")
 async def test_a_connection_that_falls_silent_is_opened_again(
     amqp_url: str, channel: AbstractChannel, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,7 +526,8 @@ async def test_a_connection_that_falls_silent_is_opened_again(
         wiring, history = Wiring(way.url, "statistics", audit_every=0.2), MemoryHistory([held(1)])
         async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):
             await taken.until(lambda positions: positions == [1])
-            await opening.get()
+            for _ in ("to publish", "to take messages"):
+                await opening.get()
             way.silence()
             await opening.get()
             way.heal()

@@ -17,7 +17,6 @@ from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.client import CloudEvent, Consumer, Incoming, MemoryStore, Unavailable, Wiring
-from shared.client.connecting import connect
 from shared.client.consumer import _Delivery, _Hand, _Session
 from shared.client.testing import MemoryHistory, an_event
 from tests.client.messages import PATIENCE, RULES, Taken, a_consumer, consuming, held, listen, publish
@@ -25,14 +24,15 @@ from tests.client.messages import PATIENCE, RULES, Taken, a_consumer, consuming,
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[AbstractConnection]:
-    """The connections of consumers."""
+    """The connections by which consumers take messages."""
     connections: asyncio.Queue[AbstractConnection] = asyncio.Queue()
 
-    async def opening(url: str) -> AbstractConnection:
-        connections.put_nowait(connection := await connect(url))
-        return connection
+    class Observed(_Session):
+        def __init__(self, connection: AbstractConnection, publishing: AbstractConnection, stop: asyncio.Event) -> None:
+            super().__init__(connection, publishing, stop)
+            connections.put_nowait(connection)
 
-    monkeypatch.setattr("shared.client.consumer.connect", opening)
+    monkeypatch.setattr("shared.client.consumer._Session", Observed)
     return connections
 
 
