@@ -33,7 +33,9 @@ history feed tells as `fork`), and a `previous` that was not seen is a gap, to b
 (`GET /v1/events` of the query service) or from the stream queue. Ignore fields and attributes that you don't know.
 A new schema version of an event has a type and a schema of its own; the old ones stay valid for what was recorded.
 
-Commands: send a message to the queue through the default exchange. Repeating it with the same `command_id` is safe.
+Commands: send a message to the queue through the default exchange, persistent (`delivery_mode` 2), `mandatory` and with
+publisher confirms. A confirm alone says nothing: RabbitMQ confirms what it can't route, too, and throws it away; it
+returns what is `mandatory` before that. Repeating a command with the same `command_id` is safe.
 """
 
 COMMAND_PROPERTIES: Json = {
@@ -163,7 +165,8 @@ def _operations() -> Json:
             "action": "receive",
             "channel": {"$ref": "#/channels/commands"},
             "summary": "Execute a command, once, whatever was sent twice",
-            "description": "Without `reply_to`, a command that can't be executed is parked in "
+            "description": "To be sent persistent, `mandatory` and with publisher confirms: it is safe in the queue "
+            "when it was confirmed and not returned. Without `reply_to`, a command that can't be executed is parked in "
             f"`{topology.DEAD_COMMANDS}` with its reason; so is, in any case, one that may be what ends "
             "whatever takes it.",
             "bindings": {"amqp": {"ack": True, "bindingVersion": BINDING}},
