@@ -24,8 +24,13 @@ class Unavailable(Exception):
 class Forked(Exception):
     """The log was restored to an earlier point, and this consumer has seen what came after it and is no more.
 
-    The consumer stops: only its owner knows how to undo that. Undo it, save `mark.back_to(position, epoch)` with the
-    point of the restore and the new epoch, as `kithlog log fork` tells them, and start again.
+    The consumer stops: only its owner knows how to undo that. With the point of the restore and the new epoch, as
+    `kithlog log fork` tells them, undo it and save the mark in one unit of work, and start again:
+
+        mark = await store.load()
+        async with store.unit() as unit:
+            await undo(unit.within, position)
+            await unit.save(mark.back_to(position, epoch).saved())
     """
 
 

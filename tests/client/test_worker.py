@@ -635,7 +635,7 @@ async def test_two_processes_do_not_both_move_the_mark(taker: Taker) -> None:
 
 async def test_a_consumer_stops_when_it_has_seen_what_a_restore_undid(taker: Taker) -> None:
     """Given a log that was restored to position 2 and grew again, when its next event reaches a consumer that had come
-    to 4, then the consumer stops and says what to do.
+    to 4, then the consumer stops and says what to do; after that is done as `Forked` tells, it goes on.
     """
     trial = Trial(taker.handlers, history=some(1, 2, 3, 4))
     await trial.give(*some(1, 2, 3, 4))
@@ -644,6 +644,14 @@ async def test_a_consumer_stops_when_it_has_seen_what_a_restore_undid(taker: Tak
     with pytest.raises(Forked, match="position 4 of epoch 1"):
         await trial.give(held(5, epoch=2))
     assert taker.took == [1, 2, 3, 4]
+
+    mark = await trial.store.load()
+    assert mark is not None
+    async with trial.store.unit() as unit:
+        await unit.save(mark.back_to(2, 2).saved())
+    again = Trial(taker.handlers, store=trial.store, history=trial.history)
+    await again.give(held(5, epoch=2))
+    assert taker.took == [1, 2, 3, 4, 3, 4, 5]
 
 
 @pytest.mark.parametrize("head", [9, 12])
