@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel
 from pamqp import encode
 
 from shared.client.queues import Queues
-from shared.client.worker import ATTEMPTS, Incoming
+from shared.client.worker import ATTEMPTS, REASON, Incoming
 
 UNSENDABLE = "unsendable"
 """Header that tells of those of the message's own that can't be sent again."""
@@ -35,7 +35,7 @@ class Queued:
         await self._publish(self._queues.retry(attempts), message, {ATTEMPTS: attempts, "error": _text(error, 500)})
 
     async def park(self, message: Incoming, attempts: int, reason: str, error: str) -> None:
-        told = {"reason": _text(reason, 200), "error": _text(error, 2000)}
+        told = {REASON: _text(reason, 200), "error": _text(error, 2000)}
         await self._publish(self._queues.parked, message, {ATTEMPTS: attempts, **told, "queue": self._queues.name})
 
     async def _publish(self, queue: str, message: Incoming, headers: Mapping[str, Any]) -> None:

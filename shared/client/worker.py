@@ -29,6 +29,10 @@ T = TypeVar("T")
 REPLAY = "replay"
 """Header of a message that is meant to be handled although its position is behind the mark; it does not move it. It
 makes nobody handle what no pattern matches: whoever replays may have named too much, such as all tenants' events."""
+REASON = "reason"
+"""Header of a parked message, and of no other: why it was."""
+ABANDONED = "abandoned"
+"""Reason of what a restore of the log undid."""
 ATTEMPTS = "attempts"
 """Header of a message that comes again: attempts so far."""
 SUSPICIOUS = 3
@@ -329,7 +333,7 @@ class Worker(Generic[T]):
         attempts = message.headers.get(ATTEMPTS, 0)
         # Whatever number somebody has put there.
         attempts = min(max(attempts, 0), len(self._rules.delays)) if isinstance(attempts, int) else 0
-        return _Task(event, message, attempts, REPLAY in message.headers)
+        return _Task(event, message, attempts, _is_given_again(message))
 
     def _healed(self, line: bytes) -> _Task | None:
         """An event of the history; None: it is none that this consumer wants."""
@@ -351,7 +355,7 @@ class Worker(Generic[T]):
             page = await self._history.page(event.position - 1, 1)
             if page.events and parse(page.events[0]).id == event.id:
                 return True
-        await self._park(task.message, task.attempts, "abandoned", f"epoch {event.epoch} of the log ended before it")
+        await self._park(task.message, task.attempts, ABANDONED, f"epoch {event.epoch} of the log ended before it")
         return False
 
     async def _raise_epoch(self, epoch: int) -> None:
@@ -523,6 +527,11 @@ class Worker(Generic[T]):
         except BaseException:
             self._kept = None  # it may be another's by now, or ours although the answer was lost
             raise
+
+
+def _is_given_again(message: Incoming) -> bool:
+    """By a replay, or by who moved it back from where it was parked. What was abandoned did not happen."""
+    return REPLAY in message.headers or message.headers.get(REASON, ABANDONED) != ABANDONED
 
 
 def _deliveries(message: Incoming) -> int:

@@ -617,6 +617,22 @@ async def test_a_replayed_message_is_handled_and_moves_no_mark(taker: Taker) -> 
     assert (after.proven, after.begun) == (before.proven, {})
 
 
+async def test_a_parked_message_that_was_moved_back_is_handled(taker: Taker) -> None:
+    """Given what was parked, when it is moved back to the queue with the headers that it has there, then it is handled,
+    though it fails once more; what is of an abandoned history did not happen, and is parked again.
+    """
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    store = MemoryStore(Mark(epoch=2, proven=2, parked={1: "failed"}, saves=1))
+    trial = Trial(taker.handlers, rules=FIRST, store=store, history=history)
+    failures: list[Exception] = [LookupError()]
+    taker.fails = lambda event: failures.pop() if failures else None
+    for message, reason in ((held(1), "failed"), (held(3), "abandoned")):
+        await trial.give(replace(message, headers={**message.headers, "reason": reason, "attempts": 1}))
+    assert (taker.took, [each.reason for each in trial.parked]) == ([], ["abandoned"])
+    await trial.give_again()
+    assert (taker.took, (store.mark or Mark()).parked) == ([1], {})
+
+
 async def test_two_processes_do_not_both_move_the_mark(taker: Taker) -> None:
     """Given two workers with the mark of one store, when the second saves what it read before, then it is refused, and
     goes on from what the first has saved.
