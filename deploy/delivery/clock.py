@@ -39,11 +39,12 @@ class LogClock:
                 await self._clock.measure()
             except Unavailable as error:
                 logger.info("the log's clock was not read: %s", error)
-            else:
-                self._read_again_at = monotonic() + EVERY
+            # Where it failed, too: a feed that hangs is not to be waited for by each mail.
+            self._read_again_at = monotonic() + EVERY
         try:
             return self._clock.now()
         except LookupError:
+            self._read_again_at = monotonic()
             raise Unavailable("the history feed has not told the time yet") from None
 
     async def _read(self) -> datetime:

@@ -55,7 +55,8 @@ async def test_it_is_as_late_as_the_log_says(monotonic: Monotonic) -> None:
 
 
 async def test_while_the_feed_is_away_time_goes_on_from_what_it_told(monotonic: Monotonic) -> None:
-    """Given a feed that is away, then everything waits until it has told the time; after that, nothing waits for it."""
+    """Given a feed that is away, then everything waits until it has told the time; after that, nothing waits for it,
+    and who asks next does not ask it again."""
     feed = Feed()
     clock, feed.away = LogClock(feed), True
     with pytest.raises(Unavailable):
@@ -64,4 +65,5 @@ async def test_while_the_feed_is_away_time_goes_on_from_what_it_told(monotonic: 
     assert await clock.now() == NOON
     feed.away = True
     monotonic.seconds += EVERY
-    assert await clock.now() == NOON + timedelta(seconds=EVERY)
+    for _ in range(2):
+        assert (await clock.now(), feed.asked) == (NOON + timedelta(seconds=EVERY), 3)
