@@ -362,6 +362,8 @@ class Intake:
                 return
             assert isinstance(outcome, Exception), "what was appended came of a command"
             problem = as_message_problem(outcome)
+            if envelope is not None:
+                problem = problem.with_members(command_id=str(envelope.command_id))
             if problem.status >= 500:
                 logger.error("command failed", code=problem.code, exc_info=outcome)
             if message.reply_to and problem.code != SUSPECTED:
