@@ -23,7 +23,7 @@ class Services(BaseSettings):
     amqp_url: str = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         repr=False,
-        description="RabbitMQ; with a user that may declare the queues of `kithlog.delivery`.",
+        description="RabbitMQ; its user needs the rights of a consumer named `kithlog.delivery`.",
     )
     command_url: str = Field("http://127.0.0.1:8101", description="The command service.")
     projector_url: str = Field("http://127.0.0.1:8102", description="The projector service.")

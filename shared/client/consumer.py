@@ -12,8 +12,15 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed, PublishError
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    PublishError,
+)
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused
 
 from shared.client.connecting import connect
 from shared.client.ends import Queued
@@ -110,6 +117,8 @@ class Consumer(Generic[T]):
                 raise
             except Stopped:
                 pass
+            except ChannelAccessRefused as error:
+                logger.error("RabbitMQ does not let this user do what a consumer has to: %r", error)
             except AWAY as error:
                 logger.warning("RabbitMQ is away, or what was declared there: %r", error)
             finally:
@@ -120,6 +129,7 @@ class Consumer(Generic[T]):
 
     async def _consume(self, session: _Session) -> None:
         self._ends.channel = await session.publishing.channel(publisher_confirms=True, on_return_raises=True)
+        await _declare_exchange(session.connection)
         channel = await session.connection.channel()
         await channel.set_qos(prefetch_count=self._wiring.prefetch)
         waiting, aside, taken = await self._declare(channel)
@@ -237,7 +247,6 @@ class Consumer(Generic[T]):
         """How many messages are in the queue, how many wait beside it for another attempt, and whether it has a
         consumer.
         """
-        await channel.declare_exchange(EXCHANGE, "topic", durable=True)
         waiting, aside, taken = 0, 0, False
         for name, arguments in self._queues.declared():
             declared = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
@@ -260,6 +269,16 @@ class Consumer(Generic[T]):
                 counts[name] = found.declaration_result.message_count or 0
         del counts[self._queues.parked]
         return counts.pop(self._queues.name), sum(counts.values())
+
+
+async def _declare_exchange(connection: AbstractConnection) -> None:
+    """Where it is not there yet: it is the relay's, and who only consumes need not be allowed to declare it."""
+    try:
+        async with connection.channel() as attempt:
+            await attempt.get_exchange(EXCHANGE)
+    except ChannelNotFoundEntity:
+        async with connection.channel() as attempt:
+            await attempt.declare_exchange(EXCHANGE, "topic", durable=True)
 
 
 @dataclass(frozen=True, slots=True)

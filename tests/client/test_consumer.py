@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from aio_pika import IncomingMessage
@@ -505,6 +507,52 @@ async def test_while_the_broker_takes_nothing_it_is_answered_and_the_consumer_ca
     finally:
         await asyncio.to_thread(infra.rabbitmq.ctl, "set_disk_free_limit", "200MB")
     assert taken.positions == [1]
+
+
+@pytest.mark.usefixtures("exchange")
+async def test_a_consumer_needs_no_right_to_declare_the_exchange(
+    infra: Infrastructure, amqp_url: str, channel: AbstractChannel, taken: Taken
+) -> None:
+    """Given a user with the rights that are told in the README but for one, then the consumer says in the log that it
+    is not let, and not that RabbitMQ is away; once it has that, too, what fails comes again.
+    """
+
+    def allow(write: str) -> None:
+        vhost = urlsplit(amqp_url).path.removeprefix("/")
+        rights = (r"^statistics(\..*)?$", write, r"^(kithlog\.events|statistics(\..*)?)$")
+        infra.rabbitmq.ctl("set_permissions", "-p", vhost, "small", *rights)
+
+    told, said = asyncio.Event(), list[str]()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+            told.set()
+
+    listener, log = Listener(logging.WARNING), logging.getLogger("shared.client.consumer")
+    log.addHandler(listener)
+
+    def fail(event: CloudEvent) -> None:
+        if not failed:
+            failed.append(event.position)
+            raise LookupError
+
+    failed: list[int] = []
+    taken.fails = fail
+    await asyncio.to_thread(infra.rabbitmq.ctl, "add_user", "small", "small")
+    try:
+        await asyncio.to_thread(allow, r"^statistics(\..*)?$")
+        url = urlsplit(amqp_url)
+        small = urlunsplit(url._replace(netloc=f"small:small@{url.netloc.rpartition('@')[2]}"))
+        async with consuming(a_consumer(small, taken, held(1))):
+            async with asyncio.timeout(PATIENCE):
+                await told.wait()
+            assert said[0].startswith("RabbitMQ does not let this user")
+            await asyncio.to_thread(allow, r"^(amq\.default|statistics(\..*)?)$")
+            await taken.until(lambda positions: positions == [1])
+    finally:
+        log.removeHandler(listener)
+        await asyncio.to_thread(infra.rabbitmq.ctl, "delete_user", "small")
 
 
 @pytest.mark.usefixtures("exchange")
