@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -11,6 +13,8 @@ import httpx
 
 from shared.client.failures import Forked, Unavailable
 from shared.client.patterns import EVERYTHING, Patterns
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,11 @@ class HttpHistory:
             query["tenant"] = wanted.tenant
         if wanted.types is not None:
             query["types"] = ",".join(wanted.types)
-        try:
-            answer = await self._client.get("/v1/events", params=query)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"the history feed does not answer: {error!r}") from error
+        answer = await self._get(query)
+        if answer.status_code == 422 and "types" in query:
+            # An older release, which knows of no such type, must not keep from the others: all are asked for instead.
+            logger.warning("the history feed does not know all of %s: %.500s", query.pop("types"), answer.text)
+            answer = await self._get(query)
         if answer.status_code == 409 and _code(answer) == "forked":  # and not somebody's on the way
             raise Forked(answer.text)
         if answer.status_code != 200:
@@ -73,6 +78,12 @@ class HttpHistory:
             )
         except (KeyError, ValueError) as error:
             raise Unavailable(f"what answers is not this release's history feed: {error!r}") from error
+
+    async def _get(self, query: Mapping[str, str | int]) -> httpx.Response:
+        try:
+            return await self._client.get("/v1/events", params=query)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the history feed does not answer: {error!r}") from error
 
 
 def _code(answer: httpx.Response) -> object:

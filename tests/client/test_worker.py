@@ -800,6 +800,19 @@ async def test_only_the_feed_itself_says_that_the_log_was_restored(
             await history.page(7)
 
 
+async def test_a_feed_that_does_not_know_a_type_is_asked_for_all() -> None:
+    """Given a projector of a release that has no such type, then what it has of the others is read all the same."""
+    told = {"kithlog-position": "7", "kithlog-head": "7", "kithlog-epoch": "1", "kithlog-time": "2026-03-02T12:00:00Z"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        known = "interview.praised" not in request.url.params.get("types", "")
+        return httpx.Response(200, headers=told) if known else httpx.Response(422, json={"code": "invalid_input"})
+
+    async with HttpHistory("http://queries", transport=httpx.MockTransport(answer)) as history:
+        wanted = Patterns(("demo.interview.held", "demo.interview.praised"))
+        assert (await history.page(0, wanted=wanted)).position == 7
+
+
 def test_patterns_ask_the_history_for_no_less_than_they_match() -> None:
     patterns = Patterns(("demo.notification.due", "demo.interview.*"))
     assert (patterns.tenant, patterns.types) == ("demo", ("interview.*", "notification.due"))
