@@ -44,6 +44,10 @@ failing then holds up all behind it until it is parked; so does one that fails w
 While the broker is short of memory or disk it takes nothing. Then what fails waits, with all behind it, to be put aside
 or parked; what was handled before is acknowledged, over a connection of its own, and the consumer ends when told to.
 
+**A further pattern** counts from the mark on; what it matches before that, `kithlog replay` brings. End all processes
+of the consumer before the first one with that pattern begins: one of the release before, whose queue it is, too, would
+pass over what only the new one wants, and move the mark beyond it.
+
 A handler that blocks the event loop can't be ended from inside: the broker misses its heartbeats and gives its messages
 to another process of this consumer, and an event that does so each time is parked (`no_answer`). So let something
 outside end a process that has fallen silent, and take blocking work to a thread.
@@ -52,11 +56,11 @@ Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attem
 sent again are told as text, in `unsendable`. To have one handled after all, move it back to the queue (by a shovel, or
 by *Move messages* of the management page), or publish it there again with its header `reason` or one `replay`: such
 messages are handled whatever their position, if a pattern matches, and do not move the mark. What is of an abandoned
-timeline, and was moved back, is parked again. Which
-events are parked stands in the mark, too (`parked`: position → reason; of more than a thousand, the highest positions),
-and in a line of the log: where the broker has lost them, replay those positions (`kithlog replay` waits while the queue
-is full; its `--room` is to be less than `Wiring.max_length` by `prefetch`). What is no event is in that queue only; the
-event that it should have been is read from the history.
+timeline, and was moved back, is parked again. Which events are parked stands in the mark, too (`parked`: position →
+reason; of more than a thousand, the highest positions), and in a line of the log: where the broker has lost them,
+replay those positions (`kithlog replay` waits while the queue is full; its `--room` is to be less than
+`Wiring.max_length` by `prefetch`). What is no event is in that queue only; the event that it should have been is read
+from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring
