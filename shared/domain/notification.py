@@ -82,17 +82,21 @@ class NotificationEvent(Event):
     lead_id: UUID | None = None
     programme_id: UUID | None = None
     cancellation_key: str
-    """Shared by all stages of an occurrence. Once a `withdrawn` for the reason `withdrawn` or `superseded` shows it,
-    whatever of it is still undelivered is needless."""
+    """Shared by all stages of an occurrence, and unique within the tenant only. Once a `withdrawn` for the reason
+    `withdrawn` or `superseded` shows it, or an `acknowledged` that says `acted_on` or `dismissed`, whatever of it is
+    still undelivered is needless. A `snoozed` makes one notification needless: that whose `dedupe_key` is its own
+    stream."""
 
 
 class Due(NotificationEvent, type="notification.due"):
     """Somebody is to be told something now: what delivery services turn into mail, push or chat."""
 
     dedupe_key: str
-    """Permanent: two messages with one key are one notification, however far apart."""
+    """Permanent: two messages of one tenant with one key are one notification, however far apart. It is the id of its
+    stream."""
     group_key: str
-    """Shared by what is fired for one person within an hour (with a digest: a day): may be delivered as one."""
+    """Shared by what is fired for one person within an hour (with a digest: a day): may be delivered as one. Unique
+    within the tenant only."""
     due_at: Instant
     local_due: NaiveDatetime
     """The same on the recipient's wall clock, without offset."""
