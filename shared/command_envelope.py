@@ -26,7 +26,9 @@ class CommandEnvelope(BaseModel):
     command: str
     tenant: Tenant
     id: UUID
-    """The stream it is for: the interview's id, the contact's …; new for a command that creates one."""
+    """The stream it is for: the interview's id, the contact's …; new for a command that creates one. A relationship's
+    follows from whom it is between: the UUIDv5 of `<seeker's id>:<contact's id>`, in lower case, in the namespace
+    `6c1d1f0e-6a3b-5d55-9a0b-7b0f5f5f3a01`."""
     command_id: UUID
     """Repeating a command with the same id gives the first answer again."""
     data: Any

@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.command_envelope import CommandEnvelope
 from shared.domain import identity
 from shared.domain.identity import event_id, notification_id, relationship_id
 
@@ -19,6 +20,7 @@ def test_an_events_id_is_the_standard_name_based_one(command: UUID, ordinal: int
 @given(st.uuids(), st.uuids())
 def test_a_relationships_id_is_the_standard_name_based_one(seeker: UUID, contact: UUID) -> None:
     assert relationship_id(seeker, contact) == uuid5(identity._RELATIONSHIP, f"{seeker}:{contact}")
+    assert f"`{identity._RELATIONSHIP}`" in str(CommandEnvelope.model_fields["id"].description)  # as callers are told
 
 
 @given(st.uuids(), st.uuids(), st.sampled_from(["first", "again"]))
