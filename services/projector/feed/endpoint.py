@@ -68,7 +68,7 @@ def create_feed_router(feed: Callable[[], Feed]) -> APIRouter:
         Pages: follow `Kithlog-Position` until it is `Kithlog-Head`; with `wait`, an answer comes as soon as there is
         an event. A stream (`Accept: text/event-stream`) sends each event with its position as `id`, so that a browser
         goes on by itself after a break; events named `position` tell how far it has looked, one named `problem`, with
-        a problem document, ends it.
+        a problem document, ends it: close it then, for a browser would ask again, whatever the problem is.
         """
         there, wanted = feed(), ask.wanted()
         if STREAM in request.headers.get("accept", LINES):

@@ -63,7 +63,8 @@ class Look(Nothing):
         Field(
             ge=0,
             le=2**63 - 1,
-            description="Wait until the event at this position is visible, up to a limit; then 503 `not_yet_visible`.",
+            description="Wait until the event at this position is visible, up to a limit; then 503 `not_yet_visible`. "
+            "One that waits in a parked stream is not waited for.",
         ),
     ] = None
 
