@@ -123,9 +123,9 @@ class Executor:
                 )
         return [outcomes[index] for index in by_index]
 
-    async def confirm(self) -> None:
-        """Returns when commands can be executed. Raises `LogUnavailable`, and what asyncpg raises."""
-        await self._log.confirm()
+    async def confirm(self) -> int:
+        """The log's last position, when commands can be executed. Raises `LogUnavailable`, and what asyncpg raises."""
+        return await self._log.confirm()
 
     async def _execute_new(self, chosen: Mapping[int, CommandEnvelope]) -> dict[int, Appended | Exception]:
         """Execute commands of which none came before, as far as is known.

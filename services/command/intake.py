@@ -79,8 +79,8 @@ Concluded = Callable[[str, Appended | Exception], None]
 class Executor(Protocol):
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]: ...
 
-    async def confirm(self) -> None:
-        """Returns when commands can be executed. Raises what `waits` is true of while they can't."""
+    async def confirm(self) -> int:
+        """The log's last position, when commands can be executed. Raises what `waits` is true of while they can't."""
         ...
 
 
@@ -141,14 +141,14 @@ class Intake:
         pause = 0.05
         while self._waiting.begun and not stop.is_set():
             try:
-                await self._executor.confirm()
+                head = await self._executor.confirm()
             except Exception as error:
                 if not waits(error):
                     raise
                 await first_of(stop.wait(), timeout=pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                self._waiting.went_back()
+                self._waiting.went_back(head)
 
     async def _run_until_cut_off(self, stop: asyncio.Event) -> None:
         """On one connection. Returns when told to stop, and when what comes next is to be delivered otherwise."""

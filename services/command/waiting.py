@@ -30,7 +30,8 @@ class Waiting:
 
     For PostgreSQL they wait however long it is away. For a release that can read what this one can't they go back once,
     as one may stand by at the queue. When they come here again, none does: a release was rolled back, say, and what
-    lies beside those commands is not to wait, or to be dead-lettered, with them.
+    lies beside those commands is not to wait, or to be dead-lettered, with them. What is written later may be of one
+    that comes yet.
     """
 
     def __init__(self, hold: float) -> None:
@@ -38,8 +39,8 @@ class Waiting:
         self._hold = hold
         self._since: float | None = None
         self._newer = False  # it is a newer release that is waited for
-        self._offered = False  # what waits for one went back, and was not taken by another service, as far as is known
-        self._in_vain = False
+        self._offered = 0  # the log's head when what waits for one went back, unless another service has taken it
+        self._in_vain = 0  # position of the last event for which none came
 
     @property
     def begun(self) -> bool:
@@ -51,9 +52,11 @@ class Waiting:
 
     def in_vain(self, away: Exception) -> bool:
         """Whether nobody comes for whom it would not be `away`."""
-        if isinstance(away, UnknownEventType) and self._offered:
-            self._in_vain = True
-        return isinstance(away, UnknownEventType) and self._in_vain
+        if not isinstance(away, UnknownEventType):
+            return False
+        if away.position <= self._offered:
+            self._in_vain = self._offered
+        return away.position <= self._in_vain
 
     def go_on(self, away: Exception) -> None:
         """Raises `HeldTooLong`: all that was delivered is to go back to the queue."""
@@ -63,12 +66,12 @@ class Waiting:
         if now - self._since > self._hold:
             raise HeldTooLong
 
-    def went_back(self) -> None:
-        """All that was delivered, and PostgreSQL answers."""
+    def went_back(self, head: int) -> None:
+        """All that was delivered, and PostgreSQL answers. `head`: the log's last position."""
         if self._newer and self._since is not None and monotonic() - self._since > self._hold:
-            self._offered = True
+            self._offered = head
         self._since = None
 
     def through(self) -> None:
         """What went back is: if another service has taken it, that may take more."""
-        self._offered = False
+        self._offered = 0

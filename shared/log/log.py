@@ -148,13 +148,14 @@ class Log:
         await session.execute(QUERIES["confirm"])
         return Known(receipts, dict(zip(receipts, answers, strict=True)), refusals)
 
-    async def confirm(self) -> None:
-        """Returns when all that could be read before is as durable as what is appended, on stand-bys, too.
+    async def confirm(self) -> int:
+        """The last position, when all that could be read before is as durable as what is appended, on stand-bys, too.
 
         After a crash PostgreSQL shows what it had committed by itself and no synchronous stand-by has yet: a fail-over
         would lose it. Raises `LogUnavailable`, and what asyncpg raises where nothing can be written.
         """
-        await self._patiently(lambda session: session.execute(QUERIES["confirm"]))
+        position: int = await self._patiently(lambda session: session.fetchval(QUERIES["confirm"]))
+        return position
 
     async def refuse(self, refusals: Sequence[KeptRefusal]) -> list[KeptRefusal]:
         """Keep refusals, durably; the first of each command stands, and is answered.

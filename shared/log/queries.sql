@@ -17,7 +17,7 @@ SELECT tenant, command_id, fingerprint, refusal FROM log.refuse($1, $2, $3, $4);
 
 -- name: confirm
 -- Take the head's lock for a moment: that is written to the WAL, so the commit waits for what commits wait for.
-SELECT FROM log.head FOR UPDATE;
+SELECT position FROM log.head FOR UPDATE;
 
 -- name: await_stand_by
 -- Where commits wait for a stand-by, wait as they do, and lock nothing; elsewhere, nothing is written.

@@ -27,6 +27,8 @@ class FixedClock:
 class Scripted:
     """Executes nothing and answers, or raises, what it was told to; the last for ever."""
 
+    head = 100
+
     def __init__(self, *script: Exception) -> None:
         self.script = list(script)
         self.calls: list[list[CommandEnvelope]] = []
@@ -39,10 +41,11 @@ class Scripted:
             raise self.script.pop(0)
         return [Appended(each.command_id, 1, (), NOON) for each in envelopes]
 
-    async def confirm(self) -> None:
+    async def confirm(self) -> int:
         """Whoever is asked after the script was played can execute commands."""
         if self.script:
             raise self.script.pop(0)
+        return self.head
 
 
 def registration(number: int = 1, **changes: Any) -> dict[str, Any]:

@@ -34,14 +34,21 @@ def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
     return hours
 
 
+def written_at(position: int) -> UnknownEventType:
+    return UnknownEventType("seeker.teleported", 1, position)
+
+
 class Older(Scripted):
-    """Can read nothing of what it is asked for."""
+    """Can't do what it is asked for."""
 
     asked = 0
+    fails: Exception | None = written_at(7)
 
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
         self.asked += 1
-        raise UnknownEventType("seeker.teleported", 1, 7)
+        if self.fails is not None:
+            raise self.fails
+        return await super().execute_all(envelopes)
 
     async def tried_again(self, asked: int) -> bool:
         return self.asked >= asked + 2
@@ -64,6 +71,32 @@ async def test_a_newer_release_that_stands_by_gets_what_waits_for_it(
                 _, answer = await sender.answer(number)
             assert answer.get("position") == 1
     assert await is_empty(channel, DEAD_COMMANDS)
+
+
+async def test_what_is_written_later_is_waited_for_anew(amqp_url: str, sender: Sender, hours: Hours) -> None:
+    """Given events of a release that was rolled back, for which it was waited in vain, then none of them is waited for
+    again, but what is written later is, as it may be of the release that was mended."""
+    older = Older()
+
+    async def waits_or_is_told() -> bool:
+        return older.asked >= asked + 2 or len(sender.answers.messages) == 3
+
+    async with running(Intake(amqp_url, older, hold=HOLD)):
+        await sender.send(registration(1))
+        await reached(partial(older.tried_again, 0))
+        hours.now += HOLD + 1
+        _, first = await sender.answer(1)
+        older.fails = written_at(older.head)
+        await sender.send(registration(2))
+        _, second = await sender.answer(2)
+        asked, older.fails = older.asked, written_at(older.head + 1)
+        await sender.send(registration(3))
+        await reached(waits_or_is_told)
+        older.fails = None
+        _, third = await sender.answer(3)
+
+    assert (first.get("code"), second.get("code")) == ("unknown_event_type", "unknown_event_type")
+    assert third.get("position") == 1
 
 
 async def is_there(one: Intake) -> bool:

@@ -180,10 +180,11 @@ class Away(Scripted):
         await self.confirm()
         return await super().execute_all(envelopes)
 
-    async def confirm(self) -> None:
+    async def confirm(self) -> int:
         self.asked += 1
         if not self.back:
             raise LogUnavailable("gone")
+        return self.head
 
     async def is_asked(self, often: int) -> bool:
         return self.asked >= often

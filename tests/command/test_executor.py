@@ -570,7 +570,7 @@ async def test_nobody_waits_for_a_server_that_says_nothing(database_url: str) ->
     async with Proxy(database_url) as proxy:
         pool = await open_pool(proxy.url, max_size=1)
         async with Log.open(pool, database_url, patience=0.5) as log:
-            await log.confirm()
+            assert await log.confirm() == 0
             proxy.silence()
             async with asyncio.timeout(30):
                 for _ in range(2):
