@@ -28,17 +28,17 @@ def waits(error: Exception) -> bool:
 class Waiting:
     """Of the commands in hand, for what `waits` is true of.
 
-    For PostgreSQL they wait however long it is away. For a release that can read what this one can't they go back once,
-    as one may stand by at the queue. When they come here again, none does: a release was rolled back, say, and what
-    lies beside those commands is not to wait, or to be dead-lettered, with them. What is written later may be of one
-    that comes yet.
+    For PostgreSQL they wait however long it is away. For a release that can read what this one can't, and nothing else,
+    they wait as long as they may be held, and go back once, as one may stand by at the queue. When they come here
+    again, none does: a release was rolled back, say, and what lies beside those commands is not to wait, or to be
+    dead-lettered, with them. What is written later may be of one that comes yet.
     """
 
     def __init__(self, hold: float) -> None:
         """`hold`: as `HOLD`."""
         self._hold = hold
         self._since: float | None = None
-        self._newer = False  # it is a newer release that is waited for
+        self._newer_since: float | None = None  # a newer release is waited for, and PostgreSQL is not
         self._offered = 0  # the log's head when what waits for one went back, unless another service has taken it
         self._in_vain = 0  # position of the last event for which none came
 
@@ -48,7 +48,7 @@ class Waiting:
 
     def ended(self) -> None:
         """Nothing in hand waits any more."""
-        self._since = None
+        self._since = self._newer_since = None
 
     def in_vain(self, away: Exception) -> bool:
         """Whether nobody comes for whom it would not be `away`."""
@@ -62,16 +62,16 @@ class Waiting:
         """Raises `HeldTooLong`: all that was delivered is to go back to the queue."""
         now = monotonic()
         self._since = self._since or now
-        self._newer = isinstance(away, UnknownEventType)
+        self._newer_since = (self._newer_since or now) if isinstance(away, UnknownEventType) else None
         if now - self._since > self._hold:
             raise HeldTooLong
 
     def went_back(self, head: int) -> None:
         """All that was delivered, and PostgreSQL answers. `head`: the log's last position."""
-        if self._newer and self._since is not None and monotonic() - self._since > self._hold:
+        if self._newer_since is not None and monotonic() - self._newer_since > self._hold:
             self._offered = head
         self._since = None
 
     def through(self) -> None:
         """What went back is: if another service has taken it, that may take more."""
-        self._offered = 0
+        self._offered, self._newer_since = 0, None

@@ -13,7 +13,7 @@ from services.command.intake import Intake
 from shared.broker.topology import DEAD_COMMANDS
 from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
-from shared.log import Appended
+from shared.log import Appended, LogUnavailable
 from tests.broker.events import reached
 from tests.broker.senders import Scripted, Sender, is_empty, registration, running
 
@@ -97,6 +97,39 @@ async def test_what_is_written_later_is_waited_for_anew(amqp_url: str, sender: S
 
     assert (first.get("code"), second.get("code")) == ("unknown_event_type", "unknown_event_type")
     assert third.get("position") == 1
+
+
+async def test_an_outage_before_takes_nothing_from_the_time_that_a_newer_release_has(
+    amqp_url: str, sender: Sender, hours: Hours
+) -> None:
+    """Given a database that was away for most of the time that commands are held, when they wait for a newer release
+    then and have to go back, then they wait for it on, and are executed when it is there."""
+
+    class Asked(Older):
+        asked_before = 0
+
+        async def confirm(self) -> int:
+            self.asked_before = self.asked
+            return await super().confirm()
+
+        async def came_again_and_waits(self) -> bool:
+            back_and_on = 0 < self.asked_before <= self.asked - 2
+            return back_and_on or bool(sender.answers.messages)
+
+    older = Asked()
+    older.fails = LogUnavailable("gone")
+    async with running(Intake(amqp_url, older, hold=HOLD)):
+        await sender.send(registration())
+        await reached(partial(older.tried_again, 0))
+        hours.now += HOLD - 1
+        older.fails = written_at(7)
+        await reached(partial(older.tried_again, older.asked))
+        hours.now += 2
+        await reached(older.came_again_and_waits)
+        older.fails = None
+        _, answer = await sender.answer()
+
+    assert answer.get("position") == 1
 
 
 async def is_there(one: Intake) -> bool:
