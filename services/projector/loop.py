@@ -1,8 +1,9 @@
 """The projector's loop: dedupe, evolve, commit, acknowledge.
 
-Two sources, one truth. A message of the broker that follows the checkpoint is folded as it is; one that was seen
-before is acknowledged; one that comes too early says that something is missing, and the log has it. The log is also
-read in pages when the loop is far behind, and looked at now and then in case the broker has nothing to say.
+Two sources, one truth. A message of the broker that follows the checkpoint, and is an event that the log holds, is
+folded as it is; one that was seen before is acknowledged; one that comes too early says that something is missing, and
+the log has it. The log is also read in pages when the loop is far behind, and looked at now and then in case the broker
+has nothing to say.
 """
 
 from __future__ import annotations

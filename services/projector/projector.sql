@@ -28,6 +28,16 @@ SELECT c.position, c.epoch, c.turn, c.policies, h.position AS head, h.epoch AS h
 FROM read.checkpoint c, log.head h
 WHERE c.name = 'projector';
 
+-- name: holds
+-- Whether the log holds all of some events: at $1[i] that of the id $2[i], written down at $3[i].
+SELECT count(*) = cardinality($1::bigint[])
+FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[]) AS u (position, event_id, recorded_at)
+CROSS JOIN LATERAL (
+    SELECT FROM log.event e
+    WHERE e.position = u.position AND e.event_id = u.event_id AND e.recorded_at = u.recorded_at
+    LIMIT 1
+) e;
+
 -- name: parked
 -- The streams whose events wait.
 SELECT tenant, stream_id FROM read.parked;

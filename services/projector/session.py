@@ -144,8 +144,8 @@ class Session:
         if found.fresh:
             await self._give_way(len(found.fresh))
             plan = self._folder.plan(found.fresh, self._parked, self._discarded)
-            if plan.unknown or plan.unreadable:
-                look = True  # only what the log itself holds may stop anything
+            if plan.unknown or plan.unreadable or not await self._store.holds(found.fresh):
+                look = True  # only what the log itself holds may stop anything, or be folded
             else:
                 await self._fold(plan, "message", len(found.fresh))
                 await self._land()

@@ -19,6 +19,7 @@ from services.projector.timing_models import OF_TIMING
 from shared.codec import encode
 from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
+from shared.envelope import Recorded
 from shared.log import Head
 from shared.timing.timers import TIMER, Timer
 
@@ -184,6 +185,13 @@ class Store:
         if checkpoint.turn != self._turn:
             await self._find_generations(self._reading, checkpoint)
         return Look(checkpoint, Head(row["head"], row["head_epoch"]), row["policies"], row["marked"])
+
+    async def holds(self, events: Sequence[Recorded[bytes]]) -> bool:
+        """Whether the log holds these very events. After a restore others may stand at their positions, and a command
+        that was sent again may have made one of the same id there."""
+        told = [(event.position, event.event_id, event.recorded_at) for event in events]
+        all_of_them: bool = await self._reading.fetchval(QUERIES["holds"], *columns(told, 3))
+        return all_of_them
 
     async def drop_marked(self) -> bool:
         """Drop what `Look.marked` tells of; False: some of it is left, for somebody is at work or reads."""

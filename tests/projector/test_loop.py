@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -48,7 +49,7 @@ from tests.projector.conftest import (
     until_blocked,
     write,
 )
-from tests.projector.histories import START, appends, history, on
+from tests.projector.histories import START, Happening, appends, history, on
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -503,6 +504,39 @@ async def test_messages_of_a_timeline_that_was_given_up_are_not_folded(
             pass
     assert await state(connection) == before
     await owner.close()
+
+
+async def test_once_the_log_is_past_what_was_given_up_the_log_is_folded(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given that folding has stopped at messages of what came after the point that the log was restored to, when the
+    log goes on past them, then what it holds itself is folded, and they are dropped; also where a command that was sent
+    again has made an event of the same id as then."""
+
+    def added(number: int, name: str) -> Happening:
+        return on("contact", UUID(int=number), contact.Added(name=name, source="event"))
+
+    def of_old(event: Recorded[bytes]) -> Letter:
+        before = event.recorded_at - timedelta(hours=1)
+        return letter(replace(event, recorded_at=before, data=encode(contact.Added(name="Nobody", source="event"))))
+
+    events, mailbox = await write(log, HISTORY[:10]), Mailbox()
+    one = projector(database_url, log, mailbox, poll_interval=3600.0)
+    lost = [of_old(replace(events[0], position=n, event_id=UUID(int=n), stream_id=UUID(int=n), version=1,
+                           category="contact", type="contact.added", schema_version=1)) for n in (11, 12)]  # fmt: skip
+    for each in lost:
+        mailbox.put(each)
+    with pytest.raises(Halted, match="log ends at 10"):
+        async with one.session() as session:
+            await session.run_once()
+    await write(log, [added(81, "Ada"), added(82, "Bo")], after=10)
+    async with one.session() as session:
+        await session.run_once()
+        events = await write(log, [added(83, "Cy")], after=12)
+        mailbox.put(again := of_old(events[-1]))
+        await session.run_once()
+    assert (lost[-1].acknowledged, again.acknowledged) == (True, True)  # each with what came before it
+    await assert_equals_a_cold_fold(connection, events, folder())
 
 
 async def test_a_message_of_the_timeline_before_is_dropped(log: Log, database_url: str) -> None:
