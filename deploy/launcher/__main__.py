@@ -90,12 +90,16 @@ def main(
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for infra: a command to run with both")
     chosen = parser.parse_args(arguments)
     env = dict(os.environ)
+    wanted = env.get("INFRA", "auto")
     try:
         with (
             interruptible(),
-            Infrastructure.start(env.get("INFRA", "auto"), env=env, preferred_ports=True) as infrastructure,
+            Infrastructure.start(wanted, env=env, preferred_ports=True) as infrastructure,
         ):
             say(infrastructure.banner)
+            if wanted == "auto" and infrastructure.mode == "external" and chosen.what != "infra":
+                # The variables have common names: what they say may be meant for something else.
+                infrastructure.refuse_used()
             if chosen.what == "demo":
                 return demo(infrastructure, env, services, story)
             if chosen.what == "run":

@@ -19,6 +19,7 @@ from deploy.launcher.postgres_binaries import find_postgres
 from deploy.launcher.rabbitmq import LocalRabbitMQ
 from deploy.launcher.rabbitmq_binaries import find_rabbitmq
 from deploy.launcher.report import say
+from shared.broker.topology import COMMANDS
 
 PREFERRED_POSTGRES_PORT = 15432
 PREFERRED_RABBITMQ_PORT = 15673
@@ -44,6 +45,20 @@ class Infrastructure:
     def rabbitmq(self) -> LocalRabbitMQ:
         """The node itself, to stop, kill, wipe and freeze. LaunchFailure unless mode is local."""
         return self._own()[1]
+
+    def refuse_used(self) -> None:
+        """LaunchFailure where the servers hold anything already: the services would write to it, and take the commands
+        that others have sent to it."""
+        used = []
+        if sql.has_tables(self.database_url):
+            used.append(f"the database at {_place(self.database_url)} has tables")
+        if amqp.has_queue(self.amqp_url, COMMANDS):
+            used.append(f"the virtual host at {_place(self.amqp_url)} has Kithlog's queues")
+        if used:
+            raise LaunchFailure(
+                f"DATABASE_URL and AMQP_URL are set, and {' and '.join(used)}: nothing was done. INFRA=external uses "
+                "them nevertheless, INFRA=local or INFRA=docker leaves them alone"
+            )
 
     def _own(self) -> tuple[LocalPostgres, LocalRabbitMQ]:
         if self._local is None:

@@ -26,3 +26,10 @@ def fetch_value(database_url: str, statement: str, timeout: float = 30.0) -> obj
 def server_version(database_url: str) -> str:
     """Such as ``18.3``."""
     return str(fetch_value(database_url, "SHOW server_version")).split()[0]
+
+
+def has_tables(database_url: str) -> bool:
+    """Whether anybody has made a table in the database."""
+    made = """SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"""
+    return bool(fetch_value(database_url, made))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiormq
 import httpx
 import pytest
 
@@ -20,6 +22,8 @@ from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.folders import RunFolder
 from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.services import ROOT, Service, running
+from deploy.launcher.sql import fetch_value
+from shared.broker.topology import COMMANDS
 
 STANDIN = Service("command", "tests.deploy.standin:create_app")
 BROKEN = Service("projector", "tests.deploy.standin:create_broken_app")
@@ -143,6 +147,36 @@ os.abort()
     assert (tmp_path / "told").read_text() == given.database_url
     run.remove()
     assert list(scratch.iterdir()) == []
+
+
+def test_servers_that_are_only_given_are_not_used_where_they_hold_anything(
+    infra: Infrastructure, empty_database_url: str, scratch: Path
+) -> None:
+    """Given both URLs and no word that they are meant, when the database has tables, or the virtual host Kithlog's
+    queues, then no service is started; else, or where they are meant, one is."""
+    vhost_url = infra.rabbitmq.create_vhost("given")
+
+    async def declare(url: str) -> None:
+        connection = await aiormq.connect(url)
+        await (await connection.channel()).queue_declare(COMMANDS, durable=True)
+        await connection.close()
+
+    def told(mode: str) -> tuple[int, str]:
+        urls = {"DATABASE_URL": empty_database_url, "AMQP_URL": vhost_url}
+        with launch(scratch, "demo", INFRA=mode, **urls) as launcher:
+            _, said = launcher.communicate(timeout=LIMIT)
+        return launcher.returncode, said
+
+    assert told("auto")[0] == 5
+    fetch_value(empty_database_url, "CREATE TABLE invoice ()")
+    code, said = told("auto")
+    assert (code, "has tables: nothing was done. INFRA=external" in said) == (1, True), said
+    fetch_value(empty_database_url, "DROP TABLE invoice")
+    asyncio.run(declare(vhost_url))
+    code, said = told("auto")
+    assert (code, "has Kithlog's queues: nothing" in said) == (1, True), said
+    assert told("external")[0] == 5
+    infra.rabbitmq.delete_vhost("given")
 
 
 def test_servers_that_do_not_answer_end_the_launcher_with_1(scratch: Path) -> None:
