@@ -111,9 +111,14 @@ SELECT CASE WHEN NOT pg_is_in_recovery()
 UPDATE log.head SET epoch = $2 WHERE epoch = $1
 RETURNING position, epoch;
 
+-- name: served
+-- How many sessions services have here, or verbs that read by a pool of theirs (see shared/database/pool.py).
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'kithlog';
+
 -- name: places
--- Where readers of the log stand, beside its end.
-SELECT h.position AS head, h.epoch, c.position AS folded, c.epoch AS folded_epoch
+-- Where readers of the log stand, beside its end; in which database.
+SELECT h.position AS head, h.epoch, c.position AS folded, c.epoch AS folded_epoch, current_database() AS database
 FROM log.head h LEFT JOIN read.checkpoint c ON c.name = 'projector';
 
 -- name: lift_refusal

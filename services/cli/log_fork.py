@@ -7,7 +7,9 @@ PostgreSQL's own timelines are told apart by its archive, which is not restored,
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import typer
@@ -37,6 +39,8 @@ SKIPPED = (
     "been in one goes back to the position of that fork, where it is before {position}: `kithlog log operations "
     '--about "log fork"` tells it, in the database that was lost. Neither the history feed nor shared/client can know.'
 )
+_LOOKS = 10
+"""How often sessions of services are looked for, 0.2 s apart: those that have just ended are seen for a moment yet."""
 _UNTOLD = (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFunctionError)
 
 
@@ -47,6 +51,8 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
     """
     async with database(settings) as connection:
         places = await connection.fetchrow(QUERIES["places"])
+        where = f"database {places['database']} at {_host(settings.database_url)}"
+        await _refuse_served(connection, where)
         timeline = await _timeline(connection, needed=epoch is None)
         least = max(places["epoch"] + 1, timeline or 0)
         if epoch is not None and epoch < least:
@@ -59,7 +65,7 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
         if epoch > places["epoch"] + 1:
             steps = (*steps, SKIPPED)
         if not sure:
-            _ask(places, epoch)
+            _ask(where, places, epoch)
         async with connection.transaction():
             raised = await connection.fetchrow(QUERIES["raise_epoch"], places["epoch"], epoch)
             if raised is None:
@@ -68,6 +74,26 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
             await record(connection, settings, "log fork", f"position {position}", why=why, epoch=epoch)
     told = {"position": position, "epoch": epoch, "timeline": timeline, "before": places["epoch"]}
     return {"position": position, "epoch": epoch, "next": [step.format_map(told) for step in steps]}
+
+
+async def _refuse_served(connection: Any, where: str) -> None:
+    """A log that services write to was not restored just now: to fork it would stop every projector."""
+    for look in range(_LOOKS):
+        if look:
+            await asyncio.sleep(0.2)
+        sessions = await connection.fetchval(QUERIES["served"])
+        if not sessions:
+            return
+    raise wrong(
+        f"{sessions} sessions of services, or of other verbs, are open in {where}: stop them first, or set "
+        "KITHLOG_DATABASE_URL to the log that was restored; nothing was done"
+    )
+
+
+def _host(url: str) -> str:
+    """As the URL names it, without user and password."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["the default address"])[0]
 
 
 async def _timeline(connection: Any, *, needed: bool) -> int | None:
@@ -83,9 +109,9 @@ async def _timeline(connection: Any, *, needed: bool) -> int | None:
     return timeline
 
 
-def _ask(places: Any, epoch: int) -> None:
+def _ask(where: str, places: Any, epoch: int) -> None:
     typer.echo(
-        f"The log ends at position {places['head']} of epoch {places['epoch']}; the read models are at "
+        f"The log in {where} ends at position {places['head']} of epoch {places['epoch']}; the read models are at "
         f"{places['folded']} of epoch {places['folded_epoch']}. All of them will have to be rebuilt.",
         err=True,
     )

@@ -18,10 +18,10 @@ import typer
 from services.cli import log_reading
 from services.cli.rebuild_showing import ending_well
 from services.cli.terminal import going_on_by, run
-from shared.database.pool import connect
+from shared.database.pool import connect, open_pool
 from shared.domain import contact, seeker
 from shared.log import Append
-from tests.cli.terminal import ROOT, Terminal, history
+from tests.cli.terminal import ROOT, Said, Terminal, history
 from tests.projector.histories import appends, on
 
 SEEKER = UUID(int=7)
@@ -241,6 +241,28 @@ def test_a_fork_wants_a_reason_and_a_yes(terminal: Terminal) -> None:
     assert terminal.run("log", "fork", "--why", "", "--yes").code == 2
     assert terminal.run("log", "fork", "--why", "a slip", stdin="n\n").code == 2
     assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+
+
+def test_a_log_that_is_served_is_not_forked(terminal: Terminal) -> None:
+    """Given a service at work on the log, or a URL that still names that one, then it is not forked, with a yes or
+    without; once all have ended it is asked, with the database's name and address."""
+    terminal.write(BEGINNING)
+    user, _, place = terminal.database_url.removeprefix("postgresql://").rpartition("@")
+    host, _, name = place.partition("?")[0].partition("/")
+
+    async def served() -> Said:
+        pool = await open_pool(terminal.database_url)
+        try:
+            return await asyncio.to_thread(terminal.run, "log", "fork", "--why", "disk lost", "--yes")
+        finally:
+            await pool.close()
+
+    said = asyncio.run(served())
+    assert (said.code, f"are open in database {name} at {host}: stop them first" in said.err) == (1, True), said.err
+    assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+    said = terminal.run("log", "fork", "--why", "disk lost", stdin="y\n")
+    assert (said.code, f"The log in database {name} at {host} ends at position 3" in said.err) == (0, True), said.err
+    assert user not in said.err
 
 
 def test_a_fork_takes_the_epoch_that_is_named(terminal: Terminal) -> None:
