@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from services.projector.halting import Halted
 from services.projector.rebuild_comparing import Facts, TimerDifference, differing_timers
 from services.projector.rebuild_report import Refused
 from services.projector.rebuild_selection import EVERYTHING
@@ -21,7 +22,7 @@ from shared.codec import encode
 from shared.timing import timers
 from shared.timing.calendar import SOURCES
 from shared.timing.endings import switched_off, withdrawal
-from shared.timing.policies import Policies
+from shared.timing.policies import CHANGED, Policies
 
 if TYPE_CHECKING:
     import asyncpg
@@ -41,7 +42,7 @@ def refuse_others(reckoned_by: str | None, policies: Policies) -> None:
     if reckoned_by and reckoned_by != policies.fingerprint:
         raise Refused(
             "the timing policies are not those that the projector reckons by: set KITHLOG_POLICIES as the projector "
-            f"has it, and use its release with its packages (here: {SOURCES}), or start the projector with these first"
+            f"has it, and use its release with its packages (here: {SOURCES})"
         )
 
 
@@ -49,10 +50,20 @@ async def retime(store: Store, policies: Policies) -> int:
     """Make pending timers what `policies` say, where they were reckoned by others; answers how many changed.
 
     In one transaction that holds the checkpoint: other projectors wait, queries and firing go on. Raises `Halted` as
-    `Store.begin` does, and what asyncpg raises while PostgreSQL is away.
+    `Store.begin` does, and where the file is missing that the others came from; and what asyncpg raises while
+    PostgreSQL is away.
     """
-    if await store.reckoned_by() == policies.fingerprint:
+    reckoned_by = await store.reckoned_by()
+    if reckoned_by == policies.fingerprint:
         return 0
+    if reckoned_by and reckoned_by.endswith(CHANGED) and not policies.from_file:
+        # Forgotten rather than meant: what it switches off is recorded so, and does not come back with the file.
+        raise Halted(
+            "policies",
+            "the projector before was started with a file in which tenants change the timing policies, this one "
+            "without: it would end or move for good what is pending",
+            "set KITHLOG_POLICIES to the file, or to an empty one where nothing is to be changed any more",
+        )
     changed = 0
     async with store.turn() as (connection, checkpoint):
         if await store.reckoned_by() == policies.fingerprint:

@@ -23,6 +23,8 @@ from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, Po
 LIMITS = "limits"
 """The key of the settings that belong to no policy, in the file and in overrides."""
 
+CHANGED = "+"
+
 Overrides = Mapping[str, Mapping[str, Any]]
 """Policy name, or `limits` → setting → value."""
 
@@ -60,6 +62,8 @@ class Policies:
         self, limits: Limits, policies: Mapping[str, Policy], tenants: Mapping[str, Overrides] | None = None
     ) -> None:
         self.limits, self.by_name, self.tenants = limits, dict(policies), dict(tenants or {})
+        self.from_file = tenants is not None
+        """Whether somebody has said what tenants change, be it nothing."""
         self.of = lru_cache(maxsize=4096)(self._of)
 
     @cached_property
@@ -74,10 +78,10 @@ class Policies:
     @cached_property
     def fingerprint(self) -> str:
         """Changes with anything about the policies, and with the calendar that they are reckoned in: timers computed
-        under another are to be computed again."""
+        under another are to be computed again. Ends with `CHANGED` where tenants change anything."""
         whole = [calendar.SOURCES, self.limits.model_dump(mode="json"), self.tenants]
         whole += [policy.model_dump(mode="json") for policy in self.by_name.values()]
-        return _digest(whole)
+        return _digest(whole) + (CHANGED if self.tenants else "")
 
     def _of(self, tenant: str, overrides: str = "{}") -> Policies:
         """The policies of a seeker whose overrides are the JSON object `overrides`; memoised."""

@@ -122,6 +122,21 @@ async def test_a_policy_that_is_switched_off_is_withdrawn(log: Log, database_url
     assert {(event.reason, event.because) for event in endings} == {("withdrawn", "switched_off")}
 
 
+async def test_a_file_of_policies_that_is_missing_stops_it(log: Log, database_url: str, connection: Connection) -> None:
+    """Given a projector that was started with a file in which a tenant changes policies, when the next one is started
+    without any, then it stops, and nothing moves; with an empty one it reckons anew."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, SOONER)
+    before = await due(connection)
+    with pytest.raises(Halted, match="set KITHLOG_POLICIES to the file, or to an empty one") as halted:
+        await start(database_url, log, default_policies())
+    assert halted.value.reason == "policies"
+    assert await due(connection) == before
+    await start(database_url, log, policies_with(""))
+    assert await due(connection) != before
+    await start(database_url, log, default_policies())
+
+
 async def test_what_new_policies_leave_aside_is_told(
     log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,5 +290,5 @@ async def test_policies_that_go_back_bring_timers_back(log: Log, database_url: s
     await start(database_url, log, default_policies())
     before = await due(connection)
     await start(database_url, log, SOONER)
-    await start(database_url, log, default_policies())
+    await start(database_url, log, policies_with(""))
     assert await due(connection) | {"last_call": before["last_call"]} == before
