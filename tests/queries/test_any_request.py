@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from shared.domain import lead
-from tests.domain.scenario import ANA, BEN, INTERVIEW, PROGRAMME, SEEKER
+from tests.domain.scenario import ANA, BEN, INTERVIEW, LEAD, PROGRAMME, SEEKER
 from tests.models.history import History, happened
 from tests.models.test_telling import DUE, REMINDER, told
 from tests.queries.conftest import Library, library_of, served
@@ -31,6 +31,7 @@ KNOWN = {
     "seeker_id": str(SEEKER),
     "contact_id": str(ANA),
     "interview_id": str(INTERVIEW),
+    "lead_id": str(LEAD),
     "programme_id": str(PROGRAMME),
     "notification_id": str(REMINDER),
     "subject_id": str(INTERVIEW),

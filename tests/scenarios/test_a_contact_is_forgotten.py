@@ -200,6 +200,7 @@ async def answers(story: Stage, **moment: Any) -> str:
         "seeker_id": [IRIS, OMAR],
         "contact_id": [ANA, RUI],
         "interview_id": [TALK, REFUSED, MISSED],
+        "lead_id": [PROMISE, TIP, REFERRAL, DROPPED],
         "programme_id": [COACH],
         "coach_id": [COACH],
         "notification_id": [event["data"]["dedupe_key"] for event in await story.events("notification.due")],
