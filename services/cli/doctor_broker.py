@@ -32,7 +32,8 @@ async def look_at_broker(amqp_url: str, management_url: str | None) -> list[Find
     try:
         connection = await connect(amqp_url, "doctor")
     except (AuthenticationError, ProbableAuthenticationError) as error:
-        return [Finding(_MQ, "connection", "wrong", str(error), "correct user and password in KITHLOG_AMQP_URL")]
+        return [Finding(_MQ, "connection", "wrong", str(error), "correct user, password and virtual host in "
+                        "KITHLOG_AMQP_URL")]  # fmt: skip
     except UNREACHABLE as error:
         return [Finding(_MQ, "connection", "away", str(error) or type(error).__name__,
                         "start RabbitMQ, or correct KITHLOG_AMQP_URL")]  # fmt: skip

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, TimeoutType
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ProbableAuthenticationError
+from aiormq.exceptions import InvalidFrameError
 
 from shared.broker.outgoing import ConnectionLost, PublishFailed
 from shared.broker.properties import deliver_all
@@ -22,6 +23,10 @@ HEARTBEAT = 10
 """Seconds; a peer that says nothing for three times as long is taken for gone."""
 
 deliver_all()
+
+
+class NoVirtualHost(ProbableAuthenticationError):
+    """The broker let the user in, and then closed the connection instead of opening the virtual host."""
 
 
 class _Connection(aio_pika.Connection):
@@ -41,15 +46,22 @@ class _Connection(aio_pika.Connection):
 
 async def connect(url: str, name: str) -> AbstractConnection:
     """One connection that does not come back by itself: who needs it again opens another, and starts from what is
-    known to be true. `name` is shown in the broker's management. Raises what is in `UNREACHABLE`.
+    known to be true. `name` is shown in the broker's management. Raises what is in `UNREACHABLE`, among it
+    `NoVirtualHost`.
     """
-    return await aio_pika.connect(
-        url,
-        timeout=10,
-        heartbeat=HEARTBEAT,
-        client_properties={"connection_name": f"kithlog {name}"},
-        connection_class=_Connection,
-    )
+    try:
+        return await aio_pika.connect(
+            url,
+            timeout=10,
+            heartbeat=HEARTBEAT,
+            client_properties={"connection_name": f"kithlog {name}"},
+            connection_class=_Connection,
+        )
+    except InvalidFrameError as error:
+        # aiormq does not pass on what the broker said, but which word it waited for: the last of the handshake.
+        if "Connection.OpenOk" not in str(error):
+            raise
+        raise NoVirtualHost("is there a virtual host of that name, and may the user use it?") from error
 
 
 def lost(connection: AbstractConnection) -> asyncio.Event:

@@ -337,6 +337,22 @@ def test_servers_that_are_away_are_found(desk: Terminal, empty_database_url: str
     assert "migrations" in wrongs(desk, KITHLOG_DATABASE_URL=empty_database_url)
 
 
+def test_a_virtual_host_that_is_missing_or_forbidden_is_told(desk: Terminal, infra: Infrastructure) -> None:
+    """Given a virtual host that there is not, or that the user may not use, then verbs say that it is not allowed, and
+    ask for just that, and the doctor that it is wrong: nobody waits for it."""
+    forbidden = urlsplit(desk.amqp_url).path[1:]
+    user = str(urlsplit(desk.amqp_url).username)
+    infra.rabbitmq.ctl("clear_permissions", "-p", forbidden, user)
+    try:
+        for url in (infra.rabbitmq.url_of("nowhere"), desk.amqp_url):
+            said = desk.run("dead", "list", KITHLOG_AMQP_URL=url)
+            assert said.code == 4, said
+            assert "is there a virtual host of that name, and may the user use it?" in said.err
+            assert "virtual host" in wrongs(desk, KITHLOG_AMQP_URL=url)["connection"]
+    finally:
+        infra.rabbitmq.ctl("set_permissions", "-p", forbidden, user, ".*", ".*", ".*")
+
+
 async def test_no_server_that_has_vanished_is_waited_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a server that vanishes while the doctor looks, then its socket finds out, as those of the services do."""
     probed: list[int] = []
