@@ -15,35 +15,41 @@ app = typer.Typer(no_args_is_help=True, help="Commands sent over AMQP that could
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `kithlog dead list` shows it.")]
 
 
+_NONE = "there are no dead letters"
+_HELD = "somebody else is looking at dead letters, and may hold them: look again when that has ended"
+
+
 @app.command("list")
 def list_(
     most: Annotated[int, typer.Option("-n", "--most", min=1, max=MOST, help="List so many, the longest dead.")] = 1_000,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters in the order in which they came. Exit code 1 when there are any.
+    """List dead letters in the order in which they came. Exit code 1 when there are any, or somebody else holds them.
 
     Example: kithlog dead list -n 20
     """
 
-    async def verb() -> tuple[list[dict[str, Any]], int]:
+    async def verb() -> tuple[list[dict[str, Any]], int, bool]:
         async with dead_letters(settings().amqp_url) as letters:
             rows: list[dict[str, Any]] = []
             async for letter in letters.each():
                 if len(rows) < most:
                     rows.append(letter.to_dict())
-            return rows, letters.count - len(rows)
+            return rows, letters.count - len(rows), letters.others
 
-    rows, more = run(verb())
+    rows, more, others = run(verb())
     if as_json:
         show_json(rows)
     elif rows:
         columns = ("id", "command", "tenant", "stream_id", "reason", "detail")
         show_table(columns, [[row[column] for column in columns] for row in rows])
-    else:
-        note("there are no dead letters")
+    elif not others:
+        note(_NONE)
+    if others and not rows:
+        note(_HELD)
     if rows and more > 0:
         note(f"{more:,} more lie behind these {len(rows):,}: -n lists more")
-    if rows:
+    if rows or others:
         raise typer.Exit(WRONG)
 
 
@@ -103,8 +109,8 @@ def retry(
                     done += 1
                 if done < letters.count:
                     note(f"{letters.count - done:,} more are being looked at by somebody else: repeat it for those")
-                if not letters.count:
-                    note("there are no dead letters")
+                elif not letters.count:
+                    note(_HELD if letters.others else _NONE)
 
     run(verb())
 

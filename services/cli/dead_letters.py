@@ -102,8 +102,12 @@ class DeadLetter:
 class DeadLetters:
     """The queue of them, as it was when looking at it began. Use `dead_letters`."""
 
-    def __init__(self, channel: AbstractChannel, count: int, arriving: asyncio.Queue[AbstractIncomingMessage]) -> None:
+    def __init__(
+        self, channel: AbstractChannel, count: int, consumers: int, arriving: asyncio.Queue[AbstractIncomingMessage]
+    ) -> None:
         self._channel, self._arriving, self._held = channel, arriving, 0
+        self.others = consumers > 0
+        """Whether somebody else was looking, and may hold some."""
         self.count = self.left = count
         """How many lay there, without those that somebody else was holding; and how many of them are not settled."""
 
@@ -151,17 +155,19 @@ async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         try:
-            count = await _waiting(channel)
+            count, consumers = await _counts(channel)
         except ChannelNotFoundEntity:
             raise wrong(f"there is no queue {topology.DEAD_COMMANDS}: start the command service, it makes it") from None
         arriving: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         await channel.set_qos(prefetch_count=MOST)
-        await (await channel.get_queue(topology.DEAD_COMMANDS, ensure=False)).consume(arriving.put)
-        letters = DeadLetters(channel, count, arriving)
+        queue = await channel.get_queue(topology.DEAD_COMMANDS, ensure=False)
+        tag = await queue.consume(arriving.put)
+        letters = DeadLetters(channel, count, consumers, arriving)
         try:
             yield letters
         finally:
             with suppress(*UNREACHABLE):
+                await queue.cancel(tag)  # or the next verb may take what is closed, and holds none, for somebody else
                 await channel.close()  # which gives back what was not settled, in its order, some time later
                 async with asyncio.timeout(_PATIENCE), connection.channel() as another:
                     # So that the next verb finds all of it.
@@ -171,5 +177,10 @@ async def dead_letters(amqp_url: str) -> AsyncIterator[DeadLetters]:
 
 async def _waiting(channel: AbstractChannel) -> int:
     """How many lie in the queue that nobody holds."""
-    queue = await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)
-    return queue.declaration_result.message_count or 0
+    return (await _counts(channel))[0]
+
+
+async def _counts(channel: AbstractChannel) -> tuple[int, int]:
+    """The same, and how many look at them."""
+    found = (await channel.declare_queue(topology.DEAD_COMMANDS, passive=True)).declaration_result
+    return found.message_count or 0, found.consumer_count or 0

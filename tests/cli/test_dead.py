@@ -118,6 +118,26 @@ def test_what_is_not_listed_is_counted(desk: Terminal) -> None:
     assert ([row["tenant"] for row in whole.objects], whole.err) == (["acme", None, "umbrella"], "")
 
 
+def test_what_somebody_else_holds_is_not_told_as_none(desk: Terminal) -> None:
+    """Given dead letters all of which somebody else holds, then that is told, not that there are none; once they are
+    back, they are listed."""
+
+    async def look(channel: AbstractChannel) -> Sequence[Said]:
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        await (await channel.get_queue(topology.DEAD_COMMANDS)).consume(arrived.put)
+        for _ in BODIES:
+            await arrived.get()
+        return [await asyncio.to_thread(desk.run, "dead", *words) for words in (("list",), ("retry", "--all"))]
+
+    listed, sent = on_channel(desk, look)
+    assert listed.code == 1
+    for said in (listed, sent):
+        assert "somebody else" in said.err
+        assert "no dead letters" not in said.err
+    wait_for(lambda: waiting(desk, topology.DEAD_COMMANDS) == len(BODIES))
+    assert len(desk.json("dead", "list").objects) == len(BODIES)
+
+
 def test_looking_leaves_the_order_as_it_is(desk: Terminal) -> None:
     """Given many dead letters, however many of them are looked at, and one of them discarded, the rest keep their
     order."""
