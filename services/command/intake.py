@@ -145,6 +145,7 @@ class Intake:
             except Exception as error:
                 if not waits(error):
                     raise
+                self._waiting.through()  # this time is none that a newer release had to come
                 await first_of(stop.wait(), timeout=pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:

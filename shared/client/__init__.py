@@ -53,14 +53,14 @@ to another process of this consumer, and an event that does so each time is park
 outside end a process that has fallen silent, and take blocking work to a thread.
 
 Parked messages stay in `<queue>.parked`, with headers `reason`, `error`, `attempts`; those of their own that can't be
-sent again are told as text, in `unsendable`. To have one handled after all, move it back to the queue (by a shovel, or
-by *Move messages* of the management page), or publish it there again with its header `reason` or one `replay`: such
-messages are handled whatever their position, if a pattern matches, and do not move the mark. What is of an abandoned
-timeline, and was moved back, is parked again. Which events are parked stands in the mark, too (`parked`: position →
-reason; of more than a thousand, the highest positions), and in a line of the log: where the broker has lost them,
-replay those positions (`kithlog replay` waits while the queue is full; its `--room` is to be less than
-`Wiring.max_length` by `prefetch`). What is no event is in that queue only; the event that it should have been is read
-from the history.
+sent again are told as text, in `unsendable`. To have one handled after all, move it back to the queue (by a shovel,
+or by *Move messages* of the management page): it is handled if the mark has its position among `parked`, once,
+however often it comes. Or publish it there again with a header `replay`, and it is handled whatever its position,
+each time. Both only if a pattern matches, and neither moves the mark. What is of an abandoned timeline, and was moved
+back, is parked again. Which events are parked stands in the mark, too (`parked`: position → reason; of more than a
+thousand, the highest positions), and in a line of the log: where the broker has lost them, replay those positions
+(`kithlog replay` waits while the queue is full; its `--room` is to be less than `Wiring.max_length` by `prefetch`).
+What is no event is in that queue only; the event that it should have been is read from the history.
 """
 
 from shared.client.consumer import Consumer, Wiring

@@ -75,6 +75,12 @@ class Mark:
         parked = {**self.parked, position: reason[:LONGEST_REASON]}
         return replace(self, parked={p: parked[p] for p in sorted(parked)[-MOST_PARKED:]})
 
+    def gave_up(self, position: int) -> bool:
+        """Whether the event there was parked, and not handled since. Of those below the ones that are kept it is
+        taken to be so, for what comes of them then comes from where it was parked: rather twice than never.
+        """
+        return position in self.parked or (len(self.parked) >= MOST_PARKED and position < min(self.parked))
+
     def replayed(self, position: int) -> Mark:
         """The event there was handled although it had had its end before."""
         return replace(self, parked={p: reason for p, reason in self.parked.items() if p != position})

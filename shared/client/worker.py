@@ -187,6 +187,9 @@ class Worker(Generic[T]):
                 continue
             if task is None:
                 continue
+            if message.headers.get(REASON, ABANDONED) != ABANDONED and ahead.gave_up(task.event.position):
+                task = replace(task, replay=True)  # it was moved back from where it was parked
+                ahead = ahead.replayed(task.event.position)  # once: another copy is a duplicate
             if task.event.epoch != ahead.epoch and not task.replay:
                 ahead = await self._flush(waiting, careful)
                 if not await self._of_this_timeline(task):
@@ -333,7 +336,7 @@ class Worker(Generic[T]):
         attempts = message.headers.get(ATTEMPTS, 0)
         # Whatever number somebody has put there.
         attempts = min(max(attempts, 0), len(self._rules.delays)) if isinstance(attempts, int) else 0
-        return _Task(event, message, attempts, _is_given_again(message))
+        return _Task(event, message, attempts, REPLAY in message.headers)
 
     def _healed(self, line: bytes) -> _Task | None:
         """An event of the history; None: it is none that this consumer wants."""
@@ -527,11 +530,6 @@ class Worker(Generic[T]):
         except BaseException:
             self._kept = None  # it may be another's by now, or ours although the answer was lost
             raise
-
-
-def _is_given_again(message: Incoming) -> bool:
-    """By a replay, or by who moved it back from where it was parked. What was abandoned did not happen."""
-    return REPLAY in message.headers or message.headers.get(REASON, ABANDONED) != ABANDONED
 
 
 def _deliveries(message: Incoming) -> int:

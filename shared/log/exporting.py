@@ -16,6 +16,8 @@ from shared.log.lines import FORMAT, Discarded, Header, KeptReceipt, Line, Seal,
 
 _STEP = 1_000
 """Most events between two reports of progress."""
+_PRIVATE = 0o600
+"""Who may read an export: its owner. It holds all tenants' data."""
 
 
 class CannotResume(Exception):
@@ -91,7 +93,7 @@ class _Part:
         """Make it or, with `resume`, take the one that is there. Raises `FileExistsError`, `BeingWritten`."""
         self.path = path
         while True:
-            self.file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            self.file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE), "r+b")
             try:
                 _lock(self.file, path)
                 if self._has_its_name():
@@ -218,7 +220,7 @@ def _announce(part: _Part, place: _Place, upto: int) -> _Place:
         raise ValueError(f"{part.path} goes to position {place.position + 1} already, beyond {upto}: name a later one")
     header, seal = replace(place.header, upto=upto), Seal()
     beside = part.path.with_name(f"{part.path.name}.new")
-    file = beside.open("w+b")
+    file = os.fdopen(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, _PRIVATE), "w+b")
     try:
         with part.path.open("rb") as lines:
             for line in read_lines(lines):

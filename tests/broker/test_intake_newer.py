@@ -132,5 +132,36 @@ async def test_an_outage_before_takes_nothing_from_the_time_that_a_newer_release
     assert answer.get("position") == 1
 
 
+async def test_an_outage_while_they_are_back_is_none_of_that_time_either(
+    amqp_url: str, sender: Sender, hours: Hours
+) -> None:
+    """Given commands that went back, when PostgreSQL is away before they are taken again, for longer than they are held,
+    then they wait for a newer release on, which had no time to come, and are executed when it is there."""
+
+    class AwayThen(Older):
+        asked_before = 0
+
+        async def confirm(self) -> int:
+            if not self.asked_before:
+                self.asked_before = self.asked
+                hours.now += HOLD
+                raise LogUnavailable("gone")
+            return await super().confirm()
+
+        async def came_again_and_waits(self) -> bool:
+            return 0 < self.asked_before <= self.asked - 2 or bool(sender.answers.messages)
+
+    older = AwayThen()
+    async with running(Intake(amqp_url, older, hold=HOLD)):
+        await sender.send(registration())
+        await reached(partial(older.tried_again, 0))
+        hours.now += HOLD + 1
+        await reached(older.came_again_and_waits)
+        older.fails = None
+        _, answer = await sender.answer()
+
+    assert answer.get("position") == 1
+
+
 async def is_there(one: Intake) -> bool:
     return (await one.presence.check.probe()).state == "ok"

@@ -328,6 +328,7 @@ def test_an_export_that_was_cut_off_is_gone_on_with(full: Terminal, tmp_path: Pa
     whole, file, part = (tmp_path / name for name in ("whole", "log", "log.part"))
     full.json("log", "export", str(whole))
     content = whole.read_bytes()
+    assert whole.stat().st_mode & 0o077 == 0  # it holds all tenants' data
     header = content.index(b"\n") + 1
     for cut in (header, header + 700, len(content) // 2, len(content) - 1):
         part.write_bytes(content[:cut])

@@ -61,7 +61,8 @@ def archive(postgres: LocalPostgres, folder: Path) -> None:
     """What the README says: every piece of WAL is copied away once it is full."""
     url = postgres.database_url
     fetch_value(url, "ALTER SYSTEM SET archive_mode = on")
-    fetch_value(url, f"ALTER SYSTEM SET archive_command = 'test ! -f {folder}/%f && cp %p {folder}/%f'")
+    whole = f"cp %p {folder}/%f.part && sync {folder}/%f.part && mv {folder}/%f.part {folder}/%f"
+    fetch_value(url, f"ALTER SYSTEM SET archive_command = 'test ! -f {folder}/%f && {whole}'")
     postgres.stop()
     postgres.start()
 

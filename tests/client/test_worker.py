@@ -29,6 +29,7 @@ from shared.client import (
     Unit,
 )
 from shared.client.failures import Stale
+from shared.client.mark import MOST_PARKED
 from shared.client.patterns import EVERYTHING
 from shared.client.testing import MemoryHistory, Trial, an_event
 from shared.client.worker import MOST_UNPROVEN, REPLAY
@@ -631,6 +632,34 @@ async def test_a_parked_message_that_was_moved_back_is_handled(taker: Taker) -> 
     assert (taker.took, [each.reason for each in trial.parked]) == ([], ["abandoned"])
     await trial.give_again()
     assert (taker.took, (store.mark or Mark()).parked) == ([1], {})
+
+
+async def test_a_parked_message_that_was_moved_back_is_handled_once(taker: Taker) -> None:
+    """Given two copies of what was parked, when they are moved back, and both are delivered once more for their
+    acknowledgements were lost, then it is handled once.
+    """
+    store = MemoryStore(Mark(epoch=1, proven=2, parked={1: "failed"}, saves=1))
+    moved = replace(held(1), headers={**held(1).headers, "reason": "failed"})
+    for trial in (Trial(taker.handlers, store=store), Trial(taker.handlers, store=store)):
+        await trial.give(moved, moved)
+    assert taker.took == [1]
+
+
+async def test_what_was_parked_and_then_undone_by_a_restore_is_not_handled(taker: Taker) -> None:
+    """Given what was parked beyond the position to which the log was restored then, when it is moved back, then it is
+    parked as of an abandoned history.
+    """
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    store = MemoryStore(Mark(epoch=1, proven=5, parked={5: "failed"}, saves=1).back_to(2, 2).saved())
+    trial = Trial(taker.handlers, rules=FIRST, store=store, history=history)
+    await trial.give(replace(held(5), headers={**held(5).headers, "reason": "failed"}))
+    assert (taker.took, [each.reason for each in trial.parked]) == ([], ["abandoned"])
+
+
+def test_a_mark_takes_what_is_below_the_parked_that_it_keeps_to_be_parked() -> None:
+    full = Mark(proven=9_000, parked=dict.fromkeys(range(5_000, 5_000 + MOST_PARKED), "failed"))
+    assert [full.gave_up(position) for position in (4_999, 5_000, 8_000)] == [True, True, False]
+    assert not Mark(proven=9, parked={5: "failed"}).gave_up(4)
 
 
 async def test_two_processes_do_not_both_move_the_mark(taker: Taker) -> None:
