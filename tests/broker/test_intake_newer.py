@@ -135,8 +135,8 @@ async def test_an_outage_before_takes_nothing_from_the_time_that_a_newer_release
 async def test_an_outage_while_they_are_back_is_none_of_that_time_either(
     amqp_url: str, sender: Sender, hours: Hours
 ) -> None:
-    """Given commands that went back, when PostgreSQL is away before they are taken again, for longer than they are held,
-    then they wait for a newer release on, which had no time to come, and are executed when it is there."""
+    """Given commands that went back, when PostgreSQL is away before they are taken again, for longer than they are
+    held, then they wait for a newer release on, which had no time to come, and are executed when it is there."""
 
     class AwayThen(Older):
         asked_before = 0
