@@ -5,15 +5,17 @@ after it. Outcomes stream back while lines still come. They are never waited for
 it reads would otherwise wait for the server, and the server for it; what it has not read lies in a temporary file.
 
 When PostgreSQL does not answer, or holds for one of the lines what only a newer release can read, the rest is reported
-as not executed: what followed might be refused for lack of it. Sending the same file again is always safe: each line
-gets its first answer, what was refused is refused again. A line that is to be judged anew has to be changed, or to get
-another command id.
+as not executed: what followed might be refused for lack of it. The lines before such a one are executed, so it is the
+first of those that are not, and can be taken out where no newer release comes. Sending the same file again is always
+safe: each line gets its first answer, what was refused is refused again. A line that is to be judged anew has to be
+changed, or to get another command id.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -28,9 +30,10 @@ from services.command.messages import as_message_problem, parse_message
 from services.command.outcomes import outcome_of
 from services.command.requests import require_all_in_messages, require_uncompressed
 from services.command.spool import Spool
+from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.immutable import immutable
-from shared.log import Appended
+from shared.log import Appended, LogUnavailable
 from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Problem, ProblemError
 from shared.operations.settings import CommandSettings
@@ -146,7 +149,7 @@ class BulkEndpoint:
         if envelopes and away is None:
             try:
                 outcomes = await _execute_all(executor, envelopes)
-            except WAITED_FOR as error:
+            except LogUnavailable as error:
                 away = error
         if away is not None:
             outcomes = [away] * len(envelopes)
@@ -163,16 +166,27 @@ class BulkEndpoint:
 
 
 async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
-    """Raises what is in `WAITED_FOR`. What nobody foresaw strikes only the command whose it is."""
+    """Raises `LogUnavailable`. What nobody foresaw strikes only the command whose it is, and what only a newer release
+    can read that command and all behind it."""
     try:
-        return await executor.execute_all(envelopes)
-    except WAITED_FOR:
+        outcomes = list(takewhile(_is_settled, await executor.execute_all(envelopes)))
+    except LogUnavailable:
         raise
     except Exception as error:
-        if len(envelopes) > 1:
-            return [outcome for each in envelopes for outcome in await _execute_all(executor, [each])]
-        logger.error("command failed", command=envelopes[0].command, exc_info=error)
-        return [error]
+        if len(envelopes) == 1:
+            if not isinstance(error, UnknownEventType):
+                logger.error("command failed", command=envelopes[0].command, exc_info=error)
+            return [error]
+        outcomes = []
+    for envelope in envelopes[len(outcomes) :]:
+        outcomes += await _execute_all(executor, [envelope])
+        if not _is_settled(outcomes[-1]):
+            break
+    return outcomes + outcomes[-1:] * (len(envelopes) - len(outcomes))
+
+
+def _is_settled(outcome: Appended | Exception) -> bool:
+    return not isinstance(outcome, UnknownEventType)
 
 
 def _report(line: Line, outcome: Appended | Exception) -> bytes:

@@ -166,18 +166,25 @@ async def of_a_newer_release(database_url: str) -> None:
 async def test_what_a_newer_release_has_written_is_an_outage(database_url: str) -> None:
     """Given a stream with an event that only a newer release knows, as while services are replaced, then a command on
     it is answered 503, as queries of it are, and in an import so are the lines behind it: they might be refused for
-    lack of it, and stay so. None of it is kept."""
+    lack of it, and stay so. None of it is kept. Those before it are executed, whichever they are together with."""
     await migrate(database_url)
     await of_a_newer_release(database_url)
     app = create_app(settings(database_url), clock=FixedClock())
+    before = [message("seeker.register", UUID(int=n), REGISTER, number=n) for n in (4, 5)]
+    reused = {**before[0], "data": {**REGISTER, "name": "Grace Example"}}  # not executed together with the first
     behind = [message("seeker.record_verdict", SEEKER, VERDICT, number=2), message("contact.add", ANA, ADD, number=3)]
     async with serving(app) as client:
+
+        async def told(*lines: dict[str, Any]) -> list[str | None]:
+            return [each.get("problem", {}).get("code") for each in await client.bulk(ndjson(*lines))]
+
         await app.state.gate.opened()
         refused = await client.send("seekers/record-verdict", SEEKER, VERDICT)
         problem(refused, 503, "unknown_event_type")
         assert refused.headers["retry-after"] == "2"
-        outcomes = await client.bulk(ndjson(*behind))
-        assert [each["problem"]["code"] for each in outcomes] == ["unknown_event_type"] * 2
+        not_yet = ["unknown_event_type"] * 2
+        assert await told(before[0], *behind) == [None, *not_yet]
+        assert await told(before[0], reused, before[1], *behind) == [None, "key_reused", None, *not_yet]
         assert (await client.bulk(ndjson(behind[1])))[0]["status"] == 200
 
 
