@@ -318,7 +318,8 @@ def _under(subject: Subject, meaning: Meaning, route: Route, e: Recorded[Event])
         others = tuple(hold for hold in subject.held if hold.policy != policy.name)
         subject = replace(subject, held=(*others, Hold(policy.name, e.type)) if meaning.holds else others)
     for disarm in meaning.disarms:
-        if disarm.wants(e.data):
+        # Who introduced somebody was not there: a talk with those ends nothing that is owed to them.
+        if route.side == "contact" and disarm.wants(e.data):
             subject = _disarmed(subject, policy, disarm, e)
     for arm in meaning.arms:
         if arm.side == route.side and arm.wants(e.data):

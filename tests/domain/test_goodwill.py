@@ -36,7 +36,7 @@ ONE_A_MONTH = ADDED.model_copy(update={"capacity": 1})
 OF_ANOTHER = ASKED.model_copy(update={"seeker_id": OTHER_SEEKER, "interview_id": OTHER_INTERVIEW})
 FREED = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="cancelled")
 USED = contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="missed")
-CANCELLED = interview.Cancelled(**WHOSE, by="contact")
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", accepted=True)
 
 
 def freed(why: str) -> On:
@@ -183,7 +183,7 @@ def test_a_new_time_takes_a_place_again() -> None:
 def test_calling_it_off_first_is_no_cheaper() -> None:
     """Given an appointment that the seeker has called off, when the seeker asks for another time, then that takes the
     request's place again, and one more."""
-    off = [interview.Cancelled(**WHOSE, by="seeker"), FREED]
+    off = [interview.Cancelled(**WHOSE, by="seeker", accepted=True), FREED]
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *off)
     again = interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="seeker")
     both = (on("contact", ANA, ASKED), on("contact", ANA, NEW_TIME))
@@ -191,7 +191,7 @@ def test_calling_it_off_first_is_no_cheaper() -> None:
     times = {"times": [{"starts_at": SCHEDULED.starts_at, "minutes": 30}], "time_zone": "Europe/Lisbon", "by": "seeker"}
     offered = interview.TimesOffered.model_validate(WHOSE | times)
     history.when(interview.OfferTimes.model_validate(times)).then(offered, *both)
-    late = [interview.Cancelled(**WHOSE, by="seeker", late=True), USED]
+    late = [interview.Cancelled(**WHOSE, by="seeker", accepted=True, late=True), USED]
     stayed_away = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *late)
     stayed_away.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(again, on("contact", ANA, ASKED))
 
@@ -200,7 +200,7 @@ def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
     """Given an appointment whose hour has come, when the seeker calls it off, then the place is used up; when it was
     called off before that and is told late, or by the contact, it is given back."""
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
-    off = interview.Cancelled(**WHOSE, by="seeker")
+    off = interview.Cancelled(**WHOSE, by="seeker", accepted=True)
     late = off.model_copy(update={"late": True})
     history.when(interview.Cancel(by="seeker")).then(late, on("contact", ANA, USED))
     before = SCHEDULED.starts_at - timedelta(hours=1)
@@ -214,7 +214,7 @@ def test_who_breaks_off_has_taken_the_time() -> None:
     that costs what it does once the hour has come; so does staying away after all."""
     begun = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Started(**WHOSE))
     early = SCHEDULED.starts_at - timedelta(minutes=5)
-    late = interview.Cancelled(**WHOSE, by="seeker", late=True)
+    late = interview.Cancelled(**WHOSE, by="seeker", accepted=True, late=True)
     begun.when(interview.Cancel(by="seeker"), at=early).then(late, on("contact", ANA, USED))
     later = APPOINTMENT | {"starts_at": datetime(2026, 11, 24, 8, 0, tzinfo=UTC)}
     begun.when(interview.Reschedule(**later, asked_by="seeker"), at=early).then(

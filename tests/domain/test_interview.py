@@ -39,7 +39,7 @@ from tests.domain.scenario import (
 THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
 PLAN = interview.Plan(**WHOSE, purpose="field", about="Marketing")
 BY_EMAIL = interview.Accepted(**WHOSE, format="email")
-CANCELLED = interview.Cancelled(**WHOSE, by="contact", why="ill")
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", accepted=True, why="ill")
 TWO = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
 SCHEDULE = interview.Schedule(
     starts_at=STARTS_AT, time_zone="Europe/Lisbon", minutes=30, format="coffee", place="Café Nobre"
@@ -433,7 +433,7 @@ def test_an_appointment_that_fell_through_is_over_when_they_talk_otherwise() -> 
 
 @pytest.mark.parametrize(
     "fell_through",
-    [[CANCELLED], [interview.Cancelled(**WHOSE, by="seeker")], [interview.Missed(**WHOSE, by="contact")]],
+    [[CANCELLED], [interview.Cancelled(**WHOSE, by="seeker", accepted=True)], [interview.Missed(**WHOSE, by="contact")]],
 )
 def test_an_appointment_that_fell_through_may_end_or_become_vague(fell_through: list[Event]) -> None:
     """Given an appointment that was called off or missed, then the contact may say no after all, or agree to some

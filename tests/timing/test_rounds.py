@@ -100,9 +100,9 @@ def test_whoever_let_down_decides_what_is_due() -> None:
     story = Story()
     story.happens(interview.Missed, "2026-05-20T10:20+02:00", by="seeker")
     assert {timer.policy for timer in story.timers.values()} == {"apologise"}
-    story.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by="contact")
+    story.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by="contact", accepted=True)
     assert {timer.policy for timer in story.timers.values()} == {"offer_new_time"}
-    story.happens(interview.Cancelled, "2026-05-20T10:40+02:00", by="seeker")
+    story.happens(interview.Cancelled, "2026-05-20T10:40+02:00", by="seeker", accepted=True)
     assert {timer.policy for timer in story.timers.values()} == {"apologise"}
     for by in ("seeker", "contact"):
         nobody = Story()
@@ -632,6 +632,15 @@ def test_who_helped_is_told_of_the_outcome(tells: Callable[[Story, str], object]
     silent = Story()
     silent.reaches("2026-03-02T12:00+01:00", through_contact_id=CONTACT)
     assert silent.run_until("2026-12-31T10:00+01:00") == [("tell_outcome", "due"), ("tell_outcome", "again")]
+
+
+def test_a_talk_with_those_they_led_to_ends_nothing_that_is_owed_to_a_helper() -> None:
+    """Given an outcome through a contact, when the seeker talks with somebody whom they had introduced, then the contact
+    is still to be told."""
+    story = Story()
+    story.reaches("2026-03-02T12:00+01:00", through_contact_id=CONTACT)
+    story.holds("2026-03-02T15:00+01:00", id=named("led to"), contacts=(named("led to"),), introduced_by=(CONTACT,))
+    assert list(story.due("tell_outcome")) == ["due", "again"]
 
 
 def test_stalled_participants() -> None:

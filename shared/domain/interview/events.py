@@ -81,8 +81,8 @@ class Cancelled(InterviewEvent, said.Cancellation, type="interview.cancelled"):
 
     asked: bool = True
     """Whether the contacts had been asked for it."""
-    accepted: bool = True
-    """Whether they had agreed to it, with or without a time."""
+    accepted: bool = False
+    """Whether they had agreed to it, with or without a time. Not known of what was called off before this was said."""
     late: bool = False
     """Whether its hour had come by then."""
 
