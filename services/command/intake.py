@@ -33,6 +33,7 @@ from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
 from services.command.messages import as_message_problem, parse_message
+from services.command.replying import Replies
 from services.command.waiting import HOLD, HeldTooLong, Waiting, waits
 from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, told_as_lost
@@ -65,9 +66,6 @@ ON_ITS_WAY = 5.0
 """Seconds within which what the last acknowledgement has made the broker hand out arrives, a slow one's too."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while PostgreSQL is away."""
-CONFIRMED_WITHIN = 30.0
-"""Seconds for the broker to confirm an answer. Where the queue that a sender has named is a quorum queue without a
-majority, say, it never does, and the batch, with all that waits behind it, is not to wait for that."""
 DELIVERIES = "x-delivery-count"
 """Header in which the broker says how often a message was delivered and went back."""
 LONGEST_DETAIL = 2000
@@ -107,6 +105,7 @@ class Intake:
         self._suspecting = False  # the next command may be what ended the connection before this one
         self._held_back = 0  # times that what is at the head of the queue went back for PostgreSQL's sake
         self._parking = asyncio.Lock()
+        self._replies = Replies()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Execute what comes until `stop` is set; what is being executed then is finished, the rest stays queued.
@@ -169,6 +168,7 @@ class Intake:
                 await first_of(asyncio.shield(working) if careful else busy.acquire(), timeout=GRACE)
             finally:
                 await end(working)
+                await self._replies.close()
 
     async def _work(
         self,
@@ -384,15 +384,7 @@ class Intake:
             correlation_id=message.correlation_id,
             delivery_mode=DeliveryMode.PERSISTENT,
         )
-        try:
-            async with asyncio.timeout(CONFIRMED_WITHIN):
-                # Not mandatory: who does not wait any more needs no answer.
-                await broker.publish(reply, queue=message.reply_to or "", mandatory=False)
-        except DeliveryError as error:
-            logger.warning("reply refused", reply_to=message.reply_to, error=repr(error))
-        except TimeoutError:
-            # Whoever misses it sends the command again, with its id, and gets the same answer.
-            logger.warning("reply not confirmed", reply_to=message.reply_to, seconds=CONFIRMED_WITHIN)
+        await self._replies.send(broker, message.reply_to or "", reply)
 
 
 async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: Problem) -> None:

@@ -12,14 +12,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 from structlog.testing import capture_logs
 
 from deploy.launcher.infrastructure import Infrastructure
-from services.command import intake
+from services.command import intake, replying
 from services.command.executor import Executor
 from services.command.intake import SUSPECT, Intake
+from services.command.replying import Replies
 from shared.broker import topology
 from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
@@ -348,7 +350,7 @@ async def test_an_answer_that_is_never_confirmed_holds_up_nobody(
 ) -> None:
     """Given a sender that names a queue which does not confirm, then its commands are executed, and that nothing is
     known of their answers is logged; all others get theirs."""
-    monkeypatch.setattr(intake, "CONFIRMED_WITHIN", 0.05)
+    monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 0.05)
     elsewhere = Sender(channel, "without a majority")
     await elsewhere.send(registration(1))
     await sender.send(registration(2))
@@ -364,6 +366,70 @@ async def test_an_answer_that_is_never_confirmed_holds_up_nobody(
     assert "intake begins again" not in [line["event"] for line in lines]
     assert await is_empty(channel, COMMANDS)
     assert await is_empty(channel, DEAD_COMMANDS)
+
+
+async def test_a_queue_that_did_not_confirm_is_not_waited_for_again(
+    amqp_url: str, sender: Sender, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a queue of which an answer is late, when more are to go there, then commands behind are not held up."""
+    monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 0.05)
+    elsewhere = Sender(channel, "without a majority")
+    concluded: list[str] = []
+    async with running(Unanswered(amqp_url, Scripted(), concluded=lambda command, _: concluded.append(command))):
+        await elsewhere.send(registration(1))
+        await reached(lambda: as_many(concluded, 1))
+        await sender.send(registration(2))
+        await sender.answer()  # of the batch behind, so the first answer is late
+        monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 1e6)
+        await elsewhere.send(registration(3))
+        await reached(lambda: as_many(concluded, 3))
+        await sender.send(registration(4))
+        await sender.answer(2)
+
+
+class Confirming:
+    """A broker that confirms when it is told to."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.confirms = asyncio.Event()
+
+    async def publish(self, message: Any, *, queue: str, mandatory: bool) -> None:
+        self.sent += 1
+        await self.confirms.wait()
+
+
+async def test_a_queue_that_confirms_late_is_waited_for_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given as many late answers as may be, then none is sent any more to their queue, until it has confirmed them: it
+    is waited for as before then. What is late when the connection ends is given up."""
+    monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 0.01)
+    monkeypatch.setattr(replying, "MOST_LATE", 2)
+    broker, replies, answer = Confirming(), Replies(), Message(b"")
+    to: Any = broker
+    for _ in range(3):
+        await replies.send(to, "slow", answer)
+        await asyncio.sleep(0)
+    assert broker.sent == 2
+    broker.confirms.set()
+
+    async def is_sent() -> bool:
+        await replies.send(to, "slow", answer)
+        return broker.sent == 3
+
+    await reached(is_sent)
+    broker.confirms.clear()
+    monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 1e6)
+    waiting = asyncio.create_task(replies.send(to, "slow", answer))
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+    broker.confirms.set()
+    await waiting
+
+    broker.confirms.clear()
+    monkeypatch.setattr(replying, "CONFIRMED_WITHIN", 0.01)
+    await replies.send(to, "slow", answer)
+    await replies.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
 class Waiting(Scripted):
