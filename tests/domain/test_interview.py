@@ -433,7 +433,11 @@ def test_an_appointment_that_fell_through_is_over_when_they_talk_otherwise() -> 
 
 @pytest.mark.parametrize(
     "fell_through",
-    [[CANCELLED], [interview.Cancelled(**WHOSE, by="seeker", accepted=True)], [interview.Missed(**WHOSE, by="contact")]],
+    [
+        [CANCELLED],
+        [interview.Cancelled(**WHOSE, by="seeker", accepted=True)],
+        [interview.Missed(**WHOSE, by="contact")],
+    ],
 )
 def test_an_appointment_that_fell_through_may_end_or_become_vague(fell_through: list[Event]) -> None:
     """Given an appointment that was called off or missed, then the contact may say no after all, or agree to some

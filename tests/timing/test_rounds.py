@@ -635,8 +635,8 @@ def test_who_helped_is_told_of_the_outcome(tells: Callable[[Story, str], object]
 
 
 def test_a_talk_with_those_they_led_to_ends_nothing_that_is_owed_to_a_helper() -> None:
-    """Given an outcome through a contact, when the seeker talks with somebody whom they had introduced, then the contact
-    is still to be told."""
+    """Given an outcome through a contact, when the seeker talks with somebody whom they had introduced, then the
+    contact is still to be told."""
     story = Story()
     story.reaches("2026-03-02T12:00+01:00", through_contact_id=CONTACT)
     story.holds("2026-03-02T15:00+01:00", id=named("led to"), contacts=(named("led to"),), introduced_by=(CONTACT,))
