@@ -41,9 +41,15 @@ _TIMED_OF_OTHERS: frozenset[type[Event]] = frozenset(
 REACHING: frozenset[type[Event]] = frozenset((notification.Delivered, notification.Escalated))
 """What tells whether the seeker was reached."""
 
+_CORRESPONDING: frozenset[type[Event]] = frozenset(
+    (interview.RequestSent, interview.Accepted, interview.AgreedLoosely, interview.Declined)
+)
+"""By which seeker and contact have written to each other."""
+
 _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
-        *(interview.RequestSent, interview.Held, interview.Thanked, lead.ReportedBack),
+        *_CORRESPONDING,
+        *(interview.Held, interview.Thanked, lead.ReportedBack),
         seeker.OutcomeRecorded,
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
     }
@@ -107,7 +113,7 @@ def people(found: Iterable[Route], e: Recorded[Event]) -> Iterator[UUID]:
 def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "interview")
     kind = type(data)
-    if kind is interview.RequestSent:
+    if kind in _CORRESPONDING:
         yield from _relationships(data.seeker_id, data.contact_ids)
     elif kind is interview.Held:
         yield from _relationships(data.seeker_id, data.contact_ids)

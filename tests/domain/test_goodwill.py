@@ -36,7 +36,7 @@ ONE_A_MONTH = ADDED.model_copy(update={"capacity": 1})
 OF_ANOTHER = ASKED.model_copy(update={"seeker_id": OTHER_SEEKER, "interview_id": OTHER_INTERVIEW})
 FREED = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="cancelled")
 USED = contact.PlaceUsed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why="missed")
-CANCELLED = interview.Cancelled(**WHOSE, by="contact", accepted=True)
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", let_down_by="contact")
 
 
 def freed(why: str) -> On:
@@ -142,7 +142,7 @@ def test_at_most_two_follow_ups() -> None:
 CLOSING: list[tuple[Command, Any, str]] = [
     (interview.Decline(), interview.Declined(**WHOSE), "declined"),
     (interview.Lapse(), interview.Lapsed(**WHOSE), "lapsed"),
-    (interview.Cancel(by="seeker"), interview.Cancelled(**WHOSE, by="seeker", accepted=False), "cancelled"),
+    (interview.Cancel(by="seeker"), interview.Cancelled(**WHOSE, by="seeker"), "cancelled"),
 ]
 
 
@@ -154,7 +154,7 @@ def test_what_comes_to_nothing_gives_the_place_back(command: Command, event: Any
 
 def test_a_plan_that_was_dropped_gives_nothing_back() -> None:
     """Given a plan without a request, when it is cancelled, then there is no place to give back."""
-    cancelled = interview.Cancelled(**WHOSE, by="seeker", asked=False, accepted=False)
+    cancelled = interview.Cancelled(**WHOSE, by="seeker", asked=False)
     given(*PEOPLE, PLANNED).when(interview.Cancel(by="seeker")).then(cancelled)
 
 
@@ -183,7 +183,7 @@ def test_a_new_time_takes_a_place_again() -> None:
 def test_calling_it_off_first_is_no_cheaper() -> None:
     """Given an appointment that the seeker has called off, when the seeker asks for another time, then that takes the
     request's place again, and one more."""
-    off = [interview.Cancelled(**WHOSE, by="seeker", accepted=True), FREED]
+    off = [interview.Cancelled(**WHOSE, by="seeker", let_down_by="seeker"), FREED]
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *off)
     again = interview.Rescheduled(**WHOSE, **APPOINTMENT, asked_by="seeker")
     both = (on("contact", ANA, ASKED), on("contact", ANA, NEW_TIME))
@@ -191,7 +191,7 @@ def test_calling_it_off_first_is_no_cheaper() -> None:
     times = {"times": [{"starts_at": SCHEDULED.starts_at, "minutes": 30}], "time_zone": "Europe/Lisbon", "by": "seeker"}
     offered = interview.TimesOffered.model_validate(WHOSE | times)
     history.when(interview.OfferTimes.model_validate(times)).then(offered, *both)
-    late = [interview.Cancelled(**WHOSE, by="seeker", accepted=True, late=True), USED]
+    late = [interview.Cancelled(**WHOSE, by="seeker", let_down_by="seeker", late=True), USED]
     stayed_away = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *late)
     stayed_away.when(interview.Reschedule(**APPOINTMENT, asked_by="seeker")).then(again, on("contact", ANA, ASKED))
 
@@ -200,7 +200,7 @@ def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
     """Given an appointment whose hour has come, when the seeker calls it off, then the place is used up; when it was
     called off before that and is told late, or by the contact, it is given back."""
     history = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED)
-    off = interview.Cancelled(**WHOSE, by="seeker", accepted=True)
+    off = interview.Cancelled(**WHOSE, by="seeker", let_down_by="seeker")
     late = off.model_copy(update={"late": True})
     history.when(interview.Cancel(by="seeker")).then(late, on("contact", ANA, USED))
     before = SCHEDULED.starts_at - timedelta(hours=1)
@@ -209,12 +209,21 @@ def test_calling_it_off_when_it_has_begun_is_staying_away() -> None:
     history.when(interview.Cancel(by="contact")).then(late, on("contact", ANA, FREED))
 
 
+def test_to_call_off_what_was_missed_lets_nobody_down_once_more() -> None:
+    """Given an appointment to which the contact did not come, when the seeker calls it off, then it does not say that
+    the seeker let somebody down, and what is polite next stays as it was."""
+    missed = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Missed(**WHOSE, by="contact"))
+    missed.when(interview.Cancel(by="seeker")).then(
+        interview.Cancelled(**WHOSE, by="seeker"), on("contact", ANA, FREED)
+    )
+
+
 def test_who_breaks_off_has_taken_the_time() -> None:
     """Given a conversation that began some minutes before its hour, when the seeker breaks it off or puts it off, then
     that costs what it does once the hour has come; so does staying away after all."""
     begun = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Started(**WHOSE))
     early = SCHEDULED.starts_at - timedelta(minutes=5)
-    late = interview.Cancelled(**WHOSE, by="seeker", accepted=True, late=True)
+    late = interview.Cancelled(**WHOSE, by="seeker", let_down_by="seeker", late=True)
     begun.when(interview.Cancel(by="seeker"), at=early).then(late, on("contact", ANA, USED))
     later = APPOINTMENT | {"starts_at": datetime(2026, 11, 24, 8, 0, tzinfo=UTC)}
     begun.when(interview.Reschedule(**later, asked_by="seeker"), at=early).then(

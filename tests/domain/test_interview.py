@@ -39,7 +39,7 @@ from tests.domain.scenario import (
 THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
 PLAN = interview.Plan(**WHOSE, purpose="field", about="Marketing")
 BY_EMAIL = interview.Accepted(**WHOSE, format="email")
-CANCELLED = interview.Cancelled(**WHOSE, by="contact", accepted=True, why="ill")
+CANCELLED = interview.Cancelled(**WHOSE, by="contact", let_down_by="contact", why="ill")
 TWO = {"seeker_id": SEEKER, "contact_ids": (ANA, BEN)}
 SCHEDULE = interview.Schedule(
     starts_at=STARTS_AT, time_zone="Europe/Lisbon", minutes=30, format="coffee", place="Café Nobre"
@@ -435,7 +435,7 @@ def test_an_appointment_that_fell_through_is_over_when_they_talk_otherwise() -> 
     "fell_through",
     [
         [CANCELLED],
-        [interview.Cancelled(**WHOSE, by="seeker", accepted=True)],
+        [interview.Cancelled(**WHOSE, by="seeker", let_down_by="seeker")],
         [interview.Missed(**WHOSE, by="contact")],
     ],
 )
@@ -479,6 +479,17 @@ NEXT = [
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Cancelled(**WHOSE, by="seeker")], "apologise"),
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Missed(**WHOSE, by="seeker")], "apologise"),
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Missed(**WHOSE, by="contact")], "offer_new_time"),
+    (
+        [
+            PLANNED,
+            REQUESTED,
+            ACCEPTED,
+            SCHEDULED,
+            interview.Missed(**WHOSE, by="seeker"),
+            interview.Cancelled(**WHOSE, by="contact"),
+        ],
+        "apologise",
+    ),
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD], "thank"),
     (
         [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED],

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from shared.domain import relationship
+from shared.domain import interview, relationship
 from tests.timing.story import CONTACT, Story
 
 
@@ -19,6 +19,12 @@ def introduced(story: Story, when: str = "2026-05-04T10:00+02:00") -> None:
     ("answer", "because"),
     [
         (lambda s: s.asks("2026-05-04T18:00+02:00"), "interview.request_sent"),
+        (lambda s: s.happens(interview.Accepted, "2026-05-04T18:00+02:00"), "interview.accepted"),
+        (
+            lambda s: s.happens(interview.AgreedLoosely, "2026-05-04T18:00+02:00", what="Tea"),
+            "interview.agreed_loosely",
+        ),
+        (lambda s: s.happens(interview.Declined, "2026-05-04T18:00+02:00"), "interview.declined"),
         (lambda s: s.between(relationship.Connected, "2026-05-04T18:00+02:00"), "relationship.connected"),
         (lambda s: s.touches("2026-05-04T18:00+02:00"), "relationship.touchpoint_recorded"),
         (lambda s: s.holds("2026-05-04T18:00+02:00"), "interview.held"),

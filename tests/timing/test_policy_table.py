@@ -164,7 +164,7 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
     "a new time after a Friday's was called off": (
         "Asia/Tokyo",
         "JP",  # off: Mon 20 July
-        lambda s: s.happens(interview.Cancelled, "2026-07-17T15:00+09:00", by="contact", accepted=True),
+        lambda s: s.happens(interview.Cancelled, "2026-07-17T15:00+09:00", by="contact", let_down_by="contact"),
         "offer_new_time",
         {
             "due": "2026-07-21T09:00+09:00",

@@ -96,18 +96,21 @@ def test_what_was_begun_and_put_off_is_looked_forward_to_again() -> None:
 
 def test_whoever_let_down_decides_what_is_due() -> None:
     """Given a conversation that was called off or missed, then who let the other down decides whether an apology or a
-    new time is due, and the one gives way to the other; neither is where nobody had agreed to talk."""
-    story = Story()
-    story.happens(interview.Missed, "2026-05-20T10:20+02:00", by="seeker")
-    assert {timer.policy for timer in story.timers.values()} == {"apologise"}
-    story.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by="contact", accepted=True)
-    assert {timer.policy for timer in story.timers.values()} == {"offer_new_time"}
-    story.happens(interview.Cancelled, "2026-05-20T10:40+02:00", by="seeker", accepted=True)
-    assert {timer.policy for timer in story.timers.values()} == {"apologise"}
-    for by in ("seeker", "contact"):
-        nobody = Story()
-        nobody.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by=by, accepted=False)
+    new time is due; neither is where nobody had agreed to talk. To call off what was missed changes nothing about that,
+    but who calls it off that was left waiting needs no new time."""
+    for by, owed in (("seeker", {"apologise"}), ("contact", {"offer_new_time"})):
+        off, nobody = Story(), Story()
+        off.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by=by, let_down_by=by)
+        assert {timer.policy for timer in off.timers.values()} == owed
+        nobody.happens(interview.Cancelled, "2026-05-20T10:30+02:00", by=by)
         assert nobody.timers == {}
+        for caller in ("seeker", "contact", "other"):
+            missed = Story()
+            missed.happens(interview.Missed, "2026-05-20T10:20+02:00", by=by)
+            before = missed.timers
+            missed.happens(interview.Cancelled, "2026-05-20T10:40+02:00", by=caller)
+            left_waiting = (by, caller) == ("contact", "seeker")
+            assert missed.timers == ({} if left_waiting else before)
 
 
 @pytest.mark.parametrize("by", ["seeker", "contact"])

@@ -126,7 +126,7 @@ def _times_offered(row: PipelineRow, e: Recorded[interview.TimesOffered]) -> Cha
 
 
 def _let_down(row: PipelineRow, e: Recorded[Any]) -> Changed:
-    return {"let_down_by": e.data.by}
+    return {"let_down_by": row.let_down_by if row.status == "missed" else e.data.by}
 
 
 def _prepared(row: PipelineRow, e: Recorded[interview.Prepared]) -> Changed:
@@ -215,7 +215,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
 
 class Pipeline(PerStream[PipelineRow]):
     name = "pipeline"
-    version = 4
+    version = 5
     row = PipelineRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = dict.fromkeys(CHANGES, _moved)

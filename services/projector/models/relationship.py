@@ -43,8 +43,8 @@ class TieRow:
     introduced_by: tuple[UUID, ...] = ()
     introduced_at: datetime | None = None
     """When the introduction was made."""
-    asked_at: datetime | None = None
-    """When the contact was last asked for a conversation."""
+    wrote_at: datetime | None = None
+    """When they last wrote about a conversation: the contact was asked for it, or said yes or no."""
     cadence_days: int | None = None
     """While they keep in touch by the seeker's own wish, or by a cadence set for it."""
     snoozed_until: datetime | None = None
@@ -71,9 +71,9 @@ def _seen(row: TieRow, e: Recorded[Any]) -> TieRow:
     return row
 
 
-def _asked(row: TieRow, e: Recorded[interview.RequestSent]) -> TieRow:
-    earlier = row.asked_at is not None and row.asked_at > e.occurred_at
-    return row if earlier else replace(row, asked_at=e.occurred_at)
+def _wrote(row: TieRow, e: Recorded[Any]) -> TieRow:
+    earlier = row.wrote_at is not None and row.wrote_at > e.occurred_at
+    return row if earlier else replace(row, wrote_at=e.occurred_at)
 
 
 def _held(row: TieRow, e: Recorded[interview.Held]) -> TieRow:
@@ -147,7 +147,10 @@ OWN: dict[type[Event], Fold] = {
 }
 IN_CONVERSATION: dict[type[Event], Fold] = {
     interview.Planned: _seen,
-    interview.RequestSent: _asked,
+    interview.RequestSent: _wrote,
+    interview.Accepted: _wrote,
+    interview.AgreedLoosely: _wrote,
+    interview.Declined: _wrote,
     interview.Held: _held,
     interview.Thanked: _thanked,
 }
@@ -169,7 +172,7 @@ def _both(data: Any) -> tuple[UUID, ...]:
 
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
-    version = 3
+    version = 4
     folds = FOLDS.keys()
     row = TieRow
 

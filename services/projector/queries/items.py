@@ -88,8 +88,8 @@ def relationship_item(row: TieRow, people: People, next_touch_at: datetime | Non
     touched = row.touches > 0
     status = "open" if row.status == NEW and touched else row.status
     move = next_move(State(status=status, introduction=row.introduction, touched=touched))
-    if move == "write_to_contact" and row.asked_at and row.introduced_at and row.asked_at >= row.introduced_at:
-        # They have written: what is next is the conversation's own.
+    if move == "write_to_contact" and row.wrote_at and row.introduced_at and row.wrote_at >= row.introduced_at:
+        # They are in touch: what is next is the conversation's own.
         move = None
     move = people.polite(move, [row.contact_id])
     return widen(

@@ -200,7 +200,8 @@ def _ask_again(by_seeker: bool, state: State, context: Context) -> list[On]:
 def _cancelled(command: c.Cancel, state: State, context: Context) -> list[Event | On]:
     due = state.status in FIXED and state.starts_at is not None and context.at >= state.starts_at
     begun = due or state.status == "started"
-    event = _event(command, state, asked=state.asked, accepted=state.accepted, late=begun)
+    let_down_by = command.by if state.accepted and state.status != "missed" else None
+    event = _event(command, state, asked=state.asked, let_down_by=let_down_by, late=begun)
     if begun and command.by == "seeker":
         # Whoever was kept waiting has given their time, whatever it is called.
         return [event, *places.use(context, state.contact_ids, "missed")]

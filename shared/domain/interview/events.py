@@ -11,7 +11,7 @@ from shared.domain.interview import details as said
 from shared.domain.kernel import Event
 from shared.domain.people import MOST_INTRODUCERS
 from shared.domain.personal import Personal
-from shared.domain.values import Format, Minutes, Party, Text
+from shared.domain.values import AskedBy, Format, Minutes, Party, Text
 
 
 class InterviewEvent(Event):
@@ -81,8 +81,8 @@ class Cancelled(InterviewEvent, said.Cancellation, type="interview.cancelled"):
 
     asked: bool = True
     """Whether the contacts had been asked for it."""
-    accepted: bool = False
-    """Whether they had agreed to it, with or without a time. Not known of what was called off before this was said."""
+    let_down_by: AskedBy | None = None
+    """Who let somebody down by it: nobody where it had not been agreed to, or somebody had stayed away before."""
     late: bool = False
     """Whether its hour had come by then."""
 

@@ -174,7 +174,8 @@ def evolve(state: State | None, event: Event) -> State:
             )
         case e.Cancelled():
             gave_back = event.by == "seeker" and event.asked and not (event.late or missed)
-            return replace(state, let_down_by=event.by, gave_back=gave_back)
+            # Where somebody had stayed away, that has settled who let whom down.
+            return replace(state, let_down_by=state.let_down_by if missed else event.by, gave_back=gave_back)
         case e.Missed():
             return replace(state, let_down_by=event.by, gave_back=False)
         case e.Prepared():
