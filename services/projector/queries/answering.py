@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
 from services.projector.queries.asking import Look
+from services.projector.read_model import ReadModel
 from services.projector.reader import MalformedCursor, NotYetVisible, OtherVersion, Page, Reader
 from shared.domain.moves import LEAVE_IN_PEACE, TO_CONTACTS
 from shared.immutable import immutable
@@ -87,12 +88,16 @@ class Desk:
         return reader
 
 
-async def require_seeker(reader: Reader, tenant: str, seeker_id: UUID) -> SeekerRow:
-    """The seeker. Whatever a path names must be there; what it holds may be empty."""
-    found = await reader.get(SEEKERS.name, tenant, str(seeker_id))
+async def require(reader: Reader, model: ReadModel[Item], tenant: str, what: str, id: UUID) -> One[Item]:
+    """The row of what a path names, and as of when. It must be there, or 404; what it holds may be empty."""
+    found = await reader.get(model.name, tenant, str(id))
     if found.body is None:
-        raise unknown("seeker", seeker_id)
-    return SEEKERS.decode(found.body)
+        raise unknown(what, id)
+    return One(model.decode(found.body), found.position)
+
+
+async def require_seeker(reader: Reader, tenant: str, seeker_id: UUID) -> SeekerRow:
+    return (await require(reader, SEEKERS, tenant, "seeker", seeker_id)).item
 
 
 def unknown(what: str, id: UUID, field: str | None = None) -> ProblemError:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from services.projector.models import CONTACT_LOAD, CONTACTS
 from services.projector.models.contact import ContactRow
 from services.projector.models.contact_load import LoadRow
-from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, unknown, widen
+from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, require, widen
 from services.projector.queries.asking import LoadAsk, Look, TenantPath
 from services.projector.reader import Page, Reader
 from shared.domain.contact import places_left
@@ -48,10 +48,7 @@ def add_contact_queries(router: APIRouter, desk: Desk) -> None:
     @router.get("/contacts/{contact_id}", response_model=One[ContactRow], summary="A contact")
     async def contact(tenant: TenantPath, contact_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         reader = await desk.reader(ask)
-        found = await reader.get(CONTACTS.name, tenant, str(contact_id))
-        if found.body is None:
-            raise unknown("contact", contact_id)
-        return json_response(One[ContactRow], One(CONTACTS.decode(found.body), found.position))
+        return json_response(One[ContactRow], await require(reader, CONTACTS, tenant, "contact", contact_id))
 
     @router.get(
         "/contacts/{contact_id}/load", response_model=PageOf[LoadItem], summary="A contact's load, latest month first"
@@ -59,8 +56,7 @@ def add_contact_queries(router: APIRouter, desk: Desk) -> None:
     async def load(tenant: TenantPath, contact_id: UUID, ask: Annotated[LoadAsk, Query()]) -> Response:
         """Requests, follow-ups, moved appointments and no-shows of all seekers, month by month, against capacity."""
         reader = await desk.reader(ask)
-        if (await reader.get(CONTACTS.name, tenant, str(contact_id))).body is None:
-            raise unknown("contact", contact_id)
+        await require(reader, CONTACTS, tenant, "contact", contact_id)
         month = _span(ask.month)
         page = await reader.page(
             CONTACT_LOAD.name,

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from services.projector.models import PIPELINE, PREPARATION, SEEKERS
 from services.projector.queries import sheet as sheets
-from services.projector.queries.answering import Desk, One, People, json_response, unknown, widen
+from services.projector.queries.answering import Desk, One, People, json_response, require, widen
 from services.projector.queries.asking import Look, TenantPath
 from services.projector.queries.items import PipelineItem, as_of_now, pipeline_item
 from services.projector.queries.sheet import Sheet
@@ -34,19 +34,15 @@ def add_interview_queries(router: APIRouter, desk: Desk, clock: Clock) -> None:
     async def interview(tenant: TenantPath, interview_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         """Where it stands and the next polite move."""
         reader = await desk.reader(ask)
-        found = await reader.get(PIPELINE.name, tenant, str(interview_id))
-        if found.body is None:
-            raise unknown("interview", interview_id)
-        row = as_of_now(PIPELINE.decode(found.body), clock.now())
+        found = await require(reader, PIPELINE, tenant, "interview", interview_id)
+        row = as_of_now(found.item, clock.now())
         people = await People.of(reader, tenant, row.contact_ids)
         return json_response(One[PipelineItem], One(pipeline_item(row, people), found.position))
 
     async def find(tenant: str, interview_id: UUID, ask: Look) -> One[Sheet]:
         reader = await desk.reader(ask)
-        found = await reader.get(PREPARATION.name, tenant, str(interview_id))
-        if found.body is None:
-            raise unknown("interview", interview_id)
-        row = PREPARATION.decode(found.body)
+        found = await require(reader, PREPARATION, tenant, "interview", interview_id)
+        row = found.item
         people = await People.of(reader, tenant, row.contact_ids)
         about = await reader.get(SEEKERS.name, tenant, str(row.seeker_id))
         seeker = None if about.body is None else SEEKERS.decode(about.body)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.projector.models import LEADS
-from services.projector.queries.answering import Desk, One, People, json_response, unknown
+from services.projector.queries.answering import Desk, One, People, json_response, require
 from services.projector.queries.asking import Look, TenantPath
 from services.projector.queries.items import LeadItem, lead_item
 
@@ -18,9 +18,6 @@ def add_lead_queries(router: APIRouter, desk: Desk) -> None:
     async def lead(tenant: TenantPath, lead_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         """As the leads board shows it."""
         reader = await desk.reader(ask)
-        found = await reader.get(LEADS.name, tenant, str(lead_id))
-        if found.body is None:
-            raise unknown("lead", lead_id)
-        row = LEADS.decode(found.body)
-        people = await People.of(reader, tenant, (row.contact_id, row.new_contact_id))
-        return json_response(One[LeadItem], One(lead_item(row, people), found.position))
+        found = await require(reader, LEADS, tenant, "lead", lead_id)
+        people = await People.of(reader, tenant, (found.item.contact_id, found.item.new_contact_id))
+        return json_response(One[LeadItem], One(lead_item(found.item, people), found.position))

@@ -22,6 +22,7 @@ from services.projector.queries.answering import (
     Person,
     json_response,
     next_of,
+    require,
     require_seeker,
     unknown,
     widen,
@@ -139,12 +140,9 @@ def _add_told(router: APIRouter, desk: Desk) -> None:
     async def one(tenant: TenantPath, notification_id: UUID, ask: Annotated[Look, Query()]) -> Response:
         """One that fell due or was found needless; what is still ahead is not there yet."""
         reader = await desk.reader(ask)
-        found = await reader.get(NOTIFICATIONS.name, tenant, str(notification_id))
-        if found.body is None:
-            raise unknown("notification", notification_id)
-        row = NOTIFICATIONS.decode(found.body)
-        people = await People.of(reader, tenant, row.contact_ids)
-        return json_response(One[NotificationItem], One(notification_item(row, people), found.position))
+        found = await require(reader, NOTIFICATIONS, tenant, "notification", notification_id)
+        people = await People.of(reader, tenant, found.item.contact_ids)
+        return json_response(One[NotificationItem], One(notification_item(found.item, people), found.position))
 
 
 def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:

@@ -16,6 +16,7 @@ from services.projector.queries.answering import (
     PageOf,
     json_response,
     next_of,
+    require,
     require_seeker,
     unknown,
     widen,
@@ -52,10 +53,7 @@ class ProgrammeBoard:
 
 
 async def _require_programme(reader: Reader, tenant: str, programme_id: UUID) -> ProgrammeRow:
-    found = await reader.get(PROGRAMMES.name, tenant, str(programme_id))
-    if found.body is None:
-        raise unknown("programme", programme_id)
-    return PROGRAMMES.decode(found.body)
+    return (await require(reader, PROGRAMMES, tenant, "programme", programme_id)).item
 
 
 def add_programme_queries(router: APIRouter, desk: Desk, clock: Clock) -> None:
