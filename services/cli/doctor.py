@@ -10,6 +10,7 @@ import typer
 
 from services.cli.doctor_broker import look_at_broker
 from services.cli.doctor_database import look_at_database
+from services.cli.doctor_services import look_at_services
 from services.cli.findings import Finding, State
 from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, note, run, settings, show_json, show_table
 from shared.operations.variables import unread
@@ -26,8 +27,8 @@ def doctor(
     ] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Look at PostgreSQL, the log, the relay, the projector, RabbitMQ and the environment, and say what to do. Changes
-    nothing.
+    """Look at PostgreSQL, the log, the relay, the projector, RabbitMQ, the services and the environment, and say what
+    to do. Changes nothing.
 
     Exit code 0: nothing is wrong (some things may be worth a look); 1: something is; 3: a server is away.
 
@@ -36,11 +37,12 @@ def doctor(
 
     async def verb() -> list[Finding]:
         chosen = settings()
-        database, broker = await asyncio.gather(
+        database, broker, services = await asyncio.gather(
             look_at_database(chosen.database_url, watch=watch),
             look_at_broker(chosen.amqp_url, chosen.management_url),
+            look_at_services(chosen.command_url, chosen.projector_url),
         )
-        return [*database, *broker, *_environment()]
+        return [*database, *broker, *services, *_environment()]
 
     findings = run(verb())
     if as_json:

@@ -25,6 +25,12 @@ class OperatorSettings(Settings):
         repr=False,
         description="RabbitMQ's management API, for what AMQP can't tell `kithlog doctor`: bindings and alarms.",
     )
+    command_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+        None, description="The command service, for `kithlog doctor` to ask whether it is ready, and if not, why."
+    )
+    projector_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+        None, description="The projector service, likewise."
+    )
     policies: PoliciesFile = Field(None, description="The tenants' changed timing policies, as for the services.")
     actor: str | None = Field(
         None,

@@ -6,7 +6,11 @@ import asyncio
 import json
 import re
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +28,8 @@ from services.projector.rebuild_work import working
 from shared.broker import topology
 from shared.database.pool import open_pool
 from shared.log import Log
+from shared.operations import health
+from shared.operations.health import Readiness
 from tests.cli.terminal import Terminal, history
 from tests.cli.test_replay import on_channel
 from tests.projector.conftest import projector, running
@@ -296,6 +302,48 @@ def test_a_management_that_refuses_is_told_without_the_password(
     assert (states["management"], states["publishing"]) == ("look", "ok")
 
 
+@contextmanager
+def answering(status: int, document: object) -> Iterator[str]:
+    """The address of something that answers each GET so."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_a_service_that_has_stopped_is_found(desk: Terminal) -> None:
+    """Given services of which one has stopped, answers strangely or is away, then it is told why, and where nobody said
+    where they are, that they were not asked."""
+    stopped = Readiness(False, {"fold": health.Finding("failing", "another log"), "database": health.OK})
+
+    def found(**env: str) -> set[tuple[str, str, str]]:
+        rows = desk.json("doctor", "--watch", "0.5", **env).objects
+        return {(row["where"], row["what"], row["state"]) for row in rows if row["where"].endswith(" service")}
+
+    with answering(503, stopped.to_dict()) as projector, answering(200, ["strange"]) as strange:
+        assert found(KITHLOG_COMMAND_URL=strange, KITHLOG_PROJECTOR_URL=projector) == {
+            ("command service", "readiness", "look"),
+            ("projector service", "fold", "wrong"),
+            ("projector service", "database", "ok"),
+        }
+    assert found(KITHLOG_PROJECTOR_URL=projector) == {
+        ("command service", "readiness", "unknown"),
+        ("projector service", "readiness", "away"),
+    }
+
+
 @pytest.mark.parametrize(
     ("resource", "limit", "beyond", "usual"),
     [
@@ -326,13 +374,16 @@ def wait_for_alarm(infra: Infrastructure, resource: str) -> None:
 
 
 def test_servers_that_are_away_are_found(desk: Terminal, empty_database_url: str) -> None:
-    """Given no PostgreSQL, no RabbitMQ, or an empty database, when looked at, then that is the finding."""
+    """Given no PostgreSQL, no RabbitMQ, or an empty database, when looked at, then that is the finding, beside what
+    could not be asked."""
     nowhere = {"KITHLOG_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "KITHLOG_AMQP_URL": "amqp://a:b@127.0.0.1:1/"}
     said = desk.json("doctor", **nowhere)
     assert said.code == 3
     assert {(row["where"], row["what"], row["state"]) for row in said.objects} == {
         ("postgresql", "connection", "away"),
         ("rabbitmq", "connection", "away"),
+        ("command service", "readiness", "unknown"),
+        ("projector service", "readiness", "unknown"),
     }
     assert "migrations" in wrongs(desk, KITHLOG_DATABASE_URL=empty_database_url)
 
