@@ -26,7 +26,7 @@ import structlog
 from aio_pika.abc import AbstractConnection
 
 from shared.broker import cloudevents, topology
-from shared.broker.connection import UNREACHABLE, connect, lost, told_as_lost
+from shared.broker.connection import UNREACHABLE, connected, lost, told_as_lost
 from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
 from shared.broker.publisher import open_publisher
 from shared.database.pool import UNAVAILABLE
@@ -276,13 +276,9 @@ class Relay:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
         """A connection to a broker on which everything is declared."""
-        connection = await connect(self._amqp_url, "relay")
-        try:
+        async with connected(self._amqp_url, "relay") as connection:
             await topology.declare_on(connection)
             yield connection
-        finally:
-            with suppress(*UNREACHABLE):
-                await asyncio.wait_for(connection.close(), timeout=5)
 
     async def _pump(self, session: Session, connection: AbstractConnection, until: asyncio.Event | None) -> None:
         """Publish until `until` is set, or, without it, until the log's end."""

@@ -2,7 +2,9 @@
 
 It may be away, wiped or late: the log is looked at anyway. So it may also be simple. Whenever its connection, its
 channel or its place in the queue is lost, it begins again with everything declared anew. While the mailbox is shut it
-leaves its place, for the broker gives all messages to one consumer, and another may be one that folds.
+leaves its place, for the broker gives all messages to one consumer, and another may be one that folds. A backlog that
+the log was read for meanwhile has nothing to tell, and costs as much to bring as anything else: it is dropped. If
+something new is dropped with it, what comes next shows that it is missing, or else the next look at the log.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelPreconditionFailed
 from faststream.rabbit import RabbitBroker
 
 from services.projector.mailbox import Mailbox, Place
 from shared.broker import topology
-from shared.broker.connection import UNREACHABLE, told_as_lost
+from shared.broker.connection import UNREACHABLE, connected, told_as_lost
 from shared.broker.consuming import consuming
 from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
@@ -28,12 +30,16 @@ from shared.operations.waits import end, first_of
 
 logger = structlog.get_logger(__name__)
 
-PREFETCH = 1000
-"""Messages that may wait unacknowledged: what one page can hold."""
+PREFETCH = 500
+"""Messages that may be on their way, or wait unacknowledged: more are not faster, and fewer are through sooner where
+they have become old meanwhile."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while RabbitMQ is away."""
 LOOK_AGAIN = 10.0
-"""Seconds between looks whether the queue is there and bound."""
+"""Seconds between looks whether the queue is there and bound, and at least between two times that a backlog is
+dropped."""
+PATIENCE = 30.0
+"""Seconds that dropping may take."""
 _AROUND = replace(
     topology.TOPOLOGY, queues=[queue for queue in topology.TOPOLOGY.queues if queue.name != topology.PROJECTOR]
 )
@@ -126,12 +132,27 @@ class Doorbell:
             self._mailbox.lose(place)
 
     async def _listen(self, broker: RabbitBroker, stop: asyncio.Event) -> None:
-        connection = await broker.connect()
-        await topology.declare_on(connection)
+        await topology.declare_on(await broker.connect())
         await broker.start()
         self.presence.here()
-        while True:
-            await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
-            if stop.is_set() or self._mailbox.is_shut:
-                return
-            await topology.declare_on(connection, _AROUND)
+        # Answers on the consumer's own come behind all messages that are on their way: too late, where it is slow.
+        async with connected(self._url, "projector, beside") as beside:
+            while True:
+                await first_of(
+                    stop.wait(), self._mailbox.until_shut(), self._mailbox.until_overtaken(), timeout=LOOK_AGAIN
+                )
+                if self._mailbox.is_overtaken:
+                    await _drop_backlog(beside)
+                    # What was on its way then is as old as what was dropped.
+                    await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
+                    self._mailbox.begin_anew()
+                if stop.is_set() or self._mailbox.is_shut:
+                    return
+                await topology.declare_on(beside, _AROUND)
+
+
+async def _drop_backlog(connection: AbstractConnection) -> None:
+    async with connection.channel() as channel:
+        queue = await channel.get_queue(topology.PROJECTOR, ensure=False)
+        dropped = await queue.purge(timeout=PATIENCE)
+        logger.info("messages are dropped that are behind what was read from the log", messages=dropped.message_count)

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of bodies that may wait: more than ordinary messages come to."""
+BACKLOG = 2000
+"""Positions behind the checkpoint from which on messages are not worth bringing: some times what is on its way at
+once."""
 
 
 class Place:
@@ -53,6 +56,7 @@ class Mailbox:
         self._waiting: deque[Delivery] = deque()
         self._bytes = 0
         self._filled, self._opened, self._shut = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._overtaken = asyncio.Event()
         self._opened.set()
 
     def put(self, delivery: Delivery) -> None:
@@ -99,6 +103,23 @@ class Mailbox:
     def open(self) -> None:
         self._shut.clear()
         self._opened.set()
+
+    def overtake(self, positions: int) -> None:
+        """What comes lies so many positions behind what was folded: if that is far, what the broker still holds may be
+        dropped."""
+        if positions >= BACKLOG:
+            self._overtaken.set()
+
+    def begin_anew(self) -> None:
+        """What was to be dropped is gone."""
+        self._overtaken.clear()
+
+    @property
+    def is_overtaken(self) -> bool:
+        return self._overtaken.is_set()
+
+    async def until_overtaken(self) -> None:
+        await self._overtaken.wait()
 
     @property
     def is_shut(self) -> bool:

@@ -104,7 +104,7 @@ class ProjectorService:
                 alarm=alarm,
                 observer=self._measuring,
             )
-            doorbell = Doorbell(settings.amqp_url, mailbox, prefetch=2 * settings.page)
+            doorbell = Doorbell(settings.amqp_url, mailbox)
             loops = [("projector", projector.run), ("doorbell", doorbell.run)]
             if settings.fire:
                 fires = Firing(

@@ -141,6 +141,7 @@ class Session:
     async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
+        self._mailbox.overtake(found.behind)
         if found.fresh:
             await self._give_way(len(found.fresh))
             plan = self._folder.plan(found.fresh, self._parked, self._discarded)

@@ -25,6 +25,8 @@ class Sorted:
     """Whether the log has to be asked."""
     furthest: Head = field(default_factory=lambda: Head(0, 0))
     """The highest position and the highest epoch that any message tells of."""
+    behind: int = 0
+    """Positions between the furthest message and the checkpoint, where all are old."""
 
 
 def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopObserver) -> Sorted:
@@ -62,4 +64,6 @@ def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopO
             observer.message("gap")
             found.look = True
     found.look = found.look or (bool(deliveries) and not found.fresh)
+    if found.furthest.position:
+        found.behind = max(0, checkpoint.position - found.furthest.position)
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, TimeoutType
@@ -21,6 +21,8 @@ closed during the handshake, as by a load balancer that has no broker to pass it
 
 HEARTBEAT = 10
 """Seconds; a peer that says nothing for three times as long is taken for gone."""
+GRACE = 5.0
+"""Seconds that closing may take."""
 
 deliver_all()
 
@@ -62,6 +64,17 @@ async def connect(url: str, name: str) -> AbstractConnection:
         if "Connection.OpenOk" not in str(error):
             raise
         raise NoVirtualHost("is there a virtual host of that name, and may the user use it?") from error
+
+
+@asynccontextmanager
+async def connected(url: str, name: str) -> AsyncIterator[AbstractConnection]:
+    """`connect` for a block; on leaving it the connection is closed, whatever state it is in."""
+    connection = await connect(url, name)
+    try:
+        yield connection
+    finally:
+        with suppress(*UNREACHABLE), told_as_lost():
+            await asyncio.wait_for(connection.close(), timeout=GRACE)
 
 
 def lost(connection: AbstractConnection) -> asyncio.Event:

@@ -16,12 +16,9 @@ from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 from faststream.rabbit.schemas.queue import QuorumQueueArgs
 from yarl import URL
 
-from shared.broker.connection import HEARTBEAT, UNREACHABLE
+from shared.broker.connection import GRACE, HEARTBEAT, UNREACHABLE
 from shared.broker.outgoing import ConnectionLost
 from shared.broker.topology import QueueSpec
-
-GRACE = 5.0
-"""Seconds that closing may take."""
 
 
 @asynccontextmanager

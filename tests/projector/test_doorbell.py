@@ -153,6 +153,60 @@ async def test_of_what_does_not_fit_it_keeps_that_it_came(
     assert await waiting(broker) == 0
 
 
+async def test_a_backlog_that_was_left_behind_is_dropped(
+    log: Log,
+    database_url: str,
+    amqp_url: str,
+    connection: Connection,
+    broker: AbstractConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given a queue full of what was read from the log meanwhile, then hardly any of it is brought, and what is
+    published afterwards is folded like anything else."""
+    monkeypatch.setattr("services.projector.mailbox.BACKLOG", 10)
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.05)
+    events = await write(log, HISTORY)
+    await publish(broker, events)
+    mailbox = Awaited()
+    mailbox.overtake(10)
+    bell = Doorbell(amqp_url, mailbox, prefetch=2)
+    async with running(bell.run):
+        await until(lambda: empty(broker))
+        assert len(mailbox.take(len(events))) <= 2
+    async with (
+        running(Doorbell(amqp_url, mailbox, prefetch=2).run),
+        running(projector(database_url, log, mailbox, poll_interval=0.05).run),
+    ):
+        events = await write(log, history(seed=12, seekers=1), after=len(events))
+        await publish(broker, events)
+        await until(lambda: folded(connection, len(events)))
+        await until(lambda: empty(broker))
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_looks_do_not_wait_for_messages_on_their_way(
+    amqp_url: str, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a consumer that is slower than what comes, then whether its queue is there is asked on another connection.
+
+    On its own, the answer came behind thousands of messages: later than was waited for it, so that connection and
+    place were given up, time and again, and all those messages came once more.
+    """
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    declare, on_which = topology.declare_on, []
+
+    async def declare_on(connection: AbstractConnection, *what: Any) -> None:
+        on_which.append(connection)
+        await declare(connection, *what)
+
+    monkeypatch.setattr(topology, "declare_on", declare_on)
+    async with running(Doorbell(amqp_url, Mailbox()).run):
+        await until(lambda: asyncio.sleep(0, len(on_which) >= 3))
+    consumers, *others = on_which
+    assert consumers not in others
+    assert len(set(others)) == 1
+
+
 async def test_what_was_not_acknowledged_comes_again(
     log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
 ) -> None:

@@ -217,6 +217,23 @@ async def test_a_backlog_of_old_messages_does_not_hide_what_is_new(
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
+@pytest.mark.parametrize(("last", "dropped"), [(11, False), (10, True)])
+async def test_a_backlog_that_was_left_far_behind_may_be_dropped(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch, last: int, dropped: bool
+) -> None:
+    """Given a log that was read while its messages waited, then those that are old but near leave the queue as it is,
+    and those that are far behind tell that the rest of them need not come."""
+    monkeypatch.setattr(mailbox_module, "BACKLOG", 30)
+    mailbox = Mailbox()
+    events = await write(log, HISTORY[:40])
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        for event in events[:last]:
+            mailbox.put(letter(event))
+        await session.run_once()
+    assert mailbox.is_overtaken == dropped
+
+
 async def test_a_message_that_is_not_what_the_log_holds_stops_nothing(
     log: Log, database_url: str, connection: Connection
 ) -> None:
