@@ -3,8 +3,8 @@
 It may be away, wiped or late: the log is looked at anyway. So it may also be simple. Whenever its connection, its
 channel or its place in the queue is lost, it begins again with everything declared anew. While the mailbox is shut it
 leaves its place, for the broker gives all messages to one consumer, and another may be one that folds. A backlog that
-the log was read for meanwhile has nothing to tell, and costs as much to bring as anything else: it is dropped. If
-something new is dropped with it, what comes next shows that it is missing, or else the next look at the log.
+the log was read for meanwhile has nothing to tell, and costs as much to bring as anything else: it is dropped, and the
+log looked at for what may have been dropped with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelClosed, ChannelPreconditionFailed
 from faststream.rabbit import RabbitBroker
 
 from services.projector.mailbox import Mailbox, Place
@@ -135,24 +135,38 @@ class Doorbell:
         await topology.declare_on(await broker.connect())
         await broker.start()
         self.presence.here()
-        # Answers on the consumer's own come behind all messages that are on their way: too late, where it is slow.
+        while not stop.is_set() and not self._mailbox.is_shut:
+            try:
+                with told_as_lost():
+                    await self._look_after_it(stop)
+            except ChannelClosed:
+                raise  # the queue is gone, or another than it was
+            except UNREACHABLE as error:
+                logger.warning("the projector's queue can't be looked after", error=repr(error), pause=LOOK_AGAIN)
+                await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
+
+    async def _look_after_it(self, stop: asyncio.Event) -> None:
+        """Until stopped, or the mailbox is shut. On a connection of its own: answers on the consumer's come behind all
+        messages that are on their way, too late where it is slow. Losing this one loses no place in the queue."""
         async with connected(self._url, "projector, beside") as beside:
             while True:
                 await first_of(
                     stop.wait(), self._mailbox.until_shut(), self._mailbox.until_overtaken(), timeout=LOOK_AGAIN
                 )
-                if self._mailbox.is_overtaken:
-                    await _drop_backlog(beside)
-                    # What was on its way then is as old as what was dropped.
-                    await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
-                    self._mailbox.begin_anew()
                 if stop.is_set() or self._mailbox.is_shut:
                     return
-                await topology.declare_on(beside, _AROUND)
+                if not self._mailbox.is_overtaken:
+                    await topology.declare_on(beside, _AROUND)
+                    continue
+                await _drop_backlog(beside)
+                self._mailbox.drop()
+                # What was on its way then is as old as what was dropped.
+                await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
+                self._mailbox.begin_anew()
 
 
 async def _drop_backlog(connection: AbstractConnection) -> None:
-    async with connection.channel() as channel:
+    async with asyncio.timeout(PATIENCE), connection.channel() as channel:
         queue = await channel.get_queue(topology.PROJECTOR, ensure=False)
-        dropped = await queue.purge(timeout=PATIENCE)
+        dropped = await queue.purge()
         logger.info("messages are dropped that are behind what was read from the log", messages=dropped.message_count)

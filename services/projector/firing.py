@@ -14,19 +14,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import structlog
 
 from services.projector.alarm import Alarm
-from services.projector.guarding import Ahead, needless, waiting
+from services.projector.guarding import Ahead, Waiting, needless, waiting
 from services.projector.verdicts import Addressee, Claimed, Verdict, counted, judge
 from shared.database.pool import PATIENCE, connect, is_away, persist
 from shared.database.queries import load_queries
 from shared.log import Log, WrongVersion
 from shared.operations.pauses import Pauses
 from shared.operations.supervision import Stopped, unless_stopped
+from shared.operations.waits import first_of
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 
@@ -151,8 +153,11 @@ class Firing:
                 # Set before looking, so that what is written meanwhile is not missed. What is due later than the
                 # next look is found by that.
                 self._alarm.set(now + timedelta(seconds=self._poll_interval))
+                began = monotonic()
                 fired = await session.run_once(now)
                 if fired.held:
+                    # They wait for the fold, which a pass keeps from its work: no more than half of the time.
+                    await first_of(stop.wait(), timeout=monotonic() - began)
                     self._alarm.want_moves()
                 left = await session.seconds_to_next(now, self._poll_interval)
                 with suppress(TimeoutError):
@@ -215,10 +220,12 @@ class FiringSession:
                 if self.stopping:
                     await batch.transaction.rollback()
                     break
-                turn = asyncio.Event()
-                concluding = asyncio.create_task(self._conclude(batch, fired, turn))
+                near = asyncio.Event()
+                concluding = asyncio.create_task(self._conclude(batch, fired, near))
                 place = batch.next
-                await turn.wait()  # or what the next batch locks would wait for others' turns, too
+                # Or what the next batch locks would wait for others' turns, too, and for what this one has to read:
+                # longer, where all is slow, than the server lets a transaction be idle.
+                await near.wait()
         finally:
             if concluding is not None:
                 await concluding
@@ -239,8 +246,9 @@ class FiringSession:
             await asyncio.sleep(0)
         return Batch(connection, transaction, verdicts, last)
 
-    async def _conclude(self, batch: Batch, fired: Fired, turn: asyncio.Event) -> None:
-        """Everything that others must not do at the same time, and commit. Sets `turn` once it has that, or has failed.
+    async def _conclude(self, batch: Batch, fired: Fired, near: asyncio.Event) -> None:
+        """Everything that others must not do at the same time, and commit. Sets `near` once only what is done with the
+        log's head in hand is left, or it has failed.
 
         Raises what asyncpg raises while PostgreSQL is away.
         """
@@ -249,11 +257,12 @@ class FiringSession:
         try:
             if batch.verdicts:
                 await connection.execute(QUERIES["take_turn"])
+            times = await self._told(connection, wanted)
+            parked = await self._approach(connection, wanted) if wanted else None
         finally:
-            turn.set()
-        times = await self._told(connection, wanted)
+            near.set()
         try:
-            unmoved = await self._unmoved(connection, wanted) if wanted else []
+            unmoved = [] if parked is None else await self._unmoved(connection, wanted, parked)
             judged = counted(unmoved, times)
             ready = [verdict for verdict in judged if verdict.append is not None]
             deferred = [verdict for verdict in (*batch.verdicts, *judged) if verdict.until is not None]
@@ -279,13 +288,18 @@ class FiringSession:
         rows = await connection.fetch(QUERIES["told"], *map(list, zip(*asked, strict=True)))
         return {Addressee(row["tenant"], row["id"], row["since"]): row["times"] for row in rows}
 
-    async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    async def _approach(self, connection: Connection, verdicts: Sequence[Verdict]) -> Waiting:
+        """Read before the head is held what can be."""
+        claimed = [verdict.claimed for verdict in verdicts]
+        parked = await waiting(connection, claimed)
+        await self._ahead.approach(connection, claimed[0].checkpoint)
+        return parked
+
+    async def _unmoved(self, connection: Connection, verdicts: Sequence[Verdict], parked: Waiting) -> list[Verdict]:
         """Hold the log's head, so that the fold gives way, and leave out those that events not folded yet may have made
         needless."""
         claimed = [verdict.claimed for verdict in verdicts]
         known = claimed[0]
-        parked = await waiting(connection, claimed)
-        await self._ahead.approach(connection, known.checkpoint)
         self._alarm.hold()
         head = await connection.fetchrow(QUERIES["lock_head"])
         assert head is not None

@@ -21,6 +21,7 @@ from services.projector.halting import Halted
 from services.projector.loading import KEPT_ROWS
 from services.projector.mailbox import Mailbox
 from services.projector.observing import LoopObserver, Silent
+from services.projector.pace import Pace
 from services.projector.progress import Progress
 from services.projector.retiming import retime
 from services.projector.session import LogReader, Session
@@ -55,10 +56,10 @@ class Projector:
         alarm: Alarm | None = None,
         observer: LoopObserver | None = None,
     ) -> None:
-        """`page`: most events in one transaction; `poll_interval`: seconds between looks at the log's head;
-        `kept_rows`: rows kept in memory between pages, at least."""
+        """`page`: most events in one transaction, fewer where all is slow; `poll_interval`: seconds between looks at
+        the log's head; `kept_rows`: rows kept in memory between pages, at least."""
         self._database_url, self._log, self._folder, self._mailbox = database_url, log, folder, mailbox
-        self._page, self._poll_interval, self._kept_rows = page, poll_interval, kept_rows
+        self._pace, self._poll_interval, self._kept_rows = Pace(page), poll_interval, kept_rows
         self._progress, self._alarm = progress or Progress(), alarm or Alarm()
         self._observer = observer or Silent()
         self._halted: Halted | None = None
@@ -77,7 +78,7 @@ class Projector:
                 self._log,
                 self._folder,
                 self._mailbox,
-                page=self._page,
+                pace=self._pace,
                 poll_interval=self._poll_interval,
                 kept_rows=self._kept_rows,
                 progress=self._progress,
@@ -109,6 +110,7 @@ class Projector:
                 if not is_away(error):
                     raise
                 pause = pauses.next()
+                self._pace.failed()
                 self._progress.forget()
                 logger.warning("folding begins again", error=repr(error), pause=pause)
                 await _wait(stop, pause)

@@ -57,6 +57,7 @@ class Mailbox:
         self._bytes = 0
         self._filled, self._opened, self._shut = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._overtaken = asyncio.Event()
+        self._gap = False
         self._opened.set()
 
     def put(self, delivery: Delivery) -> None:
@@ -79,6 +80,7 @@ class Mailbox:
     def lose(self, place: Place) -> None:
         """Let go of what came on a channel that is gone: it comes again, and would be there twice."""
         place.lost = True
+        self._overtaken.clear()  # what comes on the next one tells
         self._waiting = deque(delivery for delivery in self._waiting if not delivery.channel.lost)
         self._bytes = sum(map(_size, self._waiting))
 
@@ -97,6 +99,7 @@ class Mailbox:
 
     def shut(self) -> None:
         """Nobody empties it for now: what is for it is to go to others."""
+        self._overtaken.clear()
         self._opened.clear()
         self._shut.set()
 
@@ -110,16 +113,26 @@ class Mailbox:
         if positions >= BACKLOG:
             self._overtaken.set()
 
-    def begin_anew(self) -> None:
-        """What was to be dropped is gone."""
-        self._overtaken.clear()
-
     @property
     def is_overtaken(self) -> bool:
         return self._overtaken.is_set()
 
     async def until_overtaken(self) -> None:
         await self._overtaken.wait()
+
+    def drop(self) -> None:
+        """What the broker held is gone; something new may be missing with it."""
+        self._gap = True
+        self.ring()
+
+    def begin_anew(self) -> None:
+        """What was on its way while the rest was dropped has come."""
+        self._overtaken.clear()
+
+    def take_gap(self) -> bool:
+        """Whether something may be missing since this was last asked."""
+        gap, self._gap = self._gap, False
+        return gap
 
     @property
     def is_shut(self) -> bool:

@@ -22,6 +22,7 @@ from services.projector.halting import Halted
 from services.projector.loading import Loader
 from services.projector.mailbox import Delivery, Mailbox
 from services.projector.observing import LoopObserver, Source
+from services.projector.pace import Pace
 from services.projector.progress import Progress
 from services.projector.sorting import sort
 from services.projector.store import CheckpointMoved, Look, Store
@@ -69,7 +70,7 @@ class Session:
         folder: Folder,
         mailbox: Mailbox,
         *,
-        page: int,
+        pace: Pace,
         poll_interval: float,
         kept_rows: int,
         progress: Progress,
@@ -78,7 +79,7 @@ class Session:
     ) -> None:
         self._alarm = alarm
         self._store, self._log, self._folder, self._mailbox = store, log, folder, mailbox
-        self._page, self._poll_interval, self._progress, self._observer = page, poll_interval, progress, observer
+        self._pace, self._poll_interval, self._progress, self._observer = pace, poll_interval, progress, observer
         self._loader = Loader(store, folder, kept=kept_rows)
         self._parked: set[StreamId] = set()
         self._discarded: set[EventId] = set()
@@ -115,7 +116,7 @@ class Session:
         Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then.
         """
         start = self.checkpoint.position
-        deliveries = self._mailbox.take(self._page)
+        deliveries = self._mailbox.take(self._pace.page)
         unfoldable: Unfoldable | None = None
         try:
             while True:
@@ -141,7 +142,6 @@ class Session:
     async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
-        self._mailbox.overtake(found.behind)
         if found.fresh:
             await self._give_way(len(found.fresh))
             plan = self._folder.plan(found.fresh, self._parked, self._discarded)
@@ -150,8 +150,9 @@ class Session:
             else:
                 await self._fold(plan, "message", len(found.fresh))
                 await self._land()
-        if look or monotonic() >= self.next_look:
+        if self._mailbox.take_gap() or look or monotonic() >= self.next_look:
             await self._catch_up(idle=not deliveries)
+        self._mailbox.overtake(found.behind)  # known by now to be of this timeline
 
     async def _look(self) -> Look:
         """Whoever has ended a turn may have reckoned the timers by other policies: a turn is taken over only where they
@@ -203,7 +204,7 @@ class Session:
         await self._land()
 
     async def _read(self, after: int) -> list[Recorded[bytes]]:
-        return await self._log.read(after, self._page, PAGE_BYTES)
+        return await self._log.read(after, self._pace.page, PAGE_BYTES)
 
     def _leave_to_another(self) -> None:
         self._others_until = monotonic() + OTHERS_LOOKS * self._poll_interval
@@ -254,7 +255,9 @@ class Session:
         finally:
             self._flight = None
         self._moved(flight)
-        self._observer.folded(flight.source, events=flight.events, seconds=perf_counter() - flight.began)
+        seconds = perf_counter() - flight.began
+        self._pace.took(flight.events, seconds)
+        self._observer.folded(flight.source, events=flight.events, seconds=seconds)
         if flight.changes.parked:
             for parked in flight.changes.parked.values():
                 logger.error(

@@ -56,6 +56,7 @@ def sort(deliveries: Sequence[Delivery], checkpoint: Checkpoint, observer: LoopO
             found.look = True
             continue
         found.furthest = Head(max(event.position, found.furthest.position), max(event.epoch, found.furthest.epoch))
+        found.look = found.look or event.epoch > checkpoint.epoch
         if event.position <= position:
             observer.message("duplicate")
         elif event.epoch != checkpoint.epoch:

@@ -52,6 +52,7 @@ connection that was closed under them, `InternalClientError` for a session that 
 
 PASSING = (
     *UNAVAILABLE,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.OperatorInterventionError,

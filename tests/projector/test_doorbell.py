@@ -207,6 +207,28 @@ async def test_looks_do_not_wait_for_messages_on_their_way(
     assert len(set(others)) == 1
 
 
+async def test_a_look_that_fails_loses_no_place(
+    amqp_url: str, broker: AbstractConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a look that is not answered in time, then the next one is made on a new connection, and the consumer keeps
+    its own."""
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    declare, on_which = topology.declare_on, []
+
+    async def declare_on(connection: AbstractConnection, *what: Any) -> None:
+        on_which.append(connection)
+        if len(on_which) == 2:
+            raise TimeoutError
+        await declare(connection, *what)
+
+    monkeypatch.setattr(topology, "declare_on", declare_on)
+    async with running(Doorbell(amqp_url, Mailbox()).run):
+        await until(lambda: asyncio.sleep(0, len(on_which) >= 4))
+    consumers, failed, *others = on_which
+    assert failed not in others
+    assert consumers not in others
+
+
 async def test_what_was_not_acknowledged_comes_again(
     log: Log, database_url: str, amqp_url: str, connection: Connection, broker: AbstractConnection
 ) -> None:

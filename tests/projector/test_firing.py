@@ -14,6 +14,7 @@ from services.projector import guarding
 from services.projector.alarm import Alarm
 from services.projector.firing import FiringSession
 from services.projector.folding import Folder
+from services.projector.guarding import Ahead
 from services.projector.models import MODELS
 from services.projector.timing_fold import TimingFold
 from shared.database.pool import UNAVAILABLE
@@ -181,6 +182,34 @@ async def test_each_batch_is_judged_at_its_own_time(
     first, second = await told(log)
     assert first.occurred_at < second.occurred_at
     assert all(each.occurred_at < each.recorded_at for each in (first, second))
+
+
+async def test_no_batch_is_locked_while_the_one_before_reads_what_is_not_folded_yet(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a batch that has much to read before its turn comes to append, then the next one is claimed after that:
+    its transaction would be idle meanwhile, for longer than the server lets it be."""
+    lives = [on("interview", UUID(int=300 + n), interview.AgreedLoosely(**WHOSE, what="Coffee")) for n in range(2)]
+    await write(log, [REGISTERED, *lives])
+    await fold(database_url, log)
+    await at(START.replace(hour=11) + timedelta(days=2))
+    order: list[str] = []
+    approach, claim = Ahead.approach, FiringSession._claim
+
+    async def read(self: Ahead, *what: Any) -> None:
+        order.append("begins to read")
+        await approach(self, *what)
+        order.append("has read")
+
+    async def locked(self: FiringSession, *what: Any) -> Any:
+        order.append("claimed")
+        return await claim(self, *what)
+
+    monkeypatch.setattr(Ahead, "approach", read)
+    monkeypatch.setattr(FiringSession, "_claim", locked)
+    assert (await fire(database_url, batch=1)).due == 2
+    once = ["claimed", "begins to read", "has read"]
+    assert order == [*once, *once, "claimed"]
 
 
 async def test_two_that_fire_at_once(log: Log, database_url: str, connection: Connection, at: At) -> None:

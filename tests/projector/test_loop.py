@@ -237,6 +237,22 @@ async def test_right_behind_old_messages_what_is_new_is_awaited(log: Log, databa
         assert counted.reads == reads
 
 
+async def test_after_a_backlog_was_dropped_the_log_is_looked_at(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given that something new was dropped with the backlog, then it is folded though nothing comes and the next look
+    is an hour away."""
+    mailbox = Mailbox()
+    await write(log, HISTORY[:40])
+    async with projector(database_url, log, mailbox, poll_interval=3600).session() as session:
+        await session.run_once()
+        added = [on("contact", UUID(int=77), contact.Added(name="Cleo Gray", source="event"))]
+        events = await write(log, added, after=40)
+        mailbox.drop()
+        assert await session.run_once() == 1
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
 @pytest.mark.parametrize(("last", "dropped"), [(11, False), (10, True)])
 async def test_a_backlog_that_was_left_far_behind_may_be_dropped(
     log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch, last: int, dropped: bool
@@ -502,7 +518,7 @@ async def test_a_log_of_another_timeline_stops_it_loudly(log: Log, database_url:
     await owner.close()
 
 
-@pytest.mark.parametrize("change", [{"epoch": 2}, {"position": 4711}])
+@pytest.mark.parametrize("change", [{"epoch": 2}, {"epoch": 2, "position": 10}, {"position": 4711}])
 async def test_a_message_from_beyond_the_log_stops_it_loudly(
     log: Log, database_url: str, change: dict[str, int]
 ) -> None:

@@ -1,0 +1,33 @@
+"""How many events are folded at a time: as many as are through in about a second.
+
+A page keeps the process from everything else while it is folded, and the checkpoint moves once with it. Where all is
+slow, one of the usual size takes longer than another projector waits that sees it stand still: both fold the same page
+then, and are slower still.
+"""
+
+from __future__ import annotations
+
+SECONDS = 1.0
+"""From when a page begins to be folded until it is written, beside the one before and the one behind it."""
+LEAST = 100
+"""Events, below which a page costs more than what is in it."""
+
+
+class Pace:
+    """Of one projector; it outlasts the sessions that fail."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: events in a page."""
+        self._most = self.page = most
+
+    def took(self, events: int, seconds: float) -> None:
+        """A page was through after so many seconds. One that was not full tells nothing: it is what there was."""
+        if events >= self.page:
+            self._aim(events * SECONDS / max(seconds, 1e-6))
+
+    def failed(self) -> None:
+        """One may have been too much to be written in the time that there is."""
+        self._aim(self.page / 2)
+
+    def _aim(self, events: float) -> None:
+        self.page = min(self._most, max(LEAST, int(events)))

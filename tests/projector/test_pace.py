@@ -1,0 +1,42 @@
+"""How many events a page has, by how long the pages before took."""
+
+from __future__ import annotations
+
+from services.projector.pace import LEAST, SECONDS, Pace
+
+
+def test_where_a_page_is_soon_through_it_stays_as_it_is() -> None:
+    pace = Pace(2000)
+    pace.took(2000, SECONDS / 2)
+    assert pace.page == 2000
+
+
+def test_where_all_is_slow_a_page_is_as_long_as_is_through_in_time() -> None:
+    """Given a page that took ten times as long as it is to, then the next has a tenth of its events; and all of them
+    once that is through in no time."""
+    pace = Pace(2000)
+    pace.took(2000, 10 * SECONDS)
+    assert pace.page == 200
+    pace.took(200, SECONDS / 100)
+    assert pace.page == 2000
+
+
+def test_a_page_that_was_not_full_tells_nothing() -> None:
+    pace = Pace(2000)
+    pace.took(1999, 100 * SECONDS)
+    assert pace.page == 2000
+
+
+def test_there_is_a_least_and_a_most() -> None:
+    pace = Pace(2000)
+    pace.took(2000, 1000 * SECONDS)
+    assert pace.page == LEAST
+    pace = Pace(10)
+    pace.took(10, 1000 * SECONDS)
+    assert pace.page == 10
+
+
+def test_what_failed_is_tried_in_halves() -> None:
+    pace = Pace(2000)
+    pace.failed()
+    assert pace.page == 1000
