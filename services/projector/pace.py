@@ -1,4 +1,4 @@
-"""How many events are folded at a time: as many as are through in about a second.
+"""How many events are folded at a time: as many as are through in a second or two.
 
 A page keeps the process from everything else while it is folded, and the checkpoint moves once with it. Where all is
 slow, one of the usual size takes longer than another projector waits that sees it stand still: both fold the same page
@@ -7,8 +7,9 @@ then, and are slower still.
 
 from __future__ import annotations
 
-SECONDS = 1.0
-"""From when a page begins to be folded until it is written, beside the one before and the one behind it."""
+SECONDS = 2.0
+"""From when a page begins to be folded until it is written: twice as long as from one to the next, for one is written
+while the next is folded."""
 LEAST = 100
 """Events, below which a page costs more than what is in it."""
 
