@@ -142,6 +142,7 @@ class Doorbell:
             except ChannelClosed:
                 raise  # the queue is gone, or another than it was
             except UNREACHABLE as error:
+                self.presence.away(error)
                 logger.warning("the projector's queue can't be looked after", error=repr(error), pause=LOOK_AGAIN)
                 await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
 
@@ -157,9 +158,12 @@ class Doorbell:
                     return
                 if not self._mailbox.is_overtaken:
                     await topology.declare_on(beside, _AROUND)
+                    self.presence.here()
                     continue
-                await _drop_backlog(beside)
-                self._mailbox.drop()
+                try:
+                    await _drop_backlog(beside)
+                finally:  # for it may have been done without an answer
+                    self._mailbox.drop()
                 # What was on its way then is as old as what was dropped.
                 await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
                 self._mailbox.begin_anew()

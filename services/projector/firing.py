@@ -3,7 +3,7 @@
 One transaction a batch: claim due timers with the checkpoint as of which they are known, judge them, hold the log's
 head, leave those out whose streams hold something that is not folded yet, append, and delete. Whatever crashes when,
 either all of that happened or nothing did; and should a timer ever come back, version 1 of its notification's stream is
-taken. While one batch is concluded the next is claimed and judged, in a transaction of its own.
+taken. While one batch is concluded, its reading done, the next is claimed and judged, in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -156,8 +156,10 @@ class Firing:
                 began = monotonic()
                 fired = await session.run_once(now)
                 if fired.held:
-                    # They wait for the fold, which a pass keeps from its work: no more than half of the time.
-                    await first_of(stop.wait(), timeout=monotonic() - began)
+                    if session.too_far:
+                        # All that others may have made needless waits for the fold, page by page, and each pass over
+                        # it keeps the fold from its work: no more than half of the time.
+                        await first_of(stop.wait(), timeout=min(monotonic() - began, self._poll_interval))
                     self._alarm.want_moves()
                 left = await session.seconds_to_next(now, self._poll_interval)
                 with suppress(TimeoutError):
@@ -193,6 +195,11 @@ class FiringSession:
         self._ahead = Ahead()
         self.stopping = False
         """Set it to end a pass with the batch in hand."""
+
+    @property
+    def too_far(self) -> bool:
+        """Whether the fold was too far behind in the last pass to say what its rest concerns."""
+        return self._ahead.too_far
 
     async def now(self) -> datetime:
         """By the one clock of firing, the database's."""

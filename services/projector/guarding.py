@@ -95,11 +95,14 @@ class Ahead:
         """Positions: what lies between them has been read."""
         self._unclear = 0
         """The last position of which it can't be said whom it concerns."""
+        self.too_far = False
+        """Whether the log's end was too far from the checkpoint to be read up to."""
 
     async def approach(self, connection: Connection, checkpoint: int) -> None:
         """Read on, to the end of the log as it is now; not where that is too far from the checkpoint, or in vain."""
         head: int = await connection.fetchval(QUERIES["head"])
-        if head - checkpoint > FAR or self._unclear > checkpoint:
+        self.too_far = head - checkpoint > FAR
+        if self.too_far or self._unclear > checkpoint:
             self._touched, self._from, self._to = Touched(), checkpoint, checkpoint
             return
         self._start_from(checkpoint)

@@ -57,7 +57,8 @@ class Mailbox:
         self._bytes = 0
         self._filled, self._opened, self._shut = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._overtaken = asyncio.Event()
-        self._gap = False
+        self.has_gap = False
+        """Whether something may be missing that the log has."""
         self._opened.set()
 
     def put(self, delivery: Delivery) -> None:
@@ -122,17 +123,12 @@ class Mailbox:
 
     def drop(self) -> None:
         """What the broker held is gone; something new may be missing with it."""
-        self._gap = True
+        self.has_gap = True
         self.ring()
 
     def begin_anew(self) -> None:
         """What was on its way while the rest was dropped has come."""
         self._overtaken.clear()
-
-    def take_gap(self) -> bool:
-        """Whether something may be missing since this was last asked."""
-        gap, self._gap = self._gap, False
-        return gap
 
     @property
     def is_shut(self) -> bool:

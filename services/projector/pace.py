@@ -10,8 +10,9 @@ from __future__ import annotations
 SECONDS = 2.0
 """From when a page begins to be folded until it is written: twice as long as from one to the next, for one is written
 while the next is folded."""
-LEAST = 100
-"""Events, below which a page costs more than what is in it."""
+LEAST = 500
+"""Events: a tenth of a second where all is well, two where it is as slow as was ever seen. With fewer, most of the time
+may be that of any page, however short."""
 
 
 class Pace:
@@ -22,8 +23,8 @@ class Pace:
         self._most = self.page = most
 
     def took(self, events: int, seconds: float) -> None:
-        """A page was through after so many seconds. One that was not full tells nothing: it is what there was."""
-        if events >= self.page:
+        """A page was through after so many seconds. Of a short one that tells nothing."""
+        if events >= LEAST:
             self._aim(events * SECONDS / max(seconds, 1e-6))
 
     def failed(self) -> None:

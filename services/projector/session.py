@@ -150,9 +150,13 @@ class Session:
             else:
                 await self._fold(plan, "message", len(found.fresh))
                 await self._land()
-        if self._mailbox.take_gap() or look or monotonic() >= self.next_look:
-            await self._catch_up(idle=not deliveries)
-        self._mailbox.overtake(found.behind)  # known by now to be of this timeline
+        gap = self._mailbox.has_gap
+        if gap or look or monotonic() >= self.next_look:
+            await self._catch_up(idle=not (deliveries or gap))
+            self._mailbox.has_gap = False
+        # Known by now to be of this timeline; and of a place that is gone, what comes next is somebody else's.
+        if any(not delivery.channel.lost for delivery in deliveries):
+            self._mailbox.overtake(found.behind)
 
     async def _look(self) -> Look:
         """Whoever has ended a turn may have reckoned the timers by other policies: a turn is taken over only where they

@@ -60,7 +60,7 @@ PASSING = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TransactionRollbackError,
 )
-"""What passes when PostgreSQL is back, or has room again; see `is_away`."""
+"""What passes when PostgreSQL is back, or has room again, or this process has time; see `is_away`."""
 
 WRITABLE: Any = "read-write"
 """The sessions that are wanted. A stand-by that an address leads to during a switch-over knows less than was answered:

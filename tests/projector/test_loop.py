@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.projector import mailbox as mailbox_module
+from services.projector import pace as pace_module
 from services.projector import session as session_module
 from services.projector import sorting as sorting_module
 from services.projector.firing import Firing
@@ -250,6 +251,49 @@ async def test_after_a_backlog_was_dropped_the_log_is_looked_at(
         events = await write(log, added, after=40)
         mailbox.drop()
         assert await session.run_once() == 1
+        assert not mailbox.has_gap
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_of_a_place_that_was_lost_meanwhile_no_backlog_is_told(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given messages that are far behind, whose place in the queue is lost while the log is read, then nothing is
+    dropped: what the broker holds may be for another projector by then."""
+    monkeypatch.setattr(mailbox_module, "BACKLOG", 30)
+    monkeypatch.setattr(sorting_module, "NEAR", 20)
+    mailbox, place = Mailbox(), Place()
+    events = await write(log, HISTORY[:40])
+    async with projector(database_url, log, mailbox).session() as session:
+        await session.run_once()
+        old = letter(events[0])
+        mailbox.put(Letter(old.body, old.headers, place))
+        catch_up = session._catch_up
+
+        async def losing(*, idle: bool) -> None:
+            mailbox.lose(place)
+            await catch_up(idle=idle)
+
+        monkeypatch.setattr(session, "_catch_up", losing)
+        await session.run_once()
+    assert not mailbox.is_overtaken
+
+
+async def test_a_page_that_took_long_is_followed_by_shorter_ones(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given pages that take longer than they are to, then those behind them have fewer events."""
+    monkeypatch.setattr(pace_module, "LEAST", 5)
+    monkeypatch.setattr(pace_module, "SECONDS", 1e-9)
+    heard = Heard()
+    events = await write(log, HISTORY[:60])
+    async with projector(database_url, log, page=10, observer=heard).session() as session:
+        await session.run_once()
+    sizes = [size for _, size in heard.sources]
+    # Some were read by then: one is while the one before is folded, and the one before that written.
+    assert sizes[0] == 10
+    assert sizes[-1] == 5
+    assert sum(sizes) == len(events)
     await assert_equals_a_cold_fold(connection, events, folder())
 
 
