@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,19 @@ _TIMERS = "SELECT tenant, id, subject_id, seeker_id, guards, due_at, ending, bod
 PUT_OFF = timedelta(days=7)
 """The longest that quiet hours, days off and full days put a reminder off."""
 _PARKED = "SELECT tenant, stream_id, error FROM read.parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the projector has written, as the database holds it."""
+
+    rows: Sequence[asyncpg.Record]
+    timers: Sequence[asyncpg.Record]
+    parked: Sequence[asyncpg.Record]
+
+
+async def shown(connection: asyncpg.Connection[asyncpg.Record]) -> Shown:
+    return Shown(await connection.fetch(_ROWS), await connection.fetch(_TIMERS), await connection.fetch(_PARKED))
 
 
 class ColdFold:
@@ -75,19 +89,17 @@ class ColdFold:
             rows.add({id: row for id, row in self.rows.items() if id not in rows})
         return rows
 
-    async def differences(self, connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
-        """Where the database holds anything else, as sentences."""
+    def differences(self, shown: Shown) -> list[str]:
+        """Where anything else is shown, as sentences."""
         rows = {
             (model, tenant, key): (self._models[model].decode(body), tuple(filed))
-            for model, tenant, key, body, *filed in await connection.fetch(_ROWS)
+            for model, tenant, key, body, *filed in shown.rows
         }
-        found = await connection.fetch(_TIMERS)
         timers = {
             (each["tenant"], each["id"]): (_end_of(each), (each["subject_id"], each["seeker_id"], set(each["guards"])))
-            for each in found
+            for each in shown.timers
         }
-        due_at = {(timer["tenant"], timer["id"]): timer["due_at"] for timer in found}
-        parked = await connection.fetch(_PARKED)
+        due_at = {(timer["tenant"], timer["id"]): timer["due_at"] for timer in shown.timers}
         return [
             *_differences("row", rows, {id: (row, self._filed(id, row)) for id, row in self.rows.items() if row}),
             *_differences("timer", timers, {id: (timer, _indexed(timer)) for id, timer in self.timers.items()}),
@@ -96,7 +108,7 @@ class ColdFold:
               if id in self.timers and due < self.timers[id].due_at),
             *(f"timer {id} is due at {due}, long after {self.timers[id].due_at}" for id, due in due_at.items()
               if id in self.timers and due > self.timers[id].due_at + PUT_OFF),
-            *(f"parked: stream {id} of {tenant}: {error}" for tenant, id, error in parked),
+            *(f"parked: stream {id} of {tenant}: {error}" for tenant, id, error in shown.parked),
         ]  # fmt: skip
 
     def _filed(self, id: RowId, row: Any) -> tuple[Any, ...]:

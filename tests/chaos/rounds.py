@@ -24,7 +24,7 @@ from shared.envelope import Recorded
 from tests.chaos import witness
 from tests.chaos.checker import check
 from tests.chaos.cluster import Cluster
-from tests.chaos.cold_fold import ColdFold
+from tests.chaos.cold_fold import ColdFold, Shown, shown
 from tests.chaos.faults import draw, fault
 from tests.chaos.held import Held, Receipt
 from tests.chaos.load import longest_waits, waiting_file
@@ -83,8 +83,9 @@ class Run:
         self._dead = 0
         self._asked = self._heard = 0
 
-    async def round(self, number: int, faults: list[str], enough: Callable[[Seen], bool]) -> Outcome:
-        """`enough`: whether the load may end; it goes on without faults for as long as it may not."""
+    async def round(self, number: int, faults: list[str], enough: Callable[[Seen], bool] | None) -> Outcome:
+        """`enough`: whether the load may end; it goes on without faults for as long as it may not. Without it, the load
+        ends soon after lag was normal, and what clients saw is not read meanwhile."""
         rng = Random(f"{self._seed}/{number}")
         arguments = ["--journal", str(self._journal), "--seed", f"{self._seed}/{number}"]
         arguments += ["--rate", str(self._rate), "--clients", str(self._clients)]
@@ -100,7 +101,7 @@ class Run:
             recovered, last = await self._lag_is_normal()
             deaf = await self._deaf()
             await asyncio.sleep(gap)
-            while load.running and not enough(read(self._journal)):
+            while enough and load.running and not enough(read(self._journal)):
                 await grown_beyond(size(self._journal), self._journal)
             lasted = monotonic() - began
         finally:
@@ -110,8 +111,8 @@ class Run:
         self._stage.found.clear()
         if recovered is None:
             violations.append(f"the services did not recover: {last}")
-        violations += await self._rest() or await self._judge()
-        seen = read(self._journal)
+        seen = await asyncio.to_thread(read, self._journal)
+        violations += await self._rest(seen) or await self._judge(seen)
         self._asked = seen.commands
         rate = (self._asked - asked_before) / lasted
         return Outcome(
@@ -220,9 +221,8 @@ class Run:
             if listening[queue] != number
         ]
 
-    async def _rest(self) -> list[str]:
+    async def _rest(self, seen: Seen) -> list[str]:
         """Until nothing is on its way any more: what could not come to rest."""
-        seen = read(self._journal)
         latest = max((at for id, at in seen.due.items() if id not in seen.put_off), default=_NEVER)
         if restless := await _until_none(partial(self._on_its_way, latest)):
             return restless
@@ -257,7 +257,7 @@ class Run:
             await connection.close()
         return [f"{len(unheard) - executed} commands are not executed"] if executed < len(unheard) else []
 
-    async def _judge(self) -> list[str]:
+    async def _judge(self, seen: Seen) -> list[str]:
         connection = await asyncpg.connect(self._stage.database_url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -273,12 +273,20 @@ class Run:
                     self._stage.wiped_at,
                     self._events,
                 )
-                self._cold.go_on(events)
-                differences = await self._cold.differences(connection)
+                written = await shown(connection)
         finally:
             await connection.close()
         self._events = events
-        return [*check(read(self._journal), held, witness.read(self._record)), *differences]
+        return await asyncio.to_thread(self._compare, seen, held, written)
+
+    def _compare(self, seen: Seen, held: Held, written: Shown) -> list[str]:
+        """Takes long: in a thread, for this process's loop has the ways of all connections, which would be silent to
+        both of their ends meanwhile."""
+        self._cold.go_on(held.events)
+        return [
+            *check(seen, held, witness.read(self._record)),
+            *self._cold.differences(written),
+        ]
 
 
 async def _until_none(look: Callable[[], Awaitable[list[str]]], *, within: float | None = None) -> list[str]:
@@ -302,7 +310,7 @@ async def run(
     rate: float,
     seconds: float,
     clients: int = 128,
-    enough: Callable[[Seen], bool] = lambda seen: True,
+    enough: Callable[[Seen], bool] | None = None,
     faults: list[list[str]] | None = None,
     stand_by: LocalPostgres | None = None,
     cluster: Cluster | None = None,
@@ -323,7 +331,7 @@ async def run(
         one = Run(set_up, seed, rate=rate, seconds=seconds, clients=clients)
         hands = faults or list(draw(Random(seed), rounds))
         for number, hand in enumerate(hands, start=1):
-            outcome = await one.round(number, hand, enough if number == len(hands) else lambda seen: True)
+            outcome = await one.round(number, hand, enough if number == len(hands) else None)
             tell(outcome)
             outcomes.append(outcome)
     return outcomes

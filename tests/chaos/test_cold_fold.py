@@ -18,7 +18,7 @@ from shared.database.pool import open_pool
 from shared.envelope import Recorded
 from shared.log import Log
 from shared.timing.policies import default_policies
-from tests.chaos.cold_fold import ColdFold
+from tests.chaos.cold_fold import ColdFold, shown
 from tests.projector.histories import appends, history
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ async def cold(connection: Connection) -> ColdFold:
 async def test_what_was_folded_as_it_should_be_does_not_differ(cold: ColdFold, connection: Connection) -> None:
     """Given a log that a projector has folded, when that is compared, then nothing differs; nor when timers were put
     off."""
-    assert await cold.differences(connection) == []
+    assert cold.differences(await shown(connection)) == []
     await connection.execute("UPDATE read.timer SET due_at = due_at + interval '1 day' WHERE outcome IS NULL")
-    assert await cold.differences(connection) == []
+    assert cold.differences(await shown(connection)) == []
 
 
 ONE_ROW = "(generation, tenant, key) = (SELECT generation, tenant, key FROM read.row ORDER BY 1, 2, 3 LIMIT 1)"
@@ -118,7 +118,7 @@ async def test_planted_differences_are_found(cold: ColdFold, connection: Connect
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute(planted)
-        if not any(re.fullmatch(f"{found}.*", each) for each in await cold.differences(connection)):
+        if not any(re.fullmatch(f"{found}.*", each) for each in cold.differences(await shown(connection))):
             missed.append(planted)
         await transaction.rollback()
     assert missed == []

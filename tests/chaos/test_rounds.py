@@ -107,7 +107,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage
     async def ages(run: Run) -> tuple[dict[str, float], list[tuple[str, UUID]]]:
         return stage.ages, stage.due
 
-    async def nothing(run: Run) -> list[str]:
+    async def nothing(run: Run, seen: Seen) -> list[str]:
         return []
 
     monkeypatch.setattr(rounds, "REST_WITHIN", LIMIT)
@@ -121,15 +121,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubStage
         child.kill()
 
 
-def anything(seen: Seen) -> bool:
-    """The load may end at once."""
-    return True
-
-
 async def violations(stage: StubStage) -> tuple[str, ...]:
     """Of a round without faults."""
     run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0, clients=1)
-    return (await run.round(1, [], anything)).violations
+    return (await run.round(1, [], None)).violations
 
 
 async def test_a_sound_round_has_no_violation(stage: StubStage) -> None:
@@ -321,5 +316,5 @@ async def test_what_a_fault_found_is_told_once(stage: StubStage) -> None:
     """Given a fault that saw what must not be, when the next round is judged, then that is not its own."""
     run = Run(cast(Stage, stage), SEED, rate=1.0, seconds=0.0, clients=1)
     find_something_in_a_fault(stage)
-    assert (await run.round(1, [], anything)).violations == ("unsafe: a command",)
-    assert (await run.round(2, [], anything)).violations == ()
+    assert (await run.round(1, [], None)).violations == ("unsafe: a command",)
+    assert (await run.round(2, [], None)).violations == ()
