@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 
 from services.cli.terminal import DENIED, UNAVAILABLE_CODE, Ended
-from shared.broker.connection import UNREACHABLE, connect, told_as_lost
+from shared.broker.connection import UNREACHABLE, connected, told_as_lost
 
 
 @asynccontextmanager
 async def broker(amqp_url: str, name: str) -> AsyncIterator[AbstractConnection]:
     """Raises `Ended` when RabbitMQ is away or does not let us in, and `ConnectionLost` when it falls silent in the
     block."""
-    try:
-        connection = await connect(amqp_url, name)
-    except (AuthenticationError, ProbableAuthenticationError) as error:
-        raise Ended(DENIED, f"RabbitMQ does not allow it: {error}") from None
-    except UNREACHABLE as error:
-        told = str(error) or type(error).__name__
-        raise Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({told}): check KITHLOG_AMQP_URL, or wait") from None
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(connected(amqp_url, name))
+        except (AuthenticationError, ProbableAuthenticationError) as error:
+            raise Ended(DENIED, f"RabbitMQ does not allow it: {error}") from None
+        except UNREACHABLE as error:
+            told = str(error) or type(error).__name__
+            raise Ended(UNAVAILABLE_CODE, f"RabbitMQ is away ({told}): check KITHLOG_AMQP_URL, or wait") from None
         with told_as_lost():
             yield connection
-    finally:
-        with suppress(*UNREACHABLE), told_as_lost():
-            await asyncio.wait_for(connection.close(), timeout=5)
