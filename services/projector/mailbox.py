@@ -57,8 +57,8 @@ class Mailbox:
         self._bytes = 0
         self._filled, self._opened, self._shut = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._overtaken = asyncio.Event()
-        self.has_gap = False
-        """Whether something may be missing that the log has."""
+        self.drops = 0
+        """How often what the broker held was dropped: something may be missing each time that the log has."""
         self._opened.set()
 
     def put(self, delivery: Delivery) -> None:
@@ -123,7 +123,7 @@ class Mailbox:
 
     def drop(self) -> None:
         """What the broker held is gone; something new may be missing with it."""
-        self.has_gap = True
+        self.drops += 1
         self.ring()
 
     def begin_anew(self) -> None:

@@ -93,6 +93,8 @@ class Session:
         """When the log is to be looked at, whether or not a message came; on the monotonic clock."""
         self._others_until = 0.0
         """Until when the log is left to another projector, while this one is idle; on the monotonic clock."""
+        self._drops = 0
+        """Of the mailbox's drops, those after which the log was looked at."""
         self._next_drop = 0.0
         self.stopping = False
         """Set it to end catching up with the page in hand."""
@@ -150,10 +152,11 @@ class Session:
             else:
                 await self._fold(plan, "message", len(found.fresh))
                 await self._land()
-        gap = self._mailbox.has_gap
+        drops = self._mailbox.drops  # as they are before the look, for there may be more meanwhile
+        gap = drops != self._drops
         if gap or look or monotonic() >= self.next_look:
             await self._catch_up(idle=not (deliveries or gap))
-            self._mailbox.has_gap = False
+            self._drops = drops
         # Known by now to be of this timeline; and of a place that is gone, what comes next is somebody else's.
         if any(not delivery.channel.lost for delivery in deliveries):
             self._mailbox.overtake(found.behind)

@@ -172,7 +172,7 @@ async def test_a_backlog_that_was_left_behind_is_dropped(
     bell = Doorbell(amqp_url, mailbox, prefetch=2)
     async with running(bell.run):
         await until(lambda: empty(broker))
-        await until(lambda: asyncio.sleep(0, mailbox.has_gap))
+        await until(lambda: asyncio.sleep(0, mailbox.drops > 0))
     async with (
         running(Doorbell(amqp_url, mailbox, prefetch=2).run),
         running(projector(database_url, log, mailbox, poll_interval=0.05).run),
@@ -192,14 +192,7 @@ async def test_looks_do_not_wait_for_messages_on_their_way(
     On its own, the answer came behind thousands of messages: later than was waited for it, so that connection and
     place were given up, time and again, and all those messages came once more.
     """
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
-    declare, on_which = topology.declare_on, []
-
-    async def declare_on(connection: AbstractConnection, *what: Any) -> None:
-        on_which.append(connection)
-        await declare(connection, *what)
-
-    monkeypatch.setattr(topology, "declare_on", declare_on)
+    on_which = declared_on(monkeypatch)
     async with running(Doorbell(amqp_url, Mailbox()).run):
         await until(lambda: asyncio.sleep(0, len(on_which) >= 3))
     consumers, *others = on_which
@@ -212,22 +205,28 @@ async def test_a_look_that_fails_loses_no_place(
 ) -> None:
     """Given a look that is not answered in time, then the next one is made on a new connection, and the consumer keeps
     its own."""
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
-    declare, on_which = topology.declare_on, []
-
-    async def declare_on(connection: AbstractConnection, *what: Any) -> None:
-        on_which.append(connection)
-        if len(on_which) == 2:
-            raise TimeoutError
-        await declare(connection, *what)
-
-    monkeypatch.setattr(topology, "declare_on", declare_on)
+    on_which = declared_on(monkeypatch, failing=2)
     async with running(Doorbell(amqp_url, Mailbox()).run):
         await until(lambda: asyncio.sleep(0, len(on_which) >= 4))
     consumers, failed, *others = on_which
     assert failed not in others
     assert consumers not in others
     assert len(set(others)) == 1  # where the consumer had begun again, there were more
+
+
+def declared_on(monkeypatch: pytest.MonkeyPatch, *, failing: int = 0) -> list[AbstractConnection]:
+    """The connections on which the doorbell declares, time after time, with hardly a pause; one time may fail."""
+    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    declare, on_which = topology.declare_on, list[AbstractConnection]()
+
+    async def declare_on(connection: AbstractConnection, *what: Any) -> None:
+        on_which.append(connection)
+        if len(on_which) == failing:
+            raise TimeoutError
+        await declare(connection, *what)
+
+    monkeypatch.setattr(topology, "declare_on", declare_on)
+    return on_which
 
 
 async def test_what_was_not_acknowledged_comes_again(
