@@ -43,6 +43,7 @@ def test_only_what_no_argument_can_bring_about_is_of_the_session(error: Exceptio
         (ConnectionRefusedError(), True),
         (SSLCertVerificationError("certificate has expired"), True),
         (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"), True),
         (asyncpg.DataError("expected str, got int"), False),
         (asyncpg.ClientConfigurationError("invalid DSN"), False),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -210,6 +211,36 @@ async def test_no_batch_is_locked_while_the_one_before_reads_what_is_not_folded_
     assert (await fire(database_url, batch=1)).due == 2
     once = ["claimed", "begins to read", "has read"]
     assert order == [*once, *once, "claimed"]
+
+
+@pytest.mark.parametrize(("behind", "pauses"), [(1, 0), (2, 1)])
+async def test_what_waits_for_a_fold_that_is_far_behind_is_not_gone_through_at_each_move(
+    log: Log, database_url: str, at: At, monkeypatch: pytest.MonkeyPatch, behind: int, pauses: int
+) -> None:
+    """Given a pass that had to leave something, then the next one follows the fold's next move at once where it is near
+    the log's end; where it is too far from it, that is left to the fold for a while: as long as the pass took, and no
+    longer than to the next look."""
+    monkeypatch.setattr(guarding, "FAR", 1)
+    await write(log, [REGISTERED, HELD])
+    await fold(database_url, log)
+    await at(EVENING)
+    await log.append(second(THANKED, 3, version=1))
+    if behind == 2:
+        await write(log, [on("contact", ANA, contact.Added(name="Ana", source="event"))], after=3)
+    stop, waits = asyncio.Event(), list[float]()
+
+    async def wait(stopped: Coroutine[Any, Any, Any], *, timeout: float) -> None:
+        stopped.close()
+        waits.append(timeout)
+
+    def asked(alarm: Alarm) -> None:
+        stop.set()
+
+    monkeypatch.setattr("services.projector.firing.first_of", wait)
+    monkeypatch.setattr(Alarm, "want_moves", asked)
+    await firing(database_url, poll_interval=0.5).run(stop)
+    assert len(waits) == pauses
+    assert all(0 < each <= 0.5 for each in waits)
 
 
 async def test_two_that_fire_at_once(log: Log, database_url: str, connection: Connection, at: At) -> None:
