@@ -359,16 +359,16 @@ class Life:
         return self._wish("lead", self._lead, verb, body, at, **how)
 
     def _answers(self, notification: UUID, verb: str, body: dict[str, Any], **how: Any) -> Wish:
-        # Of those that are sent at the same time some may come before it has fired, and be refused, and others after.
         how["may_be_refused"] = ("unknown_notification", "out_of_order", "already_over")
-        return self._wish("notification", notification, verb, body, to_all=False, **how)
+        return self._wish("notification", notification, verb, body, **how)
 
     def _wish(
         self, category: str, id: UUID, verb: str, body: dict[str, Any], at: datetime | None = None, **how: Any
     ) -> Wish:
         chance = self._rng.random()
         how.setdefault("again", chance < 0.1)
-        how.setdefault("to_all", 0.1 <= chance < 0.15)
+        # Of copies on their way at the same time one may be refused, for that moment, and another be accepted.
+        how.setdefault("to_all", 0.1 <= chance < 0.15 and "may_be_refused" not in how)
         how.setdefault("look", 0.15 <= chance < 0.25)
         return Wish(self._tenant, category, id, verb, self._id(), body, at, **how)
 
