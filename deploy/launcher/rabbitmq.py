@@ -193,16 +193,20 @@ class LocalRabbitMQ:
         self._vhosts.remove(name)
         self._administer("DELETE", f"/api/vhosts/{quote(name, safe='')}", None)
 
-    def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
-        """What ``rabbitmqctl`` prints. It takes a second or two. LaunchFailure when it fails."""
-        done = subprocess.run(
-            [self._scripts / "rabbitmqctl", *arguments],
-            env=self._env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            user=server_user(),
-        )
+    def ctl(self, *arguments: str, timeout: float = 180.0) -> str:
+        """What ``rabbitmqctl`` prints. It takes a second or two. LaunchFailure when it fails, or takes ``timeout``
+        seconds."""
+        try:
+            done = subprocess.run(
+                [self._scripts / "rabbitmqctl", *arguments],
+                env=self._env,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                user=server_user(),
+            )
+        except subprocess.TimeoutExpired:
+            raise LaunchFailure(f"rabbitmqctl {' '.join(arguments)} did not end within {timeout:g} s") from None
         if done.returncode != 0:
             raise LaunchFailure(f"rabbitmqctl {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
         return done.stdout

@@ -179,8 +179,11 @@ async def _execute_all(executor: Executor, envelopes: Sequence[CommandEnvelope])
             return [error]
         outcomes = []
     for envelope in envelopes[len(outcomes) :]:
-        outcomes += await _execute_all(executor, [envelope])
-        if not _is_settled(outcomes[-1]):
+        try:
+            outcomes += await _execute_all(executor, [envelope])
+        except LogUnavailable as error:  # what is settled before it is to be told
+            outcomes.append(error)
+        if isinstance(outcomes[-1], WAITED_FOR):
             break
     return outcomes + outcomes[-1:] * (len(envelopes) - len(outcomes))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
@@ -39,8 +39,10 @@ class Executor:
 
     Folded states are kept for the streams used last. A kept state may be stale when another replica wrote: an accepted
     command is judged by the log on the versions it was decided on, and a refused one is decided again on what the log
-    holds now, so staleness costs a round trip and never an answer. That rests on versions that always stand for the
-    same events: when the log was restored to an earlier point, what was kept of it is forgotten.
+    holds now, so staleness costs a round trip and never an answer. All that a refusal rests on is read at once: of
+    streams as they were at different moments, it may be a refusal that was right at none. That rests on versions that
+    always stand for the same events: when the log was restored to an earlier point, or has another server, what was
+    kept of it is forgotten.
     """
 
     def __init__(
@@ -59,23 +61,25 @@ class Executor:
         Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`, and what is in
         `WAITED_FOR`.
         """
-        stream = envelope.stream
-        async with self._turns.take(envelope.tenant, stream.id):
-            fresh = False
+        tenant, stream = envelope.tenant, envelope.stream
+        async with self._turns.take(tenant, stream.id):
+            at_once: set[Stream] = set()
             while True:
-                creates = envelope.data.creates
-                states = await self._streams.load_own(envelope.tenant, stream, creates=creates, fresh=fresh)
+                if at_once:
+                    states = await self._streams.load(tenant, at_once, fresh=True)
+                else:
+                    states = await self._streams.load_own(tenant, stream, creates=envelope.data.creates)
                 try:
-                    append = await self._decide(envelope, states, fresh=fresh)
+                    append = await self._decide(envelope, states, fresh=bool(at_once))
                 except (Refusal, WrongVersion) as refusal:
-                    if not fresh:
-                        fresh = True
-                        continue
-                    return await self._first_answers.instead(envelope, refusal)
+                    if at_once == states.streams:
+                        return await self._first_answers.instead(envelope, refusal)
+                    at_once = states.streams
+                    continue
                 try:
                     appended = await self._log.append(append)
                 except WrongVersion:  # somebody else was quicker: decide again on what they wrote
-                    fresh = True
+                    at_once = states.streams
                     continue
                 except KeyReused as reused:
                     return await self._first_answers.instead(envelope, reused)
@@ -84,7 +88,7 @@ class Executor:
                         return accepted(before[0])
                     continue  # the refusal was lifted meanwhile
                 if not appended.repeated:
-                    self._streams.keep(envelope.tenant, states, append.expected)
+                    self._streams.keep(tenant, states, append.expected)
                 return appended
 
     async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
@@ -151,9 +155,13 @@ class Executor:
     ) -> dict[int, Appended | Exception]:
         """The outcomes of all, or, where another writer came between, of those before: what was decided behind,
         refusals too, may rest on what never was."""
-        states, appends, refused = await self._decide_all(chosen, fresh=fresh)
-        if refused and not fresh:  # on states that were kept, so perhaps on old ones
-            states, appends, refused = await self._decide_all(chosen, fresh=True)
+        at_once = {(each.tenant, each.stream) for each in chosen.values()}
+        while True:
+            states, appends, refused = await self._decide_all(chosen, at_once, fresh=fresh)
+            looked_at = {(tenant, stream) for tenant, own in states.items() for stream in own.streams}
+            if not refused or (fresh and looked_at == at_once):
+                break
+            at_once, fresh = looked_at, True
         try:
             written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
         except RefusedBefore:
@@ -167,11 +175,11 @@ class Executor:
         return {**refused, **there}
 
     async def _decide_all(
-        self, chosen: Mapping[int, CommandEnvelope], *, fresh: bool
+        self, chosen: Mapping[int, CommandEnvelope], at_once: Set[tuple[str, Stream]], *, fresh: bool
     ) -> tuple[dict[str, States], dict[int, Append], dict[int, Refusal | WrongVersion]]:
         """Judge commands in their order, each on what those before it decided: the states then, and by index what is
-        to be appended and what is refused."""
-        states = await self._streams.load_many({(each.tenant, each.stream) for each in chosen.values()}, fresh=fresh)
+        to be appended and what is refused. Read `at_once` are at least the commands' own streams."""
+        states = await self._streams.load_many(at_once, fresh=fresh)
         if not fresh:
             await self._look_ahead(chosen.values(), states)
         appends: dict[int, Append] = {}

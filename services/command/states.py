@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -42,6 +42,10 @@ class States:
 
     def __contains__(self, stream: Stream) -> bool:
         return stream in self._folded
+
+    @property
+    def streams(self) -> set[Stream]:
+        return set(self._folded)
 
     def state(self, stream: Stream) -> Any:
         return self._own(stream).state
@@ -83,8 +87,8 @@ class Streams:
         self._kept: OrderedDict[tuple[str, UUID], Folded] = OrderedDict()
         self._era = log.era
 
-    async def load(self, tenant: str, streams: Sequence[Stream], *, fresh: bool) -> States:
-        """The states of `streams`; with `fresh`, none of them from memory."""
+    async def load(self, tenant: str, streams: Collection[Stream], *, fresh: bool) -> States:
+        """The states of `streams`; with `fresh`, none of them from memory, and all as they were at one moment."""
         era = self._forget_what_was()
         found: dict[Stream, Folded] = {}
         if not fresh:
@@ -97,17 +101,18 @@ class Streams:
             found |= (await self._load_fresh(missing)).get(tenant, {})
         return States(self._deciders, found, era)
 
-    async def load_own(self, tenant: str, stream: Stream, *, creates: bool, fresh: bool) -> States:
+    async def load_own(self, tenant: str, stream: Stream, *, creates: bool) -> States:
         """The state of a command's own stream, as `load`; where the command `creates` it and memory knows of none, it
         is taken to be without events, which spares a round trip: the log says so when it is not.
         """
         era = self._forget_what_was()
-        if creates and not fresh and (tenant, stream.id) not in self._kept:
+        if creates and (tenant, stream.id) not in self._kept:
             return States(self._deciders, {stream: Folded(stream.category, 0, None)}, era)
-        return await self.load(tenant, [stream], fresh=fresh)
+        return await self.load(tenant, [stream], fresh=False)
 
     async def load_many(self, wanted: Iterable[tuple[str, Stream]], *, fresh: bool) -> dict[str, States]:
-        """States by tenant, in one round trip at most; with `fresh`, none of them from memory."""
+        """States by tenant, in one round trip at most; with `fresh`, none of them from memory, and all as they were at
+        one moment."""
         era = self._forget_what_was()
         found: dict[str, dict[Stream, Folded]] = defaultdict(dict)
         missing: set[tuple[str, Stream]] = set()

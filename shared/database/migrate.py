@@ -61,10 +61,14 @@ def migrations() -> list[Migration]:
 async def migrate(database_url: str) -> list[int]:
     """Apply what is missing, each migration in a transaction of its own; answers their numbers.
 
-    Safe with several replicas starting at once. Raises `MigrationChanged` when an applied one was edited, and
-    `RoleMissing`.
+    Safe with several replicas starting at once; begins again when PostgreSQL goes away meanwhile. Raises
+    `MigrationChanged` when an applied one was edited, and `RoleMissing`.
     """
-    connection = await persist("postgresql", lambda: reach(database_url))
+    return await persist("postgresql", lambda: _migrate(database_url))
+
+
+async def _migrate(database_url: str) -> list[int]:
+    connection = await reach(database_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await make_role(connection, ROLE)

@@ -13,16 +13,15 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from itertools import islice
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import asyncpg
 import structlog
 
 from shared.database.pool import PASSING, connect
-from shared.log.appending import Append, Appended, Head, LogUnavailable, Outcome
+from shared.log.appending import Append, Appended, LogUnavailable, Outcome
 from shared.log.availability import unfit_told_as_unavailable
 from shared.log.writing import QUERIES, Attempt, prepare, write
 
@@ -38,6 +37,15 @@ class Observer(Protocol):
     def appended(self, *, commands: int, events: int, seconds: float) -> None:
         """One batch was committed: how many commands it held, events it wrote, and how long it took."""
         ...
+
+
+class _Standing(NamedTuple):
+    """Which log a session is with, and how far that has come."""
+
+    position: int
+    epoch: int
+    timeline: int | None
+    """PostgreSQL's own."""
 
 
 class _Waiting:
@@ -63,10 +71,11 @@ class GroupCommit:
         self._bell = asyncio.Event()
         self._closing = False
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._known: Head | None = None
+        self._known: _Standing | None = None
         self.era = 0
-        """Rises when the log is found to have been restored to an earlier point: what was read of it before may not be
-        in it any more. Nobody restores a database under a living session, so that it is looked for in new ones."""
+        """Rises when the log is found to have been restored to an earlier point, or taken over by a stand-by: what was
+        read of it before may not be in it any more. Neither happens under a living session, so that it is looked for in
+        new ones."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -184,7 +193,7 @@ class GroupCommit:
                         if self._connection is None or self._connection.is_closed():
                             self._connection = await self._connect()
                         if any(append.era not in (None, self.era) for append in appends):
-                            raise LogUnavailable("the log was restored to an earlier point after this was decided")
+                            raise LogUnavailable("the log was restored, or has another server, since this was decided")
                         return await write(self._connection, appends, groups, prepared)
             except PASSING as error:
                 await self._forget_connection()
@@ -201,7 +210,7 @@ class GroupCommit:
         settings = {"lock_timeout": f"{math.ceil(self._patience * 1000)}ms"}
         connection = await connect(self._url, command_timeout=self._patience, server_settings=settings)
         try:
-            self._look_for_restore(await connection.fetchrow(QUERIES["head"]))
+            self._look_for_restore(await connection.fetchrow(QUERIES["standing"]))
         except BaseException:
             connection.terminate()
             raise
@@ -209,15 +218,16 @@ class GroupCommit:
 
     def _look_for_restore(self, row: asyncpg.Record | None) -> None:
         assert row is not None
-        head, before = Head(*row), self._known
-        if before is not None and (head.epoch != before.epoch or head.position < before.position):
+        now, before = _Standing(*row), self._known
+        # A stand-by that has taken over may have lost what could be read, and may be further by now all the same.
+        if before is not None and (now.position < before.position or now[1:] != before[1:]):
             self.era += 1
-            logger.warning("the log was restored to an earlier point", before=before, now=head)
-        self._known = head
+            logger.warning("the log was restored, or has another server", before=before, now=now)
+        self._known = now
 
     def _know(self, position: int) -> None:
         if self._known is not None and position > self._known.position:
-            self._known = replace(self._known, position=position)
+            self._known = self._known._replace(position=position)
 
     async def _forget_connection(self) -> None:
         if self._connection is not None:

@@ -59,7 +59,7 @@ class Log:
 
     @property
     def era(self) -> int:
-        """Rises when the log was restored to an earlier point while it was open."""
+        """Rises when the log was restored to an earlier point, or taken over by a stand-by, while it was open."""
         return self._group.era
 
     async def append(self, append: Append) -> Appended:

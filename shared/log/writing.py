@@ -73,7 +73,10 @@ async def write(
         for ordinal, actual in zip(row["moved"] or (), row["actual"] or (), strict=True):
             versions[checks[ordinal - 1]] = actual
         if row["known"] is not None:
-            receipts |= await find_receipts(connection, ((a.tenant, a.command_id) for a in appends))
+            # Those alone: what the statement saw is as durable as what it writes, and what came since may not be.
+            tenants, commands = arguments[3:5]
+            known = [(tenants[ordinal - 1], commands[ordinal - 1]) for ordinal in row["known"]]
+            receipts |= await find_receipts(connection, known)
         attempt = _attempt(appends, versions, receipts, groups)
 
 

@@ -66,7 +66,7 @@ def handed_over(seen: Seen, held: Held) -> Iterator[str]:
     for command, at in seen.handed_over.items():
         found = held.by_command.get(command, ())
         if not found and (held.wiped_at is None or at > held.wiped_at):
-            yield f"lost: command {_name(command)} was confirmed by the broker at {at} and is not in the log"
+            yield f"lost: command {_name(command)}, sent at {at}, was confirmed by the broker and is not in the log"
         if len(found) > 1:
             yield f"twice: command {_name(command)} wrote {_positions(found)}"
 

@@ -180,9 +180,10 @@ class Load:
     async def _hand_over(self, wish: Wish) -> bool:
         """Until the broker has it, which is all that its client waits for."""
         while not self._give_up.is_set():
+            since = datetime.now(UTC)  # a broker that is wiped right after it confirmed has lost it, too
             with suppress(NotSent, LeftOpen):
                 await self._unheard.hand_over(wish, PATIENCE)
-                self._journal.handed_over(wish, datetime.now(UTC))
+                self._journal.handed_over(wish, since)
                 return True
             await asyncio.sleep(PAUSE)
         self._journal.unknown(wish)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -31,6 +31,7 @@ from tests.chaos.load import longest_waits, waiting_file
 from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Stage, ended_by_itself, grown_beyond, size, stage
 from tests.chaos.seen import Seen, read
+from tests.chaos.witness import Delivery
 
 REST_WITHIN = 90.0
 """Seconds after which a run that does not come to rest is a violation itself."""
@@ -276,15 +277,17 @@ class Run:
                 written = await shown(connection)
         finally:
             await connection.close()
+        # At once: to judge takes long, and what is appended meanwhile is not in `held`.
+        delivered = await asyncio.to_thread(witness.read, self._record)
         self._events = events
-        return await asyncio.to_thread(self._compare, seen, held, written)
+        return await asyncio.to_thread(self._compare, seen, held, delivered, written)
 
-    def _compare(self, seen: Seen, held: Held, written: Shown) -> list[str]:
+    def _compare(self, seen: Seen, held: Held, delivered: Sequence[Delivery], written: Shown) -> list[str]:
         """Takes long: in a thread, for this process's loop has the ways of all connections, which would be silent to
         both of their ends meanwhile."""
         self._cold.go_on(held.events)
         return [
-            *check(seen, held, witness.read(self._record)),
+            *check(seen, held, delivered),
             *self._cold.differences(written),
         ]
 

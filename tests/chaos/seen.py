@@ -101,7 +101,7 @@ class Seen:
     refused: dict[Command, str] = field(default_factory=dict)
     """→ code, of those that can't have been executed."""
     handed_over: dict[Command, datetime] = field(default_factory=dict)
-    """Commands that the broker confirmed to who waits for no answer → when."""
+    """Commands that the broker confirmed to who waits for no answer → when it began to be sent them."""
     unknown: set[Command] = field(default_factory=set)
     """Sent, and never answered so that it is clear whether they were executed."""
     outdated: list[Outdated] = field(default_factory=list)

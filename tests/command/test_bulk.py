@@ -120,6 +120,27 @@ async def test_what_nobody_foresaw_strikes_one_line(database_url: str) -> None:
     assert "ZeroDivision" not in json.dumps(outcomes)
 
 
+class BugAndOutage:
+    """Breaks on several commands at once, and loses the log at the third."""
+
+    async def execute_all(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
+        if len(envelopes) > 1:
+            raise ZeroDivisionError
+        if envelopes[0].command_id == UUID(int=3):
+            raise LogUnavailable("gone")
+        return [Appended(each.command_id, 1, (), NOW) for each in envelopes]
+
+
+async def test_what_is_settled_is_told_though_the_log_is_lost_behind_it(database_url: str) -> None:
+    """Given lines that are executed one by one, when the log goes away, then those before are told as they are."""
+    app = create_app(settings(database_url), clock=FixedClock())
+    async with serving(app) as client:
+        await app.state.gate.opened()
+        app.state.gate.open(BugAndOutage())
+        outcomes = await client.bulk(ndjson(*(register(number) for number in range(1, 6))))
+    assert [each["status"] for each in outcomes] == [200, 200, 503, 503, 503]
+
+
 async def test_before_the_log_is_there_an_import_is_not_begun(database_url: str) -> None:
     app = create_app(settings(database_url), clock=FixedClock())
     async with serving(app) as client:

@@ -346,6 +346,25 @@ class Interrupted:
         return await self._log.append_chain(appends)
 
 
+class Meanwhile(Interrupted):
+    """A log to which somebody else writes after some of the reads."""
+
+    def __init__(self, log: Log, then: dict[int, Callable[[], Any]]) -> None:
+        """`then`: what happens after the first read, the second …"""
+        super().__init__(log, lambda: None)
+        self._then, self._reads = then, 0
+
+    async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
+        return await self._log.append_chain(appends)
+
+    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> Any:
+        found = await self._log.read_streams(tenants, stream_ids)
+        self._reads += 1
+        if then := self._then.pop(self._reads, None):
+            await then()
+        return found
+
+
 class Reading(Interrupted):
     """Remembers which streams were read."""
 
@@ -394,6 +413,36 @@ async def test_what_follows_from_another_stream_is_loaded_after_it(replicas: Rep
     await there.execute(envelope("interview.hold", INTERVIEW, {}, number=9))
     [held] = [event for event in await replicas.log.read(0, 100) if event.type == "interview.held"]
     assert json.loads(held.data)["introduced_by"] == [str(ANA), str(ben)]
+
+
+@pytest.mark.parametrize(("alone", "reads"), [(True, 1), (False, 2)], ids=["alone", "in a batch"])
+async def test_nothing_is_refused_for_what_was_true_at_no_moment(replicas: Replicas, alone: bool, reads: int) -> None:
+    """Given a touch of a tie that was never used, with a contact who is added while the command is judged, when the two
+    connect, and the seeker leaves, after the tie was read again, then it is accepted: before, the seeker was there, and
+    since, a tie that is there asks for no more.
+
+    `reads`: how many it takes to judge it once."""
+    there = replicas.executors[1]
+    pair = {"seeker_id": str(SEEKER), "contact_id": str(ANA)}
+    tie = relationship_id(SEEKER, ANA)
+
+    async def add() -> None:
+        await there.execute(envelope("contact.add", ANA, ADD, number=2))
+
+    async def connect_and_leave() -> None:
+        await there.execute(envelope("relationship.connect", tie, {**pair, "network": "linkedin"}, number=3))
+        await there.execute(envelope("seeker.leave", SEEKER, {}, number=4))
+
+    await there.execute(register())
+    here = Executor(Meanwhile(replicas.log, {reads: add, reads + 1: connect_and_leave}), DECIDERS, FixedClock())
+    touch = envelope("relationship.record_touchpoint", tie, {**pair, "kind": "thanks"}, number=5)
+    outcome = await here.execute(touch) if alone else (await here.execute_all([touch]))[0]
+    assert isinstance(outcome, Appended)
+    assert (await replicas.history())[-3:] == [
+        "relationship.connected",
+        "seeker.left",
+        "relationship.touchpoint_recorded",
+    ]
 
 
 async def test_a_batch_that_was_overtaken_is_decided_again(replicas: Replicas) -> None:

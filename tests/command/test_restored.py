@@ -12,7 +12,8 @@ from services.command.executor import Executor
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Refusal
-from shared.log import Appended, Log, LogUnavailable
+from shared.log import Appended, Log, LogUnavailable, group_commit
+from shared.log.writing import QUERIES
 from tests.command.client import SEEKER
 from tests.command.conftest import FixedClock
 from tests.command.test_executor import Interrupted, envelope, opened, register, verdict
@@ -47,19 +48,27 @@ async def outcome(executor: Executor, command: CommandEnvelope, *, alone: bool) 
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a batch"])
-@pytest.mark.parametrize(("fork", "since"), [(True, 9), (False, 0)], ids=["forked", "ends earlier"])
+@pytest.mark.parametrize(
+    ("fork", "taken_over", "since"),
+    [(True, False, 9), (False, True, 9), (False, False, 0)],
+    ids=["forked", "taken over", "ends earlier"],
+)
 async def test_what_was_kept_in_memory_of_a_lost_timeline_decides_nothing(
-    database_url: str, logs: list[Log], alone: bool, fork: bool, since: int
-) -> None:
-    """Given a seeker whose version 2 a service remembers as a verdict, when a restore takes that away and another
-    service makes it the seeker's leaving, then nothing is accepted on what is remembered: the first command is told to
-    come again, and then refused on what the log holds."""
+    database_url: str, logs: list[Log], monkeypatch: pytest.MonkeyPatch, alone: bool, fork: bool, taken_over: bool,
+    since: int,
+) -> None:  # fmt: skip
+    """Given a seeker whose version 2 a service remembers as a verdict, when a restore, or a stand-by that takes over,
+    lacks that, and another service makes it the seeker's leaving, then nothing is accepted on what is remembered: the
+    first command is told to come again, and then refused on what the log holds."""
     here, there = (Executor(log, DECIDERS, FixedClock()) for log in logs)
     await here.execute(register())
     await here.execute(verdict(2))
     await here.execute(register(3, UUID(int=3)))
 
     await restore(database_url, position=1, fork=fork)
+    if taken_over:
+        standing = "SELECT position, epoch, 2::bigint AS timeline FROM log.head"
+        monkeypatch.setattr(group_commit, "QUERIES", {**QUERIES, "standing": standing})
     await there.execute(envelope("seeker.leave", SEEKER, {}, number=4))
     for number in range(since):
         await there.execute(register(100 + number, UUID(int=100 + number)))

@@ -52,6 +52,25 @@ async def test_replicas_that_start_at_once_migrate_once(empty_database_url: str,
     assert await migrate(empty_database_url) == []
 
 
+async def test_who_loses_the_connection_begins_again(empty_database_url: str, owner: Connection) -> None:
+    """Given a start that waits for its turn to migrate, when PostgreSQL ends its session, then it is waited for, as one
+    that is away: nothing has failed."""
+    holder = await asyncpg.connect(empty_database_url)
+    await holder.execute("SELECT pg_advisory_lock($1)", module._LOCK)
+    starting = asyncio.create_task(migrate(empty_database_url))
+    await until_blocked(owner, 1)
+    ended = await owner.fetchval(WAITING)
+    await owner.execute("SELECT pg_terminate_backend($1)", ended)
+    async with asyncio.timeout(PATIENCE):
+        while [pid for (pid,) in await owner.fetch(WAITING)] in ([], [ended]):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    await holder.close()
+    assert await starting == ALL
+
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
 async def test_one_that_fails_leaves_nothing_half_done(
     empty_database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

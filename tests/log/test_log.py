@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ import pytest
 from shared.database.pool import connect, open_pool
 from shared.domain.kernel import Stream
 from shared.log import Append, Appended, Head, KeptRefusal, KeyReused, Log, Pending, RefusedBefore, WrongVersion
-from shared.log.writing import QUERIES
+from shared.log.writing import QUERIES, write
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 A, B = Stream("interview", UUID(int=1)), Stream("contact", UUID(int=2))
@@ -171,6 +171,39 @@ async def test_two_copies_of_a_command_race(database_url: str, connection: Conne
         assert sorted(answer.repeated for answer in answers) == [False, True]
         assert answers[0].events == answers[1].events
         assert (await one.head()).position == 1
+
+
+class Between:
+    """A session beside which something happens after its first append statement."""
+
+    def __init__(self, connection: Connection, then: Callable[[], Awaitable[object]]) -> None:
+        self._connection, self._then, self.statements = connection, then, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def fetchrow(self, query: str, *arguments: object) -> object:
+        row = await self._connection.fetchrow(query, *arguments)
+        self.statements += 1
+        if self.statements == 1:
+            await self._then()
+        return row
+
+
+async def test_a_copy_that_came_since_is_answered_as_durably_as_it_was_written(
+    log: Log, connection: Connection
+) -> None:
+    """Given a batch of a command that came before and another of which a copy is written right after the statement has
+    said so, then that one is answered only when a further statement has seen it: to be seen is not to be on a stand-by,
+    but what a statement saw is, once that is answered."""
+    known, raced = append(1, {A: 0}), append(2, {B: 0})
+    await log.append(known)
+    session = Between(connection, lambda: log.append(raced))
+    first, second = await write(session, [known, raced])
+    assert isinstance(first, Appended)
+    assert isinstance(second, Appended)
+    assert (first.repeated, second.repeated) == (True, True)
+    assert session.statements == 2
 
 
 async def test_two_appenders_of_one_stream_race(database_url: str, connection: Connection) -> None:
