@@ -17,6 +17,7 @@ from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post, Refused, ServerAway, Unsure
 from deploy.delivery.settings import DeliverySettings
 from shared.client import Unavailable
+from shared.clock import monotonic
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ LONGEST_PUT_OFF = 600.0
 """Most seconds before another attempt at what finds something away each time, while others don't: it may take minutes
 until that shows, and all wait for it meanwhile. Where nothing else succeeds, `LONGEST_PAUSE` is the most, so that all
 goes out soon once what was away is back."""
+FRESH = 5.0
+"""Seconds for which it holds that nothing was found needless. A slow server takes longer, or a process that was
+frozen."""
+LOOKS = 3
+"""Attempts at finding that out so soon before the data of a mail go out."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
 PRUNE_EVERY = timedelta(days=1)
@@ -39,7 +45,7 @@ TOO_LATE = "its time had passed before it could be sent"
 
 
 class Overtaken(Exception):
-    """While the mail was made, something in it became needless."""
+    """While the mail was made, something in it became needless, or expired."""
 
 
 class PutOff(Unavailable):
@@ -170,14 +176,24 @@ class Desk:
             self._ledger.dropped(keys)
 
     async def _try(self, entries: Sequence[Entry], clock: Clock) -> None:
-        keys, before = _keys(entries), entries[0].state
+        """Called right after a look."""
+        keys, before, looked = _keys(entries), entries[0].state, monotonic()
+
+        async def on_the_brink() -> None:
+            await self._look_again(looked)
+            now = await clock.now()
+            # Nothing is awaited between this and the data.
+            if self._ledger.has_needless(keys) or any(each.notification.due.expires_at <= now for each in entries):
+                raise Overtaken
+            self._ledger.intend(keys, mail)
+
         # A mail that may be with the server keeps its id: by that, servers and readers can tell the double.
         mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
         try:
             message = await self._composer.compose([each.notification for each in entries], mail)
-            take_leave = await self._post.send(message, lambda: self._intend(keys, mail))
+            take_leave = await self._post.send(message, on_the_brink)
         except Overtaken:
-            logger.info("made anew, since something in it was withdrawn: %s", ", ".join(keys))
+            logger.info("made anew, since something in it was withdrawn, or has expired: %s", ", ".join(keys))
         except Unavailable:
             raise
         except Left:
@@ -204,11 +220,14 @@ class Desk:
             logger.info("sent in one mail: %s", ", ".join(keys))
             await take_leave()
 
-    def _intend(self, keys: Sequence[str], mail: str) -> None:
-        """Raises `Overtaken`. Nothing is awaited between this last look and the data."""
-        if self._ledger.has_needless(keys):
-            raise Overtaken
-        self._ledger.intend(keys, mail)
+    async def _look_again(self, looked: float) -> None:
+        """Unless the look that began at `looked`, on the monotonic clock, is recent. Raises `Unavailable`."""
+        for _ in range(LOOKS):
+            if monotonic() - looked <= FRESH:
+                return
+            looked = monotonic()  # what its answer tells may be as old
+            await self._look()
+        raise Unavailable("the history feed tells too slowly what has become needless")
 
     def _postpone(
         self, entries: Sequence[Entry], state: State, now: datetime, why: str, *, apart: bool = False

@@ -8,6 +8,7 @@ from deploy.delivery.intake import Endings
 from deploy.delivery.ledger import Ledger
 from shared.client import CloudEvent, Forked, History, Mark, Page, Park, Patterns, PositionStore
 from shared.client.event import parse
+from shared.client.history import as_known
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ class Needless:
         """How far the log was read, and in which of its timelines; 0: nothing was yet."""
 
     async def look(self) -> None:
-        """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it ends before what the consumer
-        has seen."""
+        """Take all that the log holds by now. Raises `Unavailable`, and `Forked` when it lacks what the consumer has
+        seen."""
         mark = await self._store.load() or Mark()
         # What has failed is to come again, and may lie before what is proven.
         handled = min([mark.proven, *(position - 1 for position in mark.begun)])
@@ -57,6 +58,8 @@ class Needless:
             return None
         if page.head < mark.top:
             raise Forked(f"position {mark.top} was seen, but the log ends at {page.head}")
+        if page.epoch > mark.epoch > 0 and mark.top and not await as_known(self._history, mark.top, mark.epoch):
+            raise Forked(f"position {mark.top} of epoch {mark.epoch} was seen, which the log has in another epoch")
         return None if 0 < self._epoch < page.epoch else page
 
     async def _taken(self, event: CloudEvent) -> None:

@@ -55,8 +55,10 @@ class Post:
     def __init__(self, host: str, port: int, user: str | None = None, password: str | None = None) -> None:
         self._host, self._port, self._user, self._password = host, port, user, password
 
-    async def send(self, mail: EmailMessage, on_the_brink: Callable[[], None]) -> Callable[[], Awaitable[None]]:
-        """Return when the server has taken it. `on_the_brink` is called right before the data go out.
+    async def send(
+        self, mail: EmailMessage, on_the_brink: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Return when the server has taken it. `on_the_brink` is awaited right before the data go out.
 
         What is returned takes leave of the server, and raises nothing: call it once the result is written down. Raises
         `ServerAway`, `Refused`, `Unsure`, after having taken leave.
@@ -77,7 +79,7 @@ class Post:
             await self._address(client, mail)
             await self._begin(client)
             try:
-                on_the_brink()
+                await on_the_brink()
             except BaseException:
                 client.close()  # whatever was said now would be taken for data
                 raise

@@ -107,8 +107,8 @@ SELECT CASE WHEN NOT pg_is_in_recovery()
        THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END;
 
 -- name: raise_epoch
--- A new timeline, $2, begins after the last position. No row: somebody else has begun one.
-UPDATE log.head SET epoch = $2 WHERE epoch = $1
+-- A new timeline, $2, begins after the last position, $3. No row: somebody else has begun one, or has written.
+UPDATE log.head SET epoch = $2 WHERE epoch = $1 AND position = $3
 RETURNING position, epoch;
 
 -- name: served

@@ -67,9 +67,9 @@ async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, s
         if not sure:
             _ask(where, places, epoch)
         async with connection.transaction():
-            raised = await connection.fetchrow(QUERIES["raise_epoch"], places["epoch"], epoch)
+            raised = await connection.fetchrow(QUERIES["raise_epoch"], places["epoch"], epoch, places["head"])
             if raised is None:
-                raise wrong("somebody else has begun a new timeline at this moment: nothing was done")
+                raise wrong("somebody has written to the log, or begun a new timeline, meanwhile: nothing was done")
             position = raised["position"]
             await record(connection, settings, "log fork", f"position {position}", why=why, epoch=epoch)
     told = {"position": position, "epoch": epoch, "timeline": timeline, "before": places["epoch"]}

@@ -36,8 +36,9 @@ they have become old meanwhile."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while RabbitMQ is away."""
 LOOK_AGAIN = 10.0
-"""Seconds between looks whether the queue is there and bound, and at least between two times that a backlog is
-dropped."""
+"""Seconds between looks whether the queue is there and bound."""
+DROP_AGAIN = 2.0
+"""Seconds, at least, between two times that a backlog is dropped."""
 PATIENCE = 30.0
 """Seconds that dropping may take."""
 _AROUND = replace(
@@ -165,7 +166,7 @@ class Doorbell:
                 finally:  # for it may have been done without an answer
                     self._mailbox.drop()
                 # What was on its way then is as old as what was dropped.
-                await first_of(stop.wait(), self._mailbox.until_shut(), timeout=LOOK_AGAIN)
+                await first_of(stop.wait(), self._mailbox.until_shut(), timeout=DROP_AGAIN)
                 self._mailbox.begin_anew()
 
 

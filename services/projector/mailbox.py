@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of bodies that may wait: more than ordinary messages come to."""
-BACKLOG = 2000
-"""Positions behind the checkpoint from which on messages are not worth bringing: some times what is on its way at
-once."""
+BACKLOG = 500
+"""Positions behind the checkpoint from which on messages are not worth bringing: as many as are on their way."""
 
 
 class Place:

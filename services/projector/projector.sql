@@ -86,10 +86,12 @@ SELECT id FROM read.generation WHERE status = 'retired' AND model <> ALL ($1::te
 -- name: forget_retired
 -- Removes the rows of one of those ($1) that mention contacts who were forgotten. Whoever does go back lacks them until
 -- they are mended (`kithlog verify --heal`). One at a time, so that no plan goes through rows of the live ones for it:
--- with all in one statement, the planner joined those first once it knew how many there were.
+-- with all in one statement, the planner joined those first once it knew how many there were. None of one that has been
+-- gone back to since it was asked for: a switch waits for this, or this finds that it is live.
+WITH kept AS (SELECT id FROM read.generation WHERE id = $1 AND status = 'retired' FOR SHARE)
 DELETE FROM read.row r
 USING unnest($2::text[], $3::uuid[]) AS u (tenant, id)
-WHERE r.generation = $1 AND r.tenant = u.tenant
+WHERE EXISTS (SELECT FROM kept) AND r.generation = $1 AND r.tenant = u.tenant
   AND (r.body::text LIKE '%' || u.id || '%' OR r.key LIKE u.id || '%');
 
 -- name: apply

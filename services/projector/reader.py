@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -114,6 +115,17 @@ class Reader:
     ) -> None:
         self._pool, self._progress, self._versions = pool, progress or Progress(), versions
         self._look: asyncio.Task[int] | None = None
+        self._least = 0
+
+    def at_least(self, position: int) -> Reader:
+        """One whose answers are of that position or a later one; else it raises `NotYetVisible`.
+
+        For what was waited for may be gone by the time it is read: the folds that a server had not written to its disk
+        yet when it crashed, or not sent to the stand-by that has taken over, are made again.
+        """
+        reader = copy(self)
+        reader._least = position
+        return reader
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -210,7 +222,7 @@ class Reader:
             id = None if key is None else UUID(key)
         except ValueError as error:
             raise MalformedCursor(f"{key!r} is not a timer") from error
-        rows = await self._pool.fetch(QUERIES["timers"], tenant, seeker_id, sort, id, limit + 1, until)
+        rows = await self._fetch("timers", tenant, seeker_id, sort, id, limit + 1, until)
         return _page(rows, limit)
 
     async def due(self, tenant: str, ids: Collection[UUID]) -> dict[UUID, datetime]:
@@ -261,9 +273,18 @@ class Reader:
     async def _read(self, model: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """What a query finds in a model; none before anything was folded, else at least one row. Raises
         `OtherVersion`."""
-        rows = await self._pool.fetch(QUERIES[query], *arguments)
+        rows = await self._fetch(query, *arguments)
         if rows and rows[0]["version"] != self._versions[model]:
             raise OtherVersion(model, rows[0]["version"], self._versions[model])
+        return rows
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows that tell of which position they are."""
+        rows = await self._pool.fetch(QUERIES[query], *arguments)
+        position = rows[0]["position"] if rows else 0
+        if position < self._least:
+            self._progress.forget()
+            raise NotYetVisible(self._least, position)
         return rows
 
 

@@ -86,7 +86,7 @@ WHERE c.name = 'projector';
 -- name: willing_contacts
 -- The first of a tenant's contacts who are willing to be asked by anybody, by (sort, key): they offered hours, or are in
 -- a programme's directory, and did not ask for peace since.
-SELECT r.key, r.body,
+SELECT c.position, r.key, r.body,
        (SELECT g.version FROM read.generation g WHERE g.model = 'contact' AND g.status = 'live') AS version
 FROM read.checkpoint c
 LEFT JOIN LATERAL (

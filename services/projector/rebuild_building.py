@@ -185,6 +185,9 @@ class Builder:
         self._loader.keep(changes)
         if self.touched is not None:
             self.touched |= changes.rows.keys()
+            if changes.forgotten:
+                # What the projector has deleted of a generation that is gone back to is not written again from memory.
+                self._loader.forget()
 
 
 def shared_out(names: Sequence[str], processes: int) -> list[list[str]]:

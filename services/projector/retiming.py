@@ -53,21 +53,12 @@ async def retime(store: Store, policies: Policies) -> int:
     `Store.begin` does, and where the file is missing that the others came from; and what asyncpg raises while
     PostgreSQL is away.
     """
-    reckoned_by = await store.reckoned_by()
-    if reckoned_by == policies.fingerprint:
+    if not await _differs(store, policies):
         return 0
-    if reckoned_by and reckoned_by.endswith(CHANGED) and not policies.from_file:
-        # Forgotten rather than meant: what it switches off is recorded so, and does not come back with the file.
-        raise Halted(
-            "policies",
-            "the projector before was started with a file in which tenants change the timing policies, this one "
-            "without: it would end or move for good what is pending",
-            "set KITHLOG_POLICIES to the file, or to an empty one where nothing is to be changed any more",
-        )
     changed = 0
     async with store.turn() as (connection, checkpoint):
-        if await store.reckoned_by() == policies.fingerprint:
-            return 0  # by another replica, for which this one has waited
+        if not await _differs(store, policies):  # another replica may have reckoned, for which this one has waited
+            return 0
         # It is not done again: a process whose digest a crash took back would halt, for others' policies as it seems.
         await connection.execute("SET LOCAL synchronous_commit = on")
         generations = store.generations
@@ -92,6 +83,23 @@ async def retime(store: Store, policies: Policies) -> int:
     if changed:
         logger.info("timers reckoned anew, for policies, zones or holidays have changed", timers=changed)
     return changed
+
+
+async def _differs(store: Store, policies: Policies) -> bool:
+    """Whether timers were reckoned by others than `policies`. Raises `Halted` where the file is missing that those came
+    from."""
+    reckoned_by = await store.reckoned_by()
+    if reckoned_by == policies.fingerprint:
+        return False
+    if reckoned_by and reckoned_by.endswith(CHANGED) and not policies.from_file:
+        # Forgotten rather than meant: what it switches off is recorded so, and does not come back with the file.
+        raise Halted(
+            "policies",
+            "the projector before was started with a file in which tenants change the timing policies, this one "
+            "without: it would end or move for good what is pending",
+            "set KITHLOG_POLICIES to the file, or to an empty one where nothing is to be changed any more",
+        )
+    return True
 
 
 async def _write(connection: Connection, found: list[TimerDifference], policies: Policies) -> None:

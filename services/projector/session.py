@@ -35,6 +35,10 @@ from shared.timing.policies import Policies
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends with the event whose payload reaches this sum: three times what ordinary ones come to, and little enough
 for one to be folded, the next to be read and the one before to be written at the same time."""
+HANDFUL = 250
+"""Messages dealt with at a time: half of what may be on its way, so that others come meanwhile."""
+STRETCH = 5.0
+"""Seconds for which the log is read before messages are dealt with again: the broker waits half an hour for them."""
 FEW = 50
 """Events up to which no way is given: some milliseconds, and what is live is not delayed."""
 OTHERS_LOOKS = 5
@@ -118,7 +122,7 @@ class Session:
         Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then.
         """
         start = self.checkpoint.position
-        deliveries = self._mailbox.take(self._pace.page)
+        deliveries = self._mailbox.take(min(HANDFUL, self._pace.page))
         unfoldable: Unfoldable | None = None
         try:
             while True:
@@ -137,13 +141,14 @@ class Session:
         except BaseException:
             self._mailbox.put_back(deliveries)
             raise
-        for last in {delivery.channel: delivery for delivery in deliveries}.values():
-            await last.acknowledge()
+        await _acknowledge(deliveries)
         return self.checkpoint.position - start
 
-    async def _fold_all(self, deliveries: Sequence[Delivery]) -> None:
+    async def _fold_all(self, deliveries: list[Delivery]) -> None:
+        """Takes out what it acknowledges. Raises what `run_once` does, and `CheckpointMoved` and `Unfoldable`."""
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
+        handled = tuple(deliveries)
         if found.fresh:
             await self._give_way(len(found.fresh))
             plan = self._folder.plan(found.fresh, self._parked, self._discarded)
@@ -155,10 +160,10 @@ class Session:
         drops = self._mailbox.drops  # as they are before the look, for there may be more meanwhile
         gap = drops != self._drops
         if gap or look or monotonic() >= self.next_look:
-            await self._catch_up(idle=not (deliveries or gap))
+            await self._catch_up(deliveries, idle=not (handled or gap))
             self._drops = drops
         # Known by now to be of this timeline; and of a place that is gone, what comes next is somebody else's.
-        if any(not delivery.channel.lost for delivery in deliveries):
+        if any(not delivery.channel.lost for delivery in handled):
             self._mailbox.overtake(found.behind)
 
     async def _look(self) -> Look:
@@ -173,8 +178,8 @@ class Session:
         look = await self._look()
         check_timeline(look.checkpoint, look.head, self._furthest)
 
-    async def _catch_up(self, *, idle: bool) -> None:
-        """Read the log to its end. While `idle`, leave that to another projector which is seen to do it.
+    async def _catch_up(self, deliveries: list[Delivery], *, idle: bool) -> None:
+        """Read the log, to its end or for `STRETCH`. While `idle`, leave it to another projector that is seen to do it.
 
         Not only from one look to the next: one that takes longer for a page is not helped by somebody else who writes
         the same page first, for both forget then what they have in memory, and are slower still for the next.
@@ -189,9 +194,15 @@ class Session:
         if idle and monotonic() < self._others_until and look.head.epoch == look.checkpoint.epoch:
             return
         check_timeline(look.checkpoint, look.head, self._furthest)
+        # What these tell is in the log. Acknowledged before that is read, they let others come meanwhile: else those
+        # would always be old.
+        handled = tuple(deliveries)
+        deliveries.clear()
+        await _acknowledge(handled)
+        until = monotonic() + STRETCH
         reading: asyncio.Task[list[Recorded[bytes]]] | None = None
         try:
-            while self._ahead < look.head.position and not self.stopping:
+            while self._ahead < look.head.position and not self.stopping and monotonic() < until:
                 events = await (reading or self._read(self._ahead))
                 reading = None
                 if not events:
@@ -209,6 +220,8 @@ class Session:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
         await self._land()
+        if self._ahead < look.head.position:
+            self.next_look = 0.0
 
     async def _read(self, after: int) -> list[Recorded[bytes]]:
         return await self._log.read(after, self._pace.page, PAGE_BYTES)
@@ -319,6 +332,11 @@ class Session:
         self._progress.reach(flight.position)
         timers = flight.changes.timers.values()
         self._alarm.moved(min((one.due_at for one in timers if one is not None), default=None))
+
+
+async def _acknowledge(deliveries: Sequence[Delivery]) -> None:
+    for last in {delivery.channel: delivery for delivery in deliveries}.values():
+        await last.acknowledge()
 
 
 def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import httpx
 
+from shared.client.event import parse
 from shared.client.failures import Forked, Unavailable
 from shared.client.patterns import EVERYTHING, Patterns
 
@@ -35,6 +36,13 @@ class History(Protocol):
     async def page(self, after: int, limit: int = 500, wanted: Patterns = EVERYTHING) -> Page:
         """The next events after a position. Raises `Unavailable`, and `Forked` when the log ends before `after`."""
         ...
+
+
+async def as_known(history: History, position: int, epoch: int) -> bool:
+    """Whether the log, in a later timeline by now, is up to a position what it was in that epoch. Raises as `page`."""
+    page = await history.page(position - 1, 1)
+    there = parse(page.events[0]) if page.events else None
+    return there is not None and there.position == position and there.epoch <= epoch
 
 
 class HttpHistory:

@@ -130,8 +130,10 @@ class PostgresStore:
 
     TABLE = "CREATE TABLE IF NOT EXISTS consumer_mark (consumer text PRIMARY KEY, saves bigint NOT NULL, mark text)"
     _LOAD = "SELECT mark FROM consumer_mark WHERE consumer = $1"
-    _INSERT = "INSERT INTO consumer_mark VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-    _UPDATE = "UPDATE consumer_mark SET saves = $2, mark = $3 WHERE consumer = $1 AND saves = $2 - 1"
+    # What is left to do is to commit: a process that is frozen there must not keep the mark from who takes over.
+    _COMMIT_SOON = "RETURNING set_config('idle_in_transaction_session_timeout', '10s', true)"
+    _INSERT = f"INSERT INTO consumer_mark VALUES ($1, $2, $3) ON CONFLICT DO NOTHING {_COMMIT_SOON}"
+    _UPDATE = f"UPDATE consumer_mark SET saves = $2, mark = $3 WHERE consumer = $1 AND saves = $2 - 1 {_COMMIT_SOON}"
 
     def __init__(self, pool: Any, consumer: str) -> None:
         """The table must be there: `TABLE` makes it."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from shared.client.event import CloudEvent, parse
 from shared.client.failures import Forked, HandlerFailed, NotACloudEvent, Park, Stale, Unavailable
 from shared.client.handlers import Handlers
-from shared.client.history import History
+from shared.client.history import History, as_known
 from shared.client.mark import Mark
 from shared.client.patterns import EVERYTHING, Patterns
 from shared.client.store import PositionStore, Unit
@@ -364,14 +364,11 @@ class Worker(Generic[T]):
     async def _raise_epoch(self, epoch: int) -> None:
         """Go on in a later timeline, if the log up to our mark is that which we know. Raises `Forked`."""
         mark = await self._mark()
-        if mark.epoch and mark.top:
-            page = await self._history.page(mark.top - 1, 1)
-            there = parse(page.events[0]) if page.events else None
-            if there is None or there.position != mark.top or there.epoch > mark.epoch:
-                raise Forked(
-                    f"the log was restored to a point before position {mark.top} of epoch {mark.epoch}, and now is in "
-                    f"epoch {epoch}: undo what came after that point, go back to it (Mark.back_to), start again"
-                )
+        if mark.epoch and mark.top and not await as_known(self._history, mark.top, mark.epoch):
+            raise Forked(
+                f"the log was restored to a point before position {mark.top} of epoch {mark.epoch}, and now is in "
+                f"epoch {epoch}: undo what came after that point, go back to it (Mark.back_to), start again"
+            )
         self._kept = mark.in_epoch(epoch)
 
     async def _flush(self, tasks: list[_Task], careful: bool) -> Mark:

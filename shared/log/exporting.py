@@ -130,6 +130,11 @@ class _Part:
         if not self._has_its_name():  # the sum that is told would be another file's
             raise CannotResume(f"{self.path} was taken away while it was written: begin anew")
         self.path.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # else a power cut could undo it, of an export that is recorded as complete
+        finally:
+            os.close(folder)
 
     def _has_its_name(self) -> bool:
         try:

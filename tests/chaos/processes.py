@@ -120,13 +120,12 @@ class ServiceProcess:
             return None
 
     async def metric(self, name: str) -> float | None:
-        """The value of a metric, named with its labels; 0 when it has not counted yet, None when the service does not
-        answer."""
+        """The value of a metric, named with its labels, or, without them, the sum over all; 0 when it has not counted
+        yet, None when the service does not answer."""
         answer = await self.ask("/metrics")
         if answer is None:
             return None
-        found = re.search(rf"^kithlog_{re.escape(name)} (\S+)$", answer.text, re.MULTILINE)
-        return float(found.group(1)) if found else 0.0
+        return sum(map(float, re.findall(rf"^kithlog_{re.escape(name)}(?:{{.*}})? (\S+)$", answer.text, re.MULTILINE)))
 
 
 @dataclass
@@ -193,11 +192,10 @@ class Stage:
                 return found.declaration_result.message_count
         return None
 
-    async def from_messages(self) -> float | None:
-        """How many events the projectors folded as messages brought them, since each was started; None when one of them
-        does not answer."""
-        asked = [each.metric('folded_events_total{source="message"}') for each in self.projectors]
-        told = await asyncio.gather(*asked)
+    async def heard(self) -> float | None:
+        """How many messages the projectors got, since each was started, also of what they had read from the log by
+        then; None when one of them does not answer."""
+        told = await asyncio.gather(*(each.metric("messages_total") for each in self.projectors))
         return None if None in told else sum(value for value in told if value is not None)
 
     def start_witness(self) -> None:

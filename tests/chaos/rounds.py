@@ -201,11 +201,11 @@ class Run:
 
         async def look() -> list[str]:
             nonlocal before
-            brought = await self._stage.from_messages()
-            if None not in (brought, before) and brought > before:  # type: ignore[operator]
+            heard = await self._stage.heard()
+            if None not in (heard, before) and heard > before:  # type: ignore[operator]
                 return []
-            before = brought if before is None else before
-            return ["deaf: no message brings events to a projector"]
+            before = heard if before is None else before
+            return ["deaf: no message comes to a projector"]
 
         return await _until_none(look)
 

@@ -52,7 +52,7 @@ class StubStage:
         self.projectors = [self._service("projector", number) for number in (1, 2)]
         self.services = [*self.commands, *self.projectors]
         self.listening = Counter({"kithlog.projector": 2, "kithlog.commands": 2})
-        self.brought: Iterator[float | None] = iter(map(float, range(1_000_000)))
+        self.messages: Iterator[float | None] = iter(map(float, range(1_000_000)))
         self.commands_left: int | None = 0
         self.places: dict[str, int] = dict(AT_REST)
         self.ages: dict[str, float] = dict(NOTHING_NEW)
@@ -89,8 +89,8 @@ class StubStage:
     async def consumers(self) -> Counter[str]:
         return self.listening
 
-    async def from_messages(self) -> float | None:
-        return next(self.brought)
+    async def heard(self) -> float | None:
+        return next(self.messages)
 
     async def waiting(self, queue: str) -> int | None:
         return self.commands_left if queue == COMMANDS else 0
@@ -188,7 +188,7 @@ def end_the_load_badly(stage: StubStage) -> None:
 
 
 def bring_no_messages(stage: StubStage) -> None:
-    stage.brought = chain([None], repeat(5.0))
+    stage.messages = chain([None], repeat(5.0))
 
 
 def lose_a_doorbell(stage: StubStage) -> None:
@@ -217,7 +217,7 @@ PLANTED: list[tuple[Callable[[StubStage], None], str]] = [
     (end_the_witness, "witness ended by itself with 4"),
     (let_a_loop_die, "died: projector 1's loop doorbell: KeyError"),
     (end_the_load_badly, "load ended with 2"),
-    (bring_no_messages, "deaf: no message brings events to a projector"),
+    (bring_no_messages, "deaf: no message comes to a projector"),
     (lose_a_doorbell, "deaf: 1 services listen to kithlog.projector, 2 should"),
     (lose_all_intakes, "deaf: 0 services listen to kithlog.commands, 2 should"),
     (find_something_in_a_fault, "unsafe: a command"),

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from uuid import UUID
@@ -15,7 +16,7 @@ import asyncpg
 import pytest
 import typer
 
-from services.cli import log_reading
+from services.cli import log_fork, log_reading
 from services.cli.rebuild_showing import ending_well
 from services.cli.terminal import going_on_by, run
 from shared.database.pool import connect, open_pool
@@ -241,6 +242,23 @@ def test_a_fork_wants_a_reason_and_a_yes(terminal: Terminal) -> None:
     assert terminal.run("log", "fork", "--why", "", "--yes").code == 2
     assert terminal.run("log", "fork", "--why", "a slip", stdin="n\n").code == 2
     assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+
+
+def test_what_is_written_while_it_is_asked_is_not_forked_away(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a service that is started while somebody reads what is asked, and writes, then nothing is done: the new
+    timeline would begin behind what it wrote in the one before."""
+    terminal.write(BEGINNING)
+
+    def written(*_: object) -> None:
+        with ThreadPoolExecutor() as beside:
+            beside.submit(terminal.query, "UPDATE log.head SET position = position + 1 RETURNING position").result()
+
+    monkeypatch.setattr(log_fork, "_ask", written)
+    said = terminal.run("log", "fork", "--why", "disk lost")
+    assert (said.code, "somebody has written to the log" in said.err) == (1, True), said.err
+    assert terminal.query("SELECT position, epoch FROM log.head") == [(4, 1)]
 
 
 def test_a_log_that_is_served_is_not_forked(terminal: Terminal) -> None:

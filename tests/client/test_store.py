@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.client import CloudEvent, Handlers, PostgresStore, Rules
+from shared.client import CloudEvent, Handlers, Mark, PostgresStore, Rules
 from shared.client.failures import HandlerFailed
 from shared.client.testing import Trial, an_event
 
@@ -83,6 +83,19 @@ async def test_a_handler_whose_writing_can_not_be_committed_holds_up_nobody(
     mark = await store.load()
     assert mark is not None
     assert (mark.proven, mark.begun, dict(mark.parked)) == (3, {}, {2: "failed"})
+
+
+async def test_a_mark_that_is_saved_is_committed_soon_or_not_at_all(pool: Any) -> None:
+    """Given a process that is frozen right before the commit, then PostgreSQL ends its session after seconds, so that
+    the mark is free for the one that takes over; nothing of that stays with the connection."""
+    store = PostgresStore(pool, "statistics")
+    limit = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    for mark in (Mark().saved(), Mark().saved().saved()):
+        async with store.unit() as unit:
+            before = await unit.within.fetchval(limit)
+            await unit.save(mark)
+            assert await unit.within.fetchval(limit) == "10s" != before
+        assert await pool.fetchval(limit) == before
 
 
 async def end_the_connection(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.resources import files
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Literal, cast
 from unittest.mock import AsyncMock, patch
@@ -848,6 +848,40 @@ async def test_what_has_expired_is_not_sent(office: Office) -> None:
     await office.work()
     [(report, body)] = office.kithlog.reports
     assert (office.mailbox.mails, report, body["permanent"]) == ([], "report-failed", False)
+
+
+@pytest.mark.parametrize("meanwhile", ["it expires", "it ends, and the broker is away"])
+async def test_what_has_had_its_time_when_the_server_is_ready_is_not_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Given a server that takes long to say that it expects the mail, or a process that is frozen until it does, when
+    the mail's time is over by then, or the log has ended it, then it is not sent."""
+    passed = 0.0
+    monkeypatch.setattr(desk, "monotonic", lambda: passed)
+
+    async def slow(server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        nonlocal passed
+        envelope.rcpt_tos.append(address)
+        if meanwhile == "it expires":
+            office.clock.instant += timedelta(days=1)
+        else:
+            passed = 60.0
+            office.log = [a_due(1), a_withdrawal(2)]
+        return "250 yes"
+
+    office.mailbox.handle_RCPT = slow  # type: ignore[attr-defined]
+    await office.deliver(a_due(1))
+    reports = [report for report, _ in office.kithlog.reports]
+    assert (office.mailbox.mails, reports) == ([], ["report-failed"] if meanwhile == "it expires" else [])
+
+
+async def test_a_feed_that_is_always_slow_holds_a_mail_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it tells is old by the time it is told: it counts as away."""
+    passed = count(0.0, 60.0)
+    monkeypatch.setattr(desk, "monotonic", lambda: next(passed))
+    with pytest.raises(Unavailable, match="too slowly"):
+        await office.deliver(a_due(1))
+    assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
 
 
 @pytest.mark.parametrize(

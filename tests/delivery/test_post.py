@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -57,6 +57,13 @@ class Server(Mailbox):
             server.close()
 
 
+def noting(begun: list[bool]) -> Callable[[], Awaitable[None]]:
+    async def on_the_brink() -> None:
+        begun.append(True)
+
+    return on_the_brink
+
+
 @pytest.fixture
 def vouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's certificate is one that this machine trusts."""
@@ -73,7 +80,7 @@ async def test_a_mail_goes_over_tls_after_a_log_in(monkeypatch: pytest.MonkeyPat
         if from_the_start:
             monkeypatch.setattr(post, "IMPLICIT_TLS", port)
         begun: list[bool] = []
-        take_leave = await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, lambda: begun.append(True))
+        take_leave = await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, noting(begun))
         await take_leave()
     assert (server.logins, begun) == ([(USER, PASSWORD)], [True])
     assert [mail["Subject"] for mail in server.mails] == ["Say thanks"]
@@ -86,7 +93,7 @@ async def test_a_wrong_password_is_no_word_about_the_mail() -> None:
     async with server.secured(from_the_start=False) as port:
         begun: list[bool] = []
         with pytest.raises(ServerAway, match="535"):
-            await Post("127.0.0.1", port, USER, "open barley").send(MAIL, lambda: begun.append(True))
+            await Post("127.0.0.1", port, USER, "open barley").send(MAIL, noting(begun))
     assert set(server.logins) == {(USER, "open barley")}
     assert (begun, server.mails) == ([], [])
 
@@ -96,7 +103,7 @@ async def test_whom_nobody_vouches_for_is_told_nothing() -> None:
     server = Server()
     async with server.secured(from_the_start=False) as port:
         with pytest.raises(ServerAway, match="CERTIFICATE_VERIFY_FAILED"):
-            await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, lambda: None)
+            await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, noting([]))
     assert (server.logins, server.mails) == ([], [])
 
 
@@ -107,5 +114,5 @@ async def test_where_no_tls_is_offered_no_password_is_told() -> None:
     async with server.open():
         begun: list[bool] = []
         with pytest.raises(ServerAway, match="STARTTLS"):
-            await Post("127.0.0.1", server.port, USER, PASSWORD).send(MAIL, lambda: begun.append(True))
+            await Post("127.0.0.1", server.port, USER, PASSWORD).send(MAIL, noting(begun))
     assert (server.logins, begun, server.mails) == ([], [], [])

@@ -93,7 +93,7 @@ async def test_what_was_read_ahead_of_the_broker_is_forgotten_with_a_restore(off
     desk = office.desk()
     await waits_again(office, desk)
     office.history.epoch = 2
-    office.log = [a_due(90), a_withdrawal(111, key="other", epoch=2), a_due(head, epoch=2)]
+    office.log = [a_due(90), a_due(100), a_withdrawal(111, key="other", epoch=2), a_due(head, epoch=2)]
     await office.take(a_due(91, kind="connect", cancellation_key="other"))
     while await desk.send_once(office.clock):
         pass
@@ -107,7 +107,7 @@ async def test_what_was_left_out_is_looked_at_though_nothing_else_waits(office: 
     await waits_again(office, desk)
     desk = desk if process == "same" else office.desk()
     assert not await desk.send_once(office.clock)
-    office.history.epoch, office.log = 2, [a_due(90), a_due(112, epoch=2)]
+    office.history.epoch, office.log = 2, [a_due(90), a_due(100), a_due(112, epoch=2)]
     assert await desk.send_once(office.clock)
     assert len(office.mailbox.mails) == 1
 
@@ -189,6 +189,21 @@ async def test_a_log_that_ends_before_what_was_brought_ends_the_service(office: 
     with pytest.raises(Forked):
         await desk.send_once(office.clock)
     assert office.mailbox.mails == []
+
+
+@pytest.mark.parametrize("top", [100, 104], ids=["not in its time", "in its time"])
+async def test_a_log_that_has_another_timeline_at_what_was_brought_ends_the_service(office: Office, top: int) -> None:
+    """Given a mark of the lost timeline, and a log that has come further in the next one, when something is to be
+    mailed, then nothing is, and the service stops; not where that one began behind the mark."""
+    office.store.mark, office.history.epoch = Mark(epoch=1, proven=top), 2
+    office.log = [a_due(100), a_due(102, epoch=2, dedupe_key="a"), a_due(104, epoch=2, dedupe_key="b")]
+    await office.take(a_due(90))
+    if top == 104:
+        with pytest.raises(Forked, match="position 104 of epoch 1"):
+            await office.desk().send_once(office.clock)
+    else:
+        assert await office.desk().send_once(office.clock)
+    assert len(office.mailbox.mails) == (top == 100)
 
 
 async def test_what_was_mailed_in_the_lost_time_is_not_mailed_again_but_reported(office: Office) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from services.projector import mailbox as mailbox_module
 from services.projector import pace as pace_module
 from services.projector import session as session_module
 from services.projector import sorting as sorting_module
+from services.projector.doorbell import PREFETCH
 from services.projector.firing import Firing
 from services.projector.folding import Folder
 from services.projector.halting import Halted
@@ -96,8 +97,8 @@ async def test_a_page_is_bounded_by_bytes_too(
     heard, events = Heard(), await write(log, HISTORY)
     async with projector(database_url, log, observer=heard).session() as session:
         assert await session.run_once() == len(events)
-    ends = accumulate(count for _, count in heard.sources)
-    pages = [events[end - count : end] for end, (_, count) in zip(ends, heard.sources, strict=True)]
+    ends = accumulate(size for _, size in heard.sources)
+    pages = [events[end - size : end] for end, (_, size) in zip(ends, heard.sources, strict=True)]
     sizes = [[len(event.data) for event in page] for page in pages]
     assert len(pages) > 10
     assert all(sum(size[:-1]) < 1000 <= sum(size) for size in sizes[:-1])
@@ -238,6 +239,69 @@ async def test_right_behind_old_messages_what_is_new_is_awaited(log: Log, databa
         assert counted.reads == reads
 
 
+@pytest.mark.parametrize("first", [0, 41], ids=["old", "new"])
+async def test_messages_make_room_before_the_log_is_read(
+    log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Given messages for which the log is read, then they are acknowledged before: others come meanwhile, which are not
+    as old by the time that is done, and the broker does not wait for long."""
+    monkeypatch.setattr(sorting_module, "NEAR", 20)
+    mailbox, counted, acknowledged = Mailbox(), CountedLog(log), list[bool]()
+    await write(log, HISTORY[:40])
+    async with projector(database_url, counted, mailbox).session() as session:
+        await session.run_once()
+        added = [on("contact", UUID(int=70 + n), contact.Added(name="Cleo Gray", source="event")) for n in range(10)]
+        events = await write(log, added, after=40)
+        mailbox.put(told := letter(events[first]))
+        read = counted.read
+
+        async def reading(*given: Any) -> Any:
+            acknowledged.append(told.acknowledged)
+            return await read(*given)
+
+        monkeypatch.setattr(counted, "read", reading)
+        assert await session.run_once() == 10
+    assert acknowledged == [True]
+
+
+async def test_a_long_log_is_read_in_stretches(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a log that takes longer to read than messages are to wait, then they have their turn, and it is gone on
+    with at once, though nothing comes."""
+    ticks = count(0.0, 2.0)
+    monkeypatch.setattr(session_module, "monotonic", lambda: next(ticks))
+    events = await write(log, HISTORY[:40])
+    moved: list[int] = []
+    async with projector(database_url, log, page=7, poll_interval=1000.0).session() as session:
+        while sum(moved) < len(events):
+            assert session.next_look == 0.0
+            moved.append(await session.run_once())
+        assert session.next_look > 0.0
+    assert len(moved) > 1
+    assert all(moved)
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+async def test_a_handful_of_messages_is_dealt_with_at_a_time(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more messages than that, then the others wait: they can come while these are folded."""
+    monkeypatch.setattr(session_module, "HANDFUL", 5)
+    mailbox = Mailbox()
+    async with projector(database_url, log, mailbox, poll_interval=3600.0).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY[:12])
+        for event in events:
+            mailbox.put(letter(event))
+        assert [await session.run_once() for _ in range(4)] == [5, 5, 2, 0]
+    await assert_equals_a_cold_fold(connection, events, folder())
+
+
+def test_half_of_what_may_be_on_its_way_is_a_handful() -> None:
+    assert PREFETCH == 2 * session_module.HANDFUL
+
+
 async def test_after_a_backlog_was_dropped_the_log_is_looked_at(
     log: Log, database_url: str, connection: Connection
 ) -> None:
@@ -266,9 +330,9 @@ async def test_what_is_dropped_during_a_look_is_looked_for_after_it(
         await session.run_once()
         catch_up = session._catch_up
 
-        async def dropping(*, idle: bool) -> None:
+        async def dropping(deliveries: list[Any], *, idle: bool) -> None:
             monkeypatch.undo()
-            await catch_up(idle=idle)
+            await catch_up(deliveries, idle=idle)
             await write(log, added, after=40)
             mailbox.drop()
 
@@ -294,9 +358,9 @@ async def test_of_a_place_that_was_lost_meanwhile_no_backlog_is_told(
         mailbox.put(Letter(old.body, old.headers, place))
         catch_up = session._catch_up
 
-        async def losing(*, idle: bool) -> None:
+        async def losing(deliveries: list[Any], *, idle: bool) -> None:
             mailbox.lose(place)
-            await catch_up(idle=idle)
+            await catch_up(deliveries, idle=idle)
 
         monkeypatch.setattr(session, "_catch_up", losing)
         await session.run_once()

@@ -232,6 +232,26 @@ async def test_of_two_that_start_at_once_one_reckons(
     assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
 
 
+async def test_a_file_that_is_missing_is_missed_at_ones_turn(
+    log: Log, database_url: str, connection: Connection, owner: Connection
+) -> None:
+    """Given two projectors that start at the same moment, the second without the file of the first, when it comes to
+    its turn, then it stops as one that was started later does: it would end what only the file has."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    await owner.execute("UPDATE read.checkpoint SET policies = 'of the release before'")
+    async with owning(database_url) as blocker, blocker.transaction():
+        await blocker.execute("SELECT FROM read.checkpoint FOR UPDATE")
+        first = asyncio.create_task(start(database_url, log, SOONER))
+        await until_blocked(owner, 1)
+        second = asyncio.create_task(start(database_url, log, default_policies()))
+        await until_blocked(owner, 2)
+    await first
+    with pytest.raises(Halted, match="set KITHLOG_POLICIES to the file"):
+        await second
+    assert await connection.fetchval("SELECT policies FROM read.checkpoint") == SOONER.fingerprint
+
+
 async def test_by_which_policies_timers_were_reckoned_survives_a_crash(
     log: Log, database_url: str, owner: Connection
 ) -> None:

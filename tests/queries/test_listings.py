@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.projector.progress import Progress
 from services.projector.queries.listings import LISTINGS
 from services.projector.reader import Reader
 from shared.domain import contact, interview, lead, relationship
@@ -217,6 +218,21 @@ async def test_a_query_waits_for_what_it_must_have_seen(library: Library) -> Non
         await library.fold(history.add(PLANNED))
         answer = await asked
     assert len(answer.json()["items"]) == 1
+
+
+@pytest.mark.parametrize("path", ["", "/pipeline", "/schedule"])
+async def test_what_a_crash_took_back_is_not_shown_as_seen(library: Library, path: str) -> None:
+    """Given a position that was folded, and is not any more since the server crashed before its disk had that, which
+    the projector has not noticed yet, then a query that names it is told to come again."""
+    await library.fold(happened(*PEOPLE))
+    progress = Progress()
+    progress.reach(3)
+    async with serving(lambda: Reader(library.reader.pool, progress)) as client:
+        answer = await client.get(MINE + path, params={"min_position": 3})
+        again = await client.get(MINE + path, params={"min_position": 2})
+    assert (answer.status_code, answer.json()["code"], answer.json()["position"]) == (503, "not_yet_visible", 2)
+    assert again.status_code == 200
+    assert progress.position < 3
 
 
 class Elsewhere(Reader):

@@ -15,6 +15,7 @@ from services.projector.rebuild_report import Mode
 from services.projector.rebuild_selection import Selection
 from services.projector.rebuild_staging import QUERIES as REBUILD
 from services.projector.rebuild_work import NAMES, working
+from services.projector.store import QUERIES as STORE
 from services.projector.store import Store
 from services.projector.unparking import QUERIES as UNPARKING
 from services.projector.unparking import unpark
@@ -100,6 +101,24 @@ async def test_what_is_kept_to_go_back_to_loses_its_rows(system: System) -> None
     assert await system.connection.fetch(pending) == before
     assert (await compare(system.url, POLICIES, NAMES, heal=True)).healed > 5
     assert (await compare(system.url, POLICIES, NAMES)).unexplained == 0
+
+
+async def test_what_was_gone_back_to_meanwhile_loses_nothing(system: System) -> None:
+    """Given a projector that is about to forget a contact in what is kept to go back to, when somebody goes back to
+    that at this moment, then none of its rows are lost: they are live."""
+    ana, _ = await about_to_be_forgotten(system)
+    assert (await rebuild(system.url, POLICIES, NAMES)).switched
+    kept = await system.connection.fetch(STORE["retired"], [])
+    await roll_back(system.url, POLICIES, NAMES)
+    telling_of_her = (
+        "SELECT tenant, count(*) FROM read.row WHERE generation = ANY ($1) AND body::text LIKE $2 GROUP BY 1"
+    )
+    ids = [row["id"] for row in kept]
+    before = await system.connection.fetch(telling_of_her, ids, f"%{ana}%")
+    for id in ids:
+        await system.connection.execute(STORE["forget_retired"], id, [row["tenant"] for row in before], [ana])
+    assert before
+    assert await system.connection.fetch(telling_of_her, ids, f"%{ana}%") == before
 
 
 async def about_to_be_forgotten(system: System) -> tuple[UUID, list[Append]]:

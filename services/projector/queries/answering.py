@@ -81,10 +81,11 @@ class Desk:
         self._reader, self._patience = reader, patience
 
     async def reader(self, look: Look | None = None) -> Reader:
-        """The reader, once it sees what the query must have seen. Raises `NotYetVisible`."""
+        """The reader, once it sees what the query must have seen, and for answers that do. Raises `NotYetVisible`."""
         reader = self._reader()
         if look is not None and look.min_position is not None:
             await reader.wait_for(look.min_position, self._patience)
+            return reader.at_least(look.min_position)
         return reader
 
 
