@@ -99,13 +99,6 @@ SELECT at, actor, verb, subject, why, details FROM log.operation
 WHERE $1::text IS NULL OR verb = $1 OR subject = $1 OR split_part(subject, '/', 2) = $1
 ORDER BY id DESC LIMIT $2;
 
--- name: timeline
--- PostgreSQL's own timeline, by which it names its WAL: each recovery from the archive to a point in time begins one that
--- the archive knows nothing of yet. (`pg_control_checkpoint` tells that of the last checkpoint, which may be from before.)
--- Null: the server is still in recovery.
-SELECT CASE WHEN NOT pg_is_in_recovery()
-       THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END;
-
 -- name: raise_epoch
 -- A new timeline, $2, begins after the last position, $3. No row: somebody else has begun one, or has written.
 UPDATE log.head SET epoch = $2 WHERE epoch = $1 AND position = $3

@@ -11,12 +11,12 @@ import asyncio
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 import typer
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import misunderstood, wrong
+from shared.database.timeline import UNTOLD, timeline_of
 
 UNSURE = (
     "Make sure that no consumer has seen epoch {epoch} or a later one, as it may have where this log was forked before "
@@ -41,7 +41,6 @@ SKIPPED = (
 )
 _LOOKS = 10
 """How often sessions of services are looked for, 0.2 s apart: those that have just ended are seen for a moment yet."""
-_UNTOLD = (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFunctionError)
 
 
 async def fork_log(settings: OperatorSettings, *, epoch: int | None, why: str, sure: bool) -> dict[str, Any]:
@@ -98,15 +97,14 @@ def _host(url: str) -> str:
 
 async def _timeline(connection: Any, *, needed: bool) -> int | None:
     try:
-        timeline: int | None = await connection.fetchval(QUERIES["timeline"])
-    except _UNTOLD as error:
+        return await timeline_of(connection)
+    except UNTOLD as error:
         if needed:
             raise wrong(
                 f"PostgreSQL does not tell its timeline ({error}): name an epoch above every one that a consumer has "
                 "seen, by --epoch; nothing was done"
             ) from None
         return None
-    return timeline
 
 
 def _ask(where: str, places: Any, epoch: int) -> None:

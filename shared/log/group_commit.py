@@ -21,6 +21,7 @@ import asyncpg
 import structlog
 
 from shared.database.pool import PASSING, connect
+from shared.database.timeline import UNTOLD, timeline_of
 from shared.log.appending import Append, Appended, LogUnavailable, Outcome
 from shared.log.availability import unfit_told_as_unavailable
 from shared.log.writing import QUERIES, Attempt, prepare, write
@@ -45,7 +46,7 @@ class _Standing(NamedTuple):
     position: int
     epoch: int
     timeline: int | None
-    """PostgreSQL's own."""
+    """PostgreSQL's own; None where it does not tell."""
 
 
 class _Waiting:
@@ -210,15 +211,14 @@ class GroupCommit:
         settings = {"lock_timeout": f"{math.ceil(self._patience * 1000)}ms"}
         connection = await connect(self._url, command_timeout=self._patience, server_settings=settings)
         try:
-            self._look_for_restore(await connection.fetchrow(QUERIES["standing"]))
+            self._look_for_restore(await _standing(connection))
         except BaseException:
             connection.terminate()
             raise
         return connection
 
-    def _look_for_restore(self, row: asyncpg.Record | None) -> None:
-        assert row is not None
-        now, before = _Standing(*row), self._known
+    def _look_for_restore(self, now: _Standing) -> None:
+        before = self._known
         # A stand-by that has taken over may have lost what could be read, and may be further by now all the same.
         if before is not None and (now.position < before.position or now[1:] != before[1:]):
             self.era += 1
@@ -234,6 +234,16 @@ class GroupCommit:
             with suppress(Exception):
                 self._connection.terminate()
             self._connection = None
+
+
+async def _standing(connection: asyncpg.Connection[asyncpg.Record]) -> _Standing:
+    row = await connection.fetchrow(QUERIES["head"])
+    assert row is not None
+    try:
+        timeline = await timeline_of(connection)
+    except UNTOLD:
+        timeline = None
+    return _Standing(row["position"], row["epoch"], timeline)
 
 
 def _appends(batch: list[_Waiting]) -> tuple[list[Append], list[int]]:

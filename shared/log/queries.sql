@@ -31,14 +31,6 @@ SELECT position, category, stream_id, version, type, event_id FROM log.read_rang
 -- The last position and the epoch.
 SELECT position, epoch FROM log.head;
 
--- name: standing
--- Which log a session is with: its last position, its epoch, and the server's own timeline, which another one begins that
--- takes over, and a server that was restored; a restart does not.
-SELECT position, epoch,
-       CASE WHEN NOT pg_is_in_recovery()
-       THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
-FROM log.head;
-
 -- name: read
 -- A page of the whole log after a position, of at most $2 events and without those before which it has $3 bytes already.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,

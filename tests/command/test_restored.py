@@ -13,7 +13,6 @@ from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Refusal
 from shared.log import Appended, Log, LogUnavailable, group_commit
-from shared.log.writing import QUERIES
 from tests.command.client import SEEKER
 from tests.command.conftest import FixedClock
 from tests.command.test_executor import Interrupted, envelope, opened, register, verdict
@@ -67,8 +66,11 @@ async def test_what_was_kept_in_memory_of_a_lost_timeline_decides_nothing(
 
     await restore(database_url, position=1, fork=fork)
     if taken_over:
-        standing = "SELECT position, epoch, 2::bigint AS timeline FROM log.head"
-        monkeypatch.setattr(group_commit, "QUERIES", {**QUERIES, "standing": standing})
+
+        async def next_one(connection: object) -> int:
+            return 2
+
+        monkeypatch.setattr(group_commit, "timeline_of", next_one)
     await there.execute(envelope("seeker.leave", SEEKER, {}, number=4))
     for number in range(since):
         await there.execute(register(100 + number, UUID(int=100 + number)))
@@ -81,6 +83,19 @@ async def test_what_was_kept_in_memory_of_a_lost_timeline_decides_nothing(
     history = await logs[0].read_stream("acme", SEEKER)
     assert [event.type for event in history] == ["seeker.registered", "seeker.left"]
     assert isinstance(await outcome(here, register(6, UUID(int=6)), alone=alone), Appended)
+
+
+async def test_a_server_that_does_not_tell_its_timeline_is_written_to(database_url: str, logs: list[Log]) -> None:
+    """Given a server that is operated by others, who do not let everybody look at its WAL, then commands are accepted,
+    and a session that ends is no restore."""
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC")
+    await owner.close()
+    here = Executor(logs[0], DECIDERS, FixedClock())
+    await here.execute(register())
+    await restore(database_url, position=1, fork=False)
+    assert (await here.execute(verdict(2))).events[0].version == 2
+    assert logs[0].era == 0
 
 
 async def test_what_was_only_read_is_not_kept(database_url: str, logs: list[Log]) -> None:
