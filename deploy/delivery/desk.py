@@ -16,7 +16,7 @@ from deploy.delivery.ledger import KEPT, Entry, Ledger, State
 from deploy.delivery.platform import Platform
 from deploy.delivery.post import Post, Refused, ServerAway, Unsure
 from deploy.delivery.settings import DeliverySettings
-from shared.client import Unavailable
+from shared.client import Forked, Unavailable
 from shared.clock import monotonic
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ goes out soon once what was away is back."""
 FRESH = 5.0
 """Seconds for which it holds that nothing was found needless. A slow server takes longer, or a process that was
 frozen."""
-LOOKS = 3
+LOOKS = 2
 """Attempts at finding that out so soon before the data of a mail go out."""
 LOOK = 60.0
 """Most seconds between looks, should the clock be set."""
@@ -118,6 +118,7 @@ class Desk:
             self._prune_at = now + PRUNE_EVERY
         if not self._ledger.next_mail(now) and not self._ledger.ended_ahead():
             return False
+        looked = monotonic()  # what the answer tells may be as old
         await self._look()
         entries = self._ledger.next_mail(now)
         if not entries:
@@ -128,7 +129,7 @@ class Desk:
         wanted = self._still_wanted(entries, now)
         if wanted:
             try:
-                await self._try(wanted, clock)
+                await self._try(wanted, clock, looked)
             except Unavailable as error:
                 # What expires meanwhile is a failure to tell then, for which nothing is needed that is away.
                 expiry = min(each.notification.due.expires_at for each in wanted)
@@ -175,15 +176,20 @@ class Desk:
         else:
             self._ledger.dropped(keys)
 
-    async def _try(self, entries: Sequence[Entry], clock: Clock) -> None:
-        """Called right after a look."""
-        keys, before, looked = _keys(entries), entries[0].state, monotonic()
+    async def _try(self, entries: Sequence[Entry], clock: Clock, looked: float) -> None:
+        """`looked`: when the last look began, on the monotonic clock."""
+        keys, before = _keys(entries), entries[0].state
 
-        async def on_the_brink() -> None:
+        async def look_again() -> None:
+            await clock.now()  # read before, if it has to be: what is looked for may be old by then
             await self._look_again(looked)
             now = await clock.now()
-            # Nothing is awaited between this and the data.
-            if self._ledger.has_needless(keys) or any(each.notification.due.expires_at <= now for each in entries):
+            if any(each.notification.due.expires_at <= now for each in entries):
+                raise Overtaken
+
+        def on_the_brink() -> None:
+            """Nothing is awaited between this and the data."""
+            if self._ledger.has_needless(keys):
                 raise Overtaken
             self._ledger.intend(keys, mail)
 
@@ -191,10 +197,10 @@ class Desk:
         mail = entries[0].mail if before == "intended" else sha256("\n".join(keys).encode()).hexdigest()[:32]
         try:
             message = await self._composer.compose([each.notification for each in entries], mail)
-            take_leave = await self._post.send(message, on_the_brink)
+            take_leave = await self._post.send(message, look_again, on_the_brink)
         except Overtaken:
             logger.info("made anew, since something in it was withdrawn, or has expired: %s", ", ".join(keys))
-        except Unavailable:
+        except (Unavailable, Forked):
             raise
         except Left:
             logger.info("not sent, since the seeker has left: %s", ", ".join(keys))
@@ -222,11 +228,12 @@ class Desk:
 
     async def _look_again(self, looked: float) -> None:
         """Unless the look that began at `looked`, on the monotonic clock, is recent. Raises `Unavailable`."""
-        for _ in range(LOOKS):
+        for left in range(LOOKS, -1, -1):
             if monotonic() - looked <= FRESH:
                 return
-            looked = monotonic()  # what its answer tells may be as old
-            await self._look()
+            if left:
+                looked = monotonic()
+                await self._look()
         raise Unavailable("the history feed tells too slowly what has become needless")
 
     def _postpone(

@@ -56,9 +56,10 @@ class Post:
         self._host, self._port, self._user, self._password = host, port, user, password
 
     async def send(
-        self, mail: EmailMessage, on_the_brink: Callable[[], Awaitable[None]]
+        self, mail: EmailMessage, look_again: Callable[[], Awaitable[None]], on_the_brink: Callable[[], None]
     ) -> Callable[[], Awaitable[None]]:
-        """Return when the server has taken it. `on_the_brink` is awaited right before the data go out.
+        """Return when the server has taken it. When it expects the data, `look_again` is awaited; `on_the_brink` is
+        called right before they go out.
 
         What is returned takes leave of the server, and raises nothing: call it once the result is written down. Raises
         `ServerAway`, `Refused`, `Unsure`, after having taken leave.
@@ -79,7 +80,10 @@ class Post:
             await self._address(client, mail)
             await self._begin(client)
             try:
-                await on_the_brink()
+                await look_again()
+                if not client.is_connected:
+                    raise ServerAway("the mail server went away before the mail was handed over")
+                on_the_brink()
             except BaseException:
                 client.close()  # whatever was said now would be taken for data
                 raise

@@ -16,7 +16,17 @@ from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Context, Decider, On, Refusal, Stream
 from shared.domain.occurrence import occurrence
-from shared.log import Append, Appended, KeyReused, LogUnavailable, Outcome, Pending, RefusedBefore, WrongVersion
+from shared.log import (
+    Append,
+    Appended,
+    KeyReused,
+    LogUnavailable,
+    OtherEra,
+    Outcome,
+    Pending,
+    RefusedBefore,
+    WrongVersion,
+)
 from shared.replacing import replace
 
 WAITED_FOR = (LogUnavailable, UnknownEventType)
@@ -78,7 +88,7 @@ class Executor:
                     continue
                 try:
                     appended = await self._log.append(append)
-                except WrongVersion:  # somebody else was quicker: decide again on what they wrote
+                except (WrongVersion, OtherEra):  # somebody else was quicker: decide again on what there is now
                     at_once = states.streams
                     continue
                 except KeyReused as reused:
@@ -164,7 +174,7 @@ class Executor:
             at_once, fresh = looked_at, True
         try:
             written = dict(zip(appends, await self._log.append_chain(list(appends.values())), strict=True))
-        except RefusedBefore:
+        except (RefusedBefore, OtherEra):
             return {}
         there = {index: outcome for index, outcome in written.items() if isinstance(outcome, Appended)}
         overtaken = [index for index in written if index not in there or there[index].repeated]

@@ -120,6 +120,9 @@ class Builder:
         """Streams that could not be folded, with `tolerant`."""
         self.touched: set[RowId] | None = None
         """Collects the rows that were folded, once it is set."""
+        self.beside = False
+        """Whether it goes on beside a projector. That deletes, of a generation that is gone back to, rows that mention
+        who was forgotten: they are not to be written again from memory."""
 
     @classmethod
     @asynccontextmanager
@@ -185,9 +188,8 @@ class Builder:
         self._loader.keep(changes)
         if self.touched is not None:
             self.touched |= changes.rows.keys()
-            if changes.forgotten:
-                # What the projector has deleted of a generation that is gone back to is not written again from memory.
-                self._loader.forget()
+        if changes.forgotten and self.beside:
+            self._loader.forget()
 
 
 def shared_out(names: Sequence[str], processes: int) -> list[list[str]]:

@@ -178,6 +178,7 @@ class Work:
         for id in self.generations.mine.values():
             await self._connection.execute(QUERIES["analyze_generation"], id)
         async with Builder.open(self._url, self._part(list(self._models), position, position), self._policies) as one:
+            one.beside = True
             one.failures.update({(each.tenant, each.stream_id): each for each in self.report.failures})
             yield one
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -119,10 +119,12 @@ class Session:
         """Fold what the mailbox holds and, where that can't be all, what the log holds.
 
         Answers how many positions the checkpoint moved; what was folded is committed and its messages acknowledged.
-        Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then.
+        Raises `Halted`, and what asyncpg raises while PostgreSQL is away; the messages are in the mailbox again then,
+        but for those for which the log was being read.
         """
         start = self.checkpoint.position
         deliveries = self._mailbox.take(min(HANDFUL, self._pace.page))
+        idle = not deliveries
         unfoldable: Unfoldable | None = None
         try:
             while True:
@@ -130,9 +132,10 @@ class Session:
                     if unfoldable is not None:
                         error, unfoldable = unfoldable, None
                         await self._isolate(error)
-                    await self._fold_all(deliveries)
+                    await self._fold_all(deliveries, idle=idle)
                     break
                 except CheckpointMoved:
+                    self.next_look = 0.0  # for messages, too, that are acknowledged by now
                     self._leave_to_another()
                     await self._start_from((await self._look()).checkpoint)
                     await self._check()
@@ -144,7 +147,7 @@ class Session:
         await _acknowledge(deliveries)
         return self.checkpoint.position - start
 
-    async def _fold_all(self, deliveries: list[Delivery]) -> None:
+    async def _fold_all(self, deliveries: list[Delivery], *, idle: bool) -> None:
         """Takes out what it acknowledges. Raises what `run_once` does, and `CheckpointMoved` and `Unfoldable`."""
         found = sort(deliveries, self.checkpoint, self._observer)
         look, self._furthest = found.look, found.furthest
@@ -160,7 +163,7 @@ class Session:
         drops = self._mailbox.drops  # as they are before the look, for there may be more meanwhile
         gap = drops != self._drops
         if gap or look or monotonic() >= self.next_look:
-            await self._catch_up(deliveries, idle=not (handled or gap))
+            await self._catch_up(deliveries, idle=idle and not gap)
             self._drops = drops
         # Known by now to be of this timeline; and of a place that is gone, what comes next is somebody else's.
         if any(not delivery.channel.lost for delivery in handled):
@@ -220,8 +223,8 @@ class Session:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
         await self._land()
-        if self._ahead < look.head.position:
-            self.next_look = 0.0
+        if self._ahead < look.head.position and monotonic() >= until:
+            self.next_look = self._others_until = 0.0
 
     async def _read(self, after: int) -> list[Recorded[bytes]]:
         return await self._log.read(after, self._pace.page, PAGE_BYTES)

@@ -91,6 +91,11 @@ class LogUnavailable(Exception):
     written is not known; repeating it is safe."""
 
 
+class OtherEra(LogUnavailable):
+    """The log was restored, or another server has taken over, since this was decided: nothing was written, and what it
+    was decided on may not be there any more. To be decided again."""
+
+
 Outcome = Appended | WrongVersion | KeyReused
 
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -130,11 +131,13 @@ class _Part:
         if not self._has_its_name():  # the sum that is told would be another file's
             raise CannotResume(f"{self.path} was taken away while it was written: begin anew")
         self.path.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # else a power cut could undo it, of an export that is recorded as complete
-        finally:
-            os.close(folder)
+        # Else a power cut could undo it, of an export that is recorded as complete; not every file system can.
+        with suppress(OSError):
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def _has_its_name(self) -> bool:
         try:

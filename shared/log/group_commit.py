@@ -22,7 +22,7 @@ import structlog
 
 from shared.database.pool import PASSING, connect
 from shared.database.timeline import UNTOLD, timeline_of
-from shared.log.appending import Append, Appended, LogUnavailable, Outcome
+from shared.log.appending import Append, Appended, LogUnavailable, OtherEra, Outcome
 from shared.log.availability import unfit_told_as_unavailable
 from shared.log.writing import QUERIES, Attempt, prepare, write
 
@@ -194,7 +194,7 @@ class GroupCommit:
                         if self._connection is None or self._connection.is_closed():
                             self._connection = await self._connect()
                         if any(append.era not in (None, self.era) for append in appends):
-                            raise LogUnavailable("the log was restored, or has another server, since this was decided")
+                            raise OtherEra("the log was restored, or has another server, since this was decided")
                         return await write(self._connection, appends, groups, prepared)
             except PASSING as error:
                 await self._forget_connection()

@@ -875,6 +875,38 @@ async def test_what_has_had_its_time_when_the_server_is_ready_is_not_sent(
     assert (office.mailbox.mails, reports) == ([], ["report-failed"] if meanwhile == "it expires" else [])
 
 
+async def test_a_server_that_goes_away_while_that_is_looked_at_has_taken_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a server that hangs up while the log is looked at once more, then nothing was sent: the mail waits, and is
+    not one of which nobody knows."""
+    passed = 0.0
+    monkeypatch.setattr(desk, "monotonic", lambda: passed)
+
+    async def slow(server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        nonlocal passed
+        envelope.rcpt_tos.append(address)
+        passed += 60.0
+        return "250 yes"
+
+    office.mailbox.handle_RCPT = slow  # type: ignore[attr-defined]
+    await office.take(a_due(1))
+    at_work = office.desk()
+    look, looks = at_work._look, count(1)
+
+    async def hanging_up() -> None:
+        await look()
+        if next(looks) == 2:
+            monkeypatch.setattr(aiosmtplib.SMTP, "is_connected", property(lambda client: False))
+
+    at_work._look = hanging_up
+    with pytest.raises(Unavailable, match="went away before"):
+        await at_work.send_once(office.clock)
+    assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
+    [entry] = office.ledger.next_mail(office.clock.instant + timedelta(hours=1))
+    assert entry.state == "waiting"
+
+
 async def test_a_feed_that_is_always_slow_holds_a_mail_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it tells is old by the time it is told: it counts as away."""
     passed = count(0.0, 60.0)

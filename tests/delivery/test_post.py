@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -57,11 +57,8 @@ class Server(Mailbox):
             server.close()
 
 
-def noting(begun: list[bool]) -> Callable[[], Awaitable[None]]:
-    async def on_the_brink() -> None:
-        begun.append(True)
-
-    return on_the_brink
+async def nothing_new() -> None:
+    """A look that finds nothing needless."""
 
 
 @pytest.fixture
@@ -80,7 +77,7 @@ async def test_a_mail_goes_over_tls_after_a_log_in(monkeypatch: pytest.MonkeyPat
         if from_the_start:
             monkeypatch.setattr(post, "IMPLICIT_TLS", port)
         begun: list[bool] = []
-        take_leave = await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, noting(begun))
+        take_leave = await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, nothing_new, lambda: begun.append(True))
         await take_leave()
     assert (server.logins, begun) == ([(USER, PASSWORD)], [True])
     assert [mail["Subject"] for mail in server.mails] == ["Say thanks"]
@@ -93,7 +90,7 @@ async def test_a_wrong_password_is_no_word_about_the_mail() -> None:
     async with server.secured(from_the_start=False) as port:
         begun: list[bool] = []
         with pytest.raises(ServerAway, match="535"):
-            await Post("127.0.0.1", port, USER, "open barley").send(MAIL, noting(begun))
+            await Post("127.0.0.1", port, USER, "open barley").send(MAIL, nothing_new, lambda: begun.append(True))
     assert set(server.logins) == {(USER, "open barley")}
     assert (begun, server.mails) == ([], [])
 
@@ -103,7 +100,7 @@ async def test_whom_nobody_vouches_for_is_told_nothing() -> None:
     server = Server()
     async with server.secured(from_the_start=False) as port:
         with pytest.raises(ServerAway, match="CERTIFICATE_VERIFY_FAILED"):
-            await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, noting([]))
+            await Post("127.0.0.1", port, USER, PASSWORD).send(MAIL, nothing_new, lambda: None)
     assert (server.logins, server.mails) == ([], [])
 
 
@@ -114,5 +111,5 @@ async def test_where_no_tls_is_offered_no_password_is_told() -> None:
     async with server.open():
         begun: list[bool] = []
         with pytest.raises(ServerAway, match="STARTTLS"):
-            await Post("127.0.0.1", server.port, USER, PASSWORD).send(MAIL, noting(begun))
+            await Post("127.0.0.1", server.port, USER, PASSWORD).send(MAIL, nothing_new, lambda: begun.append(True))
     assert (server.logins, begun, server.mails) == ([], [], [])

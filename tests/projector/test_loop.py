@@ -28,7 +28,7 @@ from services.projector.models import MODELS
 from services.projector.observing import Silent
 from services.projector.read_model import Filed, ReadModel
 from services.projector.session import OTHERS_LOOKS, Session
-from services.projector.store import Store
+from services.projector.store import CheckpointMoved, Store
 from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
 from shared.codec import encode
@@ -262,6 +262,33 @@ async def test_messages_make_room_before_the_log_is_read(
         monkeypatch.setattr(counted, "read", reading)
         assert await session.run_once() == 10
     assert acknowledged == [True]
+
+
+async def test_who_was_overtaken_after_that_looks_again(
+    log: Log, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given messages that are acknowledged, and another projector that is faster at the page they led to and then ends,
+    then the rest is folded at once, as long as there were messages: nothing would bring them once more."""
+    mailbox = Mailbox()
+    async with projector(database_url, log, mailbox, poll_interval=3600.0).session() as session:
+        await session.run_once()
+        events = await write(log, HISTORY[:40])
+        mailbox.put(letter(events[20]))
+        depart = session._depart
+
+        def overtaken(*given: Any) -> None:
+            monkeypatch.undo()
+            depart(*given)
+            assert session._flight is not None
+            session._flight.task.cancel()
+            session._flight = replace(session._flight, task=asyncio.create_task(lose()))
+
+        async def lose() -> None:
+            raise CheckpointMoved
+
+        monkeypatch.setattr(session, "_depart", overtaken)
+        assert await session.run_once() == len(events)
+    await assert_equals_a_cold_fold(connection, events, folder())
 
 
 async def test_a_long_log_is_read_in_stretches(
