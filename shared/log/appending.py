@@ -92,8 +92,8 @@ class LogUnavailable(Exception):
 
 
 class OtherEra(LogUnavailable):
-    """The log was restored, or another server has taken over, since this was decided: nothing was written, and what it
-    was decided on may not be there any more. To be decided again."""
+    """The log was restored, or another server has taken over, since this was decided: what it was decided on may not be
+    there any more. To be decided again; where an attempt before had been written after all, its receipt tells."""
 
 
 Outcome = Appended | WrongVersion | KeyReused
