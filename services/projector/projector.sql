@@ -98,34 +98,31 @@ WHERE EXISTS (SELECT FROM kept) AND r.generation = $1 AND r.tenant = u.tenant
 -- One page's changes, or nothing at all when the checkpoint is not where they start from, or would pass the end of the
 -- log, as with messages of a timeline that was given up: the checkpoint moves first and everything else depends on
 -- that. Answers how many checkpoints moved (0 or 1).
---   $1 position, $2 epoch, $33 turn to start from; $3 position to move to
---   $4..$12 rows written, $13..$15 rows deleted, $16..$24 timers written, $25..$26 timers deleted, $27..$32 parked
+--   $1 position, $2 epoch, $31 turn to start from; $3 position to move to
+--   $4..$10 rows written, $11..$13 rows deleted, $14..$22 timers written, $23..$24 timers deleted, $25..$30 parked
 WITH moved AS (
     UPDATE read.checkpoint SET position = $3, moved_at = clock_timestamp()
-    WHERE name = 'projector' AND position = $1 AND epoch = $2 AND turn = $33
+    WHERE name = 'projector' AND position = $1 AND epoch = $2 AND turn = $31
       AND EXISTS (SELECT 1 FROM log.head h WHERE h.position >= $3 AND h.epoch = $2)
     RETURNING 1
 ), rows_written AS (
-    INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
-    SELECT u.generation, u.tenant, u.key, u.owner, u.state, coalesce(u.sort, '-infinity'), u.body::json,
-           CASE WHEN u.words IS NOT NULL THEN to_tsvector(u.language::regconfig, u.words) END
-    FROM unnest($4::integer[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::timestamptz[], $10::text[],
-                $11::text[], $12::text[])
-         AS u (generation, tenant, key, owner, state, sort, body, words, language)
+    INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body)
+    SELECT u.generation, u.tenant, u.key, u.owner, u.state, coalesce(u.sort, '-infinity'), u.body::json
+    FROM unnest($4::integer[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::timestamptz[], $10::text[])
+         AS u (generation, tenant, key, owner, state, sort, body)
     WHERE EXISTS (SELECT 1 FROM moved)
     ON CONFLICT (generation, tenant, key) DO UPDATE
-    SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
-        search = excluded.search
+    SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body
 ), rows_deleted AS (
     DELETE FROM read.row r
-    USING unnest($13::integer[], $14::text[], $15::text[]) AS u (generation, tenant, key)
+    USING unnest($11::integer[], $12::text[], $13::text[]) AS u (generation, tenant, key)
     WHERE r.generation = u.generation AND r.tenant = u.tenant AND r.key = u.key AND EXISTS (SELECT 1 FROM moved)
 ), timers_written AS (
     INSERT INTO read.timer AS t (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
     SELECT u.tenant, u.id, u.subject_id, u.seeker_id, u.guards::uuid[], u.due_at, u.outcome, u.ending::json,
            u.body::json
-    FROM unnest($16::text[], $17::uuid[], $18::uuid[], $19::uuid[], $20::text[], $21::timestamptz[], $22::text[],
-                $23::text[], $24::text[])
+    FROM unnest($14::text[], $15::uuid[], $16::uuid[], $17::uuid[], $18::text[], $19::timestamptz[], $20::text[],
+                $21::text[], $22::text[])
          AS u (tenant, id, subject_id, seeker_id, guards, due_at, outcome, ending, body)
     WHERE EXISTS (SELECT 1 FROM moved)
     ON CONFLICT (tenant, id) DO UPDATE
@@ -133,12 +130,12 @@ WITH moved AS (
         body = excluded.body
 ), timers_deleted AS (
     DELETE FROM read.timer t
-    USING unnest($25::text[], $26::uuid[]) AS u (tenant, id)
+    USING unnest($23::text[], $24::uuid[]) AS u (tenant, id)
     WHERE t.tenant = u.tenant AND t.id = u.id AND EXISTS (SELECT 1 FROM moved)
 ), newly_parked AS (
     INSERT INTO read.parked (tenant, stream_id, category, position, model, error)
     SELECT u.tenant, u.stream_id, u.category, u.position, u.model, u.error
-    FROM unnest($27::text[], $28::uuid[], $29::text[], $30::bigint[], $31::text[], $32::text[])
+    FROM unnest($25::text[], $26::uuid[], $27::text[], $28::bigint[], $29::text[], $30::text[])
          AS u (tenant, stream_id, category, position, model, error)
     WHERE EXISTS (SELECT 1 FROM moved)
     ON CONFLICT (tenant, stream_id) DO NOTHING

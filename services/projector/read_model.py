@@ -26,10 +26,6 @@ class Filed:
     state: str | None = None
     """What queries filter by."""
     sort: datetime | None = None
-    text: str | None = None
-    """What full-text search finds it by; not stored as such."""
-    language: str = "simple"
-    """PostgreSQL's text search configuration for `text`, such as `english`."""
 
 
 class Telling(ABC):

@@ -93,15 +93,12 @@ SELECT count(*) FROM moved;
 
 -- name: upsert_rows
 -- Rows that may be there already.
-INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
-SELECT u.generation, u.tenant, u.key, u.owner, u.state, u.sort, u.body::json,
-       CASE WHEN u.words IS NOT NULL THEN to_tsvector(u.language::regconfig, u.words) END
-FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
-            $9::text[])
-     AS u (generation, tenant, key, owner, state, sort, body, words, language)
+INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body)
+SELECT u.generation, u.tenant, u.key, u.owner, u.state, u.sort, u.body::json
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[])
+     AS u (generation, tenant, key, owner, state, sort, body)
 ON CONFLICT (generation, tenant, key) DO UPDATE
-SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
-    search = excluded.search;
+SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body;
 
 -- name: delete_rows
 -- Rows that are not to be there.
@@ -113,21 +110,21 @@ WHERE r.generation = u.generation AND r.tenant = u.tenant AND r.key = u.key;
 -- The rows in which two generations ($1 and $2) are not the same letter by letter, of those whose keys' first hashed byte
 -- is below $3 (256: all).
 SELECT coalesce(a.tenant, b.tenant) AS tenant, coalesce(a.key, b.key) AS key,
-       a.body AS live_body, a.owner AS live_owner, a.state AS live_state, a.sort AS live_sort, a.search::text AS live_search,
-       b.body AS body, b.owner, b.state, b.sort, b.search::text AS search
+       a.body AS live_body, a.owner AS live_owner, a.state AS live_state, a.sort AS live_sort,
+       b.body AS body, b.owner, b.state, b.sort
 FROM (SELECT * FROM read.row
       WHERE generation = $1 AND ($3 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $3)) a
 FULL JOIN (SELECT * FROM read.row
            WHERE generation = $2 AND ($3 >= 256 OR get_byte(decode(md5(key), 'hex'), 0) < $3)) b
      ON a.tenant = b.tenant AND a.key = b.key
-WHERE (a.body::text, a.owner, a.state, a.sort, a.search) IS DISTINCT FROM (b.body::text, b.owner, b.state, b.sort, b.search);
+WHERE (a.body::text, a.owner, a.state, a.sort) IS DISTINCT FROM (b.body::text, b.owner, b.state, b.sort);
 
 -- name: some_differing_rows
 -- The same of those whose tenants and keys are $3[i] and $4[i]; a statement of its own, and LATERAL, so that each is found
 -- by its index whatever the planner believes: while few are compared, the checkpoint is held.
 SELECT u.tenant, u.key,
-       a.body AS live_body, a.owner AS live_owner, a.state AS live_state, a.sort AS live_sort, a.search::text AS live_search,
-       b.body AS body, b.owner, b.state, b.sort, b.search::text AS search
+       a.body AS live_body, a.owner AS live_owner, a.state AS live_state, a.sort AS live_sort,
+       b.body AS body, b.owner, b.state, b.sort
 FROM unnest($3::text[], $4::text[]) AS u (tenant, key)
 LEFT JOIN LATERAL (
     SELECT * FROM read.row r WHERE r.generation = $1 AND r.tenant = u.tenant AND r.key = u.key LIMIT 1
@@ -135,7 +132,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT * FROM read.row r WHERE r.generation = $2 AND r.tenant = u.tenant AND r.key = u.key LIMIT 1
 ) b ON true
-WHERE (a.body::text, a.owner, a.state, a.sort, a.search) IS DISTINCT FROM (b.body::text, b.owner, b.state, b.sort, b.search);
+WHERE (a.body::text, a.owner, a.state, a.sort) IS DISTINCT FROM (b.body::text, b.owner, b.state, b.sort);
 
 -- name: count_rows
 -- How many rows a generation holds of those that are looked at: see differing_rows, and unless they are null the tenants
@@ -256,12 +253,11 @@ WITH wanted AS (
     WHERE r.generation = $1 AND r.tenant = w.tenant AND r.key = w.key
       AND NOT EXISTS (SELECT 1 FROM read.row n WHERE n.generation = $2 AND n.tenant = w.tenant AND n.key = w.key)
 )
-INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body, search)
-SELECT $1, n.tenant, n.key, n.owner, n.state, n.sort, n.body, n.search
+INSERT INTO read.row AS r (generation, tenant, key, owner, state, sort, body)
+SELECT $1, n.tenant, n.key, n.owner, n.state, n.sort, n.body
 FROM wanted w JOIN read.row n ON n.generation = $2 AND n.tenant = w.tenant AND n.key = w.key
 ON CONFLICT (generation, tenant, key) DO UPDATE
-SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body,
-    search = excluded.search;
+SET owner = excluded.owner, state = excluded.state, sort = excluded.sort, body = excluded.body;
 
 -- name: subjects_of
 -- The keys of a recipient's ($3) subjects.

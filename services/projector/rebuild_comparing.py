@@ -31,7 +31,7 @@ TIMERS = "timer"
 _PAGE = 500
 _LOOKED_AT = 2_000
 """Timers of which one statement finds out whether they are somebody's."""
-_FILED = ("owner", "state", "sort", "search")
+_FILED = ("owner", "state", "sort")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,18 +114,19 @@ class Staging(Store):
             if row is None:
                 deleted.append((self._generations[id[0]], id[1], id[2]))
                 continue
-            *filed, sort, body, words, language = self.filed_row(id, row)
+            *filed, sort, body = self.filed_row(id, row)
             once = id[0] in self._once and id not in self._again
-            if words is None and (once or id in self._absent):
-                copied[id[0]].append((*filed, sort or UNSORTED, body))
+            record = (*filed, sort or UNSORTED, body)
+            if once or id in self._absent:
+                copied[id[0]].append(record)
             else:
-                upserted.append((*filed, sort or UNSORTED, body, words, language))
+                upserted.append(record)
         for name, records in copied.items():
             if records:
                 await self._writing.copy_records_to_table(
                     f"row_{self._generations[name]}", schema_name="read", columns=_COLUMNS, records=records
                 )
         if upserted:
-            await self._writing.execute(QUERIES["upsert_rows"], *columns(upserted, 9))
+            await self._writing.execute(QUERIES["upsert_rows"], *columns(upserted, 7))
         if deleted:
             await self._writing.execute(QUERIES["delete_rows"], *columns(deleted, 3))

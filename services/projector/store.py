@@ -260,7 +260,7 @@ class Store:
             start.position,
             start.epoch,
             position,
-            *columns([self.filed_row(id, row) for id, row in written], 9),
+            *columns([self.filed_row(id, row) for id, row in written], 7),
             *columns([(self._generations[model], tenant, key) for model, tenant, key in deleted], 3),
             *columns(timers, 9),
             *columns(settled, 2),
@@ -274,8 +274,7 @@ class Store:
         name, tenant, key = id
         model = self._models[name]
         filed = model.file(row)
-        return (self._generations[name], tenant, key, filed.owner, filed.state, filed.sort, model.encode(row),
-                filed.text, filed.language)  # fmt: skip
+        return (self._generations[name], tenant, key, filed.owner, filed.state, filed.sort, model.encode(row))
 
 
 def timer_row(id: TimerId, timer: Timer | Ending) -> tuple[Any, ...]:

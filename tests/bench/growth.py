@@ -53,7 +53,7 @@ INSERT INTO log.receipt
 SELECT tenant || '-$1', command_id, fingerprint, position + $2 * $1::bigint, events, recorded_at
 FROM log.receipt WHERE tenant = 'tenant-1';
 INSERT INTO read.row
-SELECT r.generation, r.tenant || '-$1', r.key, r.owner, r.state, r.sort, r.body, r.search
+SELECT r.generation, r.tenant || '-$1', r.key, r.owner, r.state, r.sort, r.body
 FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live' WHERE r.tenant = 'tenant-1';
 INSERT INTO read.timer
 SELECT tenant || '-$1', id, subject_id, seeker_id, guards, due_at, outcome, ending, body

@@ -22,8 +22,7 @@ from shared.timing.timers import TIMER, Timer
 
 PAGE = 500
 _ROWS = """
-    SELECT g.model, r.tenant, r.key, r.body, r.owner, r.state, nullif(r.sort, '-infinity') AS sort,
-           r.search IS NOT NULL AS searched
+    SELECT g.model, r.tenant, r.key, r.body, r.owner, r.state, nullif(r.sort, '-infinity') AS sort
     FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live'
 """
 _TIMERS = "SELECT tenant, id, subject_id, seeker_id, guards, due_at, ending, body FROM read.timer"
@@ -114,7 +113,7 @@ class ColdFold:
     def _filed(self, id: RowId, row: Any) -> tuple[Any, ...]:
         """By what queries find it."""
         filed = self._models[id[0]].file(row)
-        return (filed.owner, filed.state, filed.sort, filed.text is not None)
+        return (filed.owner, filed.state, filed.sort)
 
 
 def _indexed(timer: Timer | Ending) -> tuple[Any, ...]:

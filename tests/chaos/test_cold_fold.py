@@ -102,7 +102,6 @@ PLANTED = [
             ("sort", "sort + interval '1 second'"),
         )
     ),
-    (f"UPDATE read.row SET search = to_tsvector('word') WHERE {PIPELINE}", "row .* a cold fold gives"),
     (
         "INSERT INTO read.parked (tenant, stream_id, category, position, model, error) "
         "VALUES ('acme', gen_random_uuid(), 'lead', 1, 'leads', 'broken')",

@@ -32,7 +32,7 @@ T = TypeVar("T")
 ALL = "SELECT * FROM log.event ORDER BY position"
 RECEIPTS = "SELECT * FROM log.receipt ORDER BY position, tenant, command_id"
 DISCARDED = "SELECT * FROM read.discarded ORDER BY position"
-ROWS = """SELECT g.model, r.tenant, r.key, r.owner, r.state, r.sort, r.body, r.search::text
+ROWS = """SELECT g.model, r.tenant, r.key, r.owner, r.state, r.sort, r.body
 FROM read.row r JOIN read.generation g ON g.id = r.generation AND g.status = 'live' ORDER BY 1, 2, 3"""
 TIMERS = "SELECT tenant, id, subject_id, due_at, outcome, ending, guards, body FROM read.timer ORDER BY tenant, id"
 

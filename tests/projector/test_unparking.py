@@ -47,7 +47,7 @@ async def assert_nothing_was_late(connection: Connection, log: Log, *discarded: 
     events = [e for e in await log.read(0, 10_000) if e.position not in discarded]
     expected, found = Memory(folder()).fold(events, [1]), await state(connection)
     models = {model.name: model for model in folder().models if model.name in OF_TIMING}
-    rows = {(name, *key): models[name].decode(body) for name, *key, _, _, _, body, _ in found["rows"] if name in models}
+    rows = {(name, *key): models[name].decode(body) for name, *key, _, _, _, body in found["rows"] if name in models}
     assert rows == {id: row for id, row in expected.rows.items() if id[0] in models and row is not None}
     assert [timer_of(*timer) for timer in found["timers"] if timer[3] is None] == [
         expected_timer(id, expected.pending[id]) for id in sorted(expected.pending)

@@ -169,7 +169,7 @@ class Stage:
         )
 
     async def stored(self) -> str:
-        """All that is kept for readers: rows with what they are searched by, timers, and what waits."""
+        """All that is kept for readers: rows with what they are found by, timers, and what waits."""
         found = await self._owner.fetch(
             "SELECT concat(r) AS text FROM read.row r UNION ALL SELECT concat(t) FROM read.timer t"
             " UNION ALL SELECT concat(p) FROM read.parked p"
