@@ -37,6 +37,7 @@ from shared.log import Appended, LogUnavailable
 from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Problem, ProblemError
 from shared.operations.settings import CommandSettings
+from shared.operations.turns import in_turns
 
 logger = structlog.get_logger(__name__)
 
@@ -156,7 +157,7 @@ class BulkEndpoint:
         away = next((each for each in outcomes if isinstance(each, WAITED_FOR)), away)
         settled = iter(outcomes)
         reports: list[bytes] = []
-        for line in chunk:
+        async for line in in_turns(chunk):
             outcome = next(settled) if isinstance(line.command, CommandEnvelope) else line.command
             name = line.command.command if isinstance(line.command, CommandEnvelope) else "unknown"
             self._metrics.commands.labels("bulk", name, outcome_of(outcome)).inc()

@@ -27,6 +27,7 @@ from shared.log import (
     RefusedBefore,
     WrongVersion,
 )
+from shared.operations.turns import in_turns
 from shared.replacing import replace
 
 WAITED_FOR = (LogUnavailable, UnknownEventType)
@@ -194,7 +195,7 @@ class Executor:
             await self._look_ahead(chosen.values(), states)
         appends: dict[int, Append] = {}
         refused: dict[int, Refusal | WrongVersion] = {}
-        for index, envelope in chosen.items():
+        async for index, envelope in in_turns(chosen.items()):
             try:
                 appends[index] = await self._decide(envelope, states[envelope.tenant], fresh=fresh)
             except (Refusal, WrongVersion) as refusal:

@@ -34,12 +34,12 @@ from services.projector.models import (
 )
 from services.projector.models.notification import NotificationRow
 from services.projector.read_model import ReadModel, Telling
-from services.projector.turns import in_turns
 from shared.codec import decode
 from shared.database.queries import load_queries
 from shared.domain import contact, lead
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
+from shared.operations.turns import in_turns
 
 QUERIES = load_queries("services.projector", "past.sql")
 OF_SEEKERS: dict[str, ReadModel[Any]] = {

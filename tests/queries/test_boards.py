@@ -13,8 +13,8 @@ from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
 from services.projector.queries.board import board_of
-from services.projector.turns import AT_ONCE
 from shared.domain import contact, interview, lead, programme
+from shared.operations.turns import AT_ONCE
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,

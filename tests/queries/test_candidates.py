@@ -10,9 +10,9 @@ from services.projector.models import CONTACTS, PARTICIPANTS
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.candidates import find_candidates
 from services.projector.reader import Page, Reader
-from services.projector.turns import AT_ONCE
 from shared.domain import contact, programme, relationship, seeker
 from shared.domain.kernel import Event, On
+from shared.operations.turns import AT_ONCE
 from tests.domain.scenario import ADDED, ANA, BEN, CLEO, COACH, NOW, OTHER_SEEKER, PROGRAMME, REGISTERED, SEEKER, on
 from tests.models.history import happened, row
 from tests.queries.conftest import TENANT, Library, with_turns

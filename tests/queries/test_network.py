@@ -9,7 +9,6 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from services.projector import turns
 from services.projector.models import NETWORK, SEEKERS
 from services.projector.models.network import NodeRow
 from services.projector.queries.answering import People, Person
@@ -19,6 +18,7 @@ from services.projector.queries.graph_picture import to_svg
 from services.projector.reader import Found, Page, Reader
 from shared.domain import contact, lead
 from shared.domain.kernel import On
+from shared.operations import turns
 from tests.domain.scenario import ANA, BEN, CLEO, HELD, LEAD, REGISTERED, SEEKER, on
 from tests.models.history import happened, row
 from tests.queries.conftest import MINE, Library, serving, with_turns

@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import turns
 from services.projector.models import NOTIFICATIONS, SEEKERS
 from services.projector.models.notification import coachs_list
 from services.projector.models.seeker import SeekerRow
@@ -24,6 +23,7 @@ from shared.domain import contact, interview, lead, programme, seeker
 from shared.domain.interview.details import Advice
 from shared.domain.kernel import Stream
 from shared.log import Append, Pending
+from shared.operations import turns
 from tests.projector.conftest import write
 from tests.projector.histories import START, TENANT, Happening, appends, on, recorded
 from tests.queries.conftest import serving, with_turns

@@ -12,7 +12,7 @@ from uuid import UUID
 from services.projector.models.leads import LeadRow
 from services.projector.models.participant import ParticipantRow
 from services.projector.models.pipeline import PipelineRow
-from services.projector.turns import in_turns
+from shared.operations.turns import in_turns
 
 IN_TIME = timedelta(days=1)
 """Thanked within a day."""

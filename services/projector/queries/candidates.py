@@ -16,10 +16,10 @@ from services.projector.models.pairs import pair
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.answering import Person
 from services.projector.reader import Reader
-from services.projector.turns import in_turns
 from shared.domain.contact import month_of, places_left
 from shared.domain.fields import Common, Fit, common
 from shared.immutable import immutable
+from shared.operations.turns import in_turns
 
 MOST_WILLING = 10_000
 MOST_PARTICIPANTS = 5_000

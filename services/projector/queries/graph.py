@@ -13,7 +13,7 @@ from uuid import UUID
 from services.projector.models.leads import LeadRow
 from services.projector.models.network import NodeRow
 from services.projector.queries.answering import People
-from services.projector.turns import in_turns
+from shared.operations.turns import in_turns
 
 Kind = Literal["seeker", "contact", "promise"]
 

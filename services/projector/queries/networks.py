@@ -16,7 +16,7 @@ from services.projector.queries.graph import Graph, graph_of
 from services.projector.queries.graph_formats import to_dot, to_graphml
 from services.projector.queries.graph_picture import to_svg
 from services.projector.queries.interviews import SAFE
-from services.projector.turns import in_turns
+from shared.operations.turns import in_turns
 
 MOST_CONTACTS = 2000
 MOST_PROMISES = 500

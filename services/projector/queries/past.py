@@ -13,11 +13,11 @@ from pydantic import Field, JsonValue, TypeAdapter
 from services.projector.past import OF_SEEKERS, Moment, Past, Unusable
 from services.projector.queries.answering import Desk, require_seeker, unknown
 from services.projector.queries.asking import Look, TenantPath
-from services.projector.turns import in_turns
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
 from shared.envelope import Recorded
 from shared.operations.problems import Problem, ProblemError, problem_of
+from shared.operations.turns import in_turns
 
 PastModel = Literal[
     "seeker",

@@ -25,9 +25,9 @@ from services.projector.queries.asking import CandidatesAsk, Filtered, Look, Pag
 from services.projector.queries.board import Board, board_of
 from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates, find_candidates
 from services.projector.reader import Reader
-from services.projector.turns import in_turns
 from shared.clock import Clock
 from shared.immutable import immutable
+from shared.operations.turns import in_turns
 from shared.replacing import replace
 
 MOST_ROWS = 50_000
