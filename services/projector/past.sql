@@ -30,7 +30,7 @@ FROM log.event
 WHERE tenant = $1 AND stream_id = ANY ($2::uuid[]) AND type = 'contact.forgotten';
 
 -- name: led_to
--- Whom some leads ($2) have led to by conversations that were planned through them.
+-- Whom some leads ($2) have led to by conversations that were planned, or introductions that were made, through them.
 SELECT r.key, contact.id
 FROM read.generation g
 JOIN read.row r ON r.generation = g.id AND r.tenant = $1 AND r.key = ANY ($2::text[])

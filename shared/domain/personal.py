@@ -24,7 +24,7 @@ class Personal:
     """Marks a field: `name: Annotated[str, Personal("contact")]` is about the contact of the event.
 
     `about` is `"seeker"`, `"contact"` (each of the event's contacts), `"coach"`, or `"new_contact"`: whom a lead is
-    about, who is a contact once it came to something, or a conversation was planned through it.
+    about, who is a contact once it came to something, or a conversation was planned or an introduction made through it.
     """
 
     about: str

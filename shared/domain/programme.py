@@ -109,7 +109,8 @@ class Create(Command, Outline, command="programme.create", creates=True):
 
 
 class AssignCoach(Command, CoachDetails, command="programme.assign_coach"):
-    pass
+    """Who enrols from now on without naming a coach is theirs. Of one who was assigned before, what is left out of name
+    and e-mail address stays as it was."""
 
 
 class EnrolParticipant(Command, command="programme.enrol_participant"):

@@ -55,7 +55,8 @@ REFUSALS: dict[str, Rule] = {
     "never_accepted": Rule(
         "conflict",
         "An answer or a new time is recorded for an interview called off before it was asked for, or accepted.",
-        "plan a new interview and ask again",
+        "plan a new interview and ask again; or, where the contact had been asked and says yes after all, record "
+        "interview.lapse, then interview.accept",
     ),
     "nobody_left": Rule(
         "invalid",

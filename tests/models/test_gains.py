@@ -34,6 +34,21 @@ def test_a_lead_knows_whom_it_led_to() -> None:
         assert found.forgetting(ANA, NOW) is found
 
 
+def test_a_lead_led_to_whom_an_introduction_was_made_with() -> None:
+    """Given a promise that was kept without a word of whom it led to, or dropped, when the introduction is made after
+    all, then it tells of them until they are forgotten; an opening tells of the opening."""
+    kept = {**PAIR, "kind": "promised_introduction"}
+    ben = {"seeker_id": SEEKER, "contact_id": BEN}
+    made = relationship.IntroductionMade(**ben, connector_id=ANA, introduced_by=(ANA,), lead_id=LEAD)
+    for ended in ([], [lead.CameToSomething(**kept, what="He wrote")], [lead.Dropped(**kept, why="Ben moved away")]):
+        history = happened(PROMISE, *ended, made)
+        assert row(LEADS, history).led_to == (BEN,)
+        found = row(LEADS, history.add(on("contact", BEN, contact.Forgotten())))
+        assert (found.what, found.person, found.result) == ("(forgotten)", None, None)
+    assert row(LEADS, happened(OPENING, made)).led_to == ()
+    assert row(LEADS, happened(PROMISE, made.model_copy(update={"lead_id": None}))).led_to == ()
+
+
 def test_what_came_of_a_lead_is_owed_to_the_contact() -> None:
     """Given a lead acted on, when something comes of it, then the seeker owes a report, and nothing after it."""
     kept = {**PAIR, "interview_id": INTERVIEW, "kind": "promised_introduction"}

@@ -118,6 +118,22 @@ def test_a_programme_and_its_coaches() -> None:
     assert [(coach.coach_id, coach.name) for coach in found.coaches] == [(ANA, None), (COACH, "Rui Melo")]
 
 
+def test_a_coach_who_takes_over_again_is_named_as_before() -> None:
+    """Given a coach with name and address, when another is assigned, and the first again by id alone, then the first is
+    last in the order, with name and address as they were; and a new address leaves the name."""
+    history = happened(
+        programme.Created(title="Autumn"),
+        programme.CoachAssigned(coach_id=COACH, name="Rui", email="rui@example.org"),
+        programme.CoachAssigned(coach_id=ANA, name="Ana"),
+        programme.CoachAssigned(coach_id=COACH),
+    )
+    other, again = row(PROGRAMMES, history).coaches
+    assert (other.coach_id, other.name) == (ANA, "Ana")
+    assert (again.coach_id, again.name, again.email) == (COACH, "Rui", "rui@example.org")
+    [_, again] = row(PROGRAMMES, history.add(programme.CoachAssigned(coach_id=COACH, email="melo@example.org"))).coaches
+    assert (again.name, again.email) == ("Rui", "melo@example.org")
+
+
 def test_a_participants_way_through_a_programme() -> None:
     """Given a participant, when a match is turned down and another accepted, then both count and the latter shows."""
     pairing = {"seeker_id": SEEKER, "contact_id": ANA, "coach_id": COACH}

@@ -89,6 +89,31 @@ def test_the_last_touch_is_the_latest_that_happened() -> None:
     assert (found.last_touch, found.last_touch_at, found.networks) == ("progress_update", NOW, ("LinkedIn",))
 
 
+def test_what_was_before_the_last_touch_warms_nothing() -> None:
+    """Given a tie that cools since its last touch, when an earlier touch is written down, then it counts, and the tie
+    cools on; a later one warms it."""
+    history = happened().add(TOUCHED, at=NOW).add(due("cooling"), at=NOW + timedelta(days=120))
+    before = row(RELATIONSHIPS, history.add(TOUCHED, at=NOW - timedelta(days=3)))
+    assert (before.warmth, before.touches, before.last_touch_at) == ("cooling", 2, NOW)
+    after = row(RELATIONSHIPS, history.add(TOUCHED, at=NOW + timedelta(days=1)))
+    assert (after.warmth, after.touches) == ("warm", 3)
+
+
+def test_a_touch_ends_the_snoozing_before_it() -> None:
+    """Given a tie that is snoozed, when a touch is written down that was before that, then it stays snoozed; a touch
+    after it ends the snoozing, and one that was wished before the last touch, or the last wish, does nothing."""
+    until, later = NOW + timedelta(days=30), NOW + timedelta(days=60)
+    history = happened().add(relationship.Snoozed(**PAIR, until=until), at=NOW)
+    before = row(RELATIONSHIPS, history.add(TOUCHED, at=NOW - timedelta(days=1)))
+    assert (before.snoozed_until, before.last_touch_at) == (until, NOW - timedelta(days=1))
+    history.add(relationship.Snoozed(**PAIR, until=later), at=NOW - timedelta(hours=1))
+    assert row(RELATIONSHIPS, history).snoozed_until == until
+    assert row(RELATIONSHIPS, history.add(TOUCHED, at=NOW + timedelta(days=1))).snoozed_until is None
+    assert row(RELATIONSHIPS, history.add(relationship.Snoozed(**PAIR, until=later), at=NOW)).snoozed_until is None
+    history.add(relationship.Snoozed(**PAIR, until=later), at=NOW + timedelta(days=2))
+    assert row(RELATIONSHIPS, history).snoozed_until == later
+
+
 def test_who_wrote_after_the_introduction_is_not_to_write_again() -> None:
     """Given an introduction, then the next move is to write, also where a request before it was in vain; once they are
     asked for a conversation, what is next is that one's own, and after a touch to keep in touch."""
@@ -204,6 +229,16 @@ def test_a_network_grows_by_introductions() -> None:
     ana = found[f"{SEEKER}/{ANA}"]
     assert (ana.source, ana.conversations) == ("alumni_network", 1)
     assert ana.first_held_at is not None
+
+
+def test_who_introduced_or_gave_a_lead_is_in_the_network() -> None:
+    """Given two contacts of the tenant, when one of them introduces Ana to the seeker and the other promises somebody,
+    then the seeker knows both, with no edges of their own."""
+    made = relationship.IntroductionMade(**PAIR, connector_id=BEN, connector="Ben of Porto", introduced_by=(BEN,))
+    promised = lead.Recorded(seeker_id=SEEKER, contact_id=CLEO, kind="promised_introduction", what="To Dora")
+    found = {each.contact_id: each for each in rows(NETWORK, happened(made, promised)).values()}
+    assert {id: each.introducers for id, each in found.items()} == {ANA: (BEN,), BEN: (), CLEO: ()}
+    assert (found[ANA].connector, found[BEN].connector) == ("Ben of Porto", None)
 
 
 def test_who_gave_the_lead_to_a_conversation_led_to_whom_it_was_with() -> None:

@@ -34,13 +34,14 @@ def added(id: UUID, name: str, *chain: UUID) -> On:
     return on("contact", id, event)
 
 
+PROMISE = lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="promised_introduction", what="To Dora", person="Dora")
 STORY = happened(
     REGISTERED,
     added(ANA, "Ana"),
     HELD,
     added(BEN, "Ben", ANA),
     added(CLEO, 'Cleo "C" <Dias>', BEN, ANA),
-    lead.Recorded(seeker_id=SEEKER, contact_id=ANA, kind="promised_introduction", what="To Dora", person="Dora"),
+    PROMISE,
 )
 
 
@@ -78,6 +79,20 @@ async def test_the_network_of_one_conversation(library: Library) -> None:
     assert found["growth"] == [{"month": "2026-11", "joined": 3, "total": 3}]
     assert found["complete"] is True
     assert nodes["Dora"]["id"] == str(LEAD)
+
+
+async def test_the_promise_of_a_contact_of_the_tenant_is_in_the_network(library: Library) -> None:
+    """Given a contact whom no seeker brought in, when they promise an introduction, then they and whom they promised
+    are in the network, and the promise leads from the one to the other."""
+    ana = contact.Added(name="Ana", source="programme_directory")
+    await library.fold(happened(REGISTERED, on("contact", ANA, ana), PROMISE))
+    found = (await library.get(f"{MINE}/network"))["item"]
+    assert [(each["label"], each["kind"], each["hops"]) for each in found["nodes"]] == [
+        ("Mona Quist", "seeker", 0),
+        ("Ana", "contact", 1),
+        ("Dora", "promise", 2),
+    ]
+    assert [each["kind"] for each in found["edges"]] == ["knows", "promised"]
 
 
 async def test_other_programs_read_the_network(library: Library) -> None:

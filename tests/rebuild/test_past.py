@@ -19,7 +19,8 @@ from services.projector.past import QUERIES as PAST
 from services.projector.reader import Found, Reader
 from shared.codec import encode
 from shared.database.pool import open_pool
-from shared.domain import contact, interview, lead, programme, seeker
+from shared.domain import contact, interview, lead, programme, relationship, seeker
+from shared.domain.identity import relationship_id
 from shared.domain.interview.details import Advice
 from shared.domain.kernel import Stream
 from shared.log import Append, Pending
@@ -77,17 +78,19 @@ async def test_as_of_now_is_what_is_live_of_whom_was_forgotten(
 
 
 MONA, ANA, BEN, CLEO = (UUID(int=0xA0 + number) for number in range(4))
-TALK, OTHER_TALK, REFERRAL, HOPE = (UUID(int=0xB0 + number) for number in range(4))
+TALK, OTHER_TALK, REFERRAL, HOPE, PROMISE = (UUID(int=0xB0 + number) for number in range(5))
 WORD = "forgettable"
 """In all that is told of Ana."""
 
 
 def before_and_after() -> list[Happening]:
-    """Ana, to whom two referrals led, talks with Mona together with Ben, and drops out of a second conversation. She is
-    forgotten; what is written afterwards is about Ben."""
+    """Ana, to whom two referrals led and a promise, talks with Mona together with Ben, and drops out of a second
+    conversation. She is forgotten; what is written afterwards is about Ben."""
     both: dict[str, Any] = {"seeker_id": MONA, "contact_ids": (ANA, BEN)}
     plan: dict[str, Any] = {"purpose": "field", "about": "Museums"}
     given: dict[str, Any] = {"seeker_id": MONA, "contact_id": CLEO, "kind": "referral"}
+    promised = given | {"kind": "promised_introduction"}
+    introduced = relationship.IntroductionMade(seeker_id=MONA, contact_id=ANA, connector_id=CLEO, lead_id=PROMISE)
     time: dict[str, Any] = {"time_zone": "Europe/Lisbon", "minutes": 30, "format": "coffee"}
     about: dict[str, Any] = {"source": "referral", "seeker_id": MONA}
     advice = (Advice(about="skills", text="Learn to write labels"),)
@@ -96,6 +99,9 @@ def before_and_after() -> list[Happening]:
         on("contact", ANA, contact.Added(name=WORD, source_detail=WORD, **about)),
         *(on("contact", id, contact.Added(name="Somebody", **about)) for id in (BEN, CLEO)),
         *(on("lead", id, lead.Recorded(**given, what=WORD, person=WORD)) for id in (REFERRAL, HOPE)),
+        on("lead", PROMISE, lead.Recorded(**promised, what=WORD, person=WORD)),
+        on("lead", PROMISE, lead.CameToSomething(**promised, what=WORD)),
+        on("relationship", relationship_id(MONA, ANA), introduced),
         on("interview", TALK, interview.Planned(**both, **plan, lead_id=REFERRAL)),
         on("interview", OTHER_TALK, interview.Planned(**both, **plan, lead_id=HOPE)),
         on("interview", TALK, interview.AgreedLoosely(**both, what=WORD)),

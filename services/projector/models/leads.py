@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.projector.models.per_stream import PerStream
 from services.projector.read_model import Filed, Telling
-from shared.domain import interview, lead
+from shared.domain import interview, lead, relationship
 from shared.domain.personal import FORGOTTEN
 from shared.domain.values import Resource
 from shared.envelope import Recorded
@@ -54,7 +54,8 @@ class LeadRow(Telling):
     """What came of it, or why nothing did; of one that was dropped, why."""
     new_contact_id: UUID | None = None
     led_to: tuple[UUID, ...] = ()
-    """Contacts with whom a conversation was planned through it, where it is to lead to somebody."""
+    """Contacts with whom a conversation was planned through it, or an introduction made, where it is to lead to
+    somebody."""
     ended_at: datetime | None = None
     """When it was reported back or dropped."""
 
@@ -121,15 +122,23 @@ def _dropped(row: LeadRow, e: Recorded[lead.Dropped]) -> LeadRow:
 
 
 def _planned(row: LeadRow, e: Recorded[interview.Planned]) -> LeadRow:
+    return _led_to(row, e.data.contact_ids)
+
+
+def _introduced(row: LeadRow, e: Recorded[relationship.IntroductionMade]) -> LeadRow:
+    return _led_to(row, (e.data.contact_id,))
+
+
+def _led_to(row: LeadRow, contact_ids: Iterable[UUID]) -> LeadRow:
     if row.kind not in lead.KINDS_OF["person"]:
         return row
-    led_to = dict.fromkeys((*row.led_to, *(id for id in e.data.contact_ids if id != row.contact_id)))
+    led_to = dict.fromkeys((*row.led_to, *(id for id in contact_ids if id != row.contact_id)))
     return replace(row, led_to=tuple(led_to))
 
 
 class Leads(PerStream[LeadRow]):
     name = "lead"
-    version = 5
+    version = 6
     row = LeadRow
     begins: ClassVar = {lead.Recorded: _recorded}
     changes: ClassVar = {
@@ -139,10 +148,11 @@ class Leads(PerStream[LeadRow]):
         lead.ReportedBack: _reported_back,
         lead.Dropped: _dropped,
         interview.Planned: _planned,
+        relationship.IntroductionMade: _introduced,
     }
 
     def keys(self, e: Recorded[Any]) -> Iterable[str]:
-        if type(e.data) is interview.Planned:
+        if isinstance(e.data, interview.Planned | relationship.IntroductionMade):
             return () if e.data.lead_id is None else (str(e.data.lead_id),)
         return super().keys(e)
 

@@ -54,6 +54,8 @@ def _added(row: NodeRow, e: Recorded[contact.Added]) -> NodeRow:
 
 
 def _introduced(row: NodeRow, e: Recorded[relationship.IntroductionMade]) -> NodeRow:
+    if row.contact_id != e.data.contact_id:
+        return row  # who introduced: the seeker knows them
     return _through(replace(row, connector=e.data.connector or row.connector), e.data.connector_id)
 
 
@@ -77,6 +79,7 @@ FOLDS: dict[type[Event], Callable[[NodeRow, Recorded[Any]], NodeRow]] = {
     relationship.IntroductionMade: _introduced,
     relationship.Connected: _joined,
     relationship.TouchpointRecorded: _joined,
+    lead.Recorded: _joined,
     lead.CameToSomething: _came_of_lead,
     interview.Planned: _joined,
     interview.Held: _held,
@@ -88,14 +91,20 @@ def _contacts(e: Recorded[Any]) -> tuple[UUID | None, ...]:
     if e.category == "interview":
         contacts: tuple[UUID, ...] = e.data.contact_ids
         return contacts
-    if e.category == "contact":
-        return (e.stream_id,)
-    return (e.data.new_contact_id if e.category == "lead" else e.data.contact_id,)
+    match e.data:
+        case contact.Added():
+            return (e.stream_id,)
+        case lead.CameToSomething():
+            return (e.data.new_contact_id,)
+        case relationship.IntroductionMade():
+            return (e.data.contact_id, e.data.connector_id)
+        case _:
+            return (e.data.contact_id,)
 
 
 class Network(ReadModel[NodeRow]):
     name = "network"
-    version = 3
+    version = 4
     folds = FOLDS.keys()
     row = NodeRow
 

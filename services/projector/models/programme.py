@@ -39,14 +39,16 @@ def _created(e: Recorded[programme.Created]) -> ProgrammeRow:
 
 
 def _coach_assigned(row: ProgrammeRow, e: Recorded[programme.CoachAssigned]) -> ProgrammeRow:
-    coach = Coach(e.data.coach_id, e.data.name, e.data.email)
+    known = next((each for each in row.coaches if each.coach_id == e.data.coach_id), None)
+    coach = known or Coach(e.data.coach_id, None, None)
+    coach = replace(coach, name=e.data.name or coach.name, email=e.data.email or coach.email)
     others = tuple(each for each in row.coaches if each.coach_id != coach.coach_id)
     return replace(row, coaches=(*others, coach), first_coach_id=row.first_coach_id or coach.coach_id)
 
 
 class Programmes(PerStream[ProgrammeRow]):
     name = "programme"
-    version = 2
+    version = 3
     listed = True
     row = ProgrammeRow
     begins: ClassVar = {programme.Created: _created}

@@ -48,6 +48,8 @@ class TieRow:
     cadence_days: int | None = None
     """While they keep in touch by the seeker's own wish, or by a cadence set for it."""
     snoozed_until: datetime | None = None
+    snoozed_at: datetime | None = None
+    """When that was wished; a touch since then ends it."""
     paused_until: date | None = None
 
 
@@ -55,16 +57,18 @@ Fold = Callable[[TieRow, Recorded[Any]], TieRow]
 
 
 def _touched(row: TieRow, e: Recorded[Any], what: str) -> TieRow:
-    """A touch warms, whenever it is written down; the last one is the latest that happened."""
-    latest = row.last_touch_at is None or e.occurred_at >= row.last_touch_at
-    return replace(
-        row,
-        warmth="warm",
-        touches=row.touches + 1,
-        last_touch_at=e.occurred_at if latest else row.last_touch_at,
-        last_touch=what if latest else row.last_touch,
-        snoozed_until=None,
-    )
+    """A touch counts whenever it is written down. The last one is the latest that happened: what was before that warms
+    nothing any more, as it has no reminder wait."""
+    row = replace(row, touches=row.touches + 1)
+    if _is_before(e, row.last_touch_at):
+        return row
+    row = replace(row, warmth="warm", last_touch_at=e.occurred_at, last_touch=what)
+    return row if _is_before(e, row.snoozed_at) else replace(row, snoozed_until=None, snoozed_at=None)
+
+
+def _is_before(e: Recorded[Any], *moments: datetime | None) -> bool:
+    """Whether it happened before one of them."""
+    return any(moment is not None and e.occurred_at < moment for moment in moments)
 
 
 def _seen(row: TieRow, e: Recorded[Any]) -> TieRow:
@@ -115,7 +119,9 @@ def _cadence(row: TieRow, e: Recorded[relationship.CadenceChanged]) -> TieRow:
 
 
 def _snoozed(row: TieRow, e: Recorded[relationship.Snoozed]) -> TieRow:
-    return replace(row, snoozed_until=e.data.until)
+    if _is_before(e, row.last_touch_at, row.snoozed_at):
+        return row
+    return replace(row, snoozed_until=e.data.until, snoozed_at=e.occurred_at)
 
 
 def _paused(row: TieRow, e: Recorded[relationship.Paused]) -> TieRow:
@@ -127,7 +133,7 @@ def _resumed(row: TieRow, e: Recorded[relationship.Resumed]) -> TieRow:
 
 
 def _ended(row: TieRow, e: Recorded[relationship.Ended]) -> TieRow:
-    return replace(row, cadence_days=None, snoozed_until=None, paused_until=None)
+    return replace(row, cadence_days=None, snoozed_until=None, snoozed_at=None, paused_until=None)
 
 
 OWN: dict[type[Event], Fold] = {
@@ -172,7 +178,7 @@ def _both(data: Any) -> tuple[UUID, ...]:
 
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
-    version = 4
+    version = 5
     folds = FOLDS.keys()
     row = TieRow
 

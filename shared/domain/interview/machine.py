@@ -25,7 +25,12 @@ _HOLD = "record interview.hold first, with occurred_at if it was not just now"
 _FELL_THROUGH = ("cancelled", "missed")
 
 LEADS_ON: dict[type[Event], dict[str, str]] = {
-    e.Accepted: dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely where there is none yet"),
+    e.Accepted: {
+        "cancelled": f"{_NEW_TIME}, or interview.agree_loosely where there is none yet; where they had never said yes "
+        "before, record interview.lapse first",
+        "missed": f"{_NEW_TIME}, or interview.agree_loosely where there is none yet",
+    },
+    e.AgreedLoosely: dict.fromkeys(("lapsed", "declined"), _ACCEPT),
     e.Declined: dict.fromkeys(STANDING, _CANCEL),
     e.Lapsed: dict.fromkeys(STANDING, f"{_CANCEL}, or record interview.miss"),
     e.TimesOffered: {"requested": _ACCEPT, **dict.fromkeys(STANDING, _NEW_TIME)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -76,6 +77,10 @@ EVENT_OF: dict[type[Command], type[Event]] = {
     c.Resume: e.Resumed,
     c.End: e.Ended,
 }
+
+
+_ZONES = timedelta(hours=14)
+"""By so much a seeker's day may still be the one that is over elsewhere."""
 
 
 @immutable
@@ -152,6 +157,8 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             raise refusal("nothing_changes", "the cadence is that already", field="/cadence_days")
         case c.Snooze() if command.until <= context.at:
             raise refusal("already_over", f"{command.until.isoformat()} is past", field="/until")
+        case c.Pause(until=date() as until) if until < (context.at - _ZONES).date():
+            raise refusal("already_over", f"{until.isoformat()} is past", field="/until")
         case c.StartKeepingInTouch() if command.cadence_days is None:
             command = command.model_copy(update={"cadence_days": state.cadence_days})
     return [event(**said(command))]
