@@ -57,6 +57,8 @@ class History:
         self._pool = pool
         self._turn = asyncio.Lock()
         self._asked = self._safe = 0
+        self._server: datetime | None = None
+        """The one that a stand-by followed last."""
 
     async def page(self, after: int, limit: int, wanted: Wanted = Wanted()) -> HistoryPage:
         """Up to `limit` of the wanted events after a position.
@@ -70,10 +72,12 @@ class History:
                 rows = await session.fetch(
                     QUERIES["page"], after, limit, WINDOW, MOST_BYTES, wanted.tenant, types, list(wanted.categories)
                 )
-            if rows[0]["head"] > after:  # or a fail-over could put other events where the reader has been already
-                await self._await_stand_by()
+            # Or a fail-over could put other events where the reader has been already.
+            if rows[0]["head"] > after and await self._await_stand_by() != rows[0]["server"]:
+                await self._pool.expire_connections()
+                raise ConnectionError("another server has taken over, which need not have what this page tells of")
         head = Head(rows[0]["head"], rows[0]["timeline"])
-        events = [Recorded(*row[4:]) for row in rows if row["position"] is not None]
+        events = [Recorded(*row[5:]) for row in rows if row["position"] is not None]
         cut = bool(events) and (len(events) == limit or len(events) < rows[0]["found"])
         position = events[-1].position if cut else max(after, min(after + WINDOW, head.position))
         return HistoryPage(events, position, head, rows[0]["now"])
@@ -86,13 +90,17 @@ class History:
             found: int = await session.fetchval(QUERIES["fork"], after, epoch)
         return found
 
-    async def _await_stand_by(self) -> None:
-        """One at a time, for all who have read by then: else readers who wait for it would keep queries waiting."""
+    async def _await_stand_by(self) -> datetime | None:
+        """Answers which server's stand-by has all that was shown by that one before.
+
+        One at a time, for all who have read by then: else readers who wait for it would keep queries waiting.
+        """
         self._asked += 1
         asked = self._asked
         async with self._turn:
             if self._safe < asked:
                 so_far = self._asked
                 async with session_of(self._pool) as session:
-                    await session.execute(LOG_QUERIES["await_stand_by"])
+                    self._server = await session.fetchval(LOG_QUERIES["await_stand_by"])
                 self._safe = so_far
+            return self._server

@@ -1,9 +1,10 @@
 -- name: page
 -- Events after position $1 that match, at most $2 of them, looked for among the next $3 positions; with the log's head
--- and clock, and `found`, which tells whether some were left out because those before them have $4 bytes already.
-SELECT h.position AS head, h.epoch AS timeline, log.now() AS now, e.found, e.position, e.epoch, e.tenant, e.category, e.stream_id,
-       e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.actor, e.command_id,
-       e.correlation_id, e.causation_id, e.data
+-- and clock, the server by when it was started, and `found`, which tells whether some were left out because those before
+-- them have $4 bytes already.
+SELECT h.position AS head, h.epoch AS timeline, log.now() AS now, pg_postmaster_start_time() AS server, e.found,
+       e.position, e.epoch, e.tenant, e.category, e.stream_id, e.version, e.event_id, e.type, e.schema_version,
+       e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data
 FROM log.head h
 LEFT JOIN LATERAL (
     SELECT *, count(*) OVER () AS found,

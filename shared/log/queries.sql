@@ -21,7 +21,9 @@ SELECT position FROM log.head FOR UPDATE;
 
 -- name: await_stand_by
 -- Where commits wait for a stand-by, wait as they do, and lock nothing; elsewhere, nothing is written.
-SELECT pg_logical_emit_message(true, 'kithlog', '') WHERE current_setting('synchronous_standby_names') <> '';
+-- Answers which server has committed that, by when it was started.
+SELECT pg_postmaster_start_time(),
+       CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'kithlog', '') END;
 
 -- name: written
 -- Where the events of some ranges of positions were written: ($1[i], $2[i]], in order.

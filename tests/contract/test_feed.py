@@ -18,6 +18,7 @@ from shared.broker import cloudevents
 from shared.database.pool import connect, open_pool
 from shared.log import Append, Log, history
 from shared.log.history import History
+from shared.log.writing import QUERIES
 from tests.command.stand_by import stand_by_away
 from tests.contract.conftest import an_append, failing, get, reached
 
@@ -89,6 +90,20 @@ async def test_a_page_tells_nothing_that_a_fail_over_would_lose(
             response = await client.get(f"/v1/events?{query}")
             assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
     assert positions(await get(client, after=1)) == [2]
+
+
+async def test_a_page_is_not_confirmed_by_another_server(
+    client: httpx.AsyncClient, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a stand-by that takes over between the reading of a page and the waiting for what it tells, then the page
+    is answered 503: that the server of now has committed says nothing of what the one before has shown."""
+    await append(some_appends(2))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setitem(QUERIES, "await_stand_by", "SELECT pg_postmaster_start_time() - interval '1 hour'")
+        response = await client.get("/v1/events?after=0")
+        assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+        assert positions(await get(client, after=2)) == []
+    assert positions(await get(client, after=0)) == [1, 2]
 
 
 _WAITING = """
