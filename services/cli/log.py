@@ -10,7 +10,7 @@ from rich.console import Console
 
 from services.cli import log_files, log_reading
 from services.cli.log_fork import fork_log
-from services.cli.showing import as_object, branches, stream_tree, trees
+from services.cli.showing import as_object, branches, line, stream_tree, trees
 from services.cli.terminal import AsJson, Why, misunderstood, note, run, second, settings, show_json, show_table
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
@@ -38,7 +38,7 @@ def tail(
         if as_json:
             show_json([as_object(event)])
         else:
-            typer.echo(log_reading.line(event))
+            typer.echo(line(event))
 
     async def verb() -> None:
         chosen = wanted(tenant, stream, types, categories)

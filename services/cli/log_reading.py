@@ -28,19 +28,6 @@ _WINDOW = 20_000
 _POLL = 1.0
 """Seconds between looks at the log when PostgreSQL tells of nothing."""
 
-__all__ = [
-    "MOST",
-    "Connected",
-    "Event",
-    "at_position",
-    "line",
-    "of_stream",
-    "operations",
-    "print_event",
-    "stats",
-    "tail",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Connected:

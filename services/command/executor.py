@@ -267,6 +267,3 @@ def _parts(envelopes: Sequence[CommandEnvelope]) -> Iterator[Sequence[CommandEnv
             yield envelopes[start:index]
             start, first = index, {(envelope.tenant, envelope.command_id): envelope}
     yield envelopes[start:]
-
-
-__all__ = ["EventLog", "Executor", "Stream"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from services.command.refusals import from_json, to_json
 from shared.command_envelope import CommandEnvelope
 from shared.domain.kernel import Command, Refusal
 from shared.log import Appended, KeptRefusal, KeyReused, Known, WrongVersion
-from shared.log.appending import Receipt
 
 
 class RepetitionLog(Protocol):
@@ -45,7 +44,7 @@ class FirstAnswers:
         for index, envelope in envelopes.items():
             key = (envelope.tenant, envelope.command_id)
             if receipt := known.receipts.get(key):
-                if is_of(envelope, receipt):
+                if receipt.fingerprint == fingerprint(envelope):
                     outcomes[index] = known.answers[key]
                 else:
                     outcomes.setdefault(index, KeyReused(envelope.command_id))
@@ -98,18 +97,10 @@ def fingerprint(envelope: CommandEnvelope) -> bytes:
     optional one, and whether it is sent without it or as null, which mean the same. Nor does the order of members,
     which a sender that writes the command anew may change.
     """
-    return _digest(envelope, _in_order(envelope.data).model_dump_json(exclude_defaults=True))
-
-
-def is_of(envelope: CommandEnvelope, receipt: Receipt) -> bool:
-    """Whether a receipt with the command's id is of this command; in the first receipts defaults counted, and then the
-    order of members did still."""
-    return receipt.fingerprint in (
-        fingerprint(envelope),
-        _digest(envelope, envelope.data.model_dump_json(exclude_defaults=True)),
-        _under_former_defaults(envelope),
-        _digest(envelope, envelope.data.model_dump_json()),
-    )
+    body = _in_order(envelope.data).model_dump_json(exclude_defaults=True)
+    occurred_at = envelope.occurred_at.isoformat() if envelope.occurred_at else ""
+    parts = (envelope.command, str(envelope.id), body, occurred_at)
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
 
 
 def _in_order(data: Command) -> Command:
@@ -118,28 +109,8 @@ def _in_order(data: Command) -> Command:
     return data.model_copy(update=json.loads(json.dumps(free, sort_keys=True))) if free else data
 
 
-FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "relationship.start_keeping_in_touch": {"cadence_days": 90, "first_after_days": 30},
-}
-"""Command → field → its default in an earlier release, where it was another than None is now."""
-
-
-def _under_former_defaults(envelope: CommandEnvelope) -> bytes:
-    """The fingerprint by a release in which what was said was the default, and did not count."""
-    former = FORMER_DEFAULTS.get(envelope.command, {})
-    defaults = {name: None for name, value in former.items() if getattr(envelope.data, name) == value}
-    data = envelope.data.model_copy(update=defaults)
-    return _digest(envelope, data.model_dump_json(exclude_defaults=True))
-
-
 def refused_as(envelope: CommandEnvelope) -> bytes:
     """What is refused to a command that names the version it expects is not refused to it with another version."""
     if envelope.expected_version is None:
         return fingerprint(envelope)
     return fingerprint(envelope) + envelope.expected_version.to_bytes(4)
-
-
-def _digest(envelope: CommandEnvelope, body: str) -> bytes:
-    occurred_at = envelope.occurred_at.isoformat() if envelope.occurred_at else ""
-    parts = (envelope.command, str(envelope.id), body, occurred_at)
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()

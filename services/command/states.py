@@ -88,18 +88,9 @@ class Streams:
         self._era = log.era
 
     async def load(self, tenant: str, streams: Collection[Stream], *, fresh: bool) -> States:
-        """The states of `streams`; with `fresh`, none of them from memory, and all as they were at one moment."""
-        era = self._forget_what_was()
-        found: dict[Stream, Folded] = {}
-        if not fresh:
-            for stream in streams:
-                folded = self._kept.get((tenant, stream.id))
-                if folded is not None and folded.category == stream.category:
-                    self._kept.move_to_end((tenant, stream.id))
-                    found[stream] = folded
-        if missing := {(tenant, stream) for stream in streams if stream not in found}:
-            found |= (await self._load_fresh(missing)).get(tenant, {})
-        return States(self._deciders, found, era)
+        """The states of `streams` of one tenant, as `load_many`."""
+        loaded = await self.load_many([(tenant, stream) for stream in streams], fresh=fresh)
+        return loaded.get(tenant) or States(self._deciders, {}, self._era)
 
     async def load_own(self, tenant: str, stream: Stream, *, creates: bool) -> States:
         """The state of a command's own stream, as `load`; where the command `creates` it and memory knows of none, it
@@ -119,6 +110,7 @@ class Streams:
         for tenant, stream in wanted:
             folded = None if fresh else self._kept.get((tenant, stream.id))
             if folded is not None and folded.category == stream.category:
+                self._kept.move_to_end((tenant, stream.id))
                 found[tenant][stream] = folded
             else:
                 missing.add((tenant, stream))

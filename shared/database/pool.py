@@ -31,6 +31,9 @@ minute, not the two hours and more of most systems. What the session held, such 
 _GIVEN_UP_HERE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """The same for a server's machine, which asyncpg would wait for without end; not all systems have them all."""
 
+LONGEST_PAUSE = 2.0
+"""Seconds between attempts at what is away."""
+
 LETTING_GO = 2.0
 """Seconds after which a server that does not answer that it has cancelled a statement is given up."""
 
@@ -76,8 +79,8 @@ logger = structlog.get_logger(__name__)
 
 def is_away(error: BaseException) -> bool:
     """Whether it passes when PostgreSQL is back: to be waited for, never the fault of what is written."""
-    # Mistakes of ours are among asyncpg's InterfaceErrors, too, but ValueErrors: waiting won't mend them. (A
-    # certificate that can't be verified is a ValueError as well; but that is mended at the server.)
+    # Values that don't fit their columns are InterfaceErrors of asyncpg's, too, and ValueErrors: waiting won't mend
+    # them. (A certificate that can't be verified is a ValueError as well; but that is mended at the server.)
     ours = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
     return isinstance(error, PASSING) and not ours
 
@@ -134,13 +137,13 @@ def give_up_a_vanished_server(connection: Any) -> None:
             own.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
+async def open_pool(url: str, *, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
     """A pool in the services' role; keeps trying while PostgreSQL is away."""
     return await persist(
         "postgresql",
         lambda: asyncpg.create_pool(
             url,
-            min_size=min_size,
+            min_size=1,
             max_size=max_size,
             connect=cast(Any, connect),  # stubs want each option by its name
             command_timeout=PATIENCE,
@@ -182,7 +185,7 @@ async def nothing_to_reset(connection: Any) -> None:
     any case); asyncpg's own reset costs a second round trip for every one of them."""
 
 
-async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pause: float = 2.0) -> T:
+async def persist(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
     """Try until it works, with growing pauses; only what is `PASSING` is waited for, other errors are raised."""
     pause = 0.05
     while True:
@@ -193,4 +196,4 @@ async def persist(what: str, attempt: Callable[[], Awaitable[T]], *, longest_pau
                 raise  # wrong arguments are InterfaceErrors, too: waiting won't mend them
             logger.warning("waiting for it", what=what, error=repr(error), pause=pause)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, longest_pause)
+            pause = min(pause * 2, LONGEST_PAUSE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
@@ -61,6 +61,3 @@ def erased(body: Body, about: str) -> Body:
 def _nothing(model: type[BaseModel], name: str) -> Any:
     info = model.model_fields[name]
     return FORGOTTEN if info.is_required() else info.get_default(call_default_factory=True)
-
-
-__all__ = ["FORGOTTEN", "Annotated", "Personal", "erased", "personal_fields", "told_about"]

@@ -264,10 +264,10 @@ def invalid(faults: Sequence[Fault]) -> Problem:
     )
 
 
-def faults_of(error: ValidationError, below: str = "") -> list[Fault]:
-    """What pydantic found wrong with a body, as JSON pointers below `below`."""
+def faults_of(error: ValidationError) -> list[Fault]:
+    """What pydantic found wrong with a body, as JSON pointers."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Fault(below + pointer(each["loc"]), _said(each), each["type"]) for each in errors[:MOST_FAULTS]]
+    return [Fault(pointer(each["loc"]), _said(each), each["type"]) for each in errors[:MOST_FAULTS]]
 
 
 def _told_of(field: str | None, detail: str) -> str:
@@ -295,16 +295,3 @@ def starting() -> ProblemError:
             retry_after=1,
         )
     )
-
-
-__all__ = [
-    "Fault",
-    "Problem",
-    "ProblemDocument",
-    "ProblemError",
-    "faults_of",
-    "invalid",
-    "malformed_header",
-    "problem_of",
-    "starting",
-]

@@ -12,19 +12,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.command import executor as deciding
 from services.command.executor import Executor
-from services.command.repeating import _digest, fingerprint, is_of
+from services.command.repeating import fingerprint
 from shared.command_envelope import CommandEnvelope
 from shared.database.pool import open_pool
 from shared.domain.catalogue import DECIDERS
-from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
 from shared.domain.seeker import Register
 from shared.log import Appended, KeptRefusal, KeyReused, Known, Log, LogUnavailable, WrongVersion
-from shared.log.appending import Receipt
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson
-from tests.command.conftest import NOW, FixedClock
+from tests.command.conftest import FixedClock
 from tests.command.stand_by import stand_by_away
 from tests.command.test_executor import envelope, opened, register, verdict
 
@@ -102,15 +99,13 @@ TURNED = {"defaults": {"lead": [{"a": 2, "b": 1}, "x"]}, "thank_you": {"max_late
 
 
 def test_the_order_of_members_leaves_a_command_the_same() -> None:
-    """Given a command whose sender chooses the keys of a field, then it is the same whatever their order, and known by
-    a receipt in which that counted; with other values, or items of a list in another order, it is another."""
+    """Given a command whose sender chooses the keys of a field, then it is the same whatever their order; with other
+    values, or items of a list in another order, it is another."""
     command = preferring(OVERRIDES)
     assert list(TURNED) != list(OVERRIDES)
     assert fingerprint(preferring(TURNED)) == fingerprint(command)
-    assert is_of(command, Receipt(_digest(command, command.data.model_dump_json(exclude_defaults=True)), 1, 1, NOW))
     for others in ({**OVERRIDES, "defaults": {"lead": ["x", {"b": 1, "a": 2}]}}, {**OVERRIDES, "thank_you": {}}):
         assert fingerprint(preferring(others)) != fingerprint(command)
-        assert not is_of(preferring(others), Receipt(fingerprint(command), 1, 1, NOW))
 
 
 def test_an_optional_field_that_is_new_leaves_a_command_the_same() -> None:
@@ -130,34 +125,10 @@ def test_an_optional_field_that_is_new_leaves_a_command_the_same() -> None:
         assert (fingerprint(after) == fingerprint(before)) == same
 
 
-def test_a_receipt_under_a_former_default_is_known() -> None:
-    """Given a command that said what was the default when it came, and so did not count, then it is known by its
-    receipt; one that said something else is another."""
-    pair = {"seeker_id": str(SEEKER), "contact_id": str(ANA)}
-    tie = relationship_id(SEEKER, ANA)
-
-    def started(**said: int) -> CommandEnvelope:
-        return envelope("relationship.start_keeping_in_touch", tie, pair | said, number=1)
-
-    receipt = Receipt(fingerprint(started()), 1, 1, NOW)
-    assert is_of(started(cadence_days=90, first_after_days=30), receipt)
-    assert is_of(started(cadence_days=90), receipt)
-    assert not is_of(started(cadence_days=60), receipt)
-
-
-async def test_a_receipt_of_before_defaults_were_left_out_is_known(
-    log: Log, executor: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a command that was executed when its defaults counted, when it is repeated, alone or among others, then it
-    gets its first answer; other content with its key is still told so."""
-
-    def with_defaults(envelope: Any) -> bytes:
-        return _digest(envelope, envelope.data.model_dump_json())
-
-    with monkeypatch.context() as earlier:
-        earlier.setattr(deciding, "fingerprint", with_defaults)
-        first = await executor.execute(register())
-    assert with_defaults(register()) != fingerprint(register())
+async def test_a_repeated_command_is_known_alone_and_among_others(log: Log, executor: Executor) -> None:
+    """Given a command that was executed, when it is repeated at another replica, alone or among others, then it gets
+    its first answer; other content with its key is told so."""
+    first = await executor.execute(register())
     later = replica(log)
     alone = await later.execute(register())
     _, among, reused = await later.execute_all(
