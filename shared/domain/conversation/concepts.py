@@ -50,9 +50,45 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "opportunity|opportunities|chance to|for|of ~3 talk|talking|meet|meeting|speak|ask|chat|hear|see|visit"
         "|conversation",
         "opportunity|opportunities|chance to|for|of ~3 learn|learning ~2 about|from|more|how",
-        "slot|place|spot ~2 calendar|diary|schedule|agenda",
+        "slot|place|spot ~3 calendar|diary|schedule|agenda",
         "slot ~2 @when",
         "minute|minutes|hour|short|brief ~1 slot",
+        "room|space|slot|spot ~3 for ~4 <meeting>|question|questions !<on_a_job>",
+    ),
+    # What a seeker does in a conversation or makes of it, which is no work for the contact.
+    "own_doing": (
+        "@softly? @softly? !<on_a_job> <deed>",
+        "@softly? join @them ~1 for|at|on ~2 <meeting>|lunch|dinner|drink|event|walk|tour",
+        "<overlook>",
+    ),
+    "deed": (
+        "@converse|@prepare",
+        "have|take|get|grab|share|steal|borrow ~4 <meeting>|@talked_of|lunch|dinner|drink|look|tour|word|minutes|hour"
+        "|advice|feedback",
+        "do|give|offer ~2 for|to? @you !over|during|part|full|on|in|at",
+        "do|give|offer ~4 return|back",
+        "do|use to @prepare",
+        "do|use to !get|be|become|land|win|secure|earn|join",
+        "do $",
+        "~2 better|differently",
+        "help @you? with|$",
+    ),
+    "overlook": ("be|have ~1 @overlooked", "not|never !only"),
+    # Whether there is something, and whom a seeker may turn to.
+    "is_there": (
+        "is|are|be there",
+        "would|will|might|could|may there be",
+        "if|whether there is|are|might? be?",
+    ),
+    "i_can": ("i|we could|can|might|may|should",),
+    "who_hires": ("~4 charge|hiring|hires|hire|recruits|recruiting|hr",),
+    "who_may_talk": (
+        "to talk|speak|chat to|with $",
+        "who ~4 talk|speak|chat|meet|tell|show|answer ~2 @me",
+    ),
+    "whom_to_ask": (
+        "<somebody>|@newcomer|colleague|colleagues|person !@post !<who_hires> ~8 <i_can> <own_doing>",
+        "<somebody>|@newcomer|colleague|colleagues|person !@post !<who_hires> ~4 <who_may_talk>",
     ),
     # Who decides, or can be told.
     "receiver": (
@@ -98,11 +134,19 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     "promote": ("@pass|@refer|pitch|sell|distribute|whisper|plug|present|vouch",),
     # What a conversation must not be about.
     "post_with_you": ("a|an|any|some|open|possible ~2 @wanted|@post ~1 at|in|on|with|within <your_org>",),
-    "on_being_hired": (
+    "on_work_here": (
         "~12 <employ_me>|<work_with_you>|<post_with_you>",
         "~12 the ~2 job|position|role|opening|vacancy|internship|placement ~1 at|in|on|with|within <your_org>",
         "~4 about|discuss|regarding|concerning @wanted|@post ~1 at|in|on|with|within <your_org>",
-        "~8 pitch|sell|present|introduce|prove|market myself",
+    ),
+    "on_being_hired": ("<on_work_here>", "~8 pitch|sell|present|introduce|prove|market myself"),
+    "on_a_job": (
+        "<on_work_here>",
+        "~8 about|regarding|concerning|for a|an|any|some ~1 @post !like|in|that|where",
+        "~8 for ~1 work|employment|money|pay|wage|wages|salary $",
+        "~3 job interview",
+        "~12 as a|an ~1 intern|assistant|trainee|apprentice|employee|freelancer|helper|hand",
+        "~12 and|then ~2 work|start|intern|join",
     ),
     "hirer": (
         "@any_one|anyone|someone|who|companies|places|people|firms|friends|colleagues|contacts|clients|employers"

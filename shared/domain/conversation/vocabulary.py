@@ -148,6 +148,27 @@ VOCABULARY: dict[str, frozenset[Phrase]] = {
         "|how about you|what if you",
     ),
     "now": _class("still|currently|presently|all|also|now|actively|even|perhaps|maybe|just|by any chance"),
+    "softly": _class(
+        "also|perhaps|maybe|possibly|just|still|even|briefly|quickly|really|ever|first|simply|personally|best|then"
+        "|one day|some day|someday|at some point|some time|sometime|by any chance|if you like|in the meantime"
+    ),
+    # What the conversation is for, and what comes before and after it.
+    "converse": _class(
+        "ask|talk|speak|chat|meet|call|ring|phone|text|email|e mail|write|contact|reach|message|interview you|shadow"
+        "|visit|see|watch|hear|listen|observe|thank|buy|invite|treat|bring|send|show|sit down|pick|keep in touch"
+        "|stay in touch|get in touch|be in touch|come by|drop by|stop by|come over|come and see|come to see|connect"
+        "|catch you|catch up|get to know|introduce myself|tell|arrange|schedule|discuss|follow up|come back|mention"
+        "|congratulate|greet|approach|consult|quote|take you|take part|attend|find you"
+    ),
+    "prepare": _class(
+        "read|learn|study|understand|find out|look at|look into|look up|improve|change|prepare|be prepared|be ready"
+        "|be better prepared|practise|practice|know|follow|clarify|explain|correct|fix|add|leave out|avoid|return"
+        "|repay|be of help|be of use|be of service|say|expect|make clearer|make of|watch out"
+    ),
+    "overlooked": _class(
+        "overlooked|missed|forgotten|misunderstood|misread|asked|done|prepared|read|overlooking|missing|forgetting"
+        "|misunderstanding|curious|wrong|unaware|known|said"
+    ),
     "pass": _doing(
         "pass|forward|give|hand|send|slip|submit|share|circulate|deliver|drop|put in|show|get|bring|walk|carry"
         "|take|put|move|leave|upload|champion|support|push|back|endorse|promote|mention|check|chase|track|flag"
