@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +11,8 @@ import pytest
 from shared.domain import contact, interview, lead, programme
 from shared.domain.interview.decider import DECIDER
 from shared.domain.interview.details import Advice
-from shared.domain.kernel import Command, Event, On
+from shared.domain.interview.machine import AGREED
+from shared.domain.kernel import COMMANDS, Command, Event, On, Refusal, Stream
 from tests.domain.scenario import (
     ACCEPTED,
     ADDED,
@@ -191,10 +193,35 @@ def test_a_refusal_says_what_leads_on(more: list[Event], command: Command, next:
     assert next in refused.remedy
 
 
+OFFER = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})
+ANSWERS = [interview.Accept(), interview.AgreeLoosely(what="In January"), OFFER, SCHEDULE, reschedule()]
+BODIES: dict[str, Command] = {each.type: each for each in (*ANSWERS, interview.Lapse())}
+WITHDRAWN = interview.Cancelled(**WHOSE, by="seeker")
+NEVER_SAID_YES = [WITHDRAWN, interview.Lapsed(**WHOSE), interview.Declined(**WHOSE)]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.type)
+@pytest.mark.parametrize("ended", NEVER_SAID_YES, ids=lambda ended: ended.type)
+def test_a_late_yes_is_recorded_as_its_refusal_says(ended: Event, answer: Command) -> None:
+    """Given a request that ended before the contact said yes, when any answer comes after all and is refused, then the
+    commands that the remedy names follow one after the other, and it is accepted."""
+    reason = ended.type.partition(".")[2]
+    freed = contact.PlaceFreed(seeker_id=SEEKER, interview_id=INTERVIEW, month="2026-11", why=reason)
+    world = given(*PEOPLE, ASKED, PLANNED, REQUESTED, ended, on("contact", ANA, freed)).world
+    stream = Stream("interview", INTERVIEW)
+    try:
+        world.execute(stream, answer, NOW)
+    except Refusal as refused:
+        for name in re.findall(r"interview\.[a-z_]+", refused.remedy):
+            if name in COMMANDS:  # and no name of an event
+                world.execute(stream, BODIES[name], NOW)
+    assert world.states[stream].accepted
+    assert world.states[stream].status in AGREED
+
+
 def test_times_that_answer_a_request_are_a_yes() -> None:
     """Given a request, when the contact's answer is times to choose from, then the yes in it is to be recorded."""
-    offer = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})
-    refused = given(*PEOPLE, PLANNED, REQUESTED).when(offer).refused("out_of_order")
+    refused = given(*PEOPLE, PLANNED, REQUESTED).when(OFFER).refused("out_of_order")
     assert "interview.accept" in refused.remedy
 
 
@@ -415,8 +442,7 @@ def test_no_new_time_for_what_was_never_agreed() -> None:
     """Given a request that was withdrawn, when a new time is recorded, then it is refused."""
     withdrawn = given(*PEOPLE, PLANNED, REQUESTED, CANCELLED)
     withdrawn.when(reschedule()).refused("never_accepted")
-    offer = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})
-    withdrawn.when(offer).refused("never_accepted")
+    withdrawn.when(OFFER).refused("never_accepted")
     given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, CANCELLED).when(reschedule()).refused("never_scheduled")
 
 

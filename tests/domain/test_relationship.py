@@ -145,3 +145,19 @@ def test_snoozed_until_a_moment_to_come() -> None:
     until = NOW + timedelta(days=7)
     wish: On | Event = relationship.Snoozed(**PAIR, until=until)
     given(*PEOPLE).when(relationship.Snooze(**PAIR, until=until)).then(wish)
+
+
+@pytest.mark.parametrize("days_ago", [None, 0, 1])
+def test_paused_until_a_day_that_may_be_ahead(days_ago: int | None) -> None:
+    """Given a relationship, when it is paused until no known day, until today, or until a day that is over here and
+    still going on elsewhere, then it is."""
+    until = None if days_ago is None else NOW.date() - timedelta(days=days_ago)
+    given(*PEOPLE).when(relationship.Pause(**PAIR, until=until)).then(relationship.Paused(**PAIR, until=until))
+
+
+def test_not_paused_until_a_day_that_is_over() -> None:
+    """Given a relationship, when it is paused until a day of last year, or one that is over everywhere, then it is
+    refused."""
+    for days_ago in (2, 365):
+        until = NOW.date() - timedelta(days=days_ago)
+        given(*PEOPLE).when(relationship.Pause(**PAIR, until=until)).refused("already_over", field="/until")

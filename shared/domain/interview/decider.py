@@ -34,6 +34,9 @@ MOST_FOLLOW_UPS = 2
 EARLY = timedelta(days=1)
 """People meet earlier than agreed, but not by more than this without agreeing anew."""
 
+ANSWERS = (c.Accept, c.AgreeLoosely, c.OfferTimes, c.Schedule, c.Reschedule)
+"""To what was called off before there was a yes, these lead by way of one."""
+
 CONCERN_CONTACTS = (
     c.SendRequest,
     c.FollowUp,
@@ -52,6 +55,8 @@ CONCERN_CONTACTS = (
 def decide(command: Command, state: State | None, context: Context) -> list[Event | On]:
     check_occurrence(context)
     state = state or State()
+    if isinstance(command, ANSWERS) and state.status == "cancelled":
+        _check_accepted(state)
     MACHINE.require(state.status, EVENT_OF[type(command)])
     require_remembered(context, command, state.contact_ids)
     match command:
@@ -81,12 +86,9 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
         case c.Cancel():
             return _cancelled(command, state, context)
         case c.AgreeLoosely():
-            if state.status in {"cancelled", "missed"}:
-                _check_accepted(state)
             event = _event(command, state, format=command.format or state.format)
             return [event, *places.take_again(context, state, welcome=True)]
         case c.OfferTimes():
-            _check_accepted(state)
             return [_event(command, state), *_ask_again(command.by == "seeker", state, context)]
         case c.Reschedule():
             return _rescheduled(command, state, context)
@@ -176,7 +178,6 @@ def _check_accepted(state: State) -> None:
 
 
 def _rescheduled(command: c.Reschedule, state: State, context: Context) -> list[Event | On]:
-    _check_accepted(state)
     if state.appointment is None:
         raise refusal("never_scheduled", "no time was agreed on before")
     event = _event(command, state)

@@ -23,25 +23,26 @@ _NEW_TIME = "record the new time with interview.reschedule"
 _CANCEL = "call the appointment off with interview.cancel"
 _HOLD = "record interview.hold first, with occurred_at if it was not just now"
 _FELL_THROUGH = ("cancelled", "missed")
+_CAME_TO_NOTHING = ("lapsed", "declined")
+_NO_YES = ("requested", *_CAME_TO_NOTHING)
 
 LEADS_ON: dict[type[Event], dict[str, str]] = {
-    e.Accepted: {
-        "cancelled": f"{_NEW_TIME}, or interview.agree_loosely where there is none yet; where they had never said yes "
-        "before, record interview.lapse first",
-        "missed": f"{_NEW_TIME}, or interview.agree_loosely where there is none yet",
-    },
-    e.AgreedLoosely: dict.fromkeys(("lapsed", "declined"), _ACCEPT),
+    e.Accepted: dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely where there is none yet"),
+    e.AgreedLoosely: dict.fromkeys(_CAME_TO_NOTHING, _ACCEPT),
     e.Declined: dict.fromkeys(STANDING, _CANCEL),
     e.Lapsed: dict.fromkeys(STANDING, f"{_CANCEL}, or record interview.miss"),
-    e.TimesOffered: {"requested": _ACCEPT, **dict.fromkeys(STANDING, _NEW_TIME)},
+    e.TimesOffered: {**dict.fromkeys(_NO_YES, _ACCEPT), **dict.fromkeys(STANDING, _NEW_TIME)},
     e.Scheduled: {
-        "requested": _ACCEPT,
+        **dict.fromkeys(_NO_YES, _ACCEPT),
         **dict.fromkeys(STANDING, _NEW_TIME),
         **dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely first where none was agreed before"),
     },
-    e.Rescheduled: {"requested": _ACCEPT, **dict.fromkeys(AGREED, "record the first time with interview.schedule")},
+    e.Rescheduled: {
+        **dict.fromkeys(_NO_YES, _ACCEPT),
+        **dict.fromkeys(AGREED, "record the first time with interview.schedule"),
+    },
     e.Held: {
-        "requested": _ACCEPT,
+        **dict.fromkeys(_NO_YES, _ACCEPT),
         **dict.fromkeys(_FELL_THROUGH, "record interview.reschedule first, with the time at which you talked"),
     },
     e.NotesTaken: dict.fromkeys({*AGREED, *FIXED}, _HOLD),
