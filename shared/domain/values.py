@@ -50,6 +50,17 @@ def _same_to_all(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _no_blank(text: str, info: ValidationInfo) -> str:
+    """Refuse from callers what is nothing but white space. Of a command's own texts it is cut off before they are
+    measured; `Command` does not say so of what is nested in it, which its event holds as well."""
+    if info.context == FROM_CALLER and not text.strip():
+        raise ValueError("white space alone says nothing")
+    return text
+
+
+NO_BLANK: Final = AfterValidator(_no_blank)
+"""Marks the texts of what is nested in commands."""
+
 Email = Annotated[
     str,
     StringConstraints(max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"),
@@ -183,7 +194,7 @@ class Resource(Details):
     """Something to read, follow or join (S1, S3)."""
 
     kind: ResourceKind
-    title: Name
+    title: Annotated[Name, NO_BLANK]
     url: Url | None = None
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from shared.domain.conversation.bank import Topic
 from shared.domain.personal import Personal
 from shared.domain.values import (
+    NO_BLANK,
     AdviceAbout,
     AskedBy,
     Channel,
@@ -132,7 +133,7 @@ class Objectives(Details):
 
 
 class Question(Details):
-    text: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+    text: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$"), NO_BLANK]
     topic: Topic | None = None
 
 
@@ -151,7 +152,7 @@ class Advice(Details):
     """What to learn, study or do (S3)."""
 
     about: AdviceAbout
-    text: Text
+    text: Annotated[Text, NO_BLANK]
 
 
 class Notes(Details):
