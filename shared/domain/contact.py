@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -27,6 +27,7 @@ from shared.domain.values import (
     Url,
     Zone,
     ZoneName,
+    emptied,
     said,
 )
 from shared.immutable import immutable
@@ -37,6 +38,8 @@ Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}$")]
 """A calendar month, such as 2026-11: where the contact lives, else in UTC."""
 Asking = Literal["request", "follow_up", "new_time"]
 """A request; another word on a silent one; another time by the seeker's wish."""
+Detail = Literal["email", "phone", "profile_url", "employer", "position", "time_zone"]
+"""What a contact may have none of. (Of fields there may be an empty list.)"""
 
 
 class Person(Details):
@@ -92,9 +95,17 @@ class Added(ContactEvent, Person, Origin, type="contact.added"):
 
 
 class DetailsCorrected(ContactEvent, Person, type="contact.details_corrected"):
-    """What is absent stays as it was."""
+    """What is absent stays as it was, but for what is taken back."""
 
     name: Annotated[Name | None, Personal("contact")] = None
+    taken_back: tuple[Detail, ...] = Field(default=(), max_length=6)
+    """What the contact does not have, or never had."""
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The details that are another from now on."""
+        given = {name: getattr(self, name) for name in ("name", *Person.model_fields)}
+        return {name: value for name, value in given.items() if value is not None} | dict.fromkeys(self.taken_back)
 
 
 class HoursOffered(ContactEvent, Offer, type="contact.hours_offered"):
@@ -147,10 +158,15 @@ class Add(Command, Person, Origin, command="contact.add", creates=True):
 
 
 class CorrectDetails(Command, Person, command="contact.correct_details"):
-    """What is absent stays as it was."""
+    """What is absent stays as it was; what is empty, the contact does not have."""
 
     name: Annotated[Name | None, Personal("contact")] = None
-    time_zone: Zone | None = None
+    email: Annotated[Email | None, emptied(Email), Personal("contact")] = None
+    phone: Annotated[Phone | None, emptied(Phone), Personal("contact")] = None
+    profile_url: Annotated[Url | None, emptied(Url), Personal("contact")] = None
+    employer: Annotated[Name | None, emptied(Name), Personal("contact")] = None
+    position: Annotated[Name | None, emptied(Name), Personal("contact")] = None
+    time_zone: Annotated[Zone | None, emptied(Zone)] = None
 
 
 class OfferHours(Command, Offer, command="contact.offer_hours"):
@@ -241,8 +257,9 @@ def evolve(state: State | None, event: Event) -> State:
                 introduced_by=event.introduced_by,
             )
         case DetailsCorrected():
-            fields = state.fields if event.fields is None else event.fields
-            return replace(state, fields=fields, time_zone=event.time_zone or state.time_zone)
+            changes = event.changes
+            fields, time_zone = changes.get("fields", state.fields), changes.get("time_zone", state.time_zone)
+            return replace(state, fields=fields, time_zone=time_zone)
         case HoursOffered() | CapacityChanged():
             return replace(state, capacity=event.capacity)
         case Asked():
@@ -274,9 +291,17 @@ def decide(command: Command, state: State | None, context: Context) -> list[Even
             return [_added(command, context)]
         case CorrectDetails() if not command.model_fields_set:
             raise refusal("nothing_changes", "no detail is given")
+        case CorrectDetails():
+            return [_corrected(command)]
         case ChangeCapacity() if command.capacity == state.capacity:
             raise refusal("nothing_changes", "the capacity is that already", field="/capacity")
     return [event(**said(command))]
+
+
+def _corrected(command: CorrectDetails) -> DetailsCorrected:
+    details = said(command)
+    taken_back = tuple(name for name, value in details.items() if value == "")
+    return DetailsCorrected(**details | dict.fromkeys(taken_back) | {"taken_back": taken_back})
 
 
 def _added(command: Add, context: Context) -> Added:

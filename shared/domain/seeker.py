@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -30,6 +30,7 @@ from shared.domain.values import (
     Verdict,
     Zone,
     ZoneName,
+    emptied,
     said,
 )
 from shared.immutable import immutable
@@ -167,7 +168,7 @@ class CorrectDetails(Command, command="seeker.correct_details"):
     """What is absent stays as it was."""
 
     name: Annotated[Name | None, Personal("seeker")] = None
-    email: Annotated[Email | Literal[""] | None, Personal("seeker")] = None
+    email: Annotated[Email | None, emptied(Email), Personal("seeker")] = None
     """Empty: the seeker has none any more."""
 
 

@@ -21,6 +21,8 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
 from shared.zones import zone
@@ -72,6 +74,20 @@ Url = Annotated[
     StringConstraints(max_length=2_000, pattern=r"^https?://[^\s\x00]+$"),
     AfterValidator(_same_to_all),
 ]
+
+
+def emptied(type: Any) -> WrapValidator:
+    """Marks a detail that a correction takes back with an empty text, beside what its type takes.
+
+    As a choice of types it would be answered with what is wrong by each of them.
+    """
+    return WrapValidator(_empty_or_valid, json_schema_input_type=type | Literal[""] | None)
+
+
+def _empty_or_valid(value: Any, valid: ValidatorFunctionWrapHandler) -> Any:
+    return value if value == "" else valid(value)
+
+
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2; decides the public holidays."""
 Locale = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]

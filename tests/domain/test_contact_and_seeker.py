@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.domain import contact, relationship, seeker
+from shared.domain.kernel import Command
 from tests.domain.scenario import ADDED, ANA, BEN, CLEO, PEOPLE, REGISTERED, SEEKER, given
 
 
@@ -105,6 +106,45 @@ def test_what_is_not_corrected_stays_as_it_was(command: seeker.CorrectDetails, n
     corrected = seeker.DetailsCorrected(name=name, email=email)
     given(known).when(command).then(corrected)
     given(REGISTERED, seeker.DetailsCorrected(name=known.name, email=known.email)).when(command).then(corrected)
+
+
+TAKEN_BACK = ("email", "phone", "profile_url", "employer", "position", "time_zone")
+
+
+@pytest.mark.parametrize("detail", TAKEN_BACK)
+def test_what_is_wrong_about_a_contact_is_taken_back(detail: str) -> None:
+    """Given a contact, when a detail is corrected to nothing, then it is recorded as taken back, and all else stays."""
+    command = contact.CorrectDetails.model_validate({detail: "", "fields": ["Law"]})
+    given(ADDED).when(command).then(contact.DetailsCorrected(fields=("Law",), taken_back=(detail,)))
+
+
+def test_every_detail_of_a_contact_may_be_taken_back() -> None:
+    """Given what may be said of a contact, then each is taken back with an empty text or list, but for the name."""
+    assert {*TAKEN_BACK, "fields"} == set(contact.Person.model_fields)
+    given(ADDED).when(contact.CorrectDetails(fields=())).then(contact.DetailsCorrected(fields=()))
+    with pytest.raises(ValidationError, match="name"):
+        contact.CorrectDetails(name="")
+
+
+def test_a_contact_is_where_they_were_said_to_be_last() -> None:
+    """Given a contact's time zone, when it is replaced, left as it is, and taken back, then their months begin there,
+    and in the end as for one who has none."""
+    told: list[contact.DetailsCorrected] = [
+        contact.DetailsCorrected(time_zone="Pacific/Kiritimati"),
+        contact.DetailsCorrected(employer="Nobre"),
+        contact.DetailsCorrected(taken_back=("time_zone",)),
+    ]
+    states = [contact.DECIDER.fold([ADDED, *told[:count]]) for count in range(4)]
+    zones = [state.time_zone for state in states if state]
+    assert zones == [None, "Pacific/Kiritimati", "Pacific/Kiritimati", None]
+
+
+@pytest.mark.parametrize("correction", [contact.CorrectDetails, seeker.CorrectDetails])
+def test_what_is_wrong_with_a_correction_is_said_of_its_field(correction: type[Command]) -> None:
+    """Given an address that is none, when it is to be corrected, then one thing is wrong: the address."""
+    with pytest.raises(ValidationError) as invalid:
+        correction.model_validate({"email": "ana"})
+    assert [error["loc"] for error in invalid.value.errors()] == [("email",)]
 
 
 def test_a_correction_corrects_something() -> None:

@@ -54,20 +54,34 @@ def test_corrections_leave_what_they_do_not_name() -> None:
     assert found.fields == ("Publishing",)
 
 
+EVERYTHING_KNOWN = contact.Added(
+    name="Ana Reis",
+    source="cold",
+    email="ana@example.org",
+    phone="+351 21 000 0000",
+    profile_url="https://example.org/ana",
+    employer="Nobre",
+    position="Editor",
+    fields=("Publishing",),
+    time_zone="Europe/Lisbon",
+)
+
+
+def test_what_is_taken_back_of_a_contact_is_not_shown() -> None:
+    """Given a contact with every detail, when some are taken back, then the row has none of those, and the others."""
+    some = contact.DetailsCorrected(position="Publisher", taken_back=("phone", "employer"))
+    found = row(CONTACTS, happened(EVERYTHING_KNOWN, some))
+    assert (found.phone, found.employer) == (None, None)
+    assert (found.email, found.position, found.time_zone) == ("ana@example.org", "Publisher", "Europe/Lisbon")
+    rest = contact.DetailsCorrected(fields=(), taken_back=("email", "profile_url", "position", "time_zone"))
+    found = row(CONTACTS, happened(EVERYTHING_KNOWN, some, rest))
+    assert (found.email, found.profile_url, found.position, found.time_zone) == (None, None, None, None)
+    assert (found.name, found.fields) == ("Ana Reis", ())
+
+
 def test_nothing_is_left_of_a_forgotten_contact() -> None:
     """Given a contact with every detail, when they are forgotten, then the row holds none that is about them."""
-    added = contact.Added(
-        name="Ana Reis",
-        source="cold",
-        email="ana@example.org",
-        phone="+351 21 000 0000",
-        profile_url="https://example.org/ana",
-        employer="Nobre",
-        position="Editor",
-        fields=("Publishing",),
-        time_zone="Europe/Lisbon",
-    )
-    found = row(CONTACTS, happened(added, contact.Forgotten()))
+    found = row(CONTACTS, happened(EVERYTHING_KNOWN, contact.Forgotten()))
     body = CONTACTS.encode(found)
     assert found.status == "forgotten"
     for detail in ("Ana", "example.org", "351", "Nobre", "Editor", "Publishing", "Lisbon"):

@@ -70,13 +70,7 @@ def _added(e: Recorded[contact.Added]) -> ContactRow:
 
 
 def _corrected(row: ContactRow, e: Recorded[contact.DetailsCorrected]) -> ContactRow:
-    """What is absent stays as it was."""
-    changed = {
-        name: value
-        for name in ("name", "email", "phone", "profile_url", "employer", "position", "fields", "time_zone")
-        if (value := getattr(e.data, name)) is not None
-    }
-    return replace(row, **changed)
+    return replace(row, **e.data.changes)
 
 
 def _hours_offered(row: ContactRow, e: Recorded[contact.HoursOffered]) -> ContactRow:
@@ -116,7 +110,7 @@ def _forgotten(row: ContactRow, e: Recorded[contact.Forgotten]) -> ContactRow:
 
 class Contacts(PerStream[ContactRow]):
     name = "contact"
-    version = 3
+    version = 4
     row = ContactRow
     begins: ClassVar = {contact.Added: _added}
     changes: ClassVar = {
