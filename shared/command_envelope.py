@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
-from shared.domain.values import Instant
+from shared.domain.values import TENANT, Instant
 
-TENANT = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Tenant = Annotated[str, Field(pattern=TENANT, description="The career centre, programme or platform it belongs to.")]
 Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,120}$")]
 

@@ -13,8 +13,8 @@ from uuid import UUID
 import typer
 
 from services.cli.terminal import misunderstood
-from shared.command_envelope import TENANT
 from shared.domain.catalogue import CATEGORIES, EVENTS
+from shared.domain.values import TENANT
 
 Tenant = Annotated[str | None, typer.Option(help="Only this tenant's.")]
 Types = Annotated[

@@ -14,11 +14,10 @@ from services.command.bulk import CONTENT_TYPE as NDJSON
 from services.command.http import MESSAGE_PATH, path_of
 from services.command.messages import model_of
 from services.command.requests import KEY
-from shared.command_envelope import TENANT
 from shared.contract.command_schemas import AsAccepted
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command
-from shared.domain.values import Instant
+from shared.domain.values import TENANT, Instant
 from shared.operations.problems import CONTENT_TYPE as PROBLEM
 from shared.operations.problems import ProblemDocument
 

@@ -38,6 +38,8 @@ Note = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern
 """Some pages."""
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 """A name that software uses, such as a policy's."""
+TENANT: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+"""How a tenant may be called."""
 FROM_CALLER: Final = "from a caller"
 """The context in which commands are validated that somebody sends. What is recorded is read without it."""
 _SPACE_TO_SOME = re.compile("[\x1c-\x1f\ufeff]")

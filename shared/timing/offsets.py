@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.timing.calendar import Moment, WorkWeek, plus_months
+from shared.timing.calendar import ONE_DAY, Moment, WorkWeek, plus_months
 
 
 class Span(BaseModel):
@@ -41,14 +41,25 @@ class Span(BaseModel):
 
 
 def shifted(moment: Moment, span: Span, sign: int, tz: ZoneInfo, week: WorkWeek, at: time | None = None) -> Moment:
-    """`moment` moved by `span`, forward (sign +1) or back (-1); on the day found, at the time of day `at` if given."""
+    """`moment` moved by `span`, forward (sign +1) or back (-1); on the day found, at the time of day `at` if given.
+
+    After (before) so many hours, that is the next (last) time that the clock shows it.
+    """
     if span.hours is not None:
         moment = Moment.of(moment.instant + sign * timedelta(hours=span.hours), tz)
-        return moment if at is None else Moment.local_at(datetime.combine(moment.local.date(), at), tz)
+        return moment if at is None else _next(moment, at, sign, tz)
     day = _day(moment.local.date(), span, sign, week)
     if at is None and day == moment.local.date():
         return moment  # of two moments with one wall clock, where an hour comes twice, the one that it is
     return Moment.local_at(datetime.combine(day, at or moment.local.time()), tz)
+
+
+def _next(moment: Moment, at: time, sign: int, tz: ZoneInfo) -> Moment:
+    """The first moment from `moment` on, in the direction of `sign`, at which the clock shows `at`."""
+    shown = datetime.combine(moment.local.date(), at)
+    found = Moment.local_at(shown, tz)
+    ahead = sign * (found.instant - moment.instant) >= timedelta(0)
+    return found if ahead else Moment.local_at(shown + sign * ONE_DAY, tz)
 
 
 def _day(day: date, span: Span, sign: int, week: WorkWeek) -> date:

@@ -7,6 +7,7 @@ the policy as it would be without it: what is in the log never stops the timers.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, lru_cache
@@ -17,8 +18,19 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.kernel import Command, Event
+from shared.domain.values import TENANT
 from shared.timing import calendar
-from shared.timing.policy import Arm, Disarm, Limits, LimitsOverride, Policy, PolicyOverride, Trigger
+from shared.timing.policy import (
+    Arm,
+    Disarm,
+    Limits,
+    LimitsOverride,
+    Policy,
+    PolicyOverride,
+    Stage,
+    StageOverride,
+    Trigger,
+)
 
 LIMITS = "limits"
 """The key of the settings that belong to no policy, in the file and in overrides."""
@@ -114,7 +126,7 @@ class Policies:
                 elif by_seeker and not self.by_name[name].mutable:
                     found.append(f"{name}: a seeker can't change this policy")
                 else:
-                    _merged(self.by_name[name], settings)
+                    _merged(self.by_name[name], settings, by_seeker)
             except (ValidationError, ValueError) as error:
                 found += _messages(error, name)
         return found
@@ -148,26 +160,35 @@ def _overridden(policy: Policy, settings: Any, by_seeker: bool) -> Policy:
     if not settings or (by_seeker and not policy.mutable):
         return policy
     try:
-        return _merged(policy, settings)
+        return _merged(policy, settings, by_seeker)
     except ValueError:
         return policy
 
 
-def _merged(policy: Policy, settings: Any) -> Policy:
+def _merged(policy: Policy, settings: Any, by_seeker: bool) -> Policy:
     """`policy` with the settings of an override; raises ValueError where the result is not sound."""
     override = PolicyOverride.model_validate(settings)
     stages = {stage.name: stage for stage in policy.stages}
     for name, said in override.stages.items():
         if name not in stages:
             raise ValueError(f"it has no stage {name}")
-        changes = _given(said)
-        for way in {"after", "before", "then"} & set(changes):
-            if getattr(stages[name], way) is None:
-                raise ValueError(f"stage {name} is not counted with `{way}`")
-        stages[name] = type(stages[name]).model_validate({**_given(stages[name]), **changes})
+        if by_seeker and stages[name].to != "seeker":
+            raise ValueError(f"stage {name} is for the {stages[name].to}: a seeker can't change it")
+        stages[name] = _differing(stages[name], said)
     changes = {**_given(override), "stages": [_given(stage) for stage in stages.values()]}
     digest = _digest([policy.override, _given(override)])
     return Policy.model_validate({**_given(policy), **changes, "override": digest})
+
+
+def _differing(stage: Stage, said: StageOverride) -> Stage:
+    had, changes = _given(stage), _given(said)
+    for way in {"after", "before", "then"} & set(changes):
+        if getattr(stage, way) is None:
+            raise ValueError(f"stage {stage.name} is not counted with `{way}`")
+        if "hours" in changes[way] and stage.span.hours is None:
+            # It belongs to the day that the calendar leads to: of a few hours it would make most of a day.
+            had.pop("at", None)
+    return Stage.model_validate({**had, **changes})
 
 
 def _messages(error: ValueError, name: str) -> list[str]:
@@ -192,7 +213,11 @@ def parse_policies(text: str, tenants: Mapping[str, Overrides] | None = None) ->
         limits = Limits.model_validate(data.get(LIMITS, {}))
     except ValidationError as error:
         problems += _messages(error, LIMITS)
-    for name, settings in data.get("policies", {}).items():
+    tables = data.get("policies", {})
+    if not _is_tables(tables):
+        problems.append("policies: each stands in a table [policies.<name>]")
+        tables = {}
+    for name, settings in tables.items():
         try:
             policies[name] = Policy.model_validate({**settings, "name": name})
         except ValidationError as error:
@@ -213,11 +238,16 @@ def parse_tenant_overrides(text: str) -> dict[str, Overrides]:
         tenants = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError([str(error)]) from error
-    loose = [
+    problems = [
         f"{name}: settings stand in a table [<tenant>.<policy>]" for name in tenants if not _is_tables(tenants[name])
     ]
-    if loose:
-        raise PolicyError(loose)
+    problems += [
+        f"{name}: no tenant is called so: lower-case letters, digits and hyphens, such as career-centre"
+        for name in tenants
+        if not re.fullmatch(TENANT, name)
+    ]
+    if problems:
+        raise PolicyError(problems)
     return tenants
 
 

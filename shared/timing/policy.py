@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import time, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.domain.notification import Role, Urgency
-from shared.domain.values import Slug
+from shared.domain.values import Slug, TimeOfDay
 from shared.timing.offsets import Span
 from shared.timing.waking import Direction
 
@@ -31,8 +31,18 @@ Side = Literal["contact", "introducer"]
 """Whose relationship an interview's event concerns: the contact's, or that of a person who introduced."""
 
 
-WallTime = Annotated[time, AfterValidator(lambda said: said.replace(tzinfo=None))]
+WallTime = Annotated[TimeOfDay, AfterValidator(lambda said: said.replace(tzinfo=None))]
 """A time of day on the recipient's own clock, with whatever offset it was said."""
+
+
+def _some_time(span: Span) -> Span:
+    if not span.nominal:
+        raise ValueError("what expires as it falls due is never told")
+    return span
+
+
+Lasting = Annotated[Span, AfterValidator(_some_time)]
+"""For how long something may be told."""
 
 
 class Data(BaseModel):
@@ -101,9 +111,9 @@ class Stage(Data):
     """Where to out of quiet hours; deadlines go earlier."""
     to: Role = "seeker"
     urgency: Urgency | None = None
-    expires_after: Span | None = None
+    expires_after: Lasting | None = None
     """After it was due, in elapsed time; it also expires when a later stage is due."""
-    late: Span | None = None
+    late: Lasting | None = None
     """For so long after it was to be due it may still begin; once it does, `expires_after` counts from then. Absent: no
     longer than `expires_after`."""
     grace_hours: float = Field(default=0, ge=0, le=24 * 14)
@@ -149,7 +159,7 @@ class Policy(Data):
     cadence_days: int | None = Field(default=None, ge=1, le=730)
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=10)
     urgency: Urgency = "normal"
-    expires_after: Span
+    expires_after: Lasting
     expires_at_anchor: bool = False
     expires_with_lead: bool = False
     """On the day after which the lead is too late, where it names one."""
@@ -184,11 +194,12 @@ class Policy(Data):
             yield "an event arms it twice"
         if self.rearm == "advance" and any(stage.then is None for stage in self.stages):
             yield "one that advances counts every stage from the one before it (`then`)"
-        for arm in self.armed_by:
-            if arm.delay == "first" and self.first_days is None:
-                yield "first_days is needed"
-            if arm.delay == "cadence" and self.cadence_days is None:
-                yield "cadence_days is needed"
+        delays = {arm.delay for arm in self.armed_by}
+        for delay, days in (("first", self.first_days), ("cadence", self.cadence_days)):
+            if delay in delays and days is None:
+                yield f"{delay}_days is needed"
+            if delay not in delays and days is not None:
+                yield f"{delay}_days has no effect: no event arms it with that delay"
         yield from self._falling_offsets()
 
     def _falling_offsets(self) -> Iterator[str]:
@@ -226,7 +237,8 @@ class Limits(Data):
 
 
 class StageOverride(Data):
-    """What may be different about a stage. A span replaces the one that the stage has, counted the same way."""
+    """What may be different about a stage. A span replaces the one that the stage has, counted the same way; one in
+    hours, where that was of the calendar, its time of day, too."""
 
     after: Span | None = None
     before: Span | None = None
@@ -234,7 +246,7 @@ class StageOverride(Data):
     at: WallTime | None = None
     days: Literal["any", "working"] | None = None
     urgency: Urgency | None = None
-    expires_after: Span | None = None
+    expires_after: Lasting | None = None
     enabled: bool | None = None
 
 
@@ -245,7 +257,7 @@ class PolicyOverride(Data):
     first_days: int | None = Field(default=None, ge=1, le=730)
     cadence_days: int | None = Field(default=None, ge=1, le=730)
     urgency: Urgency | None = None
-    expires_after: Span | None = None
+    expires_after: Lasting | None = None
     stages: dict[Slug, StageOverride] = Field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +73,16 @@ def test_there_is_shell_completion() -> None:
     command = [sys.executable, "-m", "services.cli.main"]
     said = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["rebuild", "replay"]
+
+
+def test_policies_to_try_that_are_no_tables(tmp_path: Path) -> None:
+    """Given a file of policies that is TOML and holds none, when it is to be tried, then the code is 2, and it is told
+    what stands where."""
+    (tmp_path / "new.toml").write_text("[policies]\nthank_you = 3")
+    words = ["policy", "simulate", "--policy", str(tmp_path / "new.toml"), "--from", "2026-03-01", "--to", "2026-04-01"]
+    said = CliRunner().invoke(app, words)
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert "policies: each stands in a table [policies.<name>]" in " ".join(said.stderr.split())
 
 
 def test_a_notification_is_told_in_brief() -> None:

@@ -63,6 +63,8 @@ UNSOUND = [
     ({"overrides": {"thank_you": {"stages": {"du": {"after": {"hours": 3}}}}}}, "/overrides/thank_you", "no stage du"),
     ({"overrides": {"thank_you": {"stages": {"due": {"then": {"hours": 3}}}}}}, "/overrides/thank_you", "then"),
     ({"overrides": {"participant_stalled": {"enabled": False}}}, "/overrides/participant_stalled", "can't change"),
+    ({"overrides": {"thank_you": {"stages": {"coach": {"enabled": False}}}}}, "/overrides/thank_you", "for the coach"),
+    ({"overrides": {"limits": {"waking_hours": [8, 21]}}}, "/overrides/limits", "written out"),
     ({"muted": ["connect", "thank_yuo"]}, "/muted/1", "thank_yuo"),
 ]
 

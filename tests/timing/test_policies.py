@@ -23,11 +23,15 @@ from shared.timing.policies import (
     check_policies,
     default_policies,
     event_types,
+    other_policies,
     parse_policies,
     parse_tenant_overrides,
+    policies_with,
 )
 from shared.timing.routing import UNTIMED, leads_elsewhere, subjects
+from shared.timing.waking import waking
 from tests.contract.golden import golden
+from tests.timing.story import SEEKER, Story
 
 TEXT = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
 
@@ -39,6 +43,9 @@ TEXT = files("shared.timing").joinpath("policies.toml").read_text("utf-8")
         ("[acme]\nthank_you = true", "acme: settings stand in a table"),
         ("[acme.thank_yuo]\nenabled = false", "tenant acme: thank_yuo: there is no such policy"),
         ("[acme.thank_you.stages.due]\nafter = { hours = -1 }", "tenant acme: thank_you"),
+        ("[acme.limits]\nwaking_hours = [8, 21]", "tenant acme: limits.waking_hours.*written out"),
+        ("[ACME.thank_you]\nenabled = false", "ACME: no tenant is called so: lower-case letters"),
+        ("[career_centre.thank_you]\nenabled = false", "career_centre: no tenant is called so"),
         ("[acme", "Expected"),
     ],
 )
@@ -108,6 +115,13 @@ def test_it_is_known_which_events_lead_to_other_subjects() -> None:
         ("after = { hours = 24 }", "after = { hours = 24, days = 1 }", "exactly one of hours"),
         ("after = { hours = 24 }", "after = { hours = -24 }", "greater than or equal to 0"),
         ("after = { hours = 24 }", "afer = { hours = 24 }", "afer"),
+        ("expires_after = { days = 10 }", "expires_after = { hours = 0 }", "connect.expires_after: .*never told"),
+        ("late = { days = 365 }", "late = { days = 0 }", "late: .*never told"),
+        ('rearm = "keep"', "cadence_days = 30", "undeliverable: cadence_days has no effect"),
+        ('rearm = "each"', "first_days = 30", "participant_stalled: first_days has no effect"),
+        ("[08:00:00, 21:00:00]", "[8, 21]", "limits.waking_hours.0: .*written out"),
+        ("digest_at = 09:00:00", "digest_at = 9", "limits.digest_at: .*written out"),
+        ("at = 09:00:00", "at = 9", "at: .*written out"),
         ("cap_per_day = 8", "cap_per_day = 0", "cap_per_day"),
         ("cap_per_day = 8", "cap = 8", "cap"),
         ("first_days = 30", "", "first_days is needed"),
@@ -124,14 +138,14 @@ def test_what_is_wrong_is_said_at_start(old: str, new: str, problem: str) -> Non
 
 def test_tenants_override_from_a_file() -> None:
     """Given a tenant's file, then its policies differ and another tenant's do not; a mistake in it is said at start."""
-    text = "[career_centre.thank_you.stages.due]\nafter = { hours = 3 }\n[career_centre.limits]\ncap_per_day = 3\n"
+    text = "[career-centre.thank_you.stages.due]\nafter = { hours = 3 }\n[career-centre.limits]\ncap_per_day = 3\n"
     policies = parse_policies(TEXT, parse_tenant_overrides(text))
-    theirs, others = policies.of("career_centre"), policies.of("another")
+    theirs, others = policies.of("career-centre"), policies.of("another")
     assert theirs.by_name["thank_you"].stages[0].span.hours == 3
     assert theirs.limits.cap_per_day == 3
     assert theirs.by_name["thank_you"].rule_version != "1"
     assert others.by_name["thank_you"] == policies.by_name["thank_you"]
-    with pytest.raises(PolicyError, match=r"tenant career_centre: thank_you.*afer"):
+    with pytest.raises(PolicyError, match=r"tenant career-centre: thank_you.*afer"):
         parse_policies(TEXT, parse_tenant_overrides(text.replace("after =", "afer =")))
     with pytest.raises(PolicyError):
         parse_tenant_overrides("[")
@@ -157,6 +171,17 @@ def test_the_fingerprint_follows_the_calendar(monkeypatch: pytest.MonkeyPatch) -
     [
         ({"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, None),
         ({"thank_you": {"enabled": False}}, None),
+        ({"thank_you": {"stages": {"last_call": {"enabled": False}}}}, None),
+        ({"thank_you": {"stages": {"coach": {"enabled": False}}}}, "coach is for the coach: a seeker can't change it"),
+        ({"thank_you": {"expires_after": {"hours": 0}}}, "never told"),
+        ({"thank_you": {"stages": {"due": {"expires_after": {"days": 0}}}}}, "never told"),
+        ({"thank_you": {"cadence_days": 30}}, "cadence_days has no effect"),
+        ({"thank_you": {"first_days": 30}}, "first_days has no effect"),
+        ({"keep_in_touch": {"first_days": 14, "cadence_days": 60}}, None),
+        ({"limits": {"waking_hours": ["08:00", "21:00"]}}, None),
+        ({"limits": {"waking_hours": [8, 21]}}, "written out"),
+        ({"limits": {"digest_at": 18}}, "written out"),
+        ({"how_did_it_go": {"stages": {"next_morning": {"at": 9}}}}, "written out"),
         ({"limits": {"digest_at": "18:00"}}, None),
         ({"limits": {"digest_at": "18:00+02:00"}}, None),
         ({"thank_you": {"stages": {"due": {"after": {"hours": 30}}}}}, "does not come after"),
@@ -181,6 +206,30 @@ def test_overrides_of_a_seeker(overrides: dict[str, object], problem: str | None
         assert problem in found[0]
         assert own.by_name == policies.by_name
         assert own.limits == policies.limits
+
+
+def test_what_was_accepted_before_it_was_refused_is_left_aside() -> None:
+    """Given hours in the log that were given as numbers, which once passed for seconds after midnight, then the seeker
+    has those of everybody, and is told what is left aside."""
+    story = Story()
+    story.prefers("2026-05-01T10:00+02:00", overrides={"limits": {"waking_hours": [8, 21]}})
+    recipient = story.recipients[SEEKER]
+    assert recipient.waking(recipient.policies(story.policies)) == waking((time(8), time(21)), None)
+    assert {problem.split(":")[0] for problem in recipient.left_aside(story.policies)} == {
+        "limits.waking_hours.0",
+        "limits.waking_hours.1",
+    }
+
+
+def test_a_tenant_may_change_what_is_for_the_coach() -> None:
+    policies = policies_with("[acme.thank_you.stages.coach]\nenabled = false")
+    assert [stage.name for stage in policies.of("acme").by_name["thank_you"].stages if not stage.enabled] == ["coach"]
+
+
+@pytest.mark.parametrize("text", ["policies = 3", "[policies]\nthank_you = 3"])
+def test_policies_to_try_that_are_no_tables(text: str) -> None:
+    with pytest.raises(PolicyError, match=r"policies: each stands in a table \[policies.<name>\]"):
+        other_policies(text, default_policies())
 
 
 def test_a_seeker_s_override_adds_to_the_tenant_s() -> None:

@@ -560,3 +560,29 @@ def test_ids_of_what_it_is_about() -> None:
     assert (timer.interview_id, timer.occurrence) == (held.stream_id, held.event_id)
     assert timer.armed_by.position == held.position
     assert timer.guards == (held.stream_id, SEEKER, CONTACT)
+
+
+@pytest.mark.parametrize(
+    ("policy", "stage", "begins", "due"),
+    [
+        # Over at 19:30, and an hour later: the next time that it is 18:00.
+        ("how_did_it_go", {"at": "18:00"}, "2026-05-05T19:00+02:00", "2026-05-06T18:00+02:00"),
+        ("connect", {"after": {"hours": 4}}, "2026-05-05T15:00+02:00", "2026-05-05T19:00+02:00"),
+        ("connect", {"after": {"hours": 4}, "at": "09:00"}, "2026-05-05T15:00+02:00", "2026-05-06T09:00+02:00"),
+        ("connect", {"after": {"hours": 4}, "at": "20:00"}, "2026-05-05T15:00+02:00", "2026-05-05T20:00+02:00"),
+        ("confirmation", {"before": {"hours": 2}}, "2026-05-05T15:00+02:00", "2026-05-05T13:00+02:00"),
+        # 06:30 is quiet.
+        ("confirmation", {"before": {"hours": 2}}, "2026-05-05T08:30+02:00", "2026-05-04T20:59+02:00"),
+        ("confirmation", {"before": {"hours": 2}, "at": "09:00"}, "2026-05-05T08:30+02:00", "2026-05-04T09:00+02:00"),
+        ("confirmation", {"before": {"days": 2}}, "2026-05-05T15:00+02:00", "2026-05-03T09:00+02:00"),
+    ],
+)
+def test_hours_in_place_of_days(policy: str, stage: dict[str, object], begins: str, due: str) -> None:
+    """Given a seeker who is told so many hours after or before, then it is never sooner, or later, than that, whatever
+    the time of day; that of the default goes with its days only."""
+    story = Story()
+    story.prefers("2026-04-30T10:00+02:00", overrides={policy: {"stages": {"due": stage}}})
+    story.schedules("2026-05-01T10:00+02:00", begins)
+    if policy == "connect":
+        story.holds(begins)
+    assert story.due(policy)["due"] == at(due)

@@ -8,8 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.projector.reader import Cursor
-from shared.command_envelope import TENANT
-from shared.domain.values import NO_NUL, Instant
+from shared.domain.values import NO_NUL, TENANT, Instant
 
 TenantPath = Annotated[str, Path(pattern=TENANT, description="The career centre, programme or platform.")]
 
