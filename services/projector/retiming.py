@@ -21,7 +21,7 @@ from services.projector.timing_models import RECIPIENT, SUBJECT
 from shared.codec import encode
 from shared.timing import timers
 from shared.timing.calendar import SOURCES
-from shared.timing.endings import switched_off, withdrawal
+from shared.timing.endings import not_asked_for, withdrawal
 from shared.timing.policies import CHANGED, Policies
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ async def _write(connection: Connection, found: list[TimerDifference], policies:
     for one in found:
         if one.afresh is None and one.live is not None:
             policy = one.recipient.policies(policies).by_name.get(one.live.policy) if one.recipient else None
-            event = withdrawal(one.live, *switched_off(policy))
+            event = withdrawal(one.live, *not_asked_for(policy, one.live.stage))
             ended.append((*one.id, event.reason, encode(event).decode()))
     if ended:
         await connection.execute(QUERIES["end_timers"], *columns(ended, 4))

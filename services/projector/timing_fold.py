@@ -18,11 +18,9 @@ from services.projector.timing_models import LINK, RECIPIENT, SUBJECT
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
-from shared.timing.endings import Facts, endings
+from shared.timing.endings import Facts, alike, endings
 from shared.timing.subject import Subject
 from shared.timing.timers import Timer, timers, waiting
-
-_OF_EVERY_ROUND = ("held", "closed", "contact_ids", "cadence_days", "until")
 
 
 class TimingFold(TimingFacts):
@@ -97,7 +95,7 @@ class TimingFold(TimingFacts):
         """Of the rounds that are not as they were: each stands by itself, unless something concerns every one."""
         old = before.subject.armings if before.subject else ()
         new = after.subject.armings if after.subject else ()
-        if before.recipient is after.recipient and _alike(before.subject, after.subject):
+        if before.recipient is after.recipient and alike(before.subject, after.subject):
             same = {id(arming) for arming in old} & {id(arming) for arming in new}
             old = tuple(arming for arming in old if id(arming) not in same)
             new = tuple(arming for arming in new if id(arming) not in same)
@@ -110,11 +108,6 @@ class TimingFold(TimingFacts):
                     changed |= dict.fromkeys(notification_ids(arming.policy, subject.id, occurrence, names))
         changed.update(timers(*after, self.policies, new))
         return changed
-
-
-def _alike(one: Subject | None, other: Subject | None) -> bool:
-    """Whether all is the same that concerns every round of a subject."""
-    return one is not None and all(getattr(one, name) == getattr(other, name) for name in _OF_EVERY_ROUND)
 
 
 def _recipient_of(id: RowId, subject: Subject) -> RowId:

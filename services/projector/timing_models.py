@@ -30,7 +30,7 @@ class Subjects(ReadModel[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 16
+    version = 17
     row = Subject
 
     def __init__(self, policies: Policies) -> None:

@@ -1,11 +1,13 @@
 """What one event ends of a subject's reminders without anybody being told, and why.
 
-It follows from the facts before and after the event alone: when the reminders would have been due plays no part.
+It follows from the facts before and after the event alone: when the reminders would have been due plays no part, but
+for what a snooze stands for.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,6 +20,8 @@ from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
 from shared.timing.subject import Arming, Subject, cause_of
 from shared.timing.timers import Timer, addressee, cancellation_key, standstill, waiting, whom
+
+_OF_EVERY_ROUND = attrgetter("held", "closed", "contact_ids", "cadence_days", "until")
 
 
 class Facts(NamedTuple):
@@ -54,19 +58,24 @@ def withdrawal(timer: Timer, reason: Reason, because: str) -> Withdrawn:
     )
 
 
-def switched_off(policy: Policy | None) -> tuple[Reason, str]:
-    """Reason and code of what `policy` does not ask for any more; None: there is no such policy.
+def not_asked_for(policy: Policy | None, stage: str) -> tuple[Reason, str]:
+    """Reason and code of a stage that is not pending any more although its round stands; None: there is no such policy.
 
-    Where only a stage is gone, nothing else of its round becomes needless: what fell due of that shares its key.
+    Where only a stage is switched off, nothing else of its round becomes needless: what fell due of that shares its
+    key. What is not switched off has come to lie before the end of a snooze, which stands for it.
     """
-    return ("withdrawn" if policy is None or not policy.enabled else "suppressed"), "switched_off"
+    if policy is None or not policy.enabled:
+        return "withdrawn", "switched_off"
+    if any(one.name == stage and one.enabled for one in policy.stages):
+        return "superseded", "snoozed"
+    return "suppressed", "switched_off"
 
 
 def endings(before: Facts, after: Facts, policies: Policies, e: Recorded[Event]) -> dict[UUID, Withdrawn]:
     """What `e` ended, by the id of the notification on whose stream that is to be written as version 1.
 
-    One event for each occurrence, on the stream of the first of its stages that were still to come. `policies` are the
-    general ones.
+    One event for each occurrence and reason, on the stream of the first of those of its stages that were still to come.
+    `policies` are the general ones.
     """
     found: dict[UUID, Withdrawn] = {}
     subject, recipient = before
@@ -83,21 +92,26 @@ def endings(before: Facts, after: Facts, policies: Policies, e: Recorded[Event])
         policy = recipient.policies(policies).by_name[arming.policy]
         for occurrence, stages in had.items():
             still = {*_own(occurrence, arming.policy, e), *(stage.name for stage in has.get(occurrence, ()))}
-            gone = [stage for stage in stages if stage.name not in still]
-            if gone:
-                why = _why(arming, now, after, policies, e)
+            gone: dict[tuple[Reason, str], list[Stage]] = {}
+            for stage in stages:
+                if stage.name not in still:
+                    gone.setdefault(_why(stage, arming, now, after, policies, e), []).append(stage)
+            for why, those in gone.items():
                 cause = cause_of(e.event_id, e.type, e.position)
-                id, ending = _ending(subject, arming, occurrence, policy, gone, recipient, why, cause)
+                id, ending = _ending(subject, arming, occurrence, policy, those, recipient, why, cause)
                 found[id] = ending
     return found
 
 
 def _stands(arming: Arming, before: Facts, after: Facts) -> bool:
     """Whether nothing has changed by which a stage of the round could have ended."""
-    if before.recipient is not after.recipient or before.subject is None or after.subject is None:
-        return False
-    same = before.subject.held is after.subject.held and before.subject.closed is after.subject.closed
-    return same and any(one is arming for one in after.subject.armings)
+    same = before.recipient is after.recipient and alike(before.subject, after.subject)
+    return same and after.subject is not None and any(one is arming for one in after.subject.armings)
+
+
+def alike(one: Subject | None, other: Subject | None) -> bool:
+    """Whether all is the same that concerns every round of a subject."""
+    return one is other or (bool(one and other) and _OF_EVERY_ROUND(one) == _OF_EVERY_ROUND(other))
 
 
 def _round(arming: Arming, subject: Subject | None) -> Arming | None:
@@ -115,7 +129,7 @@ def _own(occurrence: UUID, policy: str, e: Recorded[Event]) -> tuple[str, ...]:
 
 
 def _why(
-    arming: Arming, now: Arming | None, after: Facts, policies: Policies, e: Recorded[Event]
+    stage: Stage, arming: Arming, now: Arming | None, after: Facts, policies: Policies, e: Recorded[Event]
 ) -> tuple[Reason, str]:
     """Reason and code."""
     subject, recipient = after
@@ -125,15 +139,11 @@ def _why(
         again = any(one.policy == arming.policy and one.occurrence == e.event_id for one in subject.armings)
         return ("superseded" if again else "withdrawn"), e.type
     policy = recipient.policies(policies).by_name.get(arming.policy)
-    if policy is None:
-        return switched_off(policy)
-    if (stands := standstill(subject, now, policy)) is not None:
+    if policy is not None and (stands := standstill(subject, now, policy)) is not None:
         return "withdrawn", stands
     if isinstance(e.data, Withdrawn):
         return "withdrawn", e.type
-    if any(snooze.event_id == e.event_id for snooze in now.snoozes):
-        return "superseded", "snoozed"
-    return switched_off(policy)
+    return not_asked_for(policy, stage.name)
 
 
 def _ending(

@@ -29,7 +29,8 @@ class Explanation:
     policy: str
     status: Status
     """`pending`: will be due. `fired`, `not_fired`: its own event in the log tells. `silent`: armed, but nothing is
-    pending for the reason `because`. `ended`: the latest round was ended by `cause`. `never_armed`: see `would_arm`.
+    pending for the reason `because`. `ended`: by `cause`, the latest round or, for good, before any. `never_armed`: see
+    `would_arm`.
     """
     because: str = ""
     stage: str = ""
@@ -72,7 +73,8 @@ def _of_policy(subject: Subject, recipient: Recipient | None, policy: Policy, ow
     ended = next((one for one in subject.ended if one.policy == policy.name), None)
     if ended and not armings:
         yield _about(policy, "ended", ended.cause.type, cause=ended.cause, reason=ended.reason)
-    remembered = next((one for one in subject.memory if one.policy == policy.name), None)
+    # What ends only what had happened before leaves the next to begin.
+    remembered = next((one for one in subject.memory if one.policy == policy.name and one.remember == "ever"), None)
     if not armings and not ended and remembered:
         yield _about(policy, "ended", remembered.cause.type, cause=remembered.cause, reason="withdrawn")
     if not armings and not ended and not remembered:

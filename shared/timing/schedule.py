@@ -116,7 +116,7 @@ def clock_of(recipient: Recipient, policies: Policies) -> Clock:
 
 
 def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
-    """Every stage of a round, in order; those already settled included, those switched off not."""
+    """Every stage of a round, in order; those already settled and those switched off included."""
     limit = last_moment(subject, arming, policy, clock)
     base, spread = _base(subject, arming, policy, clock)
     previous: Moment | None = None
@@ -131,24 +131,25 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
         gone = due.instant + (stage.expires_after or policy.expires_after).nominal
         if stage.late and gone <= arming.recorded_at < due.instant + stage.late.nominal:
             # So that what was written up long after, as an import brings it by the dozen, does not come all at once.
-            due, moved = _spread(clock.moment(arming.recorded_at), subject.id, LATE_DAYS, clock), (*moved, "spread")
+            spread_over = _spread(clock.moment(arming.recorded_at), subject.id, LATE_DAYS, clock)
+            due, moved = _in_digest(stage, clock.open_later(stage, spread_over), ("spread",), policy, clock, limit)
         if previous is None and limit is not None and due.instant >= limit and not stage.before:
             in_time = _in_time(start, limit, clock)
             due, moved = (in_time, (*moved, "before_too_late")) if in_time else (due, moved)
         if previous and due.instant < previous.instant:
             due, moved = previous, (*moved, "after_previous")
         previous = due
+        # Of what nobody was reminded of, because all that had passed when it was written down, none is reported.
+        unheard = "written_late" in moved and heard_until is not None and heard_until <= arming.recorded_at
+        dues.append((stage, due, plain, ("spread", *moved) if spread else moved, unheard))
         if stage.enabled:
-            # Of what nobody was reminded of, because all that had passed when it was written down, none is reported.
-            unheard = "written_late" in moved and heard_until is not None and heard_until <= arming.recorded_at
-            dues.append((stage, due, plain, ("spread", *moved) if spread else moved, unheard))
             heard_until = max(_expiry(stage, due, policy), heard_until or due.instant)
     for stage, due, plain, moved, unheard in reversed(dues):
         at = due.instant
         too_late = unheard or (stage.when_past == "skip" and at < arming.recorded_at)
         ends = _ends(_expiry(stage, due, policy), limit, following, at if too_late else None)
         found.append(Planned(stage, due, min(plain.instant, at), ends, moved, too_late))
-        following = at
+        following = at if stage.enabled else following
     return found[::-1]
 
 
@@ -170,12 +171,20 @@ def _due(
         if due.instant < earliest:
             due = clock.open_later(stage, clock.moment(earliest))
             moved = (*moved, "written_late")
-    if digested(stage, policy, clock):
-        digest = clock.next_digest(stage, due)
-        if digest != due and (limit is None or digest.instant < limit):
-            due = digest
-            moved = (*moved, "digest")
+    due, moved = _in_digest(stage, due, moved, policy, clock, limit)
     return due, plain, moved
+
+
+def _in_digest(
+    stage: Stage, due: Moment, moved: tuple[str, ...], policy: Policy, clock: Clock, limit: datetime | None
+) -> tuple[Moment, tuple[str, ...]]:
+    """When it comes, and what moved it, where it may have to wait for a digest."""
+    if not digested(stage, policy, clock):
+        return due, moved
+    digest = clock.next_digest(stage, due)
+    if digest == due or (limit is not None and digest.instant >= limit):
+        return due, moved
+    return digest, (*moved, "digest")
 
 
 def _in_time(start: Moment, limit: datetime, clock: Clock) -> Moment | None:

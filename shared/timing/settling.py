@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.domain.notification import Action, Due, Rule, Withdrawn
 from shared.timing.calendar import ONE_DAY, instant, wall
-from shared.timing.endings import switched_off, withdrawal
+from shared.timing.endings import not_asked_for, withdrawal
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
@@ -64,7 +64,7 @@ def settle(
     policy = clock.policies.by_name.get(timer.policy)
     stage = next((one for one in policy.stages if one.name == timer.stage), None) if policy else None
     if policy is None or stage is None:
-        return End(withdrawal(timer, *switched_off(policy)))
+        return End(withdrawal(timer, *not_asked_for(policy, timer.stage)))
     silence = _silence(timer, recipient, policy)
     if silence is not None:
         return End(withdrawal(timer, "suppressed", silence))

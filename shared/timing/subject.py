@@ -400,7 +400,7 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], relea
         # The same time again, such as another place for the same hour: no second round of reminders.
         return subject
     if policy.rearm == "latest":
-        later = [one for one in present if one.occurred_at > e.occurred_at]
+        later = [one for one in present if _follows(one, arming)]
         if later and not released:
             return subject
         # A later round that stood still has lost its reminders to that: they come again in this one.
@@ -452,11 +452,11 @@ def _without_missed(subject: Subject, policy: Policy) -> Subject:
     return subject if len(left) == len(subject.missed) else replace(subject, missed=left)
 
 
-def _follows(missed: Arming, arming: Arming) -> bool:
-    """Whether what was missed would have begun anew a round that began as this one. Thanks come after their own
-    conversation, at whatever time of its day they are said to have been."""
-    own = missed.interview_id == arming.interview_id and missed.type.startswith("interview.")
-    return missed.policy == arming.policy and missed.occurred_at > arming.occurred_at and not own
+def _follows(other: Arming, arming: Arming) -> bool:
+    """Whether another round, be it one that was missed, is counted from something later than this one. Thanks come
+    after their own conversation, at whatever time of its day they are said to have been."""
+    own = other.interview_id == arming.interview_id and other.type == interview.Held.type and not other.counted_from
+    return other.policy == arming.policy and other.occurred_at > arming.occurred_at and not own
 
 
 def _going_on(arming: Arming, later: list[Arming]) -> Arming:

@@ -74,7 +74,7 @@ class Pending(NamedTuple):
     planned: Planned
     occurrence: UUID
     gone: str = ""
-    """Why it is not pending, where it is not: `settled`, `snoozed`."""
+    """Why it is not pending, where it is not: `settled`, `switched_off`, `snoozed`."""
 
 
 def waiting(
@@ -153,25 +153,35 @@ def whom(subject: Subject, arming: Arming, policy: Policy) -> tuple[UUID, ...]:
 def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Pending]:
     """Every stage of a round, pending or not, and every snooze of one.
 
-    A snooze stands for the seeker's stages that would have come before it ends, or with that; the coach's are not
-    snoozed.
+    Until it has come, a snooze stands for the stages that would come before it ends, or with that, and are for who has
+    snoozed: neither the seeker nor the coach silences the other.
     """
     stages = plan(subject, arming, policy, clock)
     limit = last_moment(subject, arming, policy, clock) if arming.snoozes else None
     plain = {one.stage.name: one for one in stages}
     again = [(snooze, plain[snooze.stage]) for snooze in arming.snoozes if snooze.stage in plain]
-    awake = max((clock.open_before(one.stage, clock.moment(s.until), limit).instant for s, one in again), default=None)
+    awake: dict[Role, datetime] = {}
+    for snooze, one in again:
+        if not _gone(one.stage, snooze.settled):
+            wakes = clock.open_before(one.stage, clock.moment(snooze.until), limit).instant
+            awake[one.stage.to] = max(wakes, awake.get(one.stage.to, wakes))
     rest = []
     for one in stages:
-        gone = "settled" if one.stage.name in arming.settled else ""
-        if not gone and awake and one.stage.to == "seeker" and one.due_at <= awake:
+        gone = _gone(one.stage, one.stage.name in arming.settled)
+        if not gone and one.stage.to in awake and one.due_at <= awake[one.stage.to]:
             gone = "snoozed"
         if not gone:
             rest.append(one)
         yield Pending(one, arming.occurrence, gone)
     for snooze, one in again:
         later = snoozed(one, snooze.until, rest, policy, clock, limit)
-        yield Pending(later, snooze.event_id, "settled" if snooze.settled else "")
+        yield Pending(later, snooze.event_id, _gone(one.stage, snooze.settled))
+
+
+def _gone(stage: Stage, settled: bool) -> str:
+    if settled:
+        return "settled"
+    return "" if stage.enabled else "switched_off"
 
 
 def group_key(recipient: Addressee, local: datetime, digest: bool) -> str:

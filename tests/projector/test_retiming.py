@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,6 +25,9 @@ from shared.domain import interview, notification, seeker
 from shared.log import Log
 from shared.timing import calendar
 from shared.timing.policies import Policies, default_policies, policies_with
+from shared.timing.recipient import Recipient
+from shared.timing.settling import Fire, settle
+from shared.timing.timers import TIMER
 from tests.projector.conftest import letter, projector, until_blocked, write
 from tests.projector.histories import appends, on
 
@@ -63,6 +66,7 @@ CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO public.noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
 CREATE TRIGGER noting AFTER UPDATE OF policies ON read.checkpoint FOR EACH ROW EXECUTE FUNCTION public.note()
 """
+_FIRST = "SELECT body::text FROM read.timer WHERE body ->> 'policy' = 'thank_you' ORDER BY due_at LIMIT 1"
 _DUE = """
 SELECT body ->> 'stage' AS stage, due_at FROM read.timer
 WHERE body ->> 'policy' = 'thank_you' AND outcome IS NULL ORDER BY due_at
@@ -120,6 +124,32 @@ async def test_a_policy_that_is_switched_off_is_withdrawn(log: Log, database_url
     endings = [event for event in told if isinstance(event, notification.Withdrawn) and event.kind == "thank_you"]
     assert len(endings) == 4
     assert {(event.reason, event.because) for event in endings} == {("withdrawn", "switched_off")}
+
+
+async def test_what_new_policies_put_into_a_snooze_is_not_switched_off(
+    log: Log, database_url: str, connection: Connection
+) -> None:
+    """Given a reminder that was put off until shortly before the next, when the projector starts with policies by which
+    that would come sooner, then the snooze stands for it, and it is recorded so."""
+    await write(log, [REGISTERED, HELD])
+    await start(database_url, log, default_policies())
+    timer = TIMER.validate_json(await connection.fetchval(_FIRST))
+    seeker_of = Recipient(SEEKER, "acme", time_zone="Europe/Berlin")
+    fired = settle(timer, timer.due_at, seeker_of, 0, default_policies())
+    assert isinstance(fired, Fire)
+    same = {name: getattr(fired.event, name) for name in notification.NotificationEvent.model_fields}
+    until = (await due(connection))["overdue"] - timedelta(hours=1)
+    put_off = notification.Snoozed(**same, until=until)
+    answered = [on("notification", timer.id, event) for event in (fired.event, put_off)]
+    await write(log, answered, after=2)
+    await start(database_url, log, default_policies())
+    assert list(await due(connection)) == ["due", "overdue", "last_call", "coach"]
+
+    sooner = policies_with("[acme.thank_you.stages.overdue]\nafter = { hours = 22 }")
+    await start(database_url, log, sooner)
+    assert list(await due(connection)) == ["due", "last_call", "coach"]
+    [ending] = await connection.fetch("SELECT outcome, ending ->> 'because' FROM read.timer WHERE outcome IS NOT NULL")
+    assert tuple(ending) == ("superseded", "snoozed")
 
 
 async def test_a_file_of_policies_that_is_missing_stops_it(log: Log, database_url: str, connection: Connection) -> None:

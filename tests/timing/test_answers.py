@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain import notification, seeker
-from shared.timing.settling import End
+from shared.domain import notification, relationship, seeker
+from shared.timing.settling import End, Fire
 from tests.timing.story import (
     COACH,
     SEEKER,
@@ -79,6 +79,84 @@ def test_a_snoozed_reminder_guards_what_is_due_after_it() -> None:
     assert again.id in last_call.guards
     assert last_call.id not in again.guards
     assert {again.id, last_call.id} <= set(story.timer("thank_you", "coach").guards)
+
+
+def test_neither_snoozes_for_the_other() -> None:
+    """Given a conversation that was never written up, when the coach puts off what they are told of that, then the
+    seeker is reminded in between all the same, and the coach when they wanted."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-05T10:00+02:00")
+    story.run_until("2026-05-06T10:00+02:00")
+    to_coach = fired(story, "how_did_it_go", "coach")
+    answers(story, to_coach, notification.Snoozed, "2026-05-07T10:00+02:00", until=at("2026-05-14T10:00+02:00"))
+    assert story.due("how_did_it_go") == {"again": at("2026-05-11T09:00+02:00"), "coach": at("2026-05-14T10:00+02:00")}
+    assert story.ended("how_did_it_go") == {}
+
+
+def _snoozed_tie(until: str) -> Story:
+    """One left alone for ninety days, whose reminder of 10 April was put off."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-01-05T10:00+09:00")
+    story.touches("2026-01-10T10:00+09:00")
+    due = fired(story, "keep_in_touch")
+    answers(story, due, notification.Snoozed, "2026-04-10T11:00+09:00", until=at(until))
+    return story
+
+
+def test_a_snooze_that_has_come_stands_for_nothing_more() -> None:
+    """Given a reminder that was snoozed and has come again, when a shorter cadence puts the rest of its round before
+    the end of the snooze, then the seeker is told of it as of any that is late already."""
+    story = _snoozed_tie("2026-04-13T10:00+09:00")
+    fired(story, "keep_in_touch")
+    assert set(story.due("keep_in_touch")) == {"again", "cooling"}
+    endings = dict(story.endings)
+    story.between(relationship.CadenceChanged, "2026-04-14T10:00+09:00", cadence_days=60)
+    assert story.endings == endings
+    assert story.due("keep_in_touch") == {
+        "again": at("2026-03-18T10:00+09:00"),
+        "cooling": at("2026-03-25T10:00+09:00"),
+    }
+    again, cooling = story.timer("keep_in_touch", "again"), story.timer("keep_in_touch", "cooling")
+    assert isinstance(story.settle(again, at("2026-04-14T10:00+09:00")), End)
+    assert isinstance(story.settle(cooling, at("2026-04-14T10:00+09:00")), Fire)
+
+
+def test_what_a_shorter_cadence_puts_before_the_end_of_a_snooze_is_recorded() -> None:
+    """Given a reminder that is snoozed, when a shorter cadence puts the rest of its round before the end of the snooze,
+    then that stands for it, and it is recorded so."""
+    story = _snoozed_tie("2026-04-16T10:00+09:00")
+    pending = set(story.timers)
+    story.between(relationship.CadenceChanged, "2026-04-14T10:00+09:00", cadence_days=60)
+    assert story.due("keep_in_touch") == {"due": at("2026-04-16T10:00+09:00")}
+    gone = pending - set(story.timers)
+    (ending,) = [story.endings[id] for id in gone & story.endings.keys()]
+    assert (ending.stages, ending.reason, ending.because) == (("again", "cooling"), "superseded", "snoozed")
+    assert gone <= story.over
+
+
+def test_what_longer_quiet_hours_put_into_a_snooze_is_not_switched_off() -> None:
+    """Given a reminder snoozed until shortly before the last call, when the seeker wants quiet until after that, then
+    the snooze stands for it; what is switched off by the same wish is recorded as that."""
+    quiet = {"start": "21:00", "end": "10:30"}
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T08:00+02:00"))
+    story.prefers("2026-05-05T14:00+02:00", quiet_hours=quiet)
+    assert story.due("thank_you")["due"] == at("2026-05-07T10:30+02:00")
+    assert story.ended("thank_you") == {"overdue": ("superseded", "snoozed"), "last_call": ("superseded", "snoozed")}
+
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-06T09:00+02:00"))
+    off = {"thank_you": {"stages": {"last_call": {"enabled": False}}}}
+    story.prefers("2026-05-05T14:00+02:00", quiet_hours=quiet, overrides=off)
+    assert story.ended("thank_you") == {
+        "overdue": ("superseded", "snoozed"),
+        "last_call": ("suppressed", "switched_off"),
+    }
 
 
 def test_a_snooze_does_not_outlive_the_moment() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from shared.domain import contact, notification, relationship, seeker
+from shared.replacing import replace
 from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.settling import Fire
 from tests.timing.story import CONTACT, INTERVIEW, LEAD, RELATIONSHIP, SEEKER, Story, at
@@ -79,6 +82,41 @@ def test_why_silent() -> None:
     assert {(one.status, one.because) for one in told if one.policy == "keep_in_touch"} == {
         ("silent", "relationship.paused")
     }
+
+
+def test_a_stage_switched_off() -> None:
+    """Given one stage fired and one expired, when both are switched off and one that was still to come, then what was
+    told is told of as before, and the third is silent for that."""
+    story = Story()
+    story.enrols("2026-05-01T10:00+02:00")
+    story.holds("2026-05-05T10:00+02:00")
+    first, second = story.timer("thank_you"), story.timer("thank_you", "overdue")
+    assert isinstance(story.settle(first, first.due_at), Fire)
+    story.settle(second, second.expires_at)
+    before = _told(story, "thank_you")
+    off = {stage: {"enabled": False} for stage in ("due", "overdue", "last_call")}
+    story.recipients[SEEKER] = replace(
+        story.recipients[SEEKER], overrides=json.dumps({"thank_you": {"stages": off}}, sort_keys=True)
+    )
+    told = _told(story, "thank_you")
+    assert list(told) == list(before)
+    assert {stage: (one.status, one.because) for stage, one in told.items()} == {
+        "due": ("fired", "interview.held"),
+        "overdue": ("not_fired", "interview.held"),
+        "last_call": ("silent", "switched_off"),
+        "coach": ("pending", "interview.held"),
+    }
+    assert told["due"].notification_id == before["due"].notification_id
+    assert told["due"].due_at == before["due"].due_at
+
+
+def test_what_ends_only_what_was_before_has_ended_nothing_that_never_began() -> None:
+    """Given a touch and nothing else, then what it would end is not said to be ended, but what would arm it."""
+    story = Story()
+    story.touches("2026-05-01T10:00+02:00")
+    told = explain(story.subjects[RELATIONSHIP], story.recipients[SEEKER], story.policies)
+    assert {one.status for one in told} == {"never_armed"}
+    assert all(one.would_arm for one in told)
 
 
 def test_connected_before() -> None:

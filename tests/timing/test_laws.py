@@ -14,10 +14,11 @@ from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import notification_id
 from shared.domain.notification import Due, Snoozed, Withdrawn
 from shared.timing.calendar import Moment, wall, work_week
+from shared.timing.offsets import Span, shifted
 from shared.timing.settling import Defer, End, Fire, settle
 from shared.timing.timers import timers
 from shared.timing.waking import earlier, later, waking
-from tests.timing.story import CONTACT, SEEKER, Story, answers, named
+from tests.timing.story import CONTACT, RELATIONSHIP, SEEKER, Story, answers, named
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Asia/Tokyo", "Australia/Lord_Howe")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,10 +54,24 @@ def test_never_in_quiet_hours(
             assert not inside
 
 
+@given(instants, zones, clocks, st.integers(0, 24 * 40), st.sampled_from((1, -1)))
+@settings(LAWS, max_examples=200)
+def test_a_time_of_day_is_never_on_the_wrong_side_of_a_span_of_hours(
+    moment: datetime, zone: str, at: time, count: int, sign: int
+) -> None:
+    """Given so many hours after or before a moment, when they lead to a time of day, then it is the next, or the last,
+    that the clock shows: never sooner than they say, nor later by more than a day."""
+    tz = ZoneInfo(zone)
+    plain = moment + sign * timedelta(hours=count)
+    found = shifted(Moment.of(moment, tz), Span(hours=count), sign, tz, work_week((), None), at)
+    assert timedelta(0) <= sign * (found.instant - plain) <= timedelta(hours=25)
+    assert found == Moment.local_at(datetime.combine(found.local.date(), at), tz)
+
+
 STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
-    *("fire", "fire", "fire", "put off", "take back", "close", "open", "connect", "report back"),
+    *("fire", "fire", "fire", "put off", "take back", "close", "open", "connect", "report back", "change cadence"),
 )
 
 steps = st.lists(
@@ -67,6 +82,10 @@ steps = st.lists(
     min_size=1,
     max_size=25,
 )
+
+
+PUT_OFF = (("thank", 10), ("touch", 24), ("fire", 91 * 24), ("put off", 1))
+"""A tie left alone, whose first reminder is put off."""
 
 
 class Told:
@@ -113,6 +132,10 @@ def _lives(story: Story, told: Told, step: str, now: datetime) -> None:
             story.pursues(lead.ReportedBack, when)
         case "start":
             story.between(relationship.KeepInTouchStarted, when)
+        case "change cadence":
+            tie = story.subjects.get(RELATIONSHIP)
+            shorter = tie is None or tie.cadence_days != 60
+            story.between(relationship.CadenceChanged, when, cadence_days=60 if shorter else 365)
         case "pause":
             story.between(relationship.Paused, when)
         case "resume":
@@ -157,6 +180,8 @@ def _fired(story: Story, now: datetime) -> Iterator[Due]:
 
 @given(steps)
 @settings(LAWS)
+@example([*PUT_OFF, ("fire", 48), ("change cadence", 1)])
+@example([*PUT_OFF, ("change cadence", 1)])
 def test_any_history(history: list[tuple[str, int]]) -> None:
     """Given any history, then: computing again changes nothing; nothing that settled comes back; nothing is due in
     quiet hours, nor on a day off where working days count; nothing reminds before what armed it happened, unless it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -445,3 +446,48 @@ def test_after_an_outage_in_order_and_without_a_storm() -> None:
             break
     assert max(per_day.values()) <= story.policies.limits.cap_per_day
     assert len(per_day) > 1
+
+
+def _names_a_goal(story: Story) -> None:
+    goals = seeker.GoalsChanged.model_validate({"fields": ("Design",), "goal_date": "1900-01-01"})
+    story.tell(SEEKER, goals, NOW)
+
+
+NOW, EARLIEST = "2026-05-04T10:00+02:00", "1900-01-01T00:00+00:00"
+LONG_AGO: dict[tuple[str, str], Callable[[Story], object]] = {
+    ("seeker.registered", "goal_date"): lambda story: story.registers(NOW, "1900-01-01"),
+    ("seeker.goals_changed", "goal_date"): _names_a_goal,
+    ("interview.scheduled", "starts_at"): lambda story: story.schedules(NOW, EARLIEST),
+    ("interview.rescheduled", "starts_at"): lambda story: story.schedules(NOW, EARLIEST, again=True),
+    ("interview.scheduled", "ends_at"): lambda story: story.schedules(NOW, EARLIEST),
+    ("interview.rescheduled", "ends_at"): lambda story: story.schedules(NOW, EARLIEST, again=True),
+    ("relationship.paused", "until"): lambda story: story.between(relationship.Paused, NOW, until="1900-01-01"),
+    ("relationship.snoozed", "until"): lambda story: story.between(relationship.Snoozed, NOW, until=at(EARLIEST)),
+    ("interview.held", "occurred"): lambda story: story.holds(EARLIEST, NOW, introduced_by=(named("introducer"),)),
+    ("interview.thanked", "occurred"): lambda story: story.thanks(EARLIEST, written=NOW),
+    ("lead.recorded", "occurred"): lambda story: story.leads(EARLIEST, "job_opening", until="1900-01-01"),
+}
+"""The earliest that may be said of when something is, was or will be, by event and anchor."""
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize("event", LONG_AGO, ids=".".join)
+def test_what_is_counted_from_the_earliest_day_that_may_be_said_comes_to_an_end(
+    event: tuple[str, str], zone: str
+) -> None:
+    """Given the earliest day or time that an event may name, then whatever is counted from it, and was due before even
+    that, ends, and is read again as it was written."""
+    story = Story(zone, "DE")
+    LONG_AGO[event](story)
+    pending = list(story.timers.values())
+    assert pending
+    for timer in pending:
+        result = story.settle(timer, max(timer.due_at, at(NOW)))
+        assert isinstance(result, Fire | End)
+        assert type(result.event).model_validate_json(result.event.model_dump_json()) == result.event
+    assert not {timer.id for timer in pending} & story.timers.keys()
+
+
+def test_every_anchor_is_tried_with_the_earliest_that_may_be_said() -> None:
+    arms = {(arm.on, arm.anchor) for policy in Story().policies.by_name.values() for arm in policy.armed_by}
+    assert {arm for arm in arms if arm[1] != "occurred"} == {arm for arm in LONG_AGO if arm[1] != "occurred"}

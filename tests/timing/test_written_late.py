@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from itertools import permutations
 
 import pytest
 
-from shared.domain import notification, relationship
+from shared.domain import contact, notification, relationship
 from shared.timing.explain import explain
-from tests.timing.story import CONTACT, INTRODUCER, Story, answers, at, fired, id_of, named
+from shared.timing.schedule import LATE_DAYS
+from tests.timing.story import CONTACT, INTRODUCER, RELATIONSHIP, Story, answers, at, fired, id_of, local, named
 
 HAPPENED: dict[str, Callable[[Story, str], object]] = {
     "thanks": lambda story, written: story.thanks("2026-06-01T12:00+09:00", written=written),
@@ -73,6 +75,42 @@ def test_thanks_of_the_day_of_their_conversation_come_after_it() -> None:
     story.between(relationship.Connected, "2026-06-02T10:00+09:00")
     story.thanks("2026-06-01T09:00+09:00", written="2026-06-02T11:00+09:00")
     assert story.due("keep_in_touch")["due"] == at("2026-07-01T09:00+09:00")
+
+
+@pytest.mark.parametrize("when", ["2026-06-01T09:00+09:00", "2026-06-01T16:00+09:00"])
+def test_thanks_come_after_their_conversation_where_the_tie_is_kept_already(when: str) -> None:
+    """Given a tie that is kept already, when they talk, and thanks are said to be of that day, at whatever hour, then
+    the first reminder is a month later all the same."""
+    story = Story("Asia/Tokyo")
+    story.between(relationship.KeepInTouchStarted, "2026-03-01T10:00+09:00")
+    story.holds("2026-06-01T15:00+09:00")
+    story.thanks(when, written="2026-06-02T11:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at(when.replace("2026-06", "2026-07"))
+
+
+def test_thanks_after_a_contact_may_be_asked_again_are_not_later_than_that() -> None:
+    """Given reminders that are counted from when somebody may be written to again, when thanks for the conversation
+    before that are written down, then they stay."""
+    story = Story("Asia/Tokyo")
+    story.between(relationship.KeepInTouchStarted, "2026-03-01T10:00+09:00")
+    story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-20T10:00+09:00")
+    story.holds("2026-06-01T15:00+09:00")
+    story.tell(CONTACT, contact.HoursOffered(capacity=3), "2026-07-01T10:00+09:00")
+    story.thanks("2026-06-01T09:00+09:00", written="2026-07-02T11:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-09-29T10:00+09:00")
+
+
+def test_older_thanks_begin_nothing_anew_after_a_later_talk_or_later_thanks() -> None:
+    """Given thanks, when others for the same conversation are written down that came before them, or after them a talk
+    about something else, then the later of the two counts."""
+    story = Story("Asia/Tokyo")
+    story.holds("2026-06-01T15:00+09:00")
+    story.thanks("2026-06-05T10:00+09:00")
+    story.thanks("2026-06-02T10:00+09:00", written="2026-06-06T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-07-05T10:00+09:00")
+    story.holds("2026-06-20T15:00+09:00", id=named("another"))
+    story.thanks("2026-06-03T10:00+09:00", written="2026-06-21T10:00+09:00")
+    assert story.due("keep_in_touch")["due"] == at("2026-09-18T15:00+09:00")
 
 
 def _pauses_long_ago(story: Story, written: str) -> None:
@@ -203,3 +241,31 @@ def test_what_passed_before_an_introduction_was_asked_for_does_not_end_the_nudge
     assert story.due("introduction_nudge") == {}
     story.between(asked, "2026-05-04T11:00+02:00", CONTACT, "2026-05-06T11:00+02:00", connector_id=INTRODUCER)
     assert story.due("introduction_nudge") == {}
+
+
+def test_what_is_spread_comes_with_a_digest() -> None:
+    """Given thanks of last winter that are written down in autumn, then the tie is told to cool at some hour of the
+    weeks that follow; to who wants a digest, with that."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-01-05T10:00+09:00", written="2026-10-01T10:00+09:00")
+    spread = story.timer("keep_in_touch", "cooling")
+    assert spread.moved_by == ("spread",)
+    story.prefers("2026-10-01T11:00+09:00", digest=True)
+    timer = story.timer("keep_in_touch", "cooling")
+    day, nine = spread.local_due.date(), time(9)
+    if spread.local_due.time() > nine:
+        day += timedelta(days=1)
+    assert (timer.local_due, timer.moved_by) == (datetime.combine(day, nine), ("spread", "digest"))
+
+
+def test_what_is_spread_into_an_hour_that_is_skipped_comes_in_the_next_waking_minute() -> None:
+    """Given somebody who may be disturbed from two to three at night only, when what is written down late would be told
+    in the night that lacks that hour, then it comes in the next."""
+    story = Story("Europe/Berlin")
+    story.prefers("2026-01-01T10:00+01:00", waking_hours={"start": "02:00", "end": "03:00"})
+    spread_over = timedelta(days=1 + (RELATIONSHIP.int & 0xFFFFFFFF) % LATE_DAYS)
+    written = at("2026-03-29T12:00+02:00") - spread_over
+    story.thanks("2025-09-05T10:00+02:00", written=written.isoformat())
+    timer = story.timer("keep_in_touch", "cooling")
+    assert timer.moved_by == ("spread",)
+    assert timer.local_due == local("2026-03-30T02:00")
