@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, NaiveDatetime
+from pydantic import Field, NaiveDatetime
 
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
 from shared.domain.occurrence import check_occurrence
@@ -139,9 +139,8 @@ class Withdrawn(NotificationEvent, type="notification.withdrawn"):
     others: tuple[Untold, ...] = Field(default=(), max_length=20)
     """The later stages of the same occurrence that end with it."""
     cause: Cause | None = None
-    due_at: AwareDatetime | None = None
-    """Where it ended because its moment had come: when that was. Of what is ahead of the earliest day that may be said
-    it is before that."""
+    due_at: Instant | None = None
+    """Where it ended because its moment had come: when that was, unless that was before 1900."""
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from uuid import UUID
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Due, Reason, Rule, Untold, Withdrawn
+from shared.domain.values import EARLIEST
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
@@ -54,7 +55,7 @@ def withdrawal(timer: Timer, reason: Reason, because: str) -> Withdrawn:
         cancellation_key=timer.cancellation_key,
         reason=reason,
         because=because,
-        due_at=timer.due_at,
+        due_at=timer.due_at if timer.due_at >= EARLIEST else None,  # what is ahead of the earliest day
     )
 
 
