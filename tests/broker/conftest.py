@@ -19,7 +19,15 @@ from shared.broker.connection import connect
 from shared.database.pool import open_pool
 from shared.domain.catalogue import DECIDERS
 from shared.log import Log
+from tests.broker.events import FOR_EVER
 from tests.broker.senders import FixedClock, Sender
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, no relay is taken for frozen, or for cut off; but for those who set it otherwise."""
+    monkeypatch.setattr(relay, "SESSION_TIMEOUT", FOR_EVER)
+    monkeypatch.setattr(relay, "HEARTBEAT_TIMEOUT", FOR_EVER)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ IDS = UUID("00000000-0000-4000-8000-00000000b40c")
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PATIENCE = 60.0
 """Seconds after which a test that waits for something gives up: not a measure, a way out."""
+FOR_EVER = 3600.0
+"""Seconds: longer than any test takes."""
 
 
 def an_id(name: object) -> UUID:

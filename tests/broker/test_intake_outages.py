@@ -361,8 +361,9 @@ async def test_an_answer_that_is_never_confirmed_holds_up_nobody(
             await sender.send(registration(3))
             await sender.answer(2)
 
-    told = [line["reply_to"] for line in lines if line["event"] == "reply not confirmed"]
-    assert told == ["without a majority"] * 2
+    # Others' answers, too, may be late: no confirm has to come that soon.
+    late = [line["reply_to"] for line in lines if line["event"] == "reply not confirmed"]
+    assert late.count("without a majority") == 2
     assert "intake begins again" not in [line["event"] for line in lines]
     assert await is_empty(channel, COMMANDS)
     assert await is_empty(channel, DEAD_COMMANDS)

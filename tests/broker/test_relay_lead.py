@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 
 import asyncpg
@@ -15,11 +15,9 @@ from services.command.relay import LeadLost, Relay
 from shared.broker.outgoing import ConnectionLost
 from shared.envelope import Recorded
 from shared.log import Log, LogUnavailable
-from tests.broker.events import PATIENCE, consuming, reached
+from tests.broker.events import FOR_EVER, PATIENCE, consuming, reached
 from tests.broker.test_relay import Observed, cursor, fill, running
 from tests.chaos.proxy import Proxy
-
-FOR_EVER = 3600.0
 
 
 @pytest.fixture
@@ -29,25 +27,37 @@ async def way(database_url: str) -> AsyncIterator[Proxy]:
         yield way
 
 
+Freeze = Callable[[Observed], Awaitable[None]]
+
+
 @pytest.fixture
-def frozen_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the server, which does not wait for long; those who are frozen notice nothing."""
+def freeze(way: Proxy, monkeypatch: pytest.MonkeyPatch) -> Freeze:
+    """Cuts off the relay that leads over that way. The server, which does not wait for long in sessions that were begun
+    before, finds it; it notices nothing itself."""
     monkeypatch.setattr(relaying, "SESSION_TIMEOUT", 2.0)
     monkeypatch.setattr(relaying, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", FOR_EVER)
+
+    async def freeze(leader: Observed) -> None:
+        await asyncio.wait_for(leader.leads.wait(), PATIENCE)  # again, where it was found for being slow
+        way.silence()
+        monkeypatch.setattr(relaying, "SESSION_TIMEOUT", FOR_EVER)
+        leader.failures.clear()
+        leader.has_failed.clear()
+
+    return freeze
 
 
-@pytest.mark.usefixtures("frozen_are_found")
-async def test_a_frozen_leader_is_replaced(database_url: str, amqp_url: str, log: Log, way: Proxy) -> None:
+async def test_a_frozen_leader_is_replaced(
+    database_url: str, amqp_url: str, log: Log, way: Proxy, freeze: Freeze
+) -> None:
     """Given a leader of which PostgreSQL hears nothing any more, when its connection stays open all the same, then a
     stand-by takes over; when the first is back, it notices, and has published nothing meanwhile."""
     frozen, other = Observed(), Observed()
     async with consuming(amqp_url) as seen, running(Relay(way.url, amqp_url, log, poll=FOR_EVER, observer=frozen)):
-        await asyncio.wait_for(frozen.leads.wait(), PATIENCE)
+        await fill(log, 10)
+        await reached(lambda: _is_at(database_url, 10))
+        await freeze(frozen)
         async with running(Relay(database_url, amqp_url, log, poll=0.05, observer=other)):
-            await fill(log, 10)
-            await reached(lambda: _is_at(database_url, 10))
-            way.silence()
             await asyncio.wait_for(other.leads.wait(), PATIENCE)
             assert frozen.leads.is_set()
             await fill(log, 20, after=10)
@@ -55,27 +65,28 @@ async def test_a_frozen_leader_is_replaced(database_url: str, amqp_url: str, log
             way.heal()
             await asyncio.wait_for(frozen.has_failed.wait(), PATIENCE)
             await fill(log, 30, after=20)
-            await seen.until(lambda now: len(now.messages) >= 30)
+            await seen.until(lambda now: now.in_order[-1:] == [30])
 
     assert isinstance(frozen.failures[0], LeadLost)
-    assert seen.positions == list(range(1, 31))
+    assert seen.in_order == list(range(1, 31))
+    assert [position for position in seen.positions if position > 10] == list(range(11, 31))
 
 
 _NEWS = "SELECT pg_notify('kithlog_log', number || repeat('x', 7900)) FROM generate_series(1, 3000) number"
 
 
-@pytest.mark.usefixtures("frozen_are_found")
-async def test_one_that_takes_in_no_news_is_replaced(database_url: str, amqp_url: str, log: Log, way: Proxy) -> None:
+async def test_one_that_takes_in_no_news_is_replaced(
+    database_url: str, amqp_url: str, log: Log, way: Proxy, freeze: Freeze
+) -> None:
     """Given a leader that takes in nothing any more, when there is more news for it than fits on the way, so that its
     session waits for it to be taken, then a stand-by takes over."""
     frozen, other = Observed(), Observed()
+    admin = await asyncpg.connect(database_url)
     async with running(Relay(way.url, amqp_url, log, poll=FOR_EVER, observer=frozen)):
-        await asyncio.wait_for(frozen.leads.wait(), PATIENCE)
+        await freeze(frozen)
+        await admin.execute(_NEWS)
+        await admin.close()
         async with running(Relay(database_url, amqp_url, log, poll=0.05, observer=other)):
-            way.silence()
-            admin = await asyncpg.connect(database_url)
-            await admin.execute(_NEWS)
-            await admin.close()
             await asyncio.wait_for(other.leads.wait(), PATIENCE)
 
 
@@ -84,13 +95,13 @@ async def test_one_that_is_cut_off_leads_no_more(
 ) -> None:
     """Given a leader that waits for the broker's confirms, when PostgreSQL does not answer it any more, then it notices
     by itself, and waits no longer."""
-    monkeypatch.setattr(relaying, "SESSION_TIMEOUT", FOR_EVER)
     monkeypatch.setattr(relaying, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", 0.5)
+    monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", PATIENCE / 2)  # also of the word that is on its way then
     await fill(log, 10)
     observed = Observed()
     async with running(Relay(way.url, amqp_url, log, observer=observed)):
         await asyncio.wait_for(handed_over.wait(), PATIENCE)
+        monkeypatch.setattr(relaying, "HEARTBEAT_TIMEOUT", 0.5)
         way.silence()
         await asyncio.wait_for(observed.has_failed.wait(), PATIENCE)
         assert not observed.leads.is_set()

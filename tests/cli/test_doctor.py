@@ -106,6 +106,55 @@ def test_faults_of_the_database_are_found(desk: Terminal) -> None:
     assert "use the release that has them" in wrongs(desk)["read models"]
 
 
+@pytest.fixture
+def led(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a relay led: nothing is wrong but what a test makes so."""
+    somebody = "SELECT pg_backend_pid() AS pid, $1::text AS application_name"
+    monkeypatch.setitem(doctor_database.QUERIES, "leader", somebody)
+
+
+def told_of(what: str, terminal: Terminal) -> tuple[int, list[tuple[str, str]]]:
+    """The exit code, and how that is, where it is not in order, with the remedy."""
+    said = terminal.json("doctor", "--watch", "0.5")
+    states = [(row["state"], row["remedy"]) for row in said.objects if row["what"] == what]
+    return said.code, [each for each in states if each != ("ok", "")]
+
+
+@pytest.mark.usefixtures("led")
+@pytest.mark.parametrize(
+    ("column", "value", "what", "state", "remedy"),
+    [
+        ("number", "140012", "version", "wrong", "upgrade to PostgreSQL 15 or later"),
+        ("fsync", "'off'", "fsync", "wrong", "set fsync = on"),
+        ("full_page_writes", "'off'", "full_page_writes", "wrong", "set full_page_writes = on"),
+        ("recovering", "true", "recovery", "wrong", "promote it, or point KITHLOG_DATABASE_URL at the primary"),
+        ("connections", "s.most", "connections", "look", "raise max_connections, or lower KITHLOG_POOL_SIZE"),
+    ],
+)
+def test_a_server_that_is_not_as_it_should_be_is_found(
+    desk: Terminal, monkeypatch: pytest.MonkeyPatch, column: str, value: str, what: str, state: str, remedy: str
+) -> None:
+    """Given a server that is too old, can lose in a crash what was acknowledged, only reads, or has hardly any room for
+    connections, when looked at, that is told, with what to do."""
+    assert told_of(what, desk) == (0, [])
+    server = doctor_database.QUERIES["server"].rstrip(";")
+    # Of two columns of one name the last counts.
+    changed = f"SELECT s.*, {value} AS {column} FROM ({server}) AS s"
+    monkeypatch.setitem(doctor_database.QUERIES, "server", changed)
+    assert told_of(what, desk) == (int(state == "wrong"), [(state, remedy)])
+
+
+@pytest.mark.usefixtures("led")
+async def test_commits_that_do_not_wait_for_the_disk_are_found(desk: Terminal) -> None:
+    """Given a database whose commits return before they are on disk, when looked at, that is told, with what to do."""
+    owner = await asyncpg.connect(desk.database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    await owner.close()
+    told = await asyncio.to_thread(told_of, "synchronous_commit", desk)
+    assert told == (1, [("wrong", "set synchronous_commit = on")])
+
+
 async def test_what_was_left_unfinished_is_found(desk: Terminal) -> None:
     """Given a rebuild and a verification, when looked at while they are at work, nothing is told; once they are killed,
     it is told what is left, where it stands and how large it is; and what is to be done about it does it."""

@@ -25,6 +25,7 @@ from shared.log.lines import Discarded, Seal, Truncated, read_lines
 from tests.chaos.proxy import Proxy
 from tests.cli.terminal import Said, Terminal, history
 from tests.cli.test_parked import spoilt_log
+from tests.client.disk import safely_renamed, watched
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector
 from tests.projector.histories import appends
 
@@ -321,6 +322,17 @@ def test_somebody_who_writes_meanwhile_is_noticed(
     said = elsewhere.run("log", "import", str(file))
     assert said.code == 1
     assert "from 10 to 11" in said.err
+
+
+def test_an_export_is_on_disk_before_it_has_its_name(
+    full: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an export, then a power cut leaves it unfinished or whole; and whole once it was recorded as done."""
+    file = tmp_path / "log.jsonl"
+    with monkeypatch.context() as patched:
+        steps = watched(patched)
+        full.json("log", "export", str(file))
+    assert steps == safely_renamed(file)
 
 
 def test_an_export_that_was_cut_off_is_gone_on_with(full: Terminal, tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ async def test_a_mark_that_is_saved_is_committed_soon_or_not_at_all(pool: Any) -
 
 async def end_the_connection(connection: Connection) -> None:
     await connection.execute("SET idle_in_transaction_session_timeout = 1")
-    await asyncio.sleep(0.1)
+    while not connection.is_closed():  # noqa: ASYNC110 - it gives no signal
+        await asyncio.sleep(0.01)
     await connection.execute("INSERT INTO seen VALUES (77)")
 
 

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+WRITE = "SELECT pg_logical_emit_message(true, 'test', '')"
+
 
 @asynccontextmanager
 async def stand_by_away(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """Meanwhile commits wait, in all databases of the server; yields an owner's connection whose own don't, so that
-    others see what it commits, as after a crash they would see what waited."""
+    others see what it commits, as after a crash they would see what waited. Afterwards none waits any more."""
     owner = await asyncpg.connect(database_url, server_settings={"synchronous_commit": "local"})
     try:
         await owner.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
@@ -21,6 +23,9 @@ async def stand_by_away(database_url: str) -> AsyncIterator[asyncpg.Connection[a
     finally:
         await owner.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await owner.execute("SELECT pg_reload_conf()")
+        # That, too, is heeded some time later: a commit that would wait returns then.
+        await owner.execute("SET synchronous_commit = on")
+        await owner.execute(WRITE)
         await owner.close()
 
 
@@ -38,4 +43,4 @@ async def _until_commits_wait(database_url: str, owner: asyncpg.Connection[async
 
 async def _write_for_ever(writer: asyncpg.Connection[asyncpg.Record]) -> None:
     while True:
-        await writer.execute("SELECT pg_logical_emit_message(true, 'test', '')")
+        await writer.execute(WRITE)

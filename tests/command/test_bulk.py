@@ -19,11 +19,13 @@ from services.command.gate import Gate
 from services.command.spool import IN_MEMORY, Spool
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
+from shared.operations import turns
 from shared.operations.metrics import CommandMetrics
 from tests.broker.events import PATIENCE
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
 from tests.contract.conftest import served
+from tests.queries.conftest import with_turns
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b"", "correlation_id": UUID(int=1)}
 VERDICT = {"field": "Geology", "verdict": "pursue"}
@@ -163,6 +165,24 @@ async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
     outcomes = b"".join(received).splitlines()
     assert len(b"".join(received)) > IN_MEMORY
     assert [json.loads(outcome)["line"] for outcome in outcomes] == list(range(1, count + 1))
+
+
+async def test_a_report_of_many_lines_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a chunk of many lines, then other tasks have their turns while what came of each is written down."""
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    gate, reported = Gate(), list[bytes]()
+    endpoint = BulkEndpoint(gate, CommandMetrics(), settings("postgresql://nobody@127.0.0.1:1/none", bulk_chunk=100))
+    gate.open(FailingLog(chunks=1))  # type: ignore[arg-type]
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": ndjson(*(register(number) for number in range(1, 101)))}
+
+    async def send(sent: MutableMapping[str, Any]) -> None:
+        reported.append(sent.get("body", b""))
+
+    _, had = await with_turns(endpoint(SCOPE, receive, send))
+    assert len(b"".join(reported).splitlines()) == 100
+    assert had >= 100
 
 
 class SlowLog(FailingLog):

@@ -19,10 +19,13 @@ from shared.database.pool import UNAVAILABLE, connect, open_pool
 from shared.domain.catalogue import COMMANDS, DECIDERS
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Refusal
-from shared.log import Append, Appended, KeyReused, Log, LogUnavailable, Outcome, WrongVersion
+from shared.envelope import Recorded
+from shared.log import Append, Appended, KeyReused, Known, Log, LogUnavailable, Outcome, WrongVersion
+from shared.operations import turns
 from tests.chaos.proxy import Proxy
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER
 from tests.command.conftest import NOW, FixedClock
+from tests.queries.conftest import with_turns
 
 VERDICT = {"field": "Geology", "verdict": "pursue"}
 
@@ -172,6 +175,34 @@ async def test_a_repeat_is_answered_though_it_would_be_refused_by_now(replicas: 
         assert (again.repeated, again.events, again.recorded_at) == (True, first.events, first.recorded_at)
     with pytest.raises(KeyReused):
         await there.execute(envelope("seeker.register", SEEKER, {**REGISTER, "name": "Other"}, number=1))
+
+
+class TakingAll:
+    """A log without events that takes all at once."""
+
+    era = 0
+
+    async def known(self, commands: Sequence[tuple[str, UUID]]) -> Known:
+        return Known({}, {}, [])
+
+    async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]:
+        return []
+
+    async def append_chain(self, appends: Sequence[Append]) -> list[Outcome]:
+        return [Appended(each.command_id, position, (), NOW) for position, each in enumerate(appends, 1)]
+
+
+@pytest.mark.parametrize(("which", "so_much"), [("AT_ONCE", 1), ("A_WHILE", 0.0)])
+async def test_many_commands_leave_others_their_turns(
+    monkeypatch: pytest.MonkeyPatch, which: str, so_much: float
+) -> None:
+    """Given many commands, or such as take long, then other tasks have their turns while they are judged."""
+    monkeypatch.setattr(turns, which, so_much)
+    log: Any = TakingAll()
+    commands = [register(number, UUID(int=number)) for number in range(1, 101)]
+    outcomes, had = await with_turns(Executor(log, DECIDERS, FixedClock()).execute_all(commands))
+    assert all(isinstance(each, Appended) for each in outcomes)
+    assert had >= len(outcomes) == 100
 
 
 @whatever_is_kept
@@ -619,7 +650,7 @@ async def test_nobody_waits_for_a_server_that_says_nothing(database_url: str) ->
     async with Proxy(database_url) as proxy:
         pool = await open_pool(proxy.url, max_size=1)
         async with Log.open(pool, database_url, patience=0.5) as log:
-            assert await log.confirm() == 0
+            await pool.fetchval("SELECT 1")
             proxy.silence()
             async with asyncio.timeout(30):
                 for _ in range(2):

@@ -20,7 +20,7 @@ from shared.log import Append, Log, history
 from shared.log.history import History
 from shared.log.writing import QUERIES
 from tests.command.stand_by import stand_by_away
-from tests.contract.conftest import an_append, failing, get, reached
+from tests.contract.conftest import PATIENCE, an_append, failing, get, reached
 
 Write = Callable[[Sequence[Append]], Awaitable[None]]
 MIXED = [("interview.held", "demo"), ("lead.recorded", "demo"), ("interview.planned", "acme"), ("seeker.left", "acme")]
@@ -80,15 +80,16 @@ async def test_a_page_tells_nothing_that_a_fail_over_would_lose(
 ) -> None:
     """Given an event that a synchronous stand-by, being away, does not have, then a page that would tell of it, be it
     by its position alone, is answered 503; what the reader has seen before is no reason to wait."""
-    monkeypatch.setattr(history, "PATIENCE", 0.3)
     [first, second] = some_appends(2)
     await append([first])
     async with stand_by_away(database_url) as owner:
         assert positions(await get(client, after=1)) == []
         await Log.append_within(owner, [second])
-        for query in ("after=1", "after=1&tenant=nobody"):
-            response = await client.get(f"/v1/events?{query}")
-            assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+        with monkeypatch.context() as hasty:
+            hasty.setattr(history, "PATIENCE", 0.3)
+            for query in ("after=1", "after=1&tenant=nobody"):
+                response = await client.get(f"/v1/events?{query}")
+                assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
     assert positions(await get(client, after=1)) == [2]
 
 
@@ -112,8 +113,11 @@ _WAITING = """
 """
 
 
-async def test_readers_who_wait_for_a_stand_by_leave_room_for_others(database_url: str, append: Write) -> None:
+async def test_readers_who_wait_for_a_stand_by_leave_room_for_others(
+    database_url: str, append: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given more readers behind the log than connections, when a synchronous stand-by is away, then others get in."""
+    monkeypatch.setattr(history, "PATIENCE", 2 * PATIENCE)
     await append(some_appends(2))
     pool = await open_pool(database_url, max_size=2)
     async with stand_by_away(database_url) as owner:
@@ -121,7 +125,7 @@ async def test_readers_who_wait_for_a_stand_by_leave_room_for_others(database_ur
         pages = [asyncio.create_task(one.page(0, 10)) for _ in range(5)]
         while not await owner.fetchval(_WAITING):  # noqa: ASYNC110 - it gives no signal
             await asyncio.sleep(0.01)
-        assert await asyncio.wait_for(pool.fetchval("SELECT 7"), history.PATIENCE / 2) == 7
+        assert await asyncio.wait_for(pool.fetchval("SELECT 7"), PATIENCE) == 7
     assert [len(page.events) for page in await asyncio.gather(*pages)] == [2] * 5
     await pool.close()
 

@@ -67,6 +67,12 @@ async def take(events: AsyncIterator[Sent], count: int) -> list[Sent]:
     return [await anext(events) for _ in range(count)]
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test takes, streams give no sign of life; but for the one that is about it."""
+    monkeypatch.setattr(feed_module, "SIGN_OF_LIFE", 2 * PATIENCE)
+
+
 async def test_history_flows_into_the_present(client: httpx.AsyncClient, log: Log, append: Write) -> None:
     """Given events, when a stream is read while more are recorded, then all come, in order, as on the broker."""
     await append([an_append(number) for number in range(3)])
@@ -173,7 +179,7 @@ async def test_a_reader_who_is_ahead_of_the_log_gets_a_problem(client: httpx.Asy
 async def test_an_id_that_no_stream_gave_is_refused(feed: Feed, feed_url: str, id: str) -> None:
     """Given a last id that is not a position, then a problem document names the header."""
     headers = {"Accept": "text/event-stream", "Last-Event-ID": id.encode()}
-    async with httpx.AsyncClient(base_url=feed_url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=feed_url, timeout=PATIENCE, trust_env=False) as client:
         response = await client.get("/v1/events", headers=headers)  # type: ignore[arg-type]  # bytes are taken, too
 
     assert (response.status_code, response.json()["field"]) == (400, "header.Last-Event-ID")

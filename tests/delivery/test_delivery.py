@@ -465,6 +465,14 @@ async def test_that_it_was_taken_is_written_down_before_anything_else(office: Of
     assert known == ["sent"]
 
 
+def test_what_is_written_down_is_on_disk(tmp_path: Path) -> None:
+    """Given a ledger, then SQLite waits at each commit until it is on disk: less than FULL is not enough with a WAL."""
+    ledger = Ledger(tmp_path / "mails.db")
+    settings = [ledger._file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    ledger.close()
+    assert settings == ["wal", 2]
+
+
 @pytest.mark.parametrize("error", [ValueError("not a reply"), RuntimeError("the transport is closed")])
 async def test_whatever_happens_once_the_data_go_out_leaves_it_unsure(
     office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -626,20 +634,24 @@ async def test_reports_that_all_fail_hold_up_no_mail(office: Office) -> None:
 
 async def test_what_is_away_for_all_is_not_asked_by_each(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given many mails and no query service, then a few are tried, and then a pause is made."""
-    monkeypatch.setattr("deploy.delivery.desk.FIRST_PAUSE", PATIENCE)
-    asked = 0
+    monkeypatch.setattr(desk, "FIRST_PAUSE", 2 * PATIENCE)
+    asked, pausing, first = 0, asyncio.Event(), desk._first
+
+    async def pause(events: Sequence[asyncio.Event], seconds: float) -> None:
+        if seconds == desk.FIRST_PAUSE:
+            pausing.set()
+        await first(events, seconds)
 
     def count(request: httpx.Request) -> httpx.Response:
         nonlocal asked
         asked += 1
         return httpx.Response(503)
 
+    monkeypatch.setattr(desk, "_first", pause)
     office.kithlog.instead = count
     await office.take(*(a_due(position) for position in range(1, 9)))
     async with office.at_work(), asyncio.timeout(PATIENCE):
-        while asked < IN_A_ROW:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)
+        await pausing.wait()
     assert asked == IN_A_ROW
 
 

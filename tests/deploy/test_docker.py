@@ -124,8 +124,6 @@ def test_a_client_that_does_not_pass_a_signal_on_is_not_waited_for(tmp_path: Pat
         while not (compose.exists() and compose.read_text()):
             time.sleep(0.05)
         end = os.pidfd_open(int(compose.read_text()))
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 20
     assert select.select([end], [], [], 0)[0]
     os.close(end)
 

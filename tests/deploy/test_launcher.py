@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiormq
@@ -188,16 +189,26 @@ def test_servers_that_do_not_answer_end_the_launcher_with_1(scratch: Path) -> No
     assert "Traceback" not in said
 
 
+def stand_ins() -> list[int]:
+    """Those that this process has started, and no other: the servers of the session start and end processes, too."""
+    found: list[int] = []
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):
+            if "tests.deploy.standin" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+    return found
+
+
 def test_services_are_up_and_ready_and_then_gone(tmp_path: Path) -> None:
     with running([STANDIN], os.environ, tmp_path) as up:
         assert httpx.get(f"{up[0].url}/readyz", trust_env=False).status_code == 200
+        assert stand_ins() == [up[0].child.pid]
     assert not up[0].child.running
 
 
 def test_a_service_that_cannot_start_shows_why_and_takes_the_others_down(tmp_path: Path) -> None:
     """Given one service that starts and one that fails, then the failure shows the end of its log; both are gone."""
-    before = set(descendants(os.getpid()))
     reason = r"(?s)the projector service ended with.*the stand-in cannot start"
     with pytest.raises(LaunchFailure, match=reason), running([STANDIN, BROKEN], os.environ, tmp_path):
         pytest.fail("it was taken for ready")
-    assert set(descendants(os.getpid())) <= before
+    assert stand_ins() == []

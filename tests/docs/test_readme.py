@@ -34,11 +34,13 @@ def test_every_setting_metric_and_field_is_documented() -> None:
 
 def test_every_target_and_file_that_it_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`?\bmake ([a-z]+)`", TEXT)) | set(re.findall(r"^make ([a-z]+)", TEXT, re.MULTILINE)):
+    targets = set(re.findall(r"`?\bmake ([a-z]+)`", TEXT)) | set(re.findall(r"^make ([a-z]+)", TEXT, re.MULTILINE))
+    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    paths = re.findall(r"`((?:shared|services|deploy|tests)/[\w/.]+)`", TEXT)
+    assert all((targets, links, paths)), "it names some of each"
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
-    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (ROOT / link).exists(), link
-    for path in re.findall(r"`((?:shared|services|deploy|tests)/[\w/.]+)`", TEXT):
+    for path in (*links, *paths):
         assert (ROOT / path).exists(), path
 
 
@@ -55,6 +57,7 @@ def services(infra: Infrastructure, logs: Path) -> Iterator[dict[str, str]]:
         **os.environ,
         "KITHLOG_DATABASE_URL": infra.postgres.create_database("readme"),
         "KITHLOG_AMQP_URL": infra.rabbitmq.create_vhost("readme"),
+        "KITHLOG_WAIT_LIMIT": "60",  # for what was just written, on slow machines too
     }
     with running(SERVICES, env, logs) as up:
         urls = {one.service.variable: one.url for one in up}

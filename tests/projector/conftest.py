@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from services.projector import firing, session
 from services.projector.changes import Ending, TimerId
 from services.projector.folding import Folder
 from services.projector.loop import Projector
@@ -19,7 +20,7 @@ from services.projector.models import MODELS
 from services.projector.read_model import ReadModel
 from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
-from shared.database.pool import connect, open_pool
+from shared.database.pool import connect, open_pool, persist
 from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.log import Appended, Log
@@ -37,6 +38,13 @@ PATIENCE = 60.0
 """Seconds after which a test that waits for something gives up: not a measure, a way out."""
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, one pass of folding comes to the log's end, and none of firing is cut off."""
+    monkeypatch.setattr(session, "STRETCH", PATIENCE * 60)
+    monkeypatch.setitem(firing.SETTINGS, "idle_in_transaction_session_timeout", "0")
+
+
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
     pool = await open_pool(database_url)
@@ -52,7 +60,7 @@ async def log(pool: asyncpg.Pool[asyncpg.Record], database_url: str) -> AsyncIte
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
-    connection = await connect(database_url)
+    connection = await persist("postgresql", lambda: connect(database_url))
     yield connection
     await connection.close()
 

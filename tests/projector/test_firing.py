@@ -551,13 +551,33 @@ async def test_the_loop_wakes_for_what_had_to_wait_for_the_fold(log: Log, databa
     assert [event.type for event in await told(log)] == ["notification.due"]
 
 
-async def test_the_loop_wakes_when_something_falls_due(log: Log, database_url: str, connection: Connection) -> None:
-    """Given a timer that falls due in a moment by the database's running clock, then it fires then, unasked."""
-    await write(log, [REGISTERED, HELD, THANKED])
+async def test_the_loop_wakes_when_something_falls_due(
+    log: Log, database_url: str, connection: Connection, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a firing loop that would look again only in a day, and a timer that falls due before, then it waits until
+    then, and fires, unasked."""
+    await write(log, [REGISTERED, HELD])
     await fold(database_url, log)
-    await connection.execute("UPDATE read.timer SET due_at = log.now() + interval '200 milliseconds'")
-    async with running(firing(database_url, poll_interval=3600).run):
+    due_at = await connection.fetchval("SELECT min(due_at) FROM read.timer")
+    day = timedelta(days=1).total_seconds()
+    seconds_to_next, waits, told_before = FiringSession.seconds_to_next, list[float](), list[Any]()
+
+    async def that_pass(self: FiringSession, *which: Any) -> float:
+        """The first time, at once."""
+        waits.append(await seconds_to_next(self, *which))
+        if len(waits) > 1:
+            return waits[-1]
+        told_before.extend(await told(log))
+        await at(due_at)
+        return 0.0
+
+    monkeypatch.setattr(FiringSession, "seconds_to_next", that_pass)
+    async with running(firing(database_url, poll_interval=day).run):
         await until(lambda: told(log))
+    assert told_before == []
+    assert waits[0] == (due_at - START).total_seconds() < day
+    [event] = await told(log)
+    assert (event.type, event.recorded_at) == ("notification.due", due_at)
 
 
 async def test_it_stops_between_two_batches(log: Log, database_url: str, at: At) -> None:

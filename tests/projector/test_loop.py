@@ -298,6 +298,7 @@ async def test_a_long_log_is_read_in_stretches(
     with at once, though nothing comes."""
     ticks = count(0.0, 2.0)
     monkeypatch.setattr(session_module, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(session_module, "STRETCH", 5.0)
     events = await write(log, HISTORY[:40])
     moved: list[int] = []
     async with projector(database_url, log, page=7, poll_interval=1000.0).session() as session:

@@ -18,14 +18,16 @@ from services.projector.mailbox import Mailbox
 from services.projector.rebuild_report import Mode
 from services.projector.rebuild_staging import QUERIES
 from services.projector.rebuild_work import NAMES, working
-from shared.database.pool import connect, open_pool
+from shared.database.pool import connect, open_pool, persist
 from shared.log import Append, Appended, Log
 from shared.timing.policies import default_policies
-from tests.projector.conftest import projector, state, until, write
+from tests.projector.conftest import projector, state, unhurried, until, write
 from tests.projector.histories import START, history
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
+
+__all__ = ["unhurried"]
 
 POLICIES = default_policies()
 
@@ -116,7 +118,7 @@ class System:
 @asynccontextmanager
 async def opened(database_url: str) -> AsyncIterator[System]:
     pool = await open_pool(database_url)
-    connection = await connect(database_url)
+    connection = await persist("postgresql", lambda: connect(database_url))
     try:
         async with Log.open(pool, database_url) as log:
             yield System(database_url, log, connection)

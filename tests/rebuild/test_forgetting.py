@@ -226,6 +226,7 @@ async def test_a_reader_is_not_held_up_time_and_again(system: System) -> None:
             return tried[-1]
 
         watched.setattr(Store, "drop_marked", dropping)
+        watched.setattr("services.projector.session.DROP_INTERVAL", 3600.0)
         async with projector(system.url, system.log, poll_interval=0.0).session() as session:
             for _ in range(3):
                 await session.run_once()

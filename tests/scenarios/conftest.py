@@ -8,7 +8,10 @@ from functools import partial
 
 import pytest
 
+from tests.projector.conftest import unhurried
 from tests.scenarios.stage import Stage, staged
+
+__all__ = ["stage", "unhurried"]
 
 Open = Callable[[str, str], AbstractAsyncContextManager[Stage]]
 

@@ -21,6 +21,7 @@ _RULES_OWN_WORDS = ["can", "you", "hire", "me", "for", "a", "job", "how", "much"
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_catches_its_examples(rule: Rule) -> None:
     """Given the examples a rule names, when they are judged, then its verdict comes out."""
+    assert rule.examples
     for example in rule.examples:
         judgement = check_question(example)
         assert (judgement.rule, judgement.code, judgement.verdict) == (rule.name, rule.code, rule.verdict), example
@@ -32,6 +33,7 @@ def test_a_rule_catches_its_examples(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_spares_what_is_innocent(rule: Rule) -> None:
     """Given the innocent questions beside a rule, when they are judged, then nothing is said against them."""
+    assert rule.innocent
     for innocent in rule.innocent:
         assert check_question(innocent).verdict == "ok", innocent
 
