@@ -13,8 +13,9 @@ from contextlib import AsyncExitStack
 
 from deploy.delivery.mailbox import Mailbox, readable
 from deploy.delivery.post import Post
-from deploy.delivery.service import go_back, run
+from deploy.delivery.service import NoWayBack, go_back, run
 from deploy.delivery.settings import DeliverySettings, Services
+from shared.client import Forked, Unavailable
 from shared.operations.logging import configure_logging
 from shared.operations.settings import of_this_process
 from shared.operations.variables import warn_of_unread
@@ -36,12 +37,14 @@ def main() -> None:
     configure_logging("info", "auto")
     warn_of_unread()
     settings = of_this_process(DeliverySettings)
-    if restored_to is None:
-        asyncio.run(deliver(settings))
-        return
     try:
-        asyncio.run(go_back(settings, *restored_to))
-    except (ValueError, OSError) as error:
+        asyncio.run(deliver(settings) if restored_to is None else go_back(settings, *restored_to))
+    except BlockingIOError:
+        sys.exit(f"kithlog: another process is at work in {settings.state}: end that first")
+    except Forked as error:
+        how = "start it once with --restored-to POSITION EPOCH, as `kithlog log fork` told them"
+        sys.exit(f"kithlog: {error}: {how}")
+    except (NoWayBack, Unavailable, OSError) as error:
         sys.exit(f"kithlog: {error}")
 
 

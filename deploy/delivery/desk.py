@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -222,9 +223,11 @@ class Desk:
                 entries, before, await clock.now(), f"no mail could be made of it: {error!r}", apart=before == "waiting"
             )
         else:
-            self._ledger.sent(keys)  # before anything else is waited for
-            logger.info("sent in one mail: %s", ", ".join(keys))
-            await take_leave()
+            try:
+                self._ledger.sent(keys)  # before anything else is waited for
+                logger.info("sent in one mail: %s", ", ".join(keys))
+            finally:
+                await take_leave()
 
     async def _look_again(self, looked: float) -> None:
         """Unless the look that began at `looked`, on the monotonic clock, is recent. Raises `Unavailable`."""
@@ -261,7 +264,9 @@ def _keys(entries: Sequence[Entry]) -> list[str]:
 
 
 class _NextAt(Protocol):
-    def __call__(self, *, fresh: bool = False) -> datetime | None: ...
+    def __call__(self, *, fresh: bool = False) -> datetime | None:
+        """Raises `Unavailable`."""
+        ...
 
 
 async def _repeat(
@@ -279,22 +284,23 @@ async def _repeat(
         try:
             done = await once(clock)
             now = await clock.now()
+            following = None if done else next_at()
         except Unavailable as error:
             row.in_vain += 1
             logger.warning("waiting, since something is away: %s", error)
             if row.in_vain >= IN_A_ROW:
                 await _first([stop], FIRST_PAUSE)
                 seconds = pause - FIRST_PAUSE
-                if isinstance(error, PutOff) and (fresh_at := next_at(fresh=True)) is not None:
-                    # What has not failed yet does not wait for what has.
-                    seconds = min(seconds, max((fresh_at - error.at).total_seconds() - FIRST_PAUSE, 0.0))
+                with suppress(Unavailable):
+                    if isinstance(error, PutOff) and (fresh_at := next_at(fresh=True)) is not None:
+                        # What has not failed yet does not wait for what has.
+                        seconds = min(seconds, max((fresh_at - error.at).total_seconds() - FIRST_PAUSE, 0.0))
                 await _first([stop, rung], seconds)
                 pause = min(2 * pause, LONGEST_PAUSE)
             continue
         if done:
             pause, row.in_vain = FIRST_PAUSE, 0
         else:
-            following = next_at()
             seconds = LOOK if following is None else (following - now).total_seconds()
             await _first([stop, rung], min(max(seconds, 0.0), LOOK))
 

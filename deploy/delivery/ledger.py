@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from deploy.delivery.notification import Notification
+from shared.client import Unavailable
 
 KEPT = timedelta(weeks=6)
 """How long after it has expired it is known here what became of a notification."""
@@ -101,12 +103,32 @@ class Entry:
         return self.notification.key
 
 
+@contextmanager
+def _waited_for() -> Iterator[None]:
+    """A disk that is full, or a file that somebody else holds, is no notification's fault, and passes."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"the ledger can't be used: {error}") from error
+
+
+class _File(sqlite3.Connection):
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        with _waited_for():
+            return super().execute(*statement)
+
+    def __exit__(self, *error: Any) -> Literal[False]:
+        with _waited_for():
+            return super().__exit__(*error)
+
+
 class Ledger:
-    """A SQLite file; each change is whole, and on disk when its method returns."""
+    """A SQLite file; each change is whole, and on disk when its method returns. All of them raise `Unavailable`."""
 
     def __init__(self, path: Path) -> None:
-        self._file = sqlite3.connect(path, isolation_level=None)
-        self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES} {_LEFT_OUT};")
+        with _waited_for():
+            self._file = sqlite3.connect(path, isolation_level=None, factory=_File)
+            self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES} {_LEFT_OUT};")
         if "in_vain" not in [column for _, column, *_ in self._file.execute("PRAGMA table_info(notification)")]:
             # A file of an earlier release.
             self._file.execute("ALTER TABLE notification ADD COLUMN in_vain integer NOT NULL DEFAULT 0")

@@ -33,20 +33,24 @@ def rules(tenant: str, begin: Literal["first", "now"] = "now") -> Rules:
     return Rules(Patterns(tuple(f"{tenant}.notification.{event}" for event in ("due", *ENDING))), begin)
 
 
+class NoWayBack(ValueError):
+    """The service was told of a restore that it knows already, or that concerns nothing that it has seen."""
+
+
 async def go_back(settings: DeliverySettings, position: int, epoch: int) -> None:
     """Put the mark to where a restored log goes on: only what had been seen from beyond that is to be seen anew.
 
-    Raises `ValueError` where there is no mark, or one of that epoch or a later one already; `BlockingIOError` while the
+    Raises `NoWayBack` where there is no mark, or one of that epoch or a later one already; `BlockingIOError` while the
     service runs.
     """
     path = settings.state / "mark.json"
     if not path.exists():
-        raise ValueError(f"{path} is not there: nothing was seen, so there is nothing to go back from")
+        raise NoWayBack(f"{path} is not there: nothing was seen, so there is nothing to go back from")
     with closing(FileStore(path)) as store:
         mark = await store.load()
         assert mark is not None
         if epoch <= mark.epoch:
-            raise ValueError(f"{path} is of epoch {mark.epoch}: name the later one that `kithlog log fork` told")
+            raise NoWayBack(f"{path} is of epoch {mark.epoch}: name the later one that `kithlog log fork` told")
         async with store.unit() as unit:
             await unit.save(mark.back_to(position, epoch).saved())
 
@@ -63,8 +67,8 @@ async def run(
     """Deliver until `stop` is set; it is set, too, when one part fails, so that the others end in order. `begin`: see
     `Rules.begin`.
 
-    Only one process may use `settings.state` at a time. Raises `BlockingIOError` when another does, and what
-    `Consumer.run` raises.
+    Only one process may use `settings.state` at a time. Raises `BlockingIOError` when another does, `OSError` and
+    `Unavailable` when that folder can't be used at the start, and what `Consumer.run` raises.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.operations.urls import AmqpUrl
+
 
 def _from_json(given: object) -> object:
     return from_json(given) if isinstance(given, str) else given
@@ -20,7 +22,7 @@ class Services(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KITHLOG_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    amqp_url: str = Field(
+    amqp_url: AmqpUrl = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         repr=False,
         description="RabbitMQ; its user needs the rights of a consumer named `kithlog.delivery`.",

@@ -117,7 +117,8 @@ def retry(
 
 @app.command()
 def discard(id: Id, why: Why, as_json: AsJson = False) -> None:
-    """Give a command up. What it was stays in the record of operations.
+    """Give a command up. Its name, its ids and its reason stay in the record of operations; its content does not: look
+    at it with `kithlog dead show` first.
 
     Example: kithlog dead discard 3f2a91c04be7 --why "a test client sent it"
     """

@@ -7,7 +7,16 @@ from typing import Any
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import Ended, go_on_with, going_on_by, meaning, misunderstood, progress, wrong
+from services.cli.terminal import (
+    Ended,
+    ended_by_ctrl_c,
+    go_on_with,
+    going_on_by,
+    meaning,
+    misunderstood,
+    progress,
+    wrong,
+)
 from shared.log.contents import Hole
 from shared.log.exporting import BeingWritten, CannotResume, export_log
 from shared.log.importing import NotEmpty, SomebodyWrites, Verified, import_log, verify_file
@@ -88,7 +97,7 @@ def _report(file: Path, events: int, receipts: int, discarded: int, digest: str)
 
 def _verify(file: Path, json: bool) -> Verified:
     try:
-        with progress("check", file.stat().st_size, json=json) as advance:
+        with progress("check", file.stat().st_size, json=json) as advance, ended_by_ctrl_c():
             return verify_file(file, advance)
     except Damaged as error:
         raise wrong(f"{file}, {error}: nothing was written") from None

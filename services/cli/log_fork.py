@@ -15,7 +15,7 @@ import typer
 
 from services.cli.database import QUERIES, database, record
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import misunderstood, wrong
+from services.cli.terminal import ended_by_ctrl_c, misunderstood, wrong
 from shared.database.timeline import UNTOLD, timeline_of
 
 UNSURE = (
@@ -114,6 +114,7 @@ def _ask(where: str, places: Any, epoch: int) -> None:
         err=True,
     )
     try:
-        typer.confirm(f"Begin a new timeline here, epoch {epoch}?", abort=True, err=True)
+        with ended_by_ctrl_c():
+            typer.confirm(f"Begin a new timeline here, epoch {epoch}?", abort=True, err=True)
     except typer.Abort:
         raise misunderstood("not confirmed, nothing was done: --yes does without asking") from None

@@ -46,7 +46,11 @@ def rebuild_(
             details = {"position": report.position, "differences": report.unexplained}
             await record(connection, own, "rebuild", " ".join(names), why=accept, **details)
 
-        with ending_well("the same command goes on with what is built then"), bars(json=as_json) as progress:
+        then = (
+            "look into `kithlog log operations` then: where it tells of this one, it is switched, and another rebuild "
+            "would drop the way back; else the same command goes on with what is built"
+        )
+        with ending_well(then), bars(json=as_json) as progress:
             return await rebuild(
                 own.database_url, in_force, names, accept=accept, processes=processes, progress=progress,
                 recording=recording,

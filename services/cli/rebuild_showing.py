@@ -48,7 +48,7 @@ def policies_of(file: Path | None) -> Policies:
     """Raises `Ended` (usage) for a file that can't be read or used."""
     try:
         return load_policies(file)
-    except (OSError, PolicyError) as error:
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
         raise misunderstood(f"policies can't be used: {error}") from None
 
 

@@ -20,12 +20,15 @@ import codecs
 import json
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -125,6 +128,8 @@ def meaning(error: Exception) -> Ended | None:
         return Ended(WRONG, f"{error}: use a release that knows it")
     if isinstance(error, past.Unusable):
         return Ended(WRONG, f"{error}: use a release that can, or restore that event from a back-up")
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return Ended(USAGE, f"KITHLOG_DATABASE_URL can't be used: {error}")
     match unfit(error):
         case "user":
             return Ended(DENIED, f"PostgreSQL: {error}: correct user and password in KITHLOG_DATABASE_URL")
@@ -159,6 +164,25 @@ def _is_of_postgresql(error: Exception) -> bool:
 def go_on_with(*command: str) -> str:
     """Which command of `kithlog` goes on with what was cut off."""
     return f"go on with `{shlex.join(('kithlog', *command))}`"
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """For a block within `run` that awaits nothing, such as a question: there asyncio would take Ctrl-C for a wish to
+    end the next time that something is awaited."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield  # whoever is started in the background ignores it, and only the main thread hears of it
+        return
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted(*_: object) -> None:
+    raise Ended(INTERRUPTED, "interrupted")  # a KeyboardInterrupt would be an answer to Click's questions
 
 
 @contextmanager

@@ -86,9 +86,9 @@ class FileStore:
         self._lock = path.with_name(f"{path.name}.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
             self._lock.close()
-            raise
+            raise BlockingIOError(error.errno, "another process has it", str(path)) from None
         self._mark = Mark.from_json(json.loads(path.read_bytes())) if path.exists() else None
 
     def close(self) -> None:

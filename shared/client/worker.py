@@ -367,7 +367,7 @@ class Worker(Generic[T]):
         if mark.epoch and mark.top and not await as_known(self._history, mark.top, mark.epoch):
             raise Forked(
                 f"the log was restored to a point before position {mark.top} of epoch {mark.epoch}, and now is in "
-                f"epoch {epoch}: undo what came after that point, go back to it (Mark.back_to), start again"
+                f"epoch {epoch}: undo what came after that point, and go back to it"
             )
         self._kept = mark.in_epoch(epoch)
 

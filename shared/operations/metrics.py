@@ -115,7 +115,7 @@ class ProjectorMetrics(Metrics):
         self.fold_seconds = self.histogram("fold_page_seconds", "Time to fold and commit one page.")
         self.fold_events = self.histogram("fold_page_events", "Events in one page.", buckets=SIZES)
         self.messages = self.counter(
-            "messages", "Messages from the broker: in order, gap, duplicate or undecodable.", ("kind",)
+            "messages", "Messages from the broker: in order, gap, duplicate, foreign or undecodable.", ("kind",)
         )
         self.parked = self.gauge("parked_streams", "Streams whose fold failed and whose events wait.")
         self.stopped = self.gauge(

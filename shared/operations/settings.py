@@ -15,17 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, FilePath, Validatio
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.operations.policies import load_policies
+from shared.operations.urls import AmqpUrl, PostgresUrl
 
 PREFIX = "KITHLOG_"
-
-
-def _needs_scheme(*schemes: str) -> AfterValidator:
-    def check(url: str) -> str:
-        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        return url
-
-    return AfterValidator(check)
 
 
 def _usable(policies: Path | None) -> Path | None:
@@ -46,12 +38,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    database_url: Annotated[str, _needs_scheme("postgresql", "postgres")] = Field(
+    database_url: PostgresUrl = Field(
         "postgresql://kithlog@127.0.0.1:5432/kithlog",
         repr=False,
         description="PostgreSQL of the log and the read models.",
     )
-    amqp_url: Annotated[str, _needs_scheme("amqp", "amqps")] = Field(
+    amqp_url: AmqpUrl = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         repr=False,
         description="RabbitMQ.",

@@ -8,8 +8,9 @@ No I/O, no clock, no chance. How a reader of the log uses it, event by event:
    which must be told who of the people whom the event names (`people`) is closed.
 3. For each subject that changed, and all subjects of a recipient who changed: `timers(subject, recipient, policies)`.
    Moving, disarming and rescheduling are nothing but computing this again.
-4. `changes(before, after, subject, recipient, policies, e)`: rows to write, rows to end with an event and its reason.
-   That event, too, is folded when it comes back from the log, and keeps the timer from ever coming again.
+4. The rows to write, and those to delete, are the difference between the `timers` from before and those from after.
+   `endings(before, after, policies, e)`: what `e` ended, with the event and its reason to be written; that event, too,
+   is folded when it comes back from the log, and keeps the timer from ever coming again.
 5. When a row is due and no unseen event stands on its `guards`: `settle(timer, now, recipient, fired_today, policies)`.
    What it puts off is looked at again `in_turn`.
 

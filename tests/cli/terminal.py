@@ -72,13 +72,18 @@ class Terminal:
         return self.run(*words, "--json", **env)
 
     def process(
-        self, *words: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+        self,
+        *words: str,
+        stdin: int | None = None,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         """The same as a process of its own, to be interrupted or killed."""
         return subprocess.Popen(
             [sys.executable, "-c", _AT_A_TERMINAL, *words],
             cwd=ROOT,
             env=os.environ | self.env,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             text=True,

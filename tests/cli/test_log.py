@@ -22,7 +22,7 @@ from services.cli.terminal import going_on_by, run
 from shared.database.pool import connect, open_pool
 from shared.domain import contact, seeker
 from shared.log import Append
-from tests.cli.terminal import ROOT, Said, Terminal, history
+from tests.cli.terminal import ROOT, Said, Terminal, end, history
 from tests.projector.histories import appends, on
 
 SEEKER = UUID(int=7)
@@ -241,6 +241,18 @@ def test_a_fork_wants_a_reason_and_a_yes(terminal: Terminal) -> None:
     assert terminal.run("log", "fork", "--yes").code == 2
     assert terminal.run("log", "fork", "--why", "", "--yes").code == 2
     assert terminal.run("log", "fork", "--why", "a slip", stdin="n\n").code == 2
+    assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+
+
+def test_a_question_is_answered_by_ctrl_c(terminal: Terminal) -> None:
+    """Given a log, when Ctrl-C is what is answered to the question, then the code is 130, and the epoch stays."""
+    process = terminal.process("log", "fork", "--why", "a slip", stdin=subprocess.PIPE)
+    assert process.stderr is not None
+    asked = ""
+    while "Begin a new timeline here, epoch 2?" not in asked and (letter := process.stderr.read(1)):
+        asked += letter
+    said = end(process)
+    assert (said.code, said.err.endswith("kithlog: interrupted\n")) == (130, True), said
     assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
 
 

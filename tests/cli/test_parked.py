@@ -154,6 +154,17 @@ def test_what_was_taken_up_before_postgresql_went_away_is_told(
     assert terminal.json("parked", "retry", "--all").code == 0
 
 
+def test_by_policies_that_are_no_text_nothing_is_taken_up(
+    parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path
+) -> None:
+    """Given a file of policies in another encoding than UTF-8, when a stream is retried, then the code is 2."""
+    terminal, event = parked
+    (tmp_path / "policies.toml").write_bytes(b"# \xff")
+    said = terminal.run("parked", "retry", str(event.stream_id), KITHLOG_POLICIES=str(tmp_path / "policies.toml"))
+    assert (said.code, "policies can't be used: 'utf-8' codec can't decode" in said.err) == (2, True)
+    assert len(terminal.json("parked", "list").objects) == 1
+
+
 def test_by_other_timing_policies_nothing_is_taken_up(parked: tuple[Terminal, Recorded[bytes]], tmp_path: Path) -> None:
     """Given other timing policies than the projector's, a stream stays parked, and it is said what to set."""
     terminal, event = parked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ from services.projector.mailbox import Mailbox
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool
 from shared.log import Log
-from tests.cli.terminal import Terminal, history
+from tests.cli.terminal import ROOT, Terminal, history
 from tests.cli.test_replay import wait_for
 from tests.projector.conftest import projector
+
+README = (ROOT / "services" / "cli" / "README.md").read_text("utf-8")
 
 
 @contextmanager
@@ -81,17 +84,34 @@ def base_backup(binaries: PostgresBinaries, url: str, target: Path) -> None:
     subprocess.run(command, env=env, user=server_user(), check=True, capture_output=True, cwd="/")  # type: ignore[arg-type]
 
 
-def restore(postgres: LocalPostgres, backup: Path, folder: Path, moment: str) -> None:
+def restore(
+    postgres: LocalPostgres,
+    backup: Path,
+    folder: Path,
+    moment: str | None,
+    *,
+    take_out: bool = True,
+    reset: bool = True,
+) -> None:
+    """As the README says; without a moment, all that there is. Somebody may forget to take out what an earlier restore
+    has left, or to take back what this one has set."""
     data = Path(str(fetch_value(postgres.database_url, "SHOW data_directory")))
     postgres.kill()
     shutil.rmtree(data)
     shutil.move(backup, data)
+    if take_out:
+        [command] = re.findall(r"^sed .* postgresql\.auto\.conf$", README, re.MULTILINE)
+        subprocess.run(["sh", "-euc", command], cwd=data, check=True)
     with (data / "postgresql.auto.conf").open("a") as settings:
         settings.write(f"restore_command = 'cp {folder}/%f %p'\n")
-        settings.write(f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n")
+        if moment is not None:
+            settings.write(f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n")
     (data / "recovery.signal").touch()
     postgres.start()
     wait_for(lambda: not fetch_value(postgres.database_url, "SELECT pg_is_in_recovery()"))
+    if reset:
+        for statement in re.findall(r"^ALTER SYSTEM RESET .*;$", README, re.MULTILINE):
+            fetch_value(postgres.database_url, statement)
 
 
 def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
@@ -170,3 +190,31 @@ def test_a_second_restore_to_before_the_first_has_an_epoch_of_its_own(tmp_path: 
         assert {e.epoch for e in terminal.log()[len(kept) :]} == {3}
         fold(terminal)
         assert terminal.run("verify").code == 0
+
+
+@pytest.mark.parametrize("forgotten", ["reset", "take_out"])
+def test_an_earlier_target_ends_no_later_restore(tmp_path: Path, forgotten: str) -> None:
+    """Given a log that was restored to a moment, and a base back-up from after that, when that is restored without a
+    target, then all that was written since is there: what the first restore has set is taken back after it, or taken
+    out before the second."""
+    binaries = find_postgres(os.environ, cache_folder(os.environ))
+    run = RunFolder.create()
+    wal, backup, later = run.subfolder("wal"), run.subfolder("backup"), run.subfolder("later")
+    with server(run, binaries) as postgres:
+        archive(postgres, wal)
+        terminal = Terminal(postgres.database_url)
+        asyncio.run(migrate(postgres.database_url))
+        base_backup(binaries, postgres.database_url, backup)
+        terminal.write(history(1, 1))
+        moment = now(terminal)
+        terminal.write(history(2, 1), after=1000)
+        archive_all(terminal)
+
+        restore(postgres, backup, wal, moment, reset=forgotten != "reset")
+        base_backup(binaries, postgres.database_url, later)
+        terminal.write(history(3, 1), after=2000)
+        whole = terminal.log()
+        archive_all(terminal)
+
+        restore(postgres, later, wal, None, take_out=forgotten != "take_out")
+        assert terminal.log() == whole

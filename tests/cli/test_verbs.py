@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from services.cli.main import app
 from services.cli.showing import line
 from shared.envelope import Recorded
+from tests.cli.terminal import Terminal, end
 
 
 def verbs() -> Iterator[tuple[str, Any]]:
@@ -63,6 +64,30 @@ def test_settings_that_can_not_be_are_named_without_their_value(words: str) -> N
     assert "KITHLOG_DATABASE_URL: " in said.stderr
     assert "KITHLOG_AMQP_URL: " in said.stderr
     assert "secret" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["rebuild", "rollback pipeline --why x", "verify", "policy simulate --policy {} --from 2026-03-01 --to 2026-04-01"],
+)
+def test_policies_that_are_no_text_are_told(tmp_path: Path, words: str) -> None:
+    """Given a file of policies in another encoding than UTF-8, when a verb wants it, then the code is 2, and a line
+    says so."""
+    file = tmp_path / "policies.toml"
+    file.write_bytes(b"# \xff")
+    said = CliRunner().invoke(app, words.format(file).split(), env={"KITHLOG_POLICIES": str(file)})
+    assert (said.exit_code, said.stdout, said.stderr.count("\n")) == (2, "", 1)
+    assert "policies can't be used: 'utf-8' codec can't decode byte 0xff" in said.stderr
+
+
+def test_a_file_that_is_read_is_let_go_by_ctrl_c(tmp_path: Path) -> None:
+    """Given a file that gives nothing for long, when Ctrl-C is pressed while it is checked, then the code is 130."""
+    file = tmp_path / "log.jsonl"
+    os.mkfifo(file)
+    process = Terminal("postgresql://a:b@127.0.0.1:1/x").process("log", "import", "--check", str(file))
+    with file.open("wb"):  # which returns when the other side is at it
+        said = end(process)
+    assert (said.code, said.out, said.err) == (130, "", "kithlog: interrupted\n")
 
 
 def test_there_is_shell_completion() -> None:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import sqlite3
 import zoneinfo
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from importlib.resources import files
 from itertools import count, pairwise
@@ -24,13 +24,15 @@ from aiosmtplib.protocol import SMTPProtocol
 
 from deploy.delivery import desk
 from deploy.delivery.desk import DELAYS, FIRST_PAUSE, IN_A_ROW, NOT_KNOWN
+from deploy.delivery.intake import Intake
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import text_of
 from deploy.delivery.post import PATIENCE_WITH_DATA, Post
-from deploy.delivery.service import run
+from deploy.delivery.service import rules, run
 from deploy.delivery.settings import DeliverySettings, Services
 from deploy.delivery.wording import piece, thanks, wording, write
 from shared.client import Consumer, Incoming, Mark, Rules, Unavailable, Wiring
+from shared.client.testing import Trial
 from shared.timing.policies import default_policies
 from tests.client.messages import PATIENCE
 from tests.delivery.office import (
@@ -549,6 +551,66 @@ async def test_a_server_that_always_says_later_is_asked_until_the_mail_expires(o
     assert "its time had passed" in body["why"]
     assert "mailbox is full" in body["why"]
     assert tries == 15
+
+
+@contextmanager
+def held(ledger: Ledger) -> Iterator[None]:
+    """Somebody else writes to the ledger's file, and is not waited for."""
+    [(_, _, path)] = ledger._file.execute("PRAGMA database_list").fetchmany(1)
+    ledger._file.execute("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def test_a_ledger_that_can_not_be_written_to_costs_no_notification(office: Office) -> None:
+    """Given a ledger that is held by somebody else, or whose disk is full, when something falls due or is withdrawn,
+    then it waits and no attempt is counted, however often; once there is room, it is mailed, once."""
+    intake = Intake(office.ledger, office.clock, timedelta(), office.rung.set)
+    trial = Trial(intake.handlers(), rules=rules("*"))
+    with held(office.ledger):
+        for event in (a_due(1), a_withdrawal(2, key="other")) * (len(rules("*").delays) + 1):
+            with pytest.raises(Unavailable, match="the ledger can't be used: database is locked"):
+                await trial.give(event)
+    assert (trial.parked, trial.waiting) == ([], [])
+    await trial.give(a_due(1))
+    await office.work()
+    assert (len(office.mailbox.mails), trial.parked) == (1, [])
+
+
+async def test_a_ledger_that_can_not_be_written_to_keeps_mails_and_reports_waiting(office: Office) -> None:
+    """Given such a ledger when a mail or a report has its turn, then that waits, and follows, once."""
+    await office.take(a_due(1))
+    desk = office.desk()
+    with held(office.ledger), pytest.raises(Unavailable, match="locked"):
+        await desk.send_once(office.clock)
+    assert office.mailbox.mails == []
+    assert await desk.send_once(office.clock)
+    with held(office.ledger), pytest.raises(Unavailable, match="locked"):
+        await desk.report_once(office.clock)
+    assert await desk.report_once(office.clock)
+    assert not await desk.send_once(office.clock)
+    assert len(office.mailbox.mails) == 1
+
+
+async def test_a_ledger_that_can_not_be_read_for_once_ends_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a ledger that does not tell when there will be something to do, then what falls due afterwards is mailed
+    and reported."""
+    next_at, failed = Ledger._next_at, asyncio.Event()
+
+    def failing(ledger: Ledger, which: str, fresh: bool) -> datetime | None:
+        if not failed.is_set():
+            failed.set()
+            raise Unavailable("the ledger can't be used: disk I/O error")
+        return next_at(ledger, which, fresh)
+
+    monkeypatch.setattr(Ledger, "_next_at", failing)
+    async with office.at_work(), asyncio.timeout(PATIENCE):
+        await failed.wait()
+        await office.take(a_due(1))
+        assert await office.mailbox.has(1, seconds=PATIENCE)
 
 
 async def test_without_a_mail_server_everything_waits(office: Office) -> None:

@@ -44,6 +44,17 @@ def test_every_target_and_file_that_it_names_exists() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_what_is_for_cron_holds_no_percent_sign() -> None:
+    """In a line of a crontab it ends the command: what needs one is in a script, which such a line calls."""
+    page = (ROOT / "services" / "cli" / "README.md").read_text(encoding="utf-8")
+    # Each paragraph with the block that it introduces.
+    parts = [part for part in re.split(r"\n\n(?!```)|```\n(?!\n)", page) if re.search(r"\bcron\b", part)]
+    assert len(parts) >= 3
+    for words, *blocks in (part.split("```sh\n") for part in parts):
+        lines = [*re.findall(r"`([^`\n]+[^`\n])`", words), *(each for each in blocks if not each.startswith("#!"))]
+        assert [line for line in lines if re.search(r"(?<!\\)%", line)] == []
+
+
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where both services write what they have to say."""

@@ -162,6 +162,30 @@ def test_postgresql_goes_away_half_way(
     assert {row[2] for row in generations(terminal)} <= {"live", "retired"}
 
 
+def test_postgresql_goes_away_right_after_the_switch(
+    terminal: Terminal, infra: Infrastructure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a server that is stopped when a rebuild has switched, then it is told to look into the record of
+    operations, which tells of it, rather than to rebuild once more; and there is a way back."""
+    before, go_on = live(terminal), Generations.drop_earlier
+
+    async def stopped(self: Generations) -> None:
+        infra.postgres.stop()
+        await go_on(self)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Generations, "drop_earlier", stopped)
+        try:
+            said = terminal.run(*REBUILD)
+        finally:
+            infra.postgres.start()
+    ended(said, 3, "PostgreSQL is away", "look into `kithlog log operations`", "would drop the way back")
+    assert [each["verb"] for each in terminal.json("log", "operations").objects] == ["rebuild"]
+    assert live(terminal) != before
+    assert terminal.run("rollback", *rebuild_work.NAMES, "--why", "as planned").code == 0
+    assert live(terminal) == before
+
+
 def test_a_building_process_that_dies(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given processes that die without a word before they have heard what to do, that is told, and not that
     PostgreSQL is away."""

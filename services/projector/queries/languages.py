@@ -34,7 +34,7 @@ SEARCHED: dict[str, str] = {
     "tr": "turkish",
     "yi": "yiddish",
 }
-"""Language of a BCP 47 tag → PostgreSQL's text search configuration (those that version 14 and later bring along)."""
+"""Language of a BCP 47 tag → PostgreSQL's text search configuration (those that version 15 and later bring along)."""
 
 
 def search_language(locale: str | None) -> str:

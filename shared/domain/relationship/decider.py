@@ -227,7 +227,7 @@ def introduction_made(
     connector: str | None = None,
     lead_id: UUID | None = None,
 ) -> e.IntroductionMade:
-    """The event, with the whole chain. `context` must hold what `introduction_streams` names."""
+    """The event, with the whole chain. `context` must hold what `chain_streams` names."""
     return e.IntroductionMade(
         seeker_id=seeker_id,
         contact_id=contact_id,
