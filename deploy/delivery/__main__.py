@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -44,7 +45,7 @@ def main() -> None:
     except Forked as error:
         how = "start it once with --restored-to POSITION EPOCH, as `kithlog log fork` told them"
         sys.exit(f"kithlog: {error}: {how}")
-    except (NoWayBack, Unavailable, OSError) as error:
+    except (NoWayBack, Unavailable, json.JSONDecodeError, OSError) as error:
         sys.exit(f"kithlog: {error}")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -83,6 +84,8 @@ class Desk:
         self._ended = asyncio.Event()
         """Set when there may be something to report."""
         self._mails, self._reports = _Row(), _Row()
+        self._unwritten: Callable[[], None] | None = None
+        """Writes down how the last mail went, where the ledger could not be written to then."""
         self._prune_at = datetime.min.replace(tzinfo=UTC)
 
     async def send(self, stop: asyncio.Event, clock: Clock) -> None:
@@ -112,6 +115,7 @@ class Desk:
 
         Raises `Unavailable` while something is away for it; its turn comes again, after that of others.
         """
+        self._write_down(self._unwritten)
         self._ended.set()  # by what was done before, or by the intake
         now = await clock.now()
         if now >= self._prune_at:
@@ -132,10 +136,20 @@ class Desk:
             try:
                 await self._try(wanted, clock, looked)
             except Unavailable as error:
+                if self._unwritten is not None:
+                    raise
                 # What expires meanwhile is a failure to tell then, for which nothing is needed that is away.
                 expiry = min(each.notification.due.expires_at for each in wanted)
                 raise self._put_off(wanted, self._mails, await clock.now(), error, before=expiry) from error
         return True
+
+    def _write_down(self, how_it_went: Callable[[], None] | None) -> None:
+        """What a mail server said is known to this process alone until it is in the ledger: before that, nothing else
+        is done with mails. Raises `Unavailable`, and is to be tried again."""
+        self._unwritten = how_it_went
+        if how_it_went is not None:
+            how_it_went()
+            self._unwritten = None
 
     def _put_off(
         self,
@@ -211,11 +225,11 @@ class Desk:
             self._end_unsent(keys, before)
         except (Undeliverable, Refused) as error:
             if error.permanent:
-                self._ledger.failed(keys, str(error), permanent=True)
+                self._write_down(partial(self._ledger.failed, keys, str(error), permanent=True))
             else:
-                self._postpone(entries, before, await clock.now(), str(error))
+                self._write_down(partial(self._postpone, entries, before, await clock.now(), str(error)))
         except Unsure as error:
-            self._postpone(entries, "intended", await clock.now(), str(error))
+            self._write_down(partial(self._postpone, entries, "intended", await clock.now(), str(error)))
         except Exception as error:
             # A fault in one of them must not hold up the others, nor all mails behind this one.
             logger.exception("no mail could be made of %s", keys)
@@ -224,7 +238,7 @@ class Desk:
             )
         else:
             try:
-                self._ledger.sent(keys)  # before anything else is waited for
+                self._write_down(partial(self._ledger.sent, keys))  # before anything else is waited for
                 logger.info("sent in one mail: %s", ", ".join(keys))
             finally:
                 await take_leave()

@@ -112,6 +112,10 @@ def _waited_for() -> Iterator[None]:
         raise Unavailable(f"the ledger can't be used: {error}") from error
 
 
+BUSY = 0.2
+"""Seconds that a statement waits for a ledger that somebody else holds: all else of this process stands still then."""
+
+
 class _File(sqlite3.Connection):
     def execute(self, *statement: Any) -> sqlite3.Cursor:
         with _waited_for():
@@ -127,7 +131,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         with _waited_for():
-            self._file = sqlite3.connect(path, isolation_level=None, factory=_File)
+            self._file = sqlite3.connect(path, timeout=BUSY, isolation_level=None, factory=_File)
             self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES} {_LEFT_OUT};")
         if "in_vain" not in [column for _, column, *_ in self._file.execute("PRAGMA table_info(notification)")]:
             # A file of an earlier release.

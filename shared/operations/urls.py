@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import AfterValidator
 
 UNREADABLE = (
-    "its host and port can't be read: write `#`, `/`, `?`, `@`, `[` in a password as %23, %2F, %3F, %40, %5B, and a "
-    "port from 1 to 65535"
+    "its host and port can't be read: write `#`, `/`, `?`, `@`, `[`, `\\` in a password as %23, %2F, %3F, %40, %5B, "
+    "%5C, `@` so wherever it does not stand before the host, a port from 1 to 65535, and a query as name=value"
 )
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PLACE = re.compile(r"/.*|(?:\[[^][]+]|[^][:@]*)(?::(?P<port>[0-9]{0,5}))?")
@@ -32,7 +32,7 @@ def _of_postgresql(url: str) -> str:
     for hosts in query.get("host", ()):
         _check_places(hosts.split(","))
     for ports in query.get("port", ()):
-        _check_places([f":{port}" for port in ports.split(",")])
+        _check_places([port and f":{port}" for port in ports.split(",")])
     if not {mode.replace("_", "-") for mode in query.get("sslmode", ())} <= set(SSL_MODES):
         raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
     return url
@@ -42,7 +42,7 @@ def _of_rabbitmq(url: str) -> str:
     parts = _split(url, "amqp", "amqps")
     # As yarl reads it: a user ends at the last `@`.
     place = parts.netloc.rpartition("@")[2]
-    if not parts.hostname or ("@" in parts.query and place == parts.netloc):
+    if not parts.hostname or "\\" in parts.netloc or ("@" in parts.query and place == parts.netloc):
         raise ValueError(UNREADABLE)
     _check_places([place])
     return url

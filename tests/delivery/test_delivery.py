@@ -593,6 +593,40 @@ async def test_a_ledger_that_can_not_be_written_to_keeps_mails_and_reports_waiti
     assert len(office.mailbox.mails) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "reported", "mails"),
+    [
+        ("250 yes", "report-delivered", 1),
+        ("550 no such user", "report-failed", 0),
+        ("451 later", "report-delivered", 1),
+    ],
+)
+async def test_what_a_mail_server_said_is_written_down_once_it_can_be(
+    office: Office, said: str, reported: str, mails: int
+) -> None:
+    """Given a ledger that can't be written to from the moment on at which a mail server takes a mail, or does not, then
+    this process goes by what that said once it can be: nobody takes it for unknown, and nothing is mailed twice."""
+    await office.take(a_due(1))
+    desk = office.desk()
+    path = office.folder / "mails.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+
+        def answer(mail: object) -> str:
+            other.execute("BEGIN IMMEDIATE")
+            return said
+
+        office.mailbox.answer = answer
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="locked"):
+                await desk.send_once(office.clock)
+    office.mailbox.answer = lambda mail: "250 yes"
+    office.clock.instant += DELAYS[0]
+    while await desk.send_once(office.clock) or await desk.report_once(office.clock):
+        pass
+    assert [report for report, _ in office.kithlog.reports] == [reported]
+    assert len(office.mailbox.mails) == mails
+
+
 async def test_a_ledger_that_can_not_be_read_for_once_ends_nothing(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
