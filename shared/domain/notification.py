@@ -140,7 +140,8 @@ class Withdrawn(NotificationEvent, type="notification.withdrawn"):
     """The later stages of the same occurrence that end with it."""
     cause: Cause | None = None
     due_at: Instant | None = None
-    """Where it ended because its moment had come: when that was, unless that was before 1900."""
+    """Where it ended because its moment had come: when that was. Not of what was due ahead of the
+    earliest day that may be said, or after the last."""
 
     @property
     def stages(self) -> tuple[str, ...]:

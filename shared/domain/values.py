@@ -104,9 +104,10 @@ def _written_out(value: Any) -> Any:
 
 
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 Instant = Annotated[
     AwareDatetime,
-    Field(ge=EARLIEST, le=datetime(2200, 1, 1, tzinfo=UTC)),
+    Field(ge=EARLIEST, le=LATEST),
     BeforeValidator(_written_out),
 ]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1)), BeforeValidator(_written_out)]

@@ -14,7 +14,7 @@ from uuid import UUID
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
 from shared.domain.notification import Cause, Due, Reason, Rule, Untold, Withdrawn
-from shared.domain.values import EARLIEST
+from shared.domain.values import EARLIEST, LATEST
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
@@ -55,7 +55,7 @@ def withdrawal(timer: Timer, reason: Reason, because: str) -> Withdrawn:
         cancellation_key=timer.cancellation_key,
         reason=reason,
         because=because,
-        due_at=timer.due_at if timer.due_at >= EARLIEST else None,  # what is ahead of the earliest day
+        due_at=timer.due_at if EARLIEST <= timer.due_at <= LATEST else None,
     )
 
 
@@ -63,12 +63,12 @@ def not_asked_for(policy: Policy | None, stage: str) -> tuple[Reason, str]:
     """Reason and code of a stage that is not pending any more although its round stands; None: there is no such policy.
 
     Where only a stage is switched off, nothing else of its round becomes needless: what fell due of that shares its
-    key. What is not switched off has come to lie before the end of a snooze, which stands for it.
+    key, the coach's too. So it is where the stage has come to lie before the end of a snooze, which stands for it.
     """
     if policy is None or not policy.enabled:
         return "withdrawn", "switched_off"
     if any(one.name == stage and one.enabled for one in policy.stages):
-        return "superseded", "snoozed"
+        return "suppressed", "snoozed"
     return "suppressed", "switched_off"
 
 

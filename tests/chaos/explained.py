@@ -21,7 +21,7 @@ _FOLLOWS: Mapping[str, Ended] = {
     "contact/ask-not-to-be-contacted": ("withdrawn", "contact_closed"),
     "contact/forget": ("withdrawn", "contact_closed"),
     "notification/acknowledge": ("withdrawn", "acknowledged"),
-    "notification/snooze": ("superseded", "snoozed"),
+    "notification/snooze": ("suppressed", "snoozed"),
 }
 """What a reminder ends as by a command. By all others it is withdrawn, and the code is the type of their event."""
 _FOUND_WHEN_DUE = {("suppressed", "muted"), ("withdrawn", "seeker.left")}

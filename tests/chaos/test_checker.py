@@ -839,7 +839,7 @@ ENDED_AS = [
     ("contact/ask-not-to-be-contacted", "withdrawn", "contact_closed"),
     ("contact/forget", "withdrawn", "contact_closed"),
     ("notification/acknowledge", "withdrawn", "acknowledged"),
-    ("notification/snooze", "superseded", "snoozed"),
+    ("notification/snooze", "suppressed", "snoozed"),
 ]
 """What reminders end as by some commands."""
 

@@ -272,7 +272,7 @@ def test_whatever_becomes_of_reminders_is_explained() -> None:
         "lead.dropped", "lead.reported_back", "relationship.paused", "relationship.ended", "seeker.left",
         "contact_closed", "acknowledged",
     }  # fmt: skip
-    others = {("suppressed", "muted"), ("superseded", "snoozed"), (None, None)}
+    others = {("suppressed", "muted"), ("suppressed", "snoozed"), (None, None)}
     assert set(ended) == {*(("withdrawn", because) for because in withdrawn), *others}
 
 

@@ -149,7 +149,7 @@ async def test_what_new_policies_put_into_a_snooze_is_not_switched_off(
     await start(database_url, log, sooner)
     assert list(await due(connection)) == ["due", "last_call", "coach"]
     [ending] = await connection.fetch("SELECT outcome, ending ->> 'because' FROM read.timer WHERE outcome IS NOT NULL")
-    assert tuple(ending) == ("superseded", "snoozed")
+    assert tuple(ending) == ("suppressed", "snoozed")
 
 
 async def test_a_file_of_policies_that_is_missing_stops_it(log: Log, database_url: str, connection: Connection) -> None:

@@ -43,7 +43,7 @@ def test_snoozing_a_notification() -> None:
     assert again.due_at == at("2026-05-07T08:00+02:00")
     assert again.id != id_of(due)
     assert again.moved_by == ("snoozed", "quiet_hours")
-    assert story.ended("thank_you") == {"overdue": ("superseded", "snoozed")}
+    assert story.ended("thank_you") == {"overdue": ("suppressed", "snoozed")}
     assert set(story.due("thank_you")) == {"due", "last_call", "coach"}
     assert again.expires_at == story.due("thank_you")["last_call"]
     second = fired(story, "thank_you")
@@ -131,7 +131,7 @@ def test_what_a_shorter_cadence_puts_before_the_end_of_a_snooze_is_recorded() ->
     assert story.due("keep_in_touch") == {"due": at("2026-04-16T10:00+09:00")}
     gone = pending - set(story.timers)
     (ending,) = [story.endings[id] for id in gone & story.endings.keys()]
-    assert (ending.stages, ending.reason, ending.because) == (("again", "cooling"), "superseded", "snoozed")
+    assert (ending.stages, ending.reason, ending.because) == (("again", "cooling"), "suppressed", "snoozed")
     assert gone <= story.over
 
 
@@ -145,7 +145,7 @@ def test_what_longer_quiet_hours_put_into_a_snooze_is_not_switched_off() -> None
     answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T08:00+02:00"))
     story.prefers("2026-05-05T14:00+02:00", quiet_hours=quiet)
     assert story.due("thank_you")["due"] == at("2026-05-07T10:30+02:00")
-    assert story.ended("thank_you") == {"overdue": ("superseded", "snoozed"), "last_call": ("superseded", "snoozed")}
+    assert story.ended("thank_you") == {"overdue": ("suppressed", "snoozed"), "last_call": ("suppressed", "snoozed")}
 
     story = Story()
     story.holds("2026-05-05T10:00+02:00")
@@ -154,7 +154,7 @@ def test_what_longer_quiet_hours_put_into_a_snooze_is_not_switched_off() -> None
     off = {"thank_you": {"stages": {"last_call": {"enabled": False}}}}
     story.prefers("2026-05-05T14:00+02:00", quiet_hours=quiet, overrides=off)
     assert story.ended("thank_you") == {
-        "overdue": ("superseded", "snoozed"),
+        "overdue": ("suppressed", "snoozed"),
         "last_call": ("suppressed", "switched_off"),
     }
 

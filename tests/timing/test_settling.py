@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain import programme, relationship, seeker
 from shared.domain.notification import Due
+from shared.timing.endings import withdrawal
 from shared.timing.policies import Policies
 from shared.timing.settling import Defer, End, Fire, in_turn, settle, start_of_day
 from shared.timing.timers import Timer
@@ -491,3 +492,13 @@ def test_what_is_counted_from_the_earliest_day_that_may_be_said_comes_to_an_end(
 def test_every_anchor_is_tried_with_the_earliest_that_may_be_said() -> None:
     arms = {(arm.on, arm.anchor) for policy in Story().policies.by_name.values() for arm in policy.armed_by}
     assert {arm for arm in arms if arm[1] != "occurred"} == {arm for arm in LONG_AGO if arm[1] != "occurred"}
+
+
+def test_what_is_put_off_to_the_last_day_that_may_be_said_can_be_ended() -> None:
+    """Given a snooze until that day, when other policies end what is due on it and after it, then that is written
+    without the moment, which an event can't tell."""
+    story = Story("America/New_York", "US")
+    story.between(relationship.Snoozed, NOW, until=at("2200-01-01T00:00+00:00"))
+    after = [timer for timer in story.timers.values() if timer.due_at > at("2200-01-01T00:00+00:00")]
+    assert after
+    assert {withdrawal(timer, "withdrawn", "switched_off").due_at for timer in after} == {None}
