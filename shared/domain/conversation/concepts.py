@@ -53,8 +53,10 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "slot|place|spot ~3 calendar|diary|schedule|agenda",
         "slot ~2 @when",
         "minute|minutes|hour|short|brief ~1 slot",
-        "room|space|slot|spot ~3 for ~4 <meeting>|question|questions !<on_a_job>",
+        "room|space|slot|spot !<in_your_org> ~3 for !<for_a_person> ~4 <meeting>|question|questions !<on_a_job>",
     ),
+    "in_your_org": ("~2 on|at|in|with|within <your_org>",),
+    "for_a_person": ("~2 @newcomer|@post|someone|somebody|anyone|people",),
     # What a seeker does in a conversation or makes of it, which is no work for the contact.
     "own_doing": (
         "@softly? @softly? !<on_a_job> <deed>",
@@ -67,6 +69,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "|advice|feedback",
         "do|give|offer ~2 for|to? @you !over|during|part|full|on|in|at",
         "do|give|offer ~4 return|back",
+        "offer <your_org> $",
         "do|use to @prepare",
         "do|use to !get|be|become|land|win|secure|earn|join",
         "do $",
@@ -81,14 +84,45 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "if|whether there is|are|might? be?",
     ),
     "i_can": ("i|we could|can|might|may|should",),
-    "who_hires": ("~4 charge|hiring|hires|hire|recruits|recruiting|hr",),
+    "who_hires": (
+        "~4 charge|hiring|hires|hire|recruits|recruiting|hr",
+        "~4 looking|seeking|searching|needs|need|wants|want ~3 @worker|@newcomer",
+        "~6 who is|are hiring|recruiting",
+        "~4 where <i_can>",
+        "'s|whose ~1 @place|@post",
+        "with a|an ~1 @post to",
+    ),
     "who_may_talk": (
         "to talk|speak|chat to|with $",
-        "who ~4 talk|speak|chat|meet|tell|show|answer ~2 @me",
+        "who ~4 talk|speak|chat|meet|tell|show|answer ~2 @me !<on_a_job>",
     ),
     "whom_to_ask": (
         "<somebody>|@newcomer|colleague|colleagues|person !@post !<who_hires> ~8 <i_can> <own_doing>",
         "<somebody>|@newcomer|colleague|colleagues|person !@post !<who_hires> ~4 <who_may_talk>",
+    ),
+    "on_offer": (
+        "open|going|vacant|coming",
+        "available ~6 on|at|in|with <your_org>",
+        "~1 on|at|in|with <your_org> where",
+    ),
+    "something_to_do": (
+        "anything|something !<on_offer> ~6 <i_can> <own_doing>",
+        "chance|opportunity ~6 <i_can> <own_doing>",
+    ),
+    "place_to_meet": (
+        "spot|place|slot|room|space|seat ~6 where|when|which <i_can> @softly? !<on_a_job> <at_a_place>",
+        "spot|place|slot|room|space|seat ~2 that? <i_can> @softly? !<on_a_job> <at_a_place>",
+    ),
+    "at_a_place": ("ask|talk|speak|chat|meet|sit|wait|find|catch|call|ring|phone|buy|treat|hear|read",),
+    # What a contact thinks of where they work.
+    "thought_of": (
+        "@softly? like|enjoy|love|dislike|hate|miss|regret|find|wish|admire|value !<to_be_done>",
+        "especially|particularly|most|really like|enjoy|love|dislike|hate|miss|regret !<to_be_done>",
+        "are|were ~2 proud|fond|surprised",
+        "would ~2 change|changed|improve|miss|differently !<to_be_done>",
+    ),
+    "to_be_done": (
+        "~6 me|fill|filled|filling|open|opening|soon|somebody|someone|do|take|give|giving|hand|handing|@newcomer",
     ),
     # Who decides, or can be told.
     "receiver": (
@@ -144,9 +178,20 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "<on_work_here>",
         "~8 about|regarding|concerning|for a|an|any|some ~1 @post !like|in|that|where",
         "~8 for ~1 work|employment|money|pay|wage|wages|salary $",
-        "~3 job interview",
+        "~3 job interview|offer",
         "~12 as a|an ~1 intern|assistant|trainee|apprentice|employee|freelancer|helper|hand",
-        "~12 and|then ~2 work|start|intern|join",
+        "~12 and|then ~2 work|start|intern|join|help|earn",
+        "~8 about|regarding|concerning joining|openings|vacancies",
+        "~4 to|with @gatekeeper",
+        "~4 part of <your_org>",
+        "~2 my way in|into|onto",
+        "talk you into",
+        "show ~4 i can",
+        "follow ~4 into|as|job",
+        "bring|add to @your ~2 @org",
+        "bring my ~2 to @your ~1 team|company|firm|department|business",
+        "see myself",
+        "write ~2 for <your_org>",
     ),
     "hirer": (
         "@any_one|anyone|someone|who|companies|places|people|firms|friends|colleagues|contacts|clients|employers"
