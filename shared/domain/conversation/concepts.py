@@ -56,7 +56,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "room|space|slot|spot !<in_your_org> ~3 for !<for_a_person> ~4 <meeting>|question|questions !<on_a_job>",
     ),
     "in_your_org": ("~2 on|at|in|with|within <your_org>",),
-    "for_a_person": ("~2 @newcomer|@post|someone|somebody|anyone|people",),
+    "for_a_person": ("~2 @newcomer|@post|someone|somebody|anyone|people !'s",),
     # What a seeker does in a conversation or makes of it, which is no work for the contact.
     "own_doing": (
         "@softly? @softly? !<on_a_job> <deed>",
@@ -107,7 +107,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     ),
     "something_to_do": (
         "anything|something !<on_offer> ~6 <i_can> <own_doing>",
-        "chance|opportunity ~6 <i_can> <own_doing>",
+        "chance|opportunity ~4 <i_can> <own_doing>",
     ),
     "place_to_meet": (
         "spot|place|slot|room|space|seat ~6 where|when|which <i_can> @softly? !<on_a_job> <at_a_place>",
@@ -188,8 +188,12 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
         "talk you into",
         "show ~4 i can",
         "follow ~4 into|as|job",
-        "bring|add to @your ~2 @org",
-        "bring my ~2 to @your ~1 team|company|firm|department|business",
+        "bring|add to @your|the ~1 team|company|firm|department|business|group|lab",
+        "bring my ~2 to @your|the ~1 team|company|firm|department|business|group|lab",
+        "learn ~1 trade|craft|ropes",
+        "learn|practise|improve|fix ~1 in|on|at|within|for <your_org>",
+        "~2 what is|are ~1 open|available|going",
+        "call|meet|contact|approach ~1 @gatekeeper",
         "see myself",
         "write ~2 for <your_org>",
     ),

@@ -17,7 +17,7 @@ from shared.domain.conversation import check_question
 
 _FOLDER = Path(__file__).parents[2] / "data" / "phrasings"
 _MEASURE_DIGEST = "931e5d3e9a12a7541d6015d8e6b94e9032843cf31e3f9fd2ed5aaeee27d0ab1c"
-_ROUNDS = {"tune": {*range(1, 17), 18, *range(20, 26)}, "measure": {17, 19}}
+_ROUNDS = {"tune": {*range(1, 17), 18, *range(20, 27)}, "measure": {17, 19}}
 _judged = cache(check_question)
 """Every phrasing is judged once, however many tests ask."""
 
