@@ -162,7 +162,9 @@ def _overridden(policy: Policy, settings: Any, by_seeker: bool) -> Policy:
     try:
         return _merged(policy, settings, by_seeker)
     except ValueError:
-        return policy
+        # Whoever does not want to hear of it is not told, whatever else is left aside of what they have set.
+        off = isinstance(settings, Mapping) and settings.get("enabled") is False
+        return _merged(policy, {"enabled": False}, by_seeker) if off else policy
 
 
 def _merged(policy: Policy, settings: Any, by_seeker: bool) -> Policy:

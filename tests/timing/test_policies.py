@@ -6,6 +6,7 @@ import json
 from datetime import time
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -219,6 +220,18 @@ def test_what_was_accepted_before_it_was_refused_is_left_aside() -> None:
         "limits.waking_hours.0",
         "limits.waking_hours.1",
     }
+
+
+@pytest.mark.parametrize("more", [{"cadence_days": 30}, {"stages": {"coach": {"enabled": False}}}, {"since": 2025}])
+def test_what_a_seeker_has_switched_off_stays_so_whatever_else_is_left_aside(more: dict[str, Any]) -> None:
+    """Given an override in the log of which not all goes with this release, then what is off in it is off; without
+    that, all of it is left aside, and either way that is told."""
+    for enabled in (False, True):
+        story = Story()
+        story.prefers("2026-05-01T10:00+02:00", overrides={"thank_you": {"enabled": enabled, **more}})
+        recipient = story.recipients[SEEKER]
+        assert recipient.policies(story.policies).by_name["thank_you"].enabled is enabled
+        assert len(recipient.left_aside(story.policies)) == 1
 
 
 def test_a_tenant_may_change_what_is_for_the_coach() -> None:
