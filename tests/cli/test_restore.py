@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,13 +30,37 @@ from tests.projector.conftest import projector
 README = (ROOT / "services" / "cli" / "README.md").read_text("utf-8")
 
 
-@contextmanager
-def server(run: RunFolder, binaries: PostgresBinaries) -> Iterator[LocalPostgres]:
-    """A server of this test's own, since it is to be destroyed."""
+@dataclass(frozen=True)
+class Archived:
+    """A server of a test's own, since it is to be destroyed, that archives its WAL."""
+
+    binaries: PostgresBinaries
+    run: RunFolder
+    postgres: LocalPostgres
+    wal: Path
+
+    @property
+    def terminal(self) -> Terminal:
+        return Terminal(self.postgres.database_url)
+
+    def back_up(self, name: str) -> Path:
+        target = self.run.subfolder(name)
+        base_backup(self.binaries, self.postgres.database_url, target)
+        return target
+
+
+@pytest.fixture
+def archived() -> Iterator[Archived]:
+    """With an empty log."""
+    binaries = find_postgres(os.environ, cache_folder(os.environ))
+    run = RunFolder.create()
     postgres = LocalPostgres(binaries, run, os.environ)
     try:
         postgres.start()
-        yield postgres
+        made = Archived(binaries, run, postgres, run.subfolder("wal"))
+        archive(postgres, made.wal)
+        asyncio.run(migrate(postgres.database_url))
+        yield made
     finally:
         postgres.stop()
         run.remove()
@@ -114,107 +138,90 @@ def restore(
             fetch_value(postgres.database_url, statement)
 
 
-def test_a_restore_to_a_point_in_time(tmp_path: Path) -> None:
+def test_a_restore_to_a_point_in_time(archived: Archived) -> None:
     """Given a back-up and the WAL after it, when all is restored to a moment and the log is forked, then it holds what
     was acknowledged until then, nothing goes on unnoticed, and after a rebuild everything does, in a new epoch.
     """
-    binaries = find_postgres(os.environ, cache_folder(os.environ))
-    run = RunFolder.create()
-    wal, backup = run.subfolder("wal"), run.subfolder("backup")
-    with server(run, binaries) as postgres:
-        archive(postgres, wal)
-        terminal = Terminal(postgres.database_url)
-        asyncio.run(migrate(postgres.database_url))
-        terminal.write(history(1, 1))
-        base_backup(binaries, postgres.database_url, backup)
-        terminal.write(history(2, 1), after=1000)
+    postgres, terminal, wal = archived.postgres, archived.terminal, archived.wal
+    terminal.write(history(1, 1))
+    backup = archived.back_up("backup")
+    terminal.write(history(2, 1), after=1000)
+    fold(terminal)
+    kept = terminal.log()
+    moment = now(terminal)
+    terminal.write(history(3, 1), after=2000)
+    fold(terminal)
+    archive_all(terminal)
+
+    restore(postgres, backup, wal, moment)
+    assert terminal.log() == kept
+    assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(kept), 1)]
+
+    told = terminal.json("log", "fork", "--why", "disk lost", "--yes").object
+    assert (told["position"], told["epoch"]) == (len(kept), 2)
+    terminal.write(history(4, 1), after=3000)
+    assert {e.epoch for e in terminal.log()[len(kept) :]} == {2}
+    with pytest.raises(Halted, match="kithlog rebuild") as halted:
         fold(terminal)
-        kept = terminal.log()
-        moment = now(terminal)
-        terminal.write(history(3, 1), after=2000)
-        fold(terminal)
-        archive_all(terminal)
-
-        restore(postgres, backup, wal, moment)
-        assert terminal.log() == kept
-        assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(kept), 1)]
-
-        told = terminal.json("log", "fork", "--why", "disk lost", "--yes").object
-        assert (told["position"], told["epoch"]) == (len(kept), 2)
-        terminal.write(history(4, 1), after=3000)
-        assert {e.epoch for e in terminal.log()[len(kept) :]} == {2}
-        with pytest.raises(Halted, match="kithlog rebuild") as halted:
-            fold(terminal)
-        assert halted.value.reason == "forked"
-        rebuilt = terminal.json("rebuild")
-        assert rebuilt.code == 0, rebuilt
-        fold(terminal)
-        assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(terminal.log()), 2)]
+    assert halted.value.reason == "forked"
+    rebuilt = terminal.json("rebuild")
+    assert rebuilt.code == 0, rebuilt
+    fold(terminal)
+    assert terminal.query("SELECT position, epoch FROM read.checkpoint") == [(len(terminal.log()), 2)]
 
 
-def test_a_second_restore_to_before_the_first_has_an_epoch_of_its_own(tmp_path: Path) -> None:
+def test_a_second_restore_to_before_the_first_has_an_epoch_of_its_own(archived: Archived) -> None:
     """Given a log that was restored, forked and went on, when the same back-up is restored to an earlier moment, at
     which it knew nothing of that fork, then the next fork's epoch is another one, above it.
     """
-    binaries = find_postgres(os.environ, cache_folder(os.environ))
-    run = RunFolder.create()
-    wal, backup, again = run.subfolder("wal"), run.subfolder("backup"), run.subfolder("again")
-    with server(run, binaries) as postgres:
-        archive(postgres, wal)
-        terminal = Terminal(postgres.database_url)
-        asyncio.run(migrate(postgres.database_url))
-        base_backup(binaries, postgres.database_url, backup)
-        subprocess.run(["cp", "-aT", backup, again], check=True)
-        terminal.write(history(1, 1))
-        early, kept = now(terminal), terminal.log()
-        terminal.write(history(2, 1), after=1000)
-        late = now(terminal)
-        terminal.write(history(3, 1), after=2000)
-        archive_all(terminal)
+    postgres, terminal, wal = archived.postgres, archived.terminal, archived.wal
+    backup = archived.back_up("backup")
+    again = archived.run.subfolder("again")
+    subprocess.run(["cp", "-aT", backup, again], check=True)
+    terminal.write(history(1, 1))
+    early, kept = now(terminal), terminal.log()
+    terminal.write(history(2, 1), after=1000)
+    late = now(terminal)
+    terminal.write(history(3, 1), after=2000)
+    archive_all(terminal)
 
-        restore(postgres, backup, wal, late)
-        first = terminal.json("log", "fork", "--why", "bad data", "--yes").object
-        assert (first["position"] > len(kept), first["epoch"]) == (True, 2)
-        terminal.write(history(4, 1), after=3000)
-        archive_all(terminal)
+    restore(postgres, backup, wal, late)
+    first = terminal.json("log", "fork", "--why", "bad data", "--yes").object
+    assert (first["position"] > len(kept), first["epoch"]) == (True, 2)
+    terminal.write(history(4, 1), after=3000)
+    archive_all(terminal)
 
-        restore(postgres, again, wal, early)
-        assert terminal.log() == kept
-        assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
-        said = terminal.json("log", "fork", "--why", "older than was thought", "--epoch", "2", "--yes")
-        assert (said.code, "--epoch 3 at least" in said.err) == (2, True)
-        second = terminal.json("log", "fork", "--why", "older than was thought", "--yes").object
-        assert (second["position"], second["epoch"]) == (len(kept), 3)
-        assert "can't tell" not in "".join(first["next"] + second["next"])
-        terminal.write(history(5, 1), after=4000)
-        assert {e.epoch for e in terminal.log()[len(kept) :]} == {3}
-        fold(terminal)
-        assert terminal.run("verify").code == 0
+    restore(postgres, again, wal, early)
+    assert terminal.log() == kept
+    assert terminal.query("SELECT epoch FROM log.head") == [(1,)]
+    said = terminal.json("log", "fork", "--why", "older than was thought", "--epoch", "2", "--yes")
+    assert (said.code, "--epoch 3 at least" in said.err) == (2, True)
+    second = terminal.json("log", "fork", "--why", "older than was thought", "--yes").object
+    assert (second["position"], second["epoch"]) == (len(kept), 3)
+    assert "can't tell" not in "".join(first["next"] + second["next"])
+    terminal.write(history(5, 1), after=4000)
+    assert {e.epoch for e in terminal.log()[len(kept) :]} == {3}
+    fold(terminal)
+    assert terminal.run("verify").code == 0
 
 
 @pytest.mark.parametrize("forgotten", ["reset", "take_out"])
-def test_an_earlier_target_ends_no_later_restore(tmp_path: Path, forgotten: str) -> None:
+def test_an_earlier_target_ends_no_later_restore(archived: Archived, forgotten: str) -> None:
     """Given a log that was restored to a moment, and a base back-up from after that, when that is restored without a
     target, then all that was written since is there: what the first restore has set is taken back after it, or taken
     out before the second."""
-    binaries = find_postgres(os.environ, cache_folder(os.environ))
-    run = RunFolder.create()
-    wal, backup, later = run.subfolder("wal"), run.subfolder("backup"), run.subfolder("later")
-    with server(run, binaries) as postgres:
-        archive(postgres, wal)
-        terminal = Terminal(postgres.database_url)
-        asyncio.run(migrate(postgres.database_url))
-        base_backup(binaries, postgres.database_url, backup)
-        terminal.write(history(1, 1))
-        moment = now(terminal)
-        terminal.write(history(2, 1), after=1000)
-        archive_all(terminal)
+    postgres, terminal, wal = archived.postgres, archived.terminal, archived.wal
+    backup = archived.back_up("backup")
+    terminal.write(history(1, 1))
+    moment = now(terminal)
+    terminal.write(history(2, 1), after=1000)
+    archive_all(terminal)
 
-        restore(postgres, backup, wal, moment, reset=forgotten != "reset")
-        base_backup(binaries, postgres.database_url, later)
-        terminal.write(history(3, 1), after=2000)
-        whole = terminal.log()
-        archive_all(terminal)
+    restore(postgres, backup, wal, moment, reset=forgotten != "reset")
+    later = archived.back_up("later")
+    terminal.write(history(3, 1), after=2000)
+    whole = terminal.log()
+    archive_all(terminal)
 
-        restore(postgres, later, wal, None, take_out=forgotten != "take_out")
-        assert terminal.log() == whole
+    restore(postgres, later, wal, None, take_out=forgotten != "take_out")
+    assert terminal.log() == whole

@@ -25,7 +25,7 @@ from tests.broker.events import PATIENCE
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
 from tests.contract.conftest import served
-from tests.queries.conftest import with_turns
+from tests.turns import with_turns
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b"", "correlation_id": UUID(int=1)}
 VERDICT = {"field": "Geology", "verdict": "pursue"}

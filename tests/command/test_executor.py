@@ -25,7 +25,7 @@ from shared.operations import turns
 from tests.chaos.proxy import Proxy
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER
 from tests.command.conftest import NOW, FixedClock
-from tests.queries.conftest import with_turns
+from tests.turns import with_turns
 
 VERDICT = {"field": "Geology", "verdict": "pursue"}
 

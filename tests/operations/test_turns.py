@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from shared.operations import turns
 from shared.operations.turns import in_turns
+from tests.turns import another_task
 
 
 @pytest.fixture
@@ -22,19 +22,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 async def turns_before(work: Iterator[int]) -> list[int]:
     """How many turns another task has had by the time that it is each item's."""
-    had = 0
-
-    async def other() -> None:
-        nonlocal had
-        while True:
-            had += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    try:
-        return [had async for _ in in_turns(work)]
-    finally:
-        task.cancel()
+    with another_task() as turns:
+        return [turns() async for _ in in_turns(work)]
 
 
 def lasting(clock: list[float], *seconds: float) -> Iterator[int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
@@ -82,23 +81,6 @@ class Library:
         response = await self.client.get(path)
         assert response.status_code == 200, response.text
         return response
-
-
-async def with_turns(work: Awaitable[Answer]) -> tuple[Answer, int]:
-    """What comes of the work, and how often another task has had its turn meanwhile."""
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    try:
-        return await work, turns
-    finally:
-        task.cancel()
 
 
 @asynccontextmanager

@@ -33,7 +33,8 @@ from tests.domain.scenario import (
     on,
 )
 from tests.models.history import happened
-from tests.queries.conftest import TENANT, Library, with_turns
+from tests.queries.conftest import TENANT, Library
+from tests.turns import with_turns
 
 ENROLLED = datetime(2026, 10, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -15,7 +15,8 @@ from shared.domain.kernel import Event, On
 from shared.operations.turns import AT_ONCE
 from tests.domain.scenario import ADDED, ANA, BEN, CLEO, COACH, NOW, OTHER_SEEKER, PROGRAMME, REGISTERED, SEEKER, on
 from tests.models.history import happened, row
-from tests.queries.conftest import TENANT, Library, with_turns
+from tests.queries.conftest import TENANT, Library
+from tests.turns import with_turns
 
 CANDIDATES = f"{TENANT}/programmes/{PROGRAMME}/participants/{SEEKER}/candidates"
 MONTH = "2026-11"

@@ -21,7 +21,8 @@ from shared.domain.kernel import On
 from shared.operations import turns
 from tests.domain.scenario import ANA, BEN, CLEO, HELD, LEAD, REGISTERED, SEEKER, on
 from tests.models.history import happened, row
-from tests.queries.conftest import MINE, Library, serving, with_turns
+from tests.queries.conftest import MINE, Library, serving
+from tests.turns import with_turns
 
 DORA = UUID(int=0xD0)
 AT = datetime(2026, 11, 1, tzinfo=UTC)

@@ -27,9 +27,10 @@ from shared.log import Append, Pending
 from shared.operations import turns
 from tests.projector.conftest import write
 from tests.projector.histories import START, TENANT, Happening, appends, on, recorded
-from tests.queries.conftest import serving, with_turns
+from tests.queries.conftest import serving
 from tests.rebuild.conftest import System
 from tests.rebuild.test_forgetting import forgetful
+from tests.turns import with_turns
 
 
 @pytest.fixture

@@ -36,14 +36,20 @@ def test_why_it_will_be() -> None:
     assert against == {"due": "muted", "overdue": "muted", "last_call": "muted", "coach": ""}
 
 
-def test_why_it_was_and_was_not() -> None:
-    """Given one stage fired and one expired, then they say so, and the rest is pending."""
+def one_fired_one_expired() -> Story:
+    """Of the reminders to say thank you; the third and the coach's are still to come."""
     story = Story()
     story.enrols("2026-05-01T10:00+02:00")
     story.holds("2026-05-05T10:00+02:00")
     first, second = story.timer("thank_you"), story.timer("thank_you", "overdue")
     assert isinstance(story.settle(first, first.due_at), Fire)
     story.settle(second, second.expires_at)
+    return story
+
+
+def test_why_it_was_and_was_not() -> None:
+    """Given one stage fired and one expired, then they say so, and the rest is pending."""
+    story = one_fired_one_expired()
     told = _told(story, "thank_you")
     assert {stage: one.status for stage, one in told.items()} == {
         "due": "fired",
@@ -87,12 +93,7 @@ def test_why_silent() -> None:
 def test_a_stage_switched_off() -> None:
     """Given one stage fired and one expired, when both are switched off and one that was still to come, then what was
     told is told of as before, and the third is silent for that."""
-    story = Story()
-    story.enrols("2026-05-01T10:00+02:00")
-    story.holds("2026-05-05T10:00+02:00")
-    first, second = story.timer("thank_you"), story.timer("thank_you", "overdue")
-    assert isinstance(story.settle(first, first.due_at), Fire)
-    story.settle(second, second.expires_at)
+    story = one_fired_one_expired()
     before = _told(story, "thank_you")
     off = {stage: {"enabled": False} for stage in ("due", "overdue", "last_call")}
     story.recipients[SEEKER] = replace(
