@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractChannel
 from shared.client.queues import EXCHANGE
 from tests.broker.conftest import channel, connection, safe_broker
 from tests.client.messages import Taken
+from tests.client.trials import Taker
 from tests.contract.conftest import append, feed, feed_url, log
 
 __all__ = ["append", "channel", "connection", "feed", "feed_url", "log", "safe_broker"]
@@ -16,6 +17,11 @@ __all__ = ["append", "channel", "connection", "feed", "feed_url", "log", "safe_b
 @pytest.fixture
 def taken() -> Taken:
     return Taken()
+
+
+@pytest.fixture
+def taker() -> Taker:
+    return Taker()
 
 
 @pytest.fixture

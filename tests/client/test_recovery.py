@@ -10,13 +10,10 @@ from typing import Any
 from shared.client import CloudEvent, Handlers, Incoming, Mark, MemoryStore, Page, Patterns, Rules, Unit
 from shared.client.patterns import EVERYTHING
 from shared.client.testing import MemoryHistory, Trial, an_event
+from tests.client.trials import Killed
 
 LOG = [an_event("interview.held", {"minutes": 25}, position=position) for position in (1, 2, 3, 4)]
 RULES = Rules(begin="first", delays=(1, 10, 60, 600))
-
-
-class Killed(BaseException):
-    pass
 
 
 class Life:

@@ -120,6 +120,10 @@ class Kithlog:
         return httpx.Response(200, json={"item": found[kind]})
 
 
+class Killed(BaseException):
+    """The process ends."""
+
+
 class Clock:
     def __init__(self) -> None:
         self.instant = NOON

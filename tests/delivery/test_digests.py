@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from deploy.delivery.desk import DELAYS
 from deploy.delivery.ledger import Ledger
 from deploy.delivery.mailbox import text_of
-from tests.delivery.office import COACH, NOON, TALK, Office, a_due, a_withdrawal
+from tests.delivery.office import COACH, NOON, TALK, Killed, Office, a_due, a_withdrawal
 
 GATHER = timedelta(seconds=60)
 
@@ -131,10 +131,6 @@ async def test_a_group_of_which_nothing_is_wanted_is_no_mail(office: Office) -> 
     office.clock.instant += GATHER
     await office.work()
     assert (office.mailbox.mails, office.kithlog.reports) == ([], [])
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.mark.parametrize(("when_unsure", "mails"), [("never", 1), ("again", 2)])

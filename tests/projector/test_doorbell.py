@@ -29,6 +29,7 @@ from tests.chaos.proxy import Proxy
 from tests.cli.test_parked import Broken
 from tests.projector.conftest import assert_equals_a_cold_fold, folder, projector, running, until, write
 from tests.projector.histories import history, on
+from tests.projector.observed import folded
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -53,10 +54,6 @@ async def publish(connection: AbstractConnection, events: Sequence[Recorded[byte
         key = f"{event.tenant}.{event.type}"
         outgoing.append(Outgoing(key, body, str(event.event_id), cloudevents.CONTENT_TYPE, headers=dict(headers)))
     await publisher.publish(outgoing)
-
-
-async def folded(connection: Connection, position: int) -> bool:
-    return bool((await connection.fetchval("SELECT max(position) FROM read.checkpoint") or 0) >= position)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from tests.chaos.proxy import Proxy
 from tests.projector.conftest import At, assert_equals_a_cold_fold, folder, state, until, until_blocked, write
 from tests.projector.firings import ANA, MUCH_LATER, told
 from tests.projector.histories import Happening, on
-from tests.projector.test_doorbell import HISTORY, broker, folded, nobody_consumes, publish, waiting
+from tests.projector.observed import folded
+from tests.projector.test_doorbell import HISTORY, broker, nobody_consumes, publish, waiting
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
