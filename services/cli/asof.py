@@ -12,7 +12,7 @@ import typer
 from services.cli.database import database
 from services.cli.terminal import AsJson, misunderstood, note, run, second, settings, show_json, show_table
 from services.cli.wanted import instant, wanted
-from services.projector.past import OF_SEEKERS, Moment, Past, PastRows
+from services.projector.rebuild.past import OF_SEEKERS, Moment, Past, PastRows
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 

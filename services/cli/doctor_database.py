@@ -10,9 +10,9 @@ import asyncpg
 
 from services.cli.findings import Finding, ok
 from services.cli.terminal import MIGRATE, second
-from services.projector.folding import rebuilt_as
+from services.projector.folding.folder import rebuilt_as
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.clock import Clock, SystemClock
 from shared.database.migrate import migrations
 from shared.database.pool import ROLE, UNAVAILABLE, give_up_a_vanished_server

@@ -28,13 +28,13 @@ from services.cli.terminal import (
     wrong,
 )
 from services.cli.wanted import Tenant, stream_id, wanted
-from services.projector import unparking
-from services.projector.folding import Folder
-from services.projector.halting import Halted
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
-from services.projector.rebuild_report import Refused
-from services.projector.timing_fold import TimingFold
-from services.projector.unparking import DiscardedBefore, NotParked, StillUnwritable, Unparked, unpark
+from services.projector.rebuild import unparking
+from services.projector.rebuild.report import Refused
+from services.projector.rebuild.unparking import DiscardedBefore, NotParked, StillUnwritable, Unparked, unpark
+from services.projector.storing.halting import Halted
 from shared.codec import UnknownEventType
 from shared.envelope import Recorded
 

@@ -9,8 +9,8 @@ import typer
 from services.cli.database import record
 from services.cli.rebuild_showing import Models, PolicyFile, Processes, bars, chosen, ending_well, policies_of, show
 from services.cli.terminal import WRONG, AsJson, given, note, run, settings
-from services.projector.rebuild import rebuild
-from services.projector.rebuild_report import Report
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.report import Report
 
 app = typer.Typer()
 

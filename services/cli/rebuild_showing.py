@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.terminal import away, misunderstood, note, progress, show_json, show_table, wrong
-from services.projector.rebuild_building import CannotFold
-from services.projector.rebuild_comparing import TIMERS, Difference
-from services.projector.rebuild_report import Mode, Refused, Report, Told
-from services.projector.rebuild_staging import Superseded
-from services.projector.rebuild_work import NAMES
-from services.projector.rebuild_worker import PartFailed
+from services.projector.rebuild.building import CannotFold
+from services.projector.rebuild.comparing import TIMERS, Difference
+from services.projector.rebuild.report import Mode, Refused, Report, Told
+from services.projector.rebuild.staging import Superseded
+from services.projector.rebuild.work import NAMES
+from services.projector.rebuild.worker import PartFailed
 from shared.database.pool import PASSING, is_away
 from shared.operations.policies import load_policies
 from shared.timing.policies import Policies, PolicyError

@@ -36,7 +36,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.settings import OperatorSettings
-from services.projector import past
+from services.projector.rebuild import past
 from shared.broker.connection import UNREACHABLE
 from shared.codec import UnknownEventType
 from shared.database.pool import PASSING, ROLE, UNAVAILABLE, is_away, unfit

@@ -21,9 +21,9 @@ from services.cli.rebuild_showing import (
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import WRONG, AsJson, misunderstood, note, run, settings, show_json, show_table
 from services.cli.wanted import StreamOption, Tenant, wanted
-from services.projector.rebuild_report import Report
-from services.projector.rebuild_selection import EVERYTHING, WHOLE, Selection
-from services.projector.verify import Finding, check_log, compare, rows_of_stream
+from services.projector.folding.selection import EVERYTHING, WHOLE, Selection
+from services.projector.rebuild.report import Report
+from services.projector.rebuild.verify import Finding, check_log, compare, rows_of_stream
 from shared.timing.policies import Policies
 
 app = typer.Typer()

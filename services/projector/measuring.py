@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.projector.observing import Kind, Source
+from services.projector.live.observing import Kind, Source
 from shared.operations.metrics import ProjectorMetrics
 
 

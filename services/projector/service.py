@@ -9,20 +9,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import asyncpg
 import structlog
 
-from services.projector import firing, store
-from services.projector.alarm import Alarm
-from services.projector.doorbell import Doorbell
 from services.projector.feed.bell import Bell
 from services.projector.feed.feed import Feed
-from services.projector.firing import Firing
-from services.projector.folding import Folder
-from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox
+from services.projector.firing import firing
+from services.projector.firing.firing import Firing
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.alarm import Alarm
+from services.projector.live.doorbell import Doorbell
+from services.projector.live.loop import Projector
+from services.projector.live.mailbox import Mailbox
+from services.projector.live.progress import Progress
 from services.projector.measuring import Measuring
 from services.projector.models import MODELS
-from services.projector.progress import Progress
-from services.projector.reader import Reader
-from services.projector.timing_fold import TimingFold
+from services.projector.queries.reader import Reader
+from services.projector.storing import store
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool, session_of
 from shared.log import Log

@@ -27,11 +27,11 @@ import asyncpg
 
 from deploy.launcher.services import SERVICES, Running, Service
 from services.command.relay import NAME
-from services.projector.folding import Folder
-from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.loop import Projector
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.database.pool import open_pool
 from shared.domain.kernel import Stream
 from shared.log import Append, Log, Pending

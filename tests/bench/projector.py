@@ -6,11 +6,11 @@ from time import perf_counter
 
 import asyncpg
 
-from services.projector.folding import Folder
-from services.projector.loop import PAGE, Projector
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.loop import PAGE, Projector
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.codec import decode
 from shared.database.pool import open_pool
 from shared.log import Log

@@ -11,8 +11,8 @@ from time import perf_counter
 import asyncpg
 
 from services.projector.models import MODELS
-from services.projector.rebuild import rebuild
-from services.projector.rebuild_work import NAMES
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.work import NAMES
 from shared.timing.policies import default_policies
 from tests.bench import getting, synthetic
 from tests.bench.peers import postgres_variables

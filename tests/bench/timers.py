@@ -18,12 +18,12 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.firing import BATCH, Firing
-from services.projector.folding import Folder
-from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox
+from services.projector.firing.firing import BATCH, Firing
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.loop import Projector
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.database.pool import open_pool
 from shared.log import Log
 from shared.log.log import NOTIFY_CHANNEL

@@ -16,8 +16,8 @@ import asyncpg
 from deploy.launcher.infrastructure import Infrastructure
 from services.command.intake import Intake
 from services.command.relay import Relay
-from services.projector.doorbell import Doorbell
-from services.projector.mailbox import Mailbox
+from services.projector.live.doorbell import Doorbell
+from services.projector.live.mailbox import Mailbox
 from shared.broker.topology import COMMANDS, PROJECTOR
 from shared.client import Consumer, Handlers, MemoryStore, Rules, Wiring
 from shared.client.testing import MemoryHistory

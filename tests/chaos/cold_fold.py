@@ -10,11 +10,11 @@ from typing import Any
 
 import asyncpg
 
-from services.projector.changes import Ending, OwnerId, RowId, StreamId, TimerId
-from services.projector.folding import Folder, Plan
+from services.projector.folding.changes import Ending, OwnerId, RowId, StreamId, TimerId
+from services.projector.folding.folder import Folder, Plan
+from services.projector.folding.rows import Rows
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
-from services.projector.rows import Rows
-from services.projector.timing_fold import TimingFold
 from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies

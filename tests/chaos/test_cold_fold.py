@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from services.projector.folding import Folder
-from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.loop import Projector
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.database.pool import open_pool
 from shared.envelope import Recorded
 from shared.log import Log

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.projector.changes import Ending
+from services.projector.folding.changes import Ending
+from services.projector.folding.timing_models import RECIPIENT
 from services.projector.models import MODELS
-from services.projector.timing_models import RECIPIENT
 from shared.codec import encode
 from shared.domain.catalogue import COMMANDS, DECIDERS
 from shared.domain.identity import event_id

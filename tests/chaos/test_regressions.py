@@ -13,8 +13,8 @@ from aiormq.connection import FrameReceiver
 
 from services.command.intake import Intake
 from services.command.relay import Relay
-from services.projector.doorbell import Doorbell, Message
-from services.projector.mailbox import Delivery, Mailbox, Place
+from services.projector.live.doorbell import Doorbell, Message
+from services.projector.live.mailbox import Delivery, Mailbox, Place
 from shared.broker import topology
 from shared.broker.connection import told_as_lost
 from shared.broker.consuming import consuming

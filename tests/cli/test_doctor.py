@@ -23,8 +23,8 @@ from services.cli import doctor_database
 from services.cli.doctor_database import look_at_database
 from services.cli.findings import Finding
 from services.command.relay import Relay
-from services.projector.mailbox import Mailbox
-from services.projector.rebuild_work import working
+from services.projector.live.mailbox import Mailbox
+from services.projector.rebuild.work import working
 from shared.broker import topology
 from shared.database.pool import open_pool
 from shared.log import Log

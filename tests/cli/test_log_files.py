@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
-from services.projector.mailbox import Mailbox
+from services.projector.live.mailbox import Mailbox
 from shared.database.pool import connect, open_pool
 from shared.log import KeptRefusal, Log, contents, exporting, importing
 from shared.log.lines import Discarded, Seal, Truncated, read_lines

@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from services.cli import parked as parked_verbs
-from services.projector import unparking
-from services.projector.folding import Folder
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import Folder
+from services.projector.folding.selection import EVERYTHING, Selected
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import LEADS
-from services.projector.rebuild_selection import EVERYTHING, Selected
-from services.projector.store import Store
-from services.projector.unparking import StillUnwritable, Unparked
+from services.projector.rebuild import unparking
+from services.projector.rebuild.unparking import StillUnwritable, Unparked
+from services.projector.storing.store import Store
 from shared.database.pool import open_pool
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

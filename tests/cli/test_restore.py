@@ -18,8 +18,8 @@ from deploy.launcher.folders import RunFolder, cache_folder, server_user
 from deploy.launcher.postgres import LocalPostgres
 from deploy.launcher.postgres_binaries import PostgresBinaries, find_postgres
 from deploy.launcher.sql import fetch_value
-from services.projector.halting import Halted
-from services.projector.mailbox import Mailbox
+from services.projector.live.mailbox import Mailbox
+from services.projector.storing.halting import Halted
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool
 from shared.log import Log

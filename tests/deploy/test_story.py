@@ -13,8 +13,8 @@ import pytest
 from deploy.demo import story as told
 from deploy.demo.__main__ import AWAITED, a_zone_where_it_is_afternoon
 from deploy.demo.story import THANK_YOU_IN, Step, Story
-from services.projector.folding import Folder
-from services.projector.timing_fold import TimingFold
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Stream
 from shared.envelope import Recorded

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
+from services.projector.folding.read_model import ReadModel, Telling
 from services.projector.models import MODELS
-from services.projector.read_model import ReadModel, Telling
 from shared.codec import encode
 from shared.domain import contact
 from shared.domain.kernel import Event, On

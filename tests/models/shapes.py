@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.projector.folding.read_model import ReadModel
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
-from services.projector.read_model import ReadModel
-from services.projector.timing_fold import TimingFold
 from shared.timing.policies import default_policies
 
 FILE = Path(__file__).with_name("shapes.json")

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.projector.folding.read_model import Telling
 from services.projector.models import MODELS, PIPELINE
-from services.projector.read_model import Telling
 from shared.domain import contact
 from shared.domain.catalogue import DECIDERS, EVENTS
 from shared.domain.interview import next_move

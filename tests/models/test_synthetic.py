@@ -6,9 +6,9 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+from services.projector.folding.read_model import ReadModel
 from services.projector.models import LEADS, MODELS, NETWORK, PIPELINE, RELATIONSHIPS, TIMELINE
 from services.projector.models.pipeline import PipelineRow
-from services.projector.read_model import ReadModel
 from shared.domain import interview, lead
 from shared.domain.catalogue import DECIDERS
 from shared.domain.kernel import Stream

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.projector.forgetting import emptied
+from services.projector.folding.forgetting import emptied
 from services.projector.models import NETWORK, RELATIONSHIPS, TIMELINE
 from services.projector.queries.answering import People, Person
 from services.projector.queries.items import relationship_item

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from services.projector import firing, session
-from services.projector.changes import Ending, TimerId
-from services.projector.folding import Folder
-from services.projector.loop import Projector
-from services.projector.mailbox import Mailbox, Place
+from services.projector.firing import firing
+from services.projector.folding.changes import Ending, TimerId
+from services.projector.folding.folder import Folder
+from services.projector.folding.read_model import ReadModel
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live import session
+from services.projector.live.loop import Projector
+from services.projector.live.mailbox import Mailbox, Place
 from services.projector.models import MODELS
-from services.projector.read_model import ReadModel
-from services.projector.timing_fold import TimingFold
 from shared.broker import cloudevents
 from shared.database.pool import connect, open_pool, persist
 from shared.domain.notification import Withdrawn

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.projector.firing import Firing
+from services.projector.firing.firing import Firing
 from shared.codec import decode
 from shared.domain import interview, seeker
 from shared.envelope import Recorded

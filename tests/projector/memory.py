@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from services.projector.changes import Ending, OwnerId, Parked, RowId, StreamId, TimerId
-from services.projector.folding import Folder, Plan
-from services.projector.rows import Rows
+from services.projector.folding.changes import Ending, OwnerId, Parked, RowId, StreamId, TimerId
+from services.projector.folding.folder import Folder, Plan
+from services.projector.folding.rows import Rows
 from shared.envelope import Recorded
 from shared.timing.timers import Timer
 

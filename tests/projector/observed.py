@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from services.projector.observing import Silent
-from services.projector.read_model import Filed, ReadModel
+from services.projector.folding.read_model import Filed, ReadModel
+from services.projector.live.observing import Silent
 from shared.domain import contact
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

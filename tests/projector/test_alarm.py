@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.projector import alarm as alarms
-from services.projector.alarm import Alarm
+from services.projector.live import alarm as alarms
+from services.projector.live.alarm import Alarm
 
 BEFORE = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SOON, LATER = BEFORE - timedelta(seconds=1), BEFORE

@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import mailbox as mailbox_module
-from services.projector import sorting as sorting_module
-from services.projector.mailbox import Mailbox, Place
+from services.projector.live import mailbox as mailbox_module
+from services.projector.live import sorting as sorting_module
+from services.projector.live.mailbox import Mailbox, Place
 from shared.domain import contact
 from shared.log import Log
 from tests.projector.conftest import (

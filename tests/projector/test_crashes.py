@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from services.projector.firing import Firing
-from services.projector.mailbox import Mailbox
-from services.projector.store import Store
+from services.projector.firing.firing import Firing
+from services.projector.live.mailbox import Mailbox
+from services.projector.storing.store import Store
 from shared.database.pool import UNAVAILABLE, is_away
 from shared.domain import contact
 from shared.log import Log

@@ -15,8 +15,8 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from deploy.launcher.infrastructure import Infrastructure
-from services.projector.doorbell import Doorbell
-from services.projector.mailbox import Delivery, Mailbox
+from services.projector.live.doorbell import Doorbell
+from services.projector.live.mailbox import Delivery, Mailbox
 from shared.broker import cloudevents, topology
 from shared.broker.connection import connect
 from shared.broker.outgoing import Outgoing
@@ -134,7 +134,7 @@ async def test_of_what_does_not_fit_it_keeps_that_it_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Given larger messages than may wait, then the log is read for them, and they are acknowledged all the same."""
-    monkeypatch.setattr("services.projector.mailbox.MOST_BYTES", 1)
+    monkeypatch.setattr("services.projector.live.mailbox.MOST_BYTES", 1)
     mailbox = Awaited()
     async with (
         running(Doorbell(amqp_url, mailbox).run),
@@ -160,8 +160,8 @@ async def test_a_backlog_that_was_left_behind_is_dropped(
 ) -> None:
     """Given a queue full of what was read from the log meanwhile, then hardly any of it is brought, and what is
     published afterwards is folded like anything else."""
-    monkeypatch.setattr("services.projector.mailbox.BACKLOG", 10)
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.projector.live.mailbox.BACKLOG", 10)
+    monkeypatch.setattr("services.projector.live.doorbell.LOOK_AGAIN", 0.05)
     events = await write(log, HISTORY)
     await publish(broker, events)
     mailbox = Awaited()
@@ -213,7 +213,7 @@ async def test_a_look_that_fails_loses_no_place(
 
 def declared_on(monkeypatch: pytest.MonkeyPatch, *, failing: int = 0) -> list[AbstractConnection]:
     """The connections on which the doorbell declares, time after time, with hardly a pause; one time may fail."""
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("services.projector.live.doorbell.LOOK_AGAIN", 0.01)
     declare, on_which = topology.declare_on, list[AbstractConnection]()
 
     async def declare_on(connection: AbstractConnection, *what: Any) -> None:
@@ -293,7 +293,7 @@ async def test_a_queue_that_is_deleted_comes_back(
 
     The doorbell looks right after the deletion: what it declared anew then, it was deaf to for good.
     """
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.projector.live.doorbell.LOOK_AGAIN", 0.05)
     declare, deleted, times = topology.declare_on, asyncio.Event(), count()
 
     async def declare_on(*what: Any) -> None:
@@ -332,7 +332,7 @@ async def test_a_connection_that_goes_silent(
 ) -> None:
     """Given a broker that says nothing any more, which the client library tells of by cancelling whatever waits for it,
     then the doorbell begins again, and rings."""
-    monkeypatch.setattr("services.projector.doorbell.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("services.projector.live.doorbell.LOOK_AGAIN", 0.01)
     declare, silences = topology.declare_on, [False, True]
 
     async def silent(*what: Any) -> None:

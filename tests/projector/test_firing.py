@@ -11,13 +11,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import guarding
-from services.projector.alarm import Alarm
-from services.projector.firing import FiringSession
-from services.projector.folding import Folder
-from services.projector.guarding import Ahead
+from services.projector.firing import guarding
+from services.projector.firing.firing import FiringSession
+from services.projector.firing.guarding import Ahead
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.alarm import Alarm
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
 from shared.database.pool import UNAVAILABLE
 from shared.domain import contact, interview, lead, notification, programme, seeker
 from shared.log import Log
@@ -88,8 +88,8 @@ async def test_the_fold_gives_way_while_the_head_is_held(
     await write(log, [REGISTERED, HELD])
     await fold(database_url, log)
     await at(EVENING)
-    monkeypatch.setattr("services.projector.session.FEW", 1)
-    monkeypatch.setattr("services.projector.alarm.LONGEST_HOLD", PATIENCE)
+    monkeypatch.setattr("services.projector.live.session.FEW", 1)
+    monkeypatch.setattr("services.projector.live.alarm.LONGEST_HOLD", PATIENCE)
     append_within, counted, alarm = Log.append_within, CountedLog(log), Alarm()
     stretches: list[str] = []
     folding: list[asyncio.Task[int]] = []
@@ -236,7 +236,7 @@ async def test_what_waits_for_a_fold_that_is_far_behind_is_not_gone_through_at_e
     def asked(alarm: Alarm) -> None:
         stop.set()
 
-    monkeypatch.setattr("services.projector.firing.first_of", wait)
+    monkeypatch.setattr("services.projector.firing.firing.first_of", wait)
     monkeypatch.setattr(Alarm, "want_moves", asked)
     await firing(database_url, poll_interval=0.5).run(stop)
     assert len(waits) == pauses

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.projector.changes import Ending
-from services.projector.folding import Folder
+from services.projector.folding.changes import Ending
+from services.projector.folding.folder import Folder
+from services.projector.folding.read_model import Filed, ReadModel
+from services.projector.folding.timing_facts import NOBODY
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
-from services.projector.read_model import Filed, ReadModel
-from services.projector.timing_facts import NOBODY
-from services.projector.timing_fold import TimingFold
 from shared.codec import decode
 from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id

@@ -11,8 +11,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import firing as firing_module
-from services.projector import guarding
+from services.projector.firing import firing as firing_module
+from services.projector.firing import guarding
 from shared.codec import decode
 from shared.domain import interview, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id

@@ -11,8 +11,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.halting import Halted
-from services.projector.mailbox import Mailbox
+from services.projector.live.mailbox import Mailbox
+from services.projector.storing.halting import Halted
 from shared.codec import encode
 from shared.domain import contact
 from shared.domain.kernel import EVENTS, Event

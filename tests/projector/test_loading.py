@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from services.projector.changes import Changes, OwnerId, RowId, TimerId
-from services.projector.folding import Folder
-from services.projector.loading import Loader
+from services.projector.folding.changes import Changes, OwnerId, RowId, TimerId
+from services.projector.folding.folder import Folder
+from services.projector.storing.loading import Loader
 from shared.domain import interview, programme, seeker
 from shared.timing.timers import Timer
 from tests.projector.conftest import folder

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.projector.mailbox import BACKLOG, Mailbox, Place
+from services.projector.live.mailbox import BACKLOG, Mailbox, Place
 
 
 def lose(mailbox: Mailbox) -> None:

@@ -11,12 +11,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import mailbox as mailbox_module
-from services.projector import session as session_module
-from services.projector import sorting as sorting_module
-from services.projector.doorbell import PREFETCH
-from services.projector.mailbox import Mailbox, Place
-from services.projector.store import CheckpointMoved
+from services.projector.live import mailbox as mailbox_module
+from services.projector.live import session as session_module
+from services.projector.live import sorting as sorting_module
+from services.projector.live.doorbell import PREFETCH
+from services.projector.live.mailbox import Mailbox, Place
+from services.projector.storing.store import CheckpointMoved
 from shared.broker import cloudevents
 from shared.database.pool import UNAVAILABLE
 from shared.domain import contact

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.projector.pace import LEAST, SECONDS, Pace
+from services.projector.live.pace import LEAST, SECONDS, Pace
 
 
 def test_where_a_page_is_soon_through_it_stays_as_it_is() -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from services.projector import pace as pace_module
-from services.projector import session as session_module
-from services.projector.session import Session
+from services.projector.live import pace as pace_module
+from services.projector.live import session as session_module
+from services.projector.live.session import Session
 from shared.envelope import Recorded
 from shared.log import Log
 from tests.projector.conftest import (

@@ -9,11 +9,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.folding import Folder
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.store import Store
-from services.projector.timing_fold import TimingFold
+from services.projector.storing.store import Store
 from shared.domain import contact, seeker
 from shared.log import Log
 from shared.timing.policies import default_policies

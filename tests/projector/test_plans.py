@@ -12,13 +12,13 @@ import asyncpg
 import pytest
 
 from services.cli.doctor_database import QUERIES as DOCTOR
-from services.projector.firing import QUERIES as FIRING
-from services.projector.firing import SETTINGS as FIRES
+from services.projector.firing.firing import QUERIES as FIRING
+from services.projector.firing.firing import SETTINGS as FIRES
 from services.projector.models import NETWORK, PROGRAMMES
-from services.projector.reader import QUERIES as READER
-from services.projector.rebuild_staging import QUERIES as REBUILD
-from services.projector.store import QUERIES as STORE
-from services.projector.store import SETTINGS, Store
+from services.projector.queries.reader import QUERIES as READER
+from services.projector.rebuild.staging import QUERIES as REBUILD
+from services.projector.storing.store import QUERIES as STORE
+from services.projector.storing.store import SETTINGS, Store
 from shared.database.pool import connect
 
 if TYPE_CHECKING:

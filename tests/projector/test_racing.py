@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import session as session_module
-from services.projector.session import OTHERS_LOOKS
-from services.projector.store import Store
+from services.projector.live import session as session_module
+from services.projector.live.session import OTHERS_LOOKS
+from services.projector.storing.store import Store
 from shared.domain import contact
 from shared.log import Log
 from tests.projector.conftest import (

@@ -13,13 +13,14 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from services.projector import rebuild_comparing, retiming, store
-from services.projector.firing import Firing
-from services.projector.folding import Folder
-from services.projector.halting import Halted
-from services.projector.mailbox import Mailbox
+from services.projector.firing.firing import Firing
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
-from services.projector.timing_fold import TimingFold
+from services.projector.rebuild import comparing, retiming
+from services.projector.storing import store
+from services.projector.storing.halting import Halted
 from shared.codec import decode
 from shared.domain import interview, notification, seeker
 from shared.log import Log
@@ -230,7 +231,7 @@ async def test_no_statement_takes_the_longer_the_more_timers_there_are(
     await owner.execute(_OF_NOBODY)
     await owner.execute(_SLOW)
     monkeypatch.setattr(store, "PATIENCE", 4.0)
-    monkeypatch.setattr(rebuild_comparing, "_LOOKED_AT", 3)
+    monkeypatch.setattr(comparing, "_LOOKED_AT", 3)
     monkeypatch.setattr(retiming, "_AT_ONCE", 3)
     await start(database_url, log, SOONER)
     ended = await owner.fetchval("SELECT count(*) FROM read.timer WHERE tenant = 'nowhere' AND outcome = 'withdrawn'")
@@ -250,7 +251,7 @@ async def test_of_two_that_start_at_once_one_reckons(
 
     def looking(*given: Any) -> Any:
         looks.append(1)
-        return rebuild_comparing.differing_timers(*given)
+        return comparing.differing_timers(*given)
 
     monkeypatch.setattr(retiming, "differing_timers", looking)
     async with owning(database_url) as blocker, blocker.transaction():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.projector.changes import Changes, Checkpoint
-from services.projector.read_model import Filed, ReadModel
-from services.projector.store import QUERIES, Store
+from services.projector.folding.changes import Changes, Checkpoint
+from services.projector.folding.read_model import Filed, ReadModel
+from services.projector.storing.store import QUERIES, Store
 from shared.database.pool import PATIENCE
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.timing_models import OF_TIMING
-from services.projector.unparking import unpark
+from services.projector.folding.timing_models import OF_TIMING
+from services.projector.rebuild.unparking import unpark
 from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.log import Log

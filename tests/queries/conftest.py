@@ -14,14 +14,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.projector.changes import Changes, Checkpoint
-from services.projector.folding import Folder
-from services.projector.loading import Loader
+from services.projector.folding.changes import Changes, Checkpoint
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
 from services.projector.queries import create_router
-from services.projector.reader import Reader
-from services.projector.store import Store
-from services.projector.timing_fold import TimingFold
+from services.projector.queries.reader import Reader
+from services.projector.storing.loading import Loader
+from services.projector.storing.store import Store
 from shared.database.pool import open_pool
 from shared.envelope import Recorded
 from shared.operations.health import Health

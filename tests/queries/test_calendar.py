@@ -18,7 +18,7 @@ from services.projector.models.agenda import AppointmentRow
 from services.projector.queries import calendars
 from services.projector.queries.answering import People, Person
 from services.projector.queries.calendar_feed import calendar
-from services.projector.reader import Reader
+from services.projector.queries.reader import Reader
 from shared.domain import interview, seeker
 from shared.domain.kernel import Event
 from tests.domain.scenario import (

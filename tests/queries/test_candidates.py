@@ -9,7 +9,7 @@ from uuid import UUID
 from services.projector.models import CONTACTS, PARTICIPANTS
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.candidates import find_candidates
-from services.projector.reader import Page, Reader
+from services.projector.queries.reader import Page, Reader
 from shared.domain import contact, programme, relationship, seeker
 from shared.domain.kernel import Event, On
 from shared.operations.turns import AT_ONCE

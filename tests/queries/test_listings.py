@@ -12,9 +12,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.progress import Progress
+from services.projector.live.progress import Progress
 from services.projector.queries.listings import LISTINGS
-from services.projector.reader import Reader
+from services.projector.queries.reader import Reader
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import On
 from tests.domain.scenario import (

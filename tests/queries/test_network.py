@@ -15,7 +15,7 @@ from services.projector.queries.answering import People, Person
 from services.projector.queries.graph import Graph, graph_of
 from services.projector.queries.graph_formats import to_dot, to_graphml
 from services.projector.queries.graph_picture import to_svg
-from services.projector.reader import Found, Page, Reader
+from services.projector.queries.reader import Found, Page, Reader
 from shared.domain import contact, lead
 from shared.domain.kernel import On
 from shared.operations import turns

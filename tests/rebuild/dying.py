@@ -6,9 +6,9 @@ import asyncio
 import sys
 from typing import Any
 
-from services.projector import rebuild_building, rebuild_work
-from services.projector.rebuild import rebuild
-from services.projector.rebuild_work import NAMES, Work
+from services.projector.rebuild import building, work
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.work import NAMES, Work
 from shared.timing.policies import default_policies
 
 
@@ -19,8 +19,8 @@ def tell(*step: object) -> None:
 
 async def main(database_url: str) -> None:
     # Small pages, so that a short log has many steps; a process for each half, as a long log has.
-    rebuild_building.PAGE, rebuild_building.FLUSH = 15, 45
-    rebuild_work.NEAR, rebuild_work.ALONE = 5, 10
+    building.PAGE, building.FLUSH = 15, 45
+    work.NEAR, work.ALONE = 5, 10
     switch = Work.switch
 
     async def told(self: Work, *arguments: Any) -> None:

@@ -13,11 +13,11 @@ import asyncpg
 import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
-from services.projector import rebuild_work
-from services.projector.rebuild_building import Builder
-from services.projector.rebuild_generations import Generations
-from services.projector.rebuild_staging import Staging
-from services.projector.rebuild_work import Work
+from services.projector.rebuild import work
+from services.projector.rebuild.building import Builder
+from services.projector.rebuild.generations import Generations
+from services.projector.rebuild.staging import Staging
+from services.projector.rebuild.work import Work
 from tests.cli.terminal import Said, Terminal
 from tests.rebuild.test_terminal import spoil, terminal
 
@@ -100,7 +100,7 @@ def test_rights_that_are_missing(terminal: Terminal, monkeypatch: pytest.MonkeyP
         ended(as_user(f"{stranger}:secret"), 4, "permission denied", "needs the role kithlog_app")
     finally:
         owner(terminal, f"DROP ROLE {stranger}")
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work, "ALONE", 10)
     rights = {"USAGE ON SCHEMA read": "schema read", "SELECT ON read.checkpoint": "table checkpoint"}
     if verb != ROLLBACK:  # where nothing has happened since, that reads no event
         rights["SELECT ON log.event"] = "table event"
@@ -141,7 +141,7 @@ def test_postgresql_goes_away_half_way(
     if verb == HEAL:
         spoil(terminal)
     if step == "build" and where is Work:
-        monkeypatch.setattr(rebuild_work, "ALONE", 10)
+        monkeypatch.setattr(work, "ALONE", 10)
     before = live(terminal)
     go_on = getattr(where, step)
 
@@ -182,14 +182,14 @@ def test_postgresql_goes_away_right_after_the_switch(
     ended(said, 3, "PostgreSQL is away", "look into `kithlog log operations`", "would drop the way back")
     assert [each["verb"] for each in terminal.json("log", "operations").objects] == ["rebuild"]
     assert live(terminal) != before
-    assert terminal.run("rollback", *rebuild_work.NAMES, "--why", "as planned").code == 0
+    assert terminal.run("rollback", *work.NAMES, "--why", "as planned").code == 0
     assert live(terminal) == before
 
 
 def test_a_building_process_that_dies(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given processes that die without a word before they have heard what to do, that is told, and not that
     PostgreSQL is away."""
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work, "ALONE", 10)
     with monkeypatch.context() as dying:
         dying.setattr(sys, "executable", shutil.which("false"))
         ended(terminal.run(*REBUILD), 1, "a building process ended early, with exit code 1: it said nothing")
@@ -198,7 +198,7 @@ def test_a_building_process_that_dies(terminal: Terminal, monkeypatch: pytest.Mo
 
 def test_a_building_process_that_can_not_be_started(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a machine that has no room for further processes, that is told, and not that PostgreSQL is away."""
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work, "ALONE", 10)
 
     async def full(*arguments: str, **options: Any) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

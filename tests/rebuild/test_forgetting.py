@@ -9,17 +9,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_building
-from services.projector.rebuild import begun, rebuild, roll_back
-from services.projector.rebuild_report import Mode
-from services.projector.rebuild_selection import Selection
-from services.projector.rebuild_staging import QUERIES as REBUILD
-from services.projector.rebuild_work import NAMES, working
-from services.projector.store import QUERIES as STORE
-from services.projector.store import Store
-from services.projector.unparking import QUERIES as UNPARKING
-from services.projector.unparking import unpark
-from services.projector.verify import compare
+from services.projector.folding.selection import Selection
+from services.projector.rebuild import building
+from services.projector.rebuild.rebuild import begun, rebuild, roll_back
+from services.projector.rebuild.report import Mode
+from services.projector.rebuild.staging import QUERIES as REBUILD
+from services.projector.rebuild.unparking import QUERIES as UNPARKING
+from services.projector.rebuild.unparking import unpark
+from services.projector.rebuild.verify import compare
+from services.projector.rebuild.work import NAMES, working
+from services.projector.storing.store import QUERIES as STORE
+from services.projector.storing.store import Store
 from shared.domain import contact, interview, relationship
 from shared.domain.kernel import Event
 from shared.log import Append
@@ -69,8 +69,8 @@ async def test_afresh_the_same_comes_of_it(system: System, monkeypatch: pytest.M
     await system.at(START)
     await write(system.log, forgetful(12))
     await system.fold()
-    monkeypatch.setattr(rebuild_building, "PAGE", 5)
-    monkeypatch.setattr(rebuild_building, "FLUSH", 10)
+    monkeypatch.setattr(building, "PAGE", 5)
+    monkeypatch.setattr(building, "FLUSH", 10)
     for selection in (Selection(), Selection(below=64)):
         report = await compare(system.url, POLICIES, NAMES, selection=selection)
         assert (report.unexplained, report.failures) == (0, [])
@@ -226,7 +226,7 @@ async def test_a_reader_is_not_held_up_time_and_again(system: System) -> None:
             return tried[-1]
 
         watched.setattr(Store, "drop_marked", dropping)
-        watched.setattr("services.projector.session.DROP_INTERVAL", 3600.0)
+        watched.setattr("services.projector.live.session.DROP_INTERVAL", 3600.0)
         async with projector(system.url, system.log, poll_interval=0.0).session() as session:
             for _ in range(3):
                 await session.run_once()

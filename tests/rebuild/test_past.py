@@ -14,9 +14,9 @@ import pytest
 from services.projector.models import NOTIFICATIONS, SEEKERS
 from services.projector.models.notification import coachs_list
 from services.projector.models.seeker import SeekerRow
-from services.projector.past import OF_SEEKERS, Moment, Past
-from services.projector.past import QUERIES as PAST
-from services.projector.reader import Found, Reader
+from services.projector.queries.reader import Found, Reader
+from services.projector.rebuild.past import OF_SEEKERS, Moment, Past
+from services.projector.rebuild.past import QUERIES as PAST
 from shared.codec import encode
 from shared.database.pool import open_pool
 from shared.domain import contact, interview, lead, programme, relationship, seeker

@@ -10,19 +10,21 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_building, rebuild_work, rebuild_worker
-from services.projector.folding import Folder
-from services.projector.halting import Halted
+from services.projector.folding.folder import Folder
+from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS, PIPELINE
-from services.projector.rebuild import begun, rebuild, roll_back
-from services.projector.rebuild_building import CannotFold, LeftOut, Part
-from services.projector.rebuild_report import Busy, Refused
-from services.projector.rebuild_staging import QUERIES, Staging
-from services.projector.rebuild_work import NAMES, working
-from services.projector.rebuild_worker import build_in_process
-from services.projector.timing_fold import TimingFold
-from services.projector.unparking import NotParked, Unparked, unpark
-from services.projector.verify import compare
+from services.projector.rebuild import building as building_module
+from services.projector.rebuild import work as work_module
+from services.projector.rebuild import worker
+from services.projector.rebuild.building import CannotFold, LeftOut, Part
+from services.projector.rebuild.rebuild import begun, rebuild, roll_back
+from services.projector.rebuild.report import Busy, Refused
+from services.projector.rebuild.staging import QUERIES, Staging
+from services.projector.rebuild.unparking import NotParked, Unparked, unpark
+from services.projector.rebuild.verify import compare
+from services.projector.rebuild.work import NAMES, working
+from services.projector.rebuild.worker import build_in_process
+from services.projector.storing.halting import Halted
 from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
@@ -56,8 +58,8 @@ async def test_a_rebuild_of_everything_ends_as_it_began(folded: System) -> None:
 async def test_large_events_are_written_earlier(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given more bytes than may be read at once, or staged, then they are read in several pages and written in several
     transactions, and nothing differs."""
-    monkeypatch.setattr(rebuild_building, "PAGE_BYTES", 1_000)
-    monkeypatch.setattr(rebuild_building, "FLUSH_BYTES", 5_000)
+    monkeypatch.setattr(building_module, "PAGE_BYTES", 1_000)
+    monkeypatch.setattr(building_module, "FLUSH_BYTES", 5_000)
     flush, flushed = Staging.flush, list[int]()
 
     async def noting(self: Staging, position: int) -> None:
@@ -251,7 +253,7 @@ async def test_a_release_with_other_policies_and_other_facts_can_be_gone_back_fr
 async def test_processes_share_the_work(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a log that is worth it, when each of two processes folds half of the models, it ends as with one; where an
     event can't be read, the process says which, and nothing stays behind."""
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work_module, "ALONE", 10)
     before = await folded.state()
     report = await rebuild(folded.url, POLICIES, NAMES, processes=2)
     assert report.switched
@@ -267,7 +269,7 @@ async def test_processes_share_the_work(folded: System, monkeypatch: pytest.Monk
 
 async def test_a_process_says_which_field_is_not_known(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given an event with a field of a newer release, when processes build, what stops them names it."""
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work_module, "ALONE", 10)
     owner = await asyncpg.connect(folded.url)
     await owner.execute(
         "ALTER TABLE log.event DISABLE TRIGGER ALL; UPDATE log.event SET data ="
@@ -301,14 +303,14 @@ async def test_a_process_that_is_not_wanted_while_it_ends_is_not_left_behind(mon
     """Given two parts that fail at the same moment, when the first one's failure cancels the second, which waits for
     its process to end, then that is waited for all the same: nobody else would."""
     ending, processes = asyncio.Event(), []
-    end = rebuild_worker._end
+    end = worker._end
 
     async def tell(process: asyncio.subprocess.Process) -> None:
         processes.append(process)
         ending.set()
         await end(process)
 
-    monkeypatch.setattr(rebuild_worker, "_end", tell)
+    monkeypatch.setattr(worker, "_end", tell)
     part = Part({"pipeline": 1}, 0, 9, LeftOut({}, frozenset()))
     building = asyncio.create_task(build_in_process("postgresql://kithlog@127.0.0.1:1/nowhere", part, POLICIES, print))
     await ending.wait()
@@ -431,7 +433,7 @@ async def test_what_was_built_without_events_that_waited_is_not_gone_on_with(
         await work.generations.prepare()
         await work.build()
     await take_up(folded, stream, discard=True)
-    monkeypatch.setattr(rebuild_work, "ALONE", 10)
+    monkeypatch.setattr(work_module, "ALONE", 10)
     report = await rebuild(folded.url, POLICIES, NAMES, processes=2)
     assert (report.switched, report.unexplained) == (True, 0)
     [(position, discarded)] = await folded.connection.fetch("SELECT position, stream_id FROM read.discarded")

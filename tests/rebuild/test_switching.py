@@ -17,17 +17,17 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector import rebuild_building, rebuild_work
-from services.projector.folding import TIMING, Folder
-from services.projector.halting import Halted
-from services.projector.mailbox import Mailbox
+from services.projector.folding.folder import TIMING, Folder
+from services.projector.folding.selection import EVERYTHING, Selected
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.live.mailbox import Mailbox
 from services.projector.models import CONTACTS, LEADS, MODELS, NOTEBOOK, PIPELINE, SEEKERS
-from services.projector.reader import OtherVersion, Reader
-from services.projector.rebuild import rebuild, roll_back
-from services.projector.rebuild_report import Refused
-from services.projector.rebuild_selection import EVERYTHING, Selected
-from services.projector.rebuild_work import NAMES
-from services.projector.timing_fold import TimingFold
+from services.projector.queries.reader import OtherVersion, Reader
+from services.projector.rebuild import building, work
+from services.projector.rebuild.rebuild import rebuild, roll_back
+from services.projector.rebuild.report import Refused
+from services.projector.rebuild.work import NAMES
+from services.projector.storing.halting import Halted
 from shared.database.pool import open_pool
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -86,9 +86,9 @@ def folder_of(release: str) -> Folder:
 def tool_of(release: str) -> Iterator[None]:
     """The operators' tool is of that release."""
     with pytest.MonkeyPatch.context() as tool:
-        for module in (rebuild_work, rebuild_building):
+        for module in (work, building):
             tool.setattr(module, "MODELS", RELEASES[release])
-        tool.setattr(rebuild_work, "NAMES", (*(model.name for model in RELEASES[release]), TIMING))
+        tool.setattr(work, "NAMES", (*(model.name for model in RELEASES[release]), TIMING))
         yield
 
 

@@ -12,11 +12,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.past import OF_SEEKERS
-from services.projector.rebuild_building import Builder
-from services.projector.rebuild_staging import Superseded
-from services.projector.rebuild_work import working
-from services.projector.timing_fold import TimingFold
+from services.projector.folding.timing_fold import TimingFold
+from services.projector.rebuild.building import Builder
+from services.projector.rebuild.past import OF_SEEKERS
+from services.projector.rebuild.staging import Superseded
+from services.projector.rebuild.work import working
 from tests.cli.terminal import Terminal
 from tests.projector.histories import START, TENANT
 from tests.rebuild.conftest import POLICIES, opened

@@ -15,11 +15,11 @@ from uuid import UUID
 
 import pytest
 
-from services.projector.firing import Firing
-from services.projector.mailbox import Mailbox
-from services.projector.reader import Reader
-from services.projector.rebuild import rebuild, roll_back
-from services.projector.rebuild_work import NAMES
+from services.projector.firing.firing import Firing
+from services.projector.live.mailbox import Mailbox
+from services.projector.queries.reader import Reader
+from services.projector.rebuild.rebuild import rebuild, roll_back
+from services.projector.rebuild.work import NAMES
 from shared.database.pool import open_pool
 from shared.log import Append
 from tests.cli.terminal import Terminal

@@ -9,13 +9,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import rebuild_building, rebuild_generations, verify
-from services.projector.rebuild import rebuild
-from services.projector.rebuild_report import Refused
-from services.projector.rebuild_selection import WHOLE, Selection
-from services.projector.rebuild_work import NAMES, working
-from services.projector.unparking import unpark
-from services.projector.verify import check_log, compare, passed_over, rows_of_stream
+from services.projector.folding.selection import WHOLE, Selection
+from services.projector.rebuild import building, generations, verify
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.report import Refused
+from services.projector.rebuild.unparking import unpark
+from services.projector.rebuild.verify import check_log, compare, passed_over, rows_of_stream
+from services.projector.rebuild.work import NAMES, working
 from shared.domain import contact, interview, seeker
 from shared.domain.catalogue import EVENTS
 from tests.cli.test_parked import Broken
@@ -59,8 +59,8 @@ async def test_who_is_to_be_left_alone_is_known_however_it_is_folded(
     await system.fold()
     pending = await system.connection.fetch("SELECT DISTINCT body ->> 'policy' FROM read.timer WHERE outcome IS NULL")
     assert {row[0] for row in pending} == {"thank_you", "connect"}
-    monkeypatch.setattr(rebuild_building, "PAGE", 2)
-    monkeypatch.setattr(rebuild_building, "FLUSH", 3)
+    monkeypatch.setattr(building, "PAGE", 2)
+    monkeypatch.setattr(building, "FLUSH", 3)
     for selection in (Selection(), Selection(below=128)):
         report = await compare(system.url, POLICIES, ["timing"], selection=selection)
         assert (report.unexplained, report.failures) == (0, [])
@@ -81,7 +81,7 @@ async def test_how_far_the_check_of_the_log_has_come_is_told(folded: System, mon
 
 async def test_what_can_not_be_dropped_now_is_dropped_later(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a query that goes on and on, verification ends, and leaves what it has built to the next one."""
-    monkeypatch.setattr(rebuild_generations, "_PAUSES", (0,))
+    monkeypatch.setattr(generations, "_PAUSES", (0,))
     async with folded.connection.transaction():
         await folded.connection.fetch("SELECT FROM read.row")
         assert (await compare(folded.url, POLICIES, ["pipeline"])).unexplained == 0
@@ -92,7 +92,7 @@ async def test_what_can_not_be_dropped_now_is_dropped_later(folded: System, monk
 
 async def test_one_that_can_not_be_dropped_keeps_no_other(folded: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a generation that somebody else is at, as autovacuum is at large ones, the others are dropped."""
-    monkeypatch.setattr(rebuild_generations, "_PAUSES", (0,))
+    monkeypatch.setattr(generations, "_PAUSES", (0,))
     async with working(folded.url, POLICIES, "verify", ["pipeline", "contact"]) as work:
         await work.generations.prepare()
         (_, (held, _)) = await folded.generations()

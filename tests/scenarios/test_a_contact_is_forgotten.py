@@ -17,11 +17,11 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
-from services.projector.past import OF_SEEKERS
 from services.projector.queries import create_router
-from services.projector.reader import Reader
-from services.projector.rebuild import rebuild
-from services.projector.rebuild_work import NAMES
+from services.projector.queries.reader import Reader
+from services.projector.rebuild.past import OF_SEEKERS
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.work import NAMES
 from shared.clock import SystemClock
 from shared.domain.catalogue import CATEGORIES, COMMANDS, EVENTS
 from shared.domain.identity import relationship_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.projector.folding.read_model import ReadModel
 from services.projector.models.agenda import Agenda
 from services.projector.models.contact import Contacts
 from services.projector.models.contact_load import ContactLoad
@@ -23,7 +24,6 @@ from services.projector.models.programme import Programmes
 from services.projector.models.relationship import Relationships
 from services.projector.models.seeker import Seekers
 from services.projector.models.timeline import Timeline
-from services.projector.read_model import ReadModel
 
 SEEKERS = Seekers()
 CONTACTS = Contacts()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.folding.read_model import Filed, ReadModel
 from shared.domain import contact, interview
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

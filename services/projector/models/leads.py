@@ -7,8 +7,8 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from services.projector.folding.read_model import Filed, Telling
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed, Telling
 from shared.domain import interview, lead, relationship
 from shared.domain.personal import FORGOTTEN
 from shared.domain.values import Resource

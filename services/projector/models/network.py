@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel, Telling
+from services.projector.folding.read_model import Filed, ReadModel, Telling
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel, Telling
+from services.projector.folding.read_model import Filed, ReadModel, Telling
 from shared.domain import interview, lead, relationship, seeker
 from shared.domain.interview.details import Advice
 from shared.domain.kernel import Event

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.folding.read_model import Filed, ReadModel
 from shared.domain import notification
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from services.projector.read_model import Filed, ReadModel
+from services.projector.folding.read_model import Filed, ReadModel
 from shared.domain import programme
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

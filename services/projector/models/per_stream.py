@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from services.projector.read_model import ReadModel
+from services.projector.folding.read_model import ReadModel
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 

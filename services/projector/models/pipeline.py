@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from services.projector.folding.read_model import Filed
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed
 from shared.domain import interview
 from shared.domain.interview.machine import MACHINE, State, next_move
 from shared.domain.kernel import Event

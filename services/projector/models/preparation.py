@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from services.projector.folding.read_model import Filed, Telling
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed, Telling
 from shared.domain import interview
 from shared.domain.interview.details import Question
 from shared.envelope import Recorded

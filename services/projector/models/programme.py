@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from services.projector.folding.read_model import Filed
 from services.projector.models.per_stream import PerStream
-from services.projector.read_model import Filed
 from shared.domain import programme
 from shared.envelope import Recorded
 from shared.immutable import immutable

@@ -11,8 +11,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from services.projector.folding.read_model import Filed, ReadModel
 from services.projector.models.pairs import pair
-from services.projector.read_model import Filed, ReadModel
 from shared.domain import interview, lead, notification, relationship
 from shared.domain.kernel import NEW, Event
 from shared.envelope import Recorded

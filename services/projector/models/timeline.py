@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+from services.projector.folding.read_model import Filed, ReadModel, Telling
 from services.projector.models.pairs import pair
-from services.projector.read_model import Filed, ReadModel, Telling
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import EVENTS, Event

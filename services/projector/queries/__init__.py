@@ -20,10 +20,10 @@ from services.projector.queries.networks import add_network_queries
 from services.projector.queries.notifications import add_notification_queries
 from services.projector.queries.past import add_past_queries
 from services.projector.queries.programmes import add_programme_queries
+from services.projector.queries.reader import Reader
 from services.projector.queries.relationships import add_relationship_queries
 from services.projector.queries.route import QueryRoute, documented_failures
 from services.projector.queries.seekers import add_seeker_queries
-from services.projector.reader import Reader
 from shared.clock import Clock
 from shared.timing.policies import Policies
 

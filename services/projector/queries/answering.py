@@ -12,11 +12,11 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import TypeAdapter
 
+from services.projector.folding.read_model import ReadModel
 from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
 from services.projector.queries.asking import Look
-from services.projector.read_model import ReadModel
-from services.projector.reader import MalformedCursor, NotYetVisible, OtherVersion, Page, Reader
+from services.projector.queries.reader import MalformedCursor, NotYetVisible, OtherVersion, Page, Reader
 from shared.domain.moves import LEAVE_IN_PEACE, TO_CONTACTS
 from shared.immutable import immutable
 from shared.operations.problems import Problem, ProblemError, problem_of

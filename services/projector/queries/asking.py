@@ -7,7 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.projector.reader import Cursor
+from services.projector.queries.reader import Cursor
 from shared.domain.values import NO_NUL, TENANT, Instant
 
 TenantPath = Annotated[str, Path(pattern=TENANT, description="The career centre, programme or platform.")]

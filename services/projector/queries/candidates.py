@@ -15,7 +15,7 @@ from services.projector.models.contact import ContactRow
 from services.projector.models.pairs import pair
 from services.projector.models.participant import ParticipantRow
 from services.projector.queries.answering import Person
-from services.projector.reader import Reader
+from services.projector.queries.reader import Reader
 from shared.domain.contact import month_of, places_left
 from shared.domain.fields import Common, Fit, common
 from shared.immutable import immutable

@@ -13,7 +13,7 @@ from services.projector.models.contact import ContactRow
 from services.projector.models.contact_load import LoadRow
 from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, require, widen
 from services.projector.queries.asking import LoadAsk, Look, TenantPath
-from services.projector.reader import Page, Reader
+from services.projector.queries.reader import Page, Reader
 from shared.domain.contact import places_left
 from shared.immutable import immutable
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from services.projector.folding.read_model import ReadModel
 from services.projector.models import AGENDA, CONTACTS, LEADS, NOTIFICATIONS, PIPELINE
 from services.projector.models.contact import ContactRow
 from services.projector.queries import items
@@ -23,8 +24,7 @@ from services.projector.queries.asking import (
     PipelineState,
     TenantPath,
 )
-from services.projector.read_model import ReadModel
-from services.projector.reader import Page, Reader
+from services.projector.queries.reader import Page, Reader
 from shared.clock import Clock
 
 

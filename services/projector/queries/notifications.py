@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
 
+from services.projector.folding.timing_models import RECIPIENT, SUBJECT
 from services.projector.models import NOTIFICATIONS
 from services.projector.models.notification import NotificationRow, coachs_list
 from services.projector.queries.answering import (
@@ -29,8 +30,7 @@ from services.projector.queries.answering import (
 )
 from services.projector.queries.asking import Filtered, Look, NotificationState, ScheduleAsk, TenantPath
 from services.projector.queries.items import NotificationItem, notification_item
-from services.projector.reader import Reader
-from services.projector.timing_models import RECIPIENT, SUBJECT
+from services.projector.queries.reader import Reader
 from shared.clock import Clock
 from shared.domain.notification import Reason
 from shared.immutable import immutable

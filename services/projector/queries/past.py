@@ -10,9 +10,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, JsonValue, TypeAdapter
 
-from services.projector.past import OF_SEEKERS, Moment, Past, Unusable
 from services.projector.queries.answering import Desk, require_seeker, unknown
 from services.projector.queries.asking import Look, TenantPath
+from services.projector.rebuild.past import OF_SEEKERS, Moment, Past, Unusable
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
 from shared.envelope import Recorded

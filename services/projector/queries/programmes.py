@@ -24,7 +24,7 @@ from services.projector.queries.answering import (
 from services.projector.queries.asking import CandidatesAsk, Filtered, Look, Paging, TenantPath
 from services.projector.queries.board import Board, board_of
 from services.projector.queries.candidates import MOST_PARTICIPANTS, Candidates, find_candidates
-from services.projector.reader import Reader
+from services.projector.queries.reader import Reader
 from shared.clock import Clock
 from shared.immutable import immutable
 from shared.operations.turns import in_turns

@@ -23,7 +23,7 @@ from services.projector.queries.answering import (
 )
 from services.projector.queries.asking import Filtered, RelationshipState, TenantPath, TimelineAsk
 from services.projector.queries.items import RelationshipItem, relationship_item
-from services.projector.reader import Reader
+from services.projector.queries.reader import Reader
 from shared.domain.identity import relationship_id
 from shared.immutable import immutable
 from shared.replacing import replace
