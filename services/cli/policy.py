@@ -17,9 +17,9 @@ from services.cli.rebuild_showing import PolicyFile, policies_of
 from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json, show_table
 from services.cli.wanted import Tenant, instant, wanted
 from services.projector.folding.simulation import Firing, Simulation
-from services.projector.live.session import PAGE_BYTES
 from services.projector.rebuild.past import Unusable, read_event
 from services.projector.rebuild.staging import QUERIES as REBUILD
+from services.projector.storing.loading import PAGE_BYTES
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

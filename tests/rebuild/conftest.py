@@ -16,8 +16,8 @@ import pytest
 from services.projector.firing.firing import Firing
 from services.projector.live.mailbox import Mailbox
 from services.projector.rebuild.report import Mode
-from services.projector.rebuild.staging import QUERIES
 from services.projector.rebuild.work import NAMES, working
+from services.projector.storing.leftovers import QUERIES
 from shared.database.pool import connect, open_pool, persist
 from shared.log import Append, Appended, Log
 from shared.timing.policies import default_policies

@@ -13,11 +13,11 @@ from services.projector.folding.selection import Selection
 from services.projector.rebuild import building
 from services.projector.rebuild.rebuild import begun, rebuild, roll_back
 from services.projector.rebuild.report import Mode
-from services.projector.rebuild.staging import QUERIES as REBUILD
 from services.projector.rebuild.unparking import QUERIES as UNPARKING
 from services.projector.rebuild.unparking import unpark
 from services.projector.rebuild.verify import compare
 from services.projector.rebuild.work import NAMES, working
+from services.projector.storing.leftovers import QUERIES as LEFTOVERS
 from services.projector.storing.store import QUERIES as STORE
 from services.projector.storing.store import Store
 from shared.domain import contact, interview, relationship
@@ -143,7 +143,7 @@ async def telling(system: System, contact_id: UUID) -> set[str]:
 
 
 async def unfinished(system: System) -> int:
-    return len(await system.connection.fetch(REBUILD["unfinished"]))
+    return len(await system.connection.fetch(LEFTOVERS["unfinished"]))
 
 
 @pytest.mark.parametrize(("mode", "left"), [("rebuild", "building"), ("verify", "scratch")])

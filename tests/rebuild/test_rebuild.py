@@ -25,6 +25,7 @@ from services.projector.rebuild.verify import compare
 from services.projector.rebuild.work import NAMES, working
 from services.projector.rebuild.worker import build_in_process
 from services.projector.storing.halting import Halted
+from services.projector.storing.leftovers import QUERIES as LEFTOVERS
 from shared.codec import UnknownEventType
 from shared.database.pool import UNAVAILABLE
 from shared.timing.policies import policies_with
@@ -160,8 +161,8 @@ async def test_a_turn_is_over_when_its_verb_is(folded: System) -> None:
     for _ in range(5):
         async with working(folded.url, POLICIES, "verify", ["pipeline"]):
             pass
-        assert await folded.connection.fetchval(QUERIES["take_turn"])
-        await folded.connection.execute(QUERIES["end_turn"])
+        assert await folded.connection.fetchval(LEFTOVERS["take_turn"])
+        await folded.connection.execute(LEFTOVERS["end_turn"])
 
 
 async def test_what_another_release_has_left_of_timing_is_left_alone_as_a_whole(folded: System) -> None:

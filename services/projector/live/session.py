@@ -23,18 +23,13 @@ from services.projector.live.observing import LoopObserver, Source
 from services.projector.live.pace import Pace
 from services.projector.live.progress import Progress
 from services.projector.live.sorting import sort
-from services.projector.storing.halting import Halted
-from services.projector.storing.loading import Loader
+from services.projector.storing.halting import check_policies, check_timeline, unknown_event_type
+from services.projector.storing.loading import PAGE_BYTES, Loader
 from services.projector.storing.store import CheckpointMoved, Look, Store
 from shared.database.pool import is_away
 from shared.envelope import Recorded
 from shared.log import Head
-from shared.timing.calendar import SOURCES
-from shared.timing.policies import Policies
 
-PAGE_BYTES = 4 * 1024 * 1024
-"""A page ends with the event whose payload reaches this sum: three times what ordinary ones come to, and little enough
-for one to be folded, the next to be read and the one before to be written at the same time."""
 HANDFUL = 250
 """Messages dealt with at a time: half of what may be on its way, so that others come meanwhile."""
 STRETCH = 5.0
@@ -217,7 +212,7 @@ class Session:
                 await self._fold(plan, "page", len(events))
                 if plan.unknown is not None:
                     await self._land()
-                    raise unknown_event_type(plan)
+                    raise unknown_event_type(plan.unknown)
         finally:
             if reading is not None:
                 reading.cancel()
@@ -305,7 +300,7 @@ class Session:
             events = await self._log.read(self._ahead, 1, PAGE_BYTES)
             plan = self._folder.plan(events, self._parked, self._discarded)
             if plan.unknown is not None:
-                raise unknown_event_type(plan)
+                raise unknown_event_type(plan.unknown)
             try:
                 await self._fold(plan, "page", 1)
                 await self._land()
@@ -340,43 +335,3 @@ class Session:
 async def _acknowledge(deliveries: Sequence[Delivery]) -> None:
     for last in {delivery.channel: delivery for delivery in deliveries}.values():
         await last.acknowledge()
-
-
-def check_timeline(checkpoint: Checkpoint, head: Head, furthest: Head) -> None:
-    """Raises `Halted` when the checkpoint, or a message, is not of the log's timeline."""
-    if head.epoch != checkpoint.epoch or head.position < checkpoint.position:
-        raise Halted(
-            "forked",
-            f"the log is at position {head.position} of epoch {head.epoch}, the read models at {checkpoint.position} "
-            f"of epoch {checkpoint.epoch}",
-            "the database was restored to an earlier point: run `kithlog rebuild`",
-        )
-    if furthest.epoch > head.epoch or furthest.position > head.position:
-        raise Halted(
-            "forked",
-            f"a message tells of position {furthest.position} and epoch {furthest.epoch}, the log ends at "
-            f"{head.position} of epoch {head.epoch}",
-            "this is not the log that is published: correct the settings, or, after restoring the database, raise the "
-            "epoch, stop all projectors, empty the queue, start them again and run `kithlog rebuild`",
-        )
-
-
-def check_policies(reckoned_by: str | None, policies: Policies) -> None:
-    """Raises `Halted` when another projector, started later, has reckoned the timers by other policies, or in another
-    calendar: of two that took turns, each would move what the other has reckoned."""
-    if reckoned_by and reckoned_by != policies.fingerprint:
-        raise Halted(
-            "policies",
-            f"the pending timers follow timing policies, or zones and holidays, that this process was not started with "
-            f"(it has {SOURCES})",
-            "end it, or start it again with those that are to hold",
-        )
-
-
-def unknown_event_type(plan: Plan) -> Halted:
-    assert plan.unknown is not None
-    return Halted(
-        "unknown_event_type",
-        str(plan.unknown),
-        "start a release that does; nothing is skipped until then",
-    )

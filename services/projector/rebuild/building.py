@@ -15,10 +15,9 @@ from services.projector.folding.folder import Folder
 from services.projector.folding.selection import Selected, Selection
 from services.projector.folding.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.folding.timing_models import SUBJECT
-from services.projector.live.session import PAGE_BYTES
 from services.projector.models import MODELS
 from services.projector.rebuild.staging import Staging
-from services.projector.storing.loading import Loader
+from services.projector.storing.loading import PAGE_BYTES, Loader
 from shared.database.pool import connect
 from shared.envelope import Recorded
 from shared.log.writing import QUERIES as LOG_QUERIES

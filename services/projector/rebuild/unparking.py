@@ -18,10 +18,10 @@ from services.projector.folding.folder import Folder, Plan, Unfoldable
 from services.projector.folding.forgetting import contacts_of, new_contacts_of
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_models import RECIPIENT, SUBJECT
-from services.projector.live.session import check_timeline
 from services.projector.models import CONTACTS
 from services.projector.rebuild.reordering import put_in_order
 from services.projector.rebuild.retiming import refuse_others
+from services.projector.storing.halting import check_timeline
 from services.projector.storing.loading import Loader
 from services.projector.storing.store import Store
 from shared.database.pool import is_away

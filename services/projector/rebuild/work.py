@@ -38,6 +38,7 @@ from services.projector.rebuild.generations import Generations
 from services.projector.rebuild.report import Busy, Mode, Refused, Report, Situation, Told
 from services.projector.rebuild.staging import QUERIES
 from services.projector.rebuild.worker import build_in_process
+from services.projector.storing.leftovers import QUERIES as LEFTOVERS
 from services.projector.storing.store import QUERIES as STORE
 from services.projector.storing.store import columns
 from shared.database.pool import PASSING, connect
@@ -80,7 +81,7 @@ async def working(database_url: str, policies: Policies, mode: Mode, names: Sequ
     # One that is stopped while it holds the checkpoint must not hold up the projector for long.
     connection = await connect(database_url, server_settings={"idle_in_transaction_session_timeout": "60s"})
     try:
-        if not await connection.fetchval(QUERIES["take_turn"]):
+        if not await connection.fetchval(LEFTOVERS["take_turn"]):
             raise Busy("another rebuild, rollback or verification is at work on this database: wait for it to end")
         try:
             await connection.execute(QUERIES["await_parts"])
@@ -88,7 +89,7 @@ async def working(database_url: str, policies: Policies, mode: Mode, names: Sequ
         finally:
             # By itself the server ends it only once it has noticed that nobody is there any more.
             with suppress(*PASSING):
-                await connection.execute(QUERIES["end_turn"], timeout=_GRACE)
+                await connection.execute(LEFTOVERS["end_turn"], timeout=_GRACE)
     finally:
         connection.terminate()
 

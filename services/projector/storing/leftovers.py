@@ -17,7 +17,7 @@ from shared.database.queries import load_queries
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-QUERIES = load_queries("services.projector.rebuild", "rebuild.sql")
+QUERIES = load_queries("services.projector.storing", "leftovers.sql")
 
 
 async def mark_unfinished(connection: Connection) -> None:

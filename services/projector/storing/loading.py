@@ -10,6 +10,9 @@ from services.projector.folding.folder import Folder, Plan
 from services.projector.folding.rows import MISSING, Kept, Rows
 from services.projector.storing.store import Store
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends with the event whose payload reaches this sum: three times what ordinary ones come to, and little enough
+for one to be folded, the next to be read and the one before to be written at the same time."""
 KEPT_ROWS = 30_000
 """Rows kept in memory between pages."""
 
