@@ -11,13 +11,12 @@ import asyncpg
 from services.cli.findings import Finding, ok
 from services.cli.terminal import MIGRATE, second
 from services.projector.folding.folder import rebuilt_as
-from services.projector.folding.timing_fold import TimingFold
+from services.projector.folding.timing_rows import OF_TIMING
 from services.projector.models import MODELS
 from shared.clock import Clock, SystemClock
 from shared.database.migrate import migrations
 from shared.database.pool import ROLE, UNAVAILABLE, give_up_a_vanished_server
 from shared.database.queries import load_queries
-from shared.timing.policies import default_policies
 
 QUERIES = load_queries("services.cli", "doctor.sql")
 RELAY = "events"
@@ -170,7 +169,7 @@ async def _models(connection: Any) -> list[Finding]:
     live = {row["model"]: row["version"] for row in await connection.fetch(QUERIES["live"])}
     if not live:
         return [ok("projector", "read models", "none yet")]
-    wanted = {model.name: model.version for model in (*MODELS, *TimingFold(default_policies()).models)}
+    wanted = {model.name: model.version for model in (*MODELS, *OF_TIMING.values())}
     off = {name: version for name, version in wanted.items() if live.get(name) != version}
     if unknown := sorted(live.keys() - wanted.keys()):
         return [Finding("projector", "read models", "wrong", f"live, but none of this release's: {', '.join(unknown)}",

@@ -69,7 +69,7 @@ def verify(
                 bars(json=json) as progress,
             ):
                 if wants.tenant is not None and wants.stream_id is not None:
-                    selection = await rows_of_stream(own.database_url, in_force, names, wants.tenant, wants.stream_id)
+                    selection = await rows_of_stream(own.database_url, names, wants.tenant, wants.stream_id)
                 report = await _compare(own, in_force, names, selection, heal, processes, progress)
         except Exception:
             if findings and json:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.projector.folding.changes import Ending
-from services.projector.folding.timing_models import RECIPIENT
+from services.projector.folding.timing_rows import RECIPIENT
 from services.projector.models import MODELS
 from shared.codec import encode
 from shared.domain.catalogue import COMMANDS, DECIDERS

@@ -13,13 +13,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.projector.folding.read_model import ReadModel
-from services.projector.folding.timing_fold import TimingFold
+from services.projector.folding.read_model import StoredRows
+from services.projector.folding.timing_rows import OF_TIMING
 from services.projector.models import MODELS
-from shared.timing.policies import default_policies
 
 FILE = Path(__file__).with_name("shapes.json")
-ALL: tuple[ReadModel[Any], ...] = (*MODELS, *TimingFold(default_policies()).models)
+ALL: tuple[StoredRows[Any], ...] = (*MODELS, *OF_TIMING.values())
 
 
 def shape_of(row: type[Any]) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.folding.timing_models import OF_TIMING
+from services.projector.folding.timing_rows import OF_TIMING
 from services.projector.rebuild.unparking import unpark
 from shared.domain import contact, interview, programme, relationship, seeker
 from shared.domain.identity import relationship_id

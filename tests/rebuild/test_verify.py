@@ -144,13 +144,13 @@ async def test_what_a_stream_touched_is_verified_by_itself(folded: System) -> No
     """Given two changed rows, when one's stream is verified and healed, only that row is told and mended."""
     key = await folded.spoil("pipeline", {"follow_ups": 77})
     await folded.spoil("seeker", {"name": "Somebody Else"})
-    selection = await rows_of_stream(folded.url, POLICIES, ["pipeline", "timeline", "timing"], TENANT, UUID(key))
+    selection = await rows_of_stream(folded.url, ["pipeline", "timeline", "timing"], TENANT, UUID(key))
     report = await compare(folded.url, POLICIES, ["pipeline", "timeline", "timing"], selection=selection, heal=True)
     assert report.ids == {("pipeline", TENANT, key)}
     left = await compare(folded.url, POLICIES, NAMES)
     assert {model for model, _, _ in left.ids} == {"seeker"}
     with pytest.raises(Refused, match="has no stream"):
-        await rows_of_stream(folded.url, POLICIES, NAMES, TENANT, UUID(int=404))
+        await rows_of_stream(folded.url, NAMES, TENANT, UUID(int=404))
 
 
 async def test_with_people_what_hangs_on_them_is_verified(system: System) -> None:
@@ -180,7 +180,7 @@ async def test_with_people_what_hangs_on_them_is_verified(system: System) -> Non
     )
     report = await compare(system.url, POLICIES, ["timing"], selection=Selection(below=WHOLE - 1))
     assert ("timing_contact", TENANT, str(ana)) in report.ids
-    selection = await rows_of_stream(system.url, POLICIES, ["timing"], TENANT, ana)
+    selection = await rows_of_stream(system.url, ["timing"], TENANT, ana)
     report = await compare(system.url, POLICIES, ["timing"], selection=selection, heal=True)
     assert report.ids == {("timing_contact", TENANT, str(ana)), ("timing_subject", TENANT, str(UUID(int=4)))}
     assert await system.state() == before
@@ -190,7 +190,7 @@ async def test_with_people_what_hangs_on_them_is_verified(system: System) -> Non
         "UPDATE read.timer SET due_at = due_at - interval '1 day' WHERE outcome IS NULL RETURNING id"
     )
     assert moved
-    selection = await rows_of_stream(system.url, POLICIES, ["timing"], TENANT, seeker_id)
+    selection = await rows_of_stream(system.url, ["timing"], TENANT, seeker_id)
     report = await compare(system.url, POLICIES, ["timing"], selection=selection, heal=True)
     timers = {("timer", TENANT, str(row["id"])) for row in moved}
     assert report.ids == {("timing_recipient", TENANT, str(seeker_id)), *timers}

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.projector.folding.changes import Changes, ContactId, EventId, OwnerId, Parked, RowId, StreamId
-from services.projector.folding.read_model import ReadModel, Telling
+from services.projector.folding.read_model import ReadModel, StoredRows, Telling
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_facts import NOBODY, Concern, TimingFacts
-from services.projector.folding.timing_models import OF_TIMING
+from services.projector.folding.timing_rows import OF_TIMING
 from shared.codec import UnknownEventType, decode, kind_of
 from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
@@ -80,7 +80,7 @@ class Folder:
         """The models whose rows tell of contacts."""
 
     @property
-    def models(self) -> tuple[ReadModel[Any], ...]:
+    def models(self) -> tuple[StoredRows[Any], ...]:
         """All that have rows, those of the timers included."""
         return (*self._models, *self._timing.models)
 

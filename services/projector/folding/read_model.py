@@ -1,4 +1,5 @@
-"""What a read model is: documents folded from the log, one event at a time, by pure functions."""
+"""What is stored as rows, and what a read model is: documents folded from the log, one event at a time, by pure
+functions."""
 
 from __future__ import annotations
 
@@ -44,12 +45,12 @@ class Telling(ABC):
         """
 
 
-class ReadModel(ABC, Generic[Row]):
-    """One kind of document. Stateless: the rows are handed in, and what comes back replaces them.
+class StoredRows(ABC, Generic[Row]):
+    """One kind of row, as it is stored, whoever folds it.
 
-    `version` rises whenever the same log would fold into other rows; then the model has to be rebuilt. Rows are
-    immutable (frozen dataclasses with slots), stored as JSON; a row is known by its tenant and a `key` which is unique
-    within the model.
+    `version` rises whenever the same log would fold into other rows; then they have to be rebuilt. Rows are immutable
+    (frozen dataclasses with slots), stored as JSON; a row is known by its tenant and a `key` which is unique within
+    those of its `name`.
     """
 
     name: ClassVar[str]
@@ -57,24 +58,11 @@ class ReadModel(ABC, Generic[Row]):
     row: ClassVar[type[Any]]
     entries: ClassVar[bool] = False
     """Whether each row is made by one event alone and never touched by another: then none is looked up before."""
-    folds: ClassVar[Collection[type[Event]] | None] = None
-    """The events that may touch its rows: of others it is not asked. None: it is asked of all."""
     listed: ClassVar[bool] = False
     """Whether the rows of a whole tenant are paged through, not only those of one owner."""
 
     def __init__(self) -> None:
         self._adapter: TypeAdapter[Row] = TypeAdapter(self.row)
-
-    @abstractmethod
-    def keys(self, e: Recorded[Event]) -> Iterable[str]:
-        """The rows that the event may touch, from the event alone; `()` for one that is not among `folds`."""
-
-    @abstractmethod
-    def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:
-        """The row after the event; `row` is None where there is none, None is answered where there is to be none.
-
-        Answer `row` itself when nothing changes: then nothing is written. An exception parks the event's stream.
-        """
 
     @abstractmethod
     def file(self, row: Row) -> Filed:
@@ -86,3 +74,21 @@ class ReadModel(ABC, Generic[Row]):
     def decode(self, body: str | bytes) -> Row:
         """Raises pydantic's `ValidationError` when it is not a row of this version."""
         return self._adapter.validate_json(body)
+
+
+class ReadModel(StoredRows[Row]):
+    """One kind of document. Stateless: the rows are handed in, and what comes back replaces them."""
+
+    folds: ClassVar[Collection[type[Event]] | None] = None
+    """The events that may touch its rows: of others it is not asked. None: it is asked of all."""
+
+    @abstractmethod
+    def keys(self, e: Recorded[Event]) -> Iterable[str]:
+        """The rows that the event may touch, from the event alone; `()` for one that is not among `folds`."""
+
+    @abstractmethod
+    def evolve(self, key: str, row: Row | None, e: Recorded[Event]) -> Row | None:
+        """The row after the event; `row` is None where there is none, None is answered where there is to be none.
+
+        Answer `row` itself when nothing changes: then nothing is written. An exception parks the event's stream.
+        """

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 from services.projector.folding.changes import OwnerId, RowId, TimerId
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_fold import TimingFold
-from services.projector.folding.timing_models import RECIPIENT
+from services.projector.folding.timing_rows import RECIPIENT
 from shared.domain.kernel import Event
 from shared.domain.notification import Due, Withdrawn
 from shared.envelope import Recorded

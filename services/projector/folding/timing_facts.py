@@ -11,20 +11,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.projector.folding.changes import Ending, OwnerId, RowId, TimerId
-from services.projector.folding.read_model import ReadModel
+from services.projector.folding.read_model import StoredRows
 from services.projector.folding.rows import Rows
 from services.projector.folding.selection import EVERYTHING, Selection
-from services.projector.folding.timing_models import (
-    CONTACT,
-    LINK,
-    RECIPIENT,
-    SUBJECT,
-    Contacts,
-    Link,
-    Links,
-    Recipients,
-    Subjects,
-)
+from services.projector.folding.timing_rows import CONTACT, LINK, OF_TIMING, RECIPIENT, SUBJECT, Link
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.timing.contact import evolve_contact, wishing_contact
@@ -58,11 +48,11 @@ class TimingFacts:
 
     def __init__(self, policies: Policies, selection: Selection = EVERYTHING) -> None:
         self.policies, self._selection = policies, selection
-        self._models: tuple[ReadModel[Any], ...] = (Subjects(policies), Recipients(), Contacts(), Links())
 
     @property
-    def models(self) -> tuple[ReadModel[Any], ...]:
-        return self._models
+    def models(self) -> Iterable[StoredRows[Any]]:
+        """All that it folds."""
+        return OF_TIMING.values()
 
     def listens(self, kind: type[Event]) -> bool:
         """Whether an event of a kind may concern anybody."""
@@ -114,7 +104,7 @@ class TimingFacts:
                 continue
             staged[id] = after
             for link in _links(id, before, after):
-                link_id = Links.id(link, e.tenant)
+                link_id = link.id(e.tenant)
                 staged[link_id], owners[link_id] = link, (LINK, e.tenant, link.source_id)
         return {}, owners
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from services.projector.folding.changes import Ending, OwnerId, RowId, TimerId
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_facts import Concern, TimingFacts
-from services.projector.folding.timing_models import LINK, RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import LINK, RECIPIENT, SUBJECT
 from shared.domain.identity import notification_ids
 from shared.domain.kernel import Event
 from shared.envelope import Recorded

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
 
-from services.projector.folding.timing_models import RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import RECIPIENT, SUBJECT
 from services.projector.models import NOTIFICATIONS
 from services.projector.models.notification import NotificationRow, coachs_list
 from services.projector.queries.answering import (

@@ -15,16 +15,16 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.folding.read_model import ReadModel
-from services.projector.folding.timing_models import Recipients, Subjects
+from services.projector.folding.timing_rows import OF_TIMING, RECIPIENT, SUBJECT
 from services.projector.live.progress import Progress
 from services.projector.models import MODELS
 from shared.database.queries import load_queries
 from shared.timing.settling import without_turn
 
 QUERIES = load_queries("services.projector.queries", "reader.sql")
-_READ: tuple[ReadModel[Any] | type[ReadModel[Any]], ...] = (*MODELS, Subjects, Recipients)
-VERSIONS: Mapping[str, int] = {model.name: model.version for model in _READ}
+VERSIONS: Mapping[str, int] = {
+    model.name: model.version for model in (*MODELS, OF_TIMING[SUBJECT], OF_TIMING[RECIPIENT])
+}
 """In which version this release reads each model."""
 ELSEWHERE = 0.05
 """Seconds between looks at the checkpoint while waiting for it, in case another process is the one that folds."""

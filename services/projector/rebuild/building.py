@@ -14,7 +14,7 @@ from services.projector.folding.changes import Changes, EventId, Parked, RowId, 
 from services.projector.folding.folder import Folder
 from services.projector.folding.selection import Selected, Selection
 from services.projector.folding.timing_facts import NOBODY, Concern, TimingFacts
-from services.projector.folding.timing_models import SUBJECT
+from services.projector.folding.timing_rows import SUBJECT
 from services.projector.models import MODELS
 from services.projector.rebuild.staging import Staging
 from services.projector.storing.loading import PAGE_BYTES, Loader

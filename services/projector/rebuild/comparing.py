@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.projector.folding.changes import RowId, TimerId
-from services.projector.folding.read_model import ReadModel
+from services.projector.folding.read_model import StoredRows
 from services.projector.folding.selection import Selection
 from services.projector.rebuild.staging import QUERIES, UNSORTED
 from services.projector.storing.store import columns, timer_row
@@ -50,7 +50,7 @@ class Difference:
 
 
 async def differing_rows(
-    connection: Connection, model: ReadModel[Any], live: int, afresh: int, selection: Selection
+    connection: Connection, model: StoredRows[Any], live: int, afresh: int, selection: Selection
 ) -> AsyncIterator[Difference]:
     """Compare two generations of a model, inside the caller's transaction."""
     below, tenants, keys = selection.columns(model.name)
@@ -66,7 +66,7 @@ async def differing_rows(
             yield Difference(model.name, row["tenant"], row["key"], fields)
 
 
-def _fields(model: ReadModel[Any], row: asyncpg.Record) -> dict[str, tuple[Any, Any]]:
+def _fields(model: StoredRows[Any], row: asyncpg.Record) -> dict[str, tuple[Any, Any]]:
     live, afresh = row["live_body"], row["body"]
     if live is None or afresh is None:
         return {"row": tuple(None if body is None else json.loads(body) for body in (live, afresh))}  # type: ignore[dict-item]
@@ -78,7 +78,7 @@ def _fields(model: ReadModel[Any], row: asyncpg.Record) -> dict[str, tuple[Any, 
     return found
 
 
-def _same(model: ReadModel[Any], live: str, afresh: str) -> bool:
+def _same(model: StoredRows[Any], live: str, afresh: str) -> bool:
     """Whether two texts stand for the same row: an instant may be written in more than one way."""
     try:
         return bool(model.decode(live) == model.decode(afresh))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from services.projector.folding.folder import rebuilt_as
-from services.projector.folding.read_model import ReadModel
-from services.projector.folding.timing_models import OF_TIMING, SUBJECT
+from services.projector.folding.read_model import StoredRows
+from services.projector.folding.timing_rows import OF_TIMING, SUBJECT
 from services.projector.models import MODELS
 from services.projector.rebuild.report import Refused, Report, Situation, Told
 from services.projector.rebuild.retiming import refuse_others
@@ -30,7 +30,7 @@ class Generations:
     """Of some models, as `report.mode` wants them."""
 
     def __init__(
-        self, connection: Connection, models: Mapping[str, ReadModel[Any]], policies: Policies, report: Report
+        self, connection: Connection, models: Mapping[str, StoredRows[Any]], policies: Policies, report: Report
     ) -> None:
         self._connection, self._models, self._policies, self._report = connection, models, policies, report
         self.mine: dict[str, int] = {}

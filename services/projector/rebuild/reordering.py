@@ -17,7 +17,7 @@ from services.projector.folding.folder import Folder
 from services.projector.folding.rows import Rows
 from services.projector.folding.selection import Selection
 from services.projector.folding.timing_facts import TimingFacts
-from services.projector.folding.timing_models import RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import RECIPIENT, SUBJECT
 from services.projector.rebuild.building import CannotFold
 from services.projector.rebuild.comparing import Facts, timers_of, write_timers
 from services.projector.rebuild.staging import QUERIES as REBUILD

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from services.projector.folding.selection import EVERYTHING
-from services.projector.folding.timing_models import RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import RECIPIENT, SUBJECT
 from services.projector.rebuild.comparing import Facts, TimerDifference, differing_timers
 from services.projector.rebuild.report import Refused
 from services.projector.rebuild.staging import QUERIES as REBUILD

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from services.projector.folding.changes import Changes, OwnerId, RowId
-from services.projector.folding.read_model import ReadModel
-from services.projector.folding.timing_models import LINK
+from services.projector.folding.read_model import StoredRows
+from services.projector.folding.timing_rows import LINK
 from services.projector.storing.store import SETTINGS, Store, columns
 from shared.database.pool import connect
 from shared.database.queries import load_queries
@@ -36,7 +36,7 @@ class Staging(Store):
         self,
         reading: Connection,
         writing: Connection,
-        models: Sequence[ReadModel[Any]],
+        models: Sequence[StoredRows[Any]],
         generations: Mapping[str, int],
         position: int,
     ) -> None:
@@ -55,7 +55,7 @@ class Staging(Store):
     @classmethod
     @asynccontextmanager
     async def beside(
-        cls, database_url: str, models: Sequence[ReadModel[Any]], generations: Mapping[str, int], position: int
+        cls, database_url: str, models: Sequence[StoredRows[Any]], generations: Mapping[str, int], position: int
     ) -> AsyncIterator[Staging]:
         """Raises what asyncpg raises while PostgreSQL is away."""
         connections: list[Connection] = []

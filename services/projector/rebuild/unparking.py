@@ -17,7 +17,7 @@ from services.projector.folding.changes import Changes, Parked, RowId
 from services.projector.folding.folder import Folder, Plan, Unfoldable
 from services.projector.folding.forgetting import contacts_of, new_contacts_of
 from services.projector.folding.rows import Rows
-from services.projector.folding.timing_models import RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import RECIPIENT, SUBJECT
 from services.projector.models import CONTACTS
 from services.projector.rebuild.reordering import put_in_order
 from services.projector.rebuild.retiming import refuse_others

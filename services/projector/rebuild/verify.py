@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from services.projector.folding.changes import RowId
 from services.projector.folding.folder import TIMING
 from services.projector.folding.selection import EVERYTHING, Selection
-from services.projector.folding.timing_models import CONTACT, RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import CONTACT, RECIPIENT, SUBJECT, touched
 from services.projector.models import MODELS
 from services.projector.rebuild.past import read_event
 from services.projector.rebuild.rebuild import begun
@@ -68,15 +68,13 @@ async def compare(
     return work.report
 
 
-async def rows_of_stream(
-    database_url: str, policies: Policies, names: Sequence[str], tenant: str, stream_id: UUID
-) -> Selection:
+async def rows_of_stream(database_url: str, names: Sequence[str], tenant: str, stream_id: UUID) -> Selection:
     """The rows that the events of one stream have touched, the timers' subjects among them; where by them timing knows
     something of contacts and seekers, all subjects about those, too, as far as what is live leads there.
 
     Raises `Refused` when there is no such stream, `UnknownEventType`, and `Unusable` for an unreadable event.
     """
-    models = models_of(policies, names).values()
+    models = [model for model in MODELS if model.name in models_of(names)]
     connection = await connect(database_url)
     try:
         rows = await connection.fetch(LOG_QUERIES["read_streams"], [tenant], [stream_id], [0])
@@ -85,6 +83,8 @@ async def rows_of_stream(
         discarded = {tuple(row) for row in await connection.fetch(REBUILD["discarded"])}
         events = [read_event(Recorded(*row)) for row in rows if (tenant, row["event_id"]) not in discarded]
         ids: set[RowId] = {(model.name, tenant, key) for e in events for model in models for key in model.keys(e)}
+        if TIMING in names:
+            ids.update(id for e in events for id in touched(e))
         people = [UUID(key) for name, _, key in ids if name in (CONTACT, RECIPIENT)]
         ids |= {(SUBJECT, tenant, row["key"]) for row in await connection.fetch(QUERIES["subjects"], tenant, people)}
     finally:

@@ -18,10 +18,9 @@ from uuid import UUID
 import asyncpg
 
 from services.projector.folding.folder import TIMING
-from services.projector.folding.read_model import ReadModel
+from services.projector.folding.read_model import StoredRows
 from services.projector.folding.selection import WHOLE, Selection
-from services.projector.folding.timing_facts import TimingFacts
-from services.projector.folding.timing_models import LINK, RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import LINK, OF_TIMING, RECIPIENT, SUBJECT
 from services.projector.models import MODELS
 from services.projector.rebuild.building import Builder, LeftOut, Part, processors, shared_out
 from services.projector.rebuild.comparing import (
@@ -63,21 +62,21 @@ Progress = Callable[[str, int, int], object]
 """Hears of a step's name, how many events or models it has done just now, and how many it will have done."""
 
 
-def models_of(policies: Policies, names: Sequence[str]) -> dict[str, ReadModel[Any]]:
+def models_of(names: Sequence[str]) -> dict[str, StoredRows[Any]]:
     """The models behind some of `NAMES`. Raises `Refused` for another name."""
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise Refused(f"no read model {', '.join(unknown)}: there are {', '.join(NAMES)}")
-    found: dict[str, ReadModel[Any]] = {model.name: model for model in MODELS if model.name in names}
+    found: dict[str, StoredRows[Any]] = {model.name: model for model in MODELS if model.name in names}
     if TIMING in names:
-        found |= {model.name: model for model in TimingFacts(policies).models}
+        found |= OF_TIMING
     return found
 
 
 @asynccontextmanager
 async def working(database_url: str, policies: Policies, mode: Mode, names: Sequence[str]) -> AsyncIterator[Work]:
     """Take the one turn there is. Raises `Busy`, `Refused`, and what asyncpg raises while PostgreSQL is away."""
-    models = models_of(policies, names)
+    models = models_of(names)
     # One that is stopped while it holds the checkpoint must not hold up the projector for long.
     connection = await connect(database_url, server_settings={"idle_in_transaction_session_timeout": "60s"})
     try:

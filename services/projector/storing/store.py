@@ -22,8 +22,8 @@ from services.projector.folding.changes import (
     TimerId,
 )
 from services.projector.folding.folder import rebuilt_as
-from services.projector.folding.read_model import ReadModel
-from services.projector.folding.timing_models import OF_TIMING
+from services.projector.folding.read_model import StoredRows
+from services.projector.folding.timing_rows import OF_TIMING
 from services.projector.storing.halting import Halted
 from services.projector.storing.leftovers import drop_marked, mark_unfinished
 from shared.codec import encode
@@ -78,7 +78,7 @@ class Look:
 class Store:
     """Opened for one loop: one connection writes while the other reads ahead."""
 
-    def __init__(self, reading: Connection, writing: Connection, models: Sequence[ReadModel[Any]]) -> None:
+    def __init__(self, reading: Connection, writing: Connection, models: Sequence[StoredRows[Any]]) -> None:
         self._reading, self._writing = reading, writing
         self._models = {model.name: model for model in models}
         self._generations: dict[str, int] = {}
@@ -88,7 +88,7 @@ class Store:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database_url: str, models: Sequence[ReadModel[Any]]) -> AsyncIterator[Store]:
+    async def open(cls, database_url: str, models: Sequence[StoredRows[Any]]) -> AsyncIterator[Store]:
         """Keeps trying while PostgreSQL is away."""
         connections: list[Connection] = []
         try:
