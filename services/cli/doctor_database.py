@@ -10,8 +10,7 @@ import asyncpg
 
 from services.cli.findings import Finding, ok
 from services.cli.terminal import MIGRATE, second
-from services.projector.folding.folder import rebuilt_as
-from services.projector.folding.timing_rows import OF_TIMING
+from services.projector.folding.timing_rows import OF_TIMING, rebuilt_as
 from services.projector.models import MODELS
 from shared.clock import Clock, SystemClock
 from shared.database.migrate import migrations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -24,3 +25,8 @@ def load_queries(package: str, file: str) -> Mapping[str, str]:
             raise ValueError(f"{package}/{file}: query {name!r} has no description")
         queries[name] = body.strip()
     return queries
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows as `unnest` takes them: `width` arrays, also where there is no row."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

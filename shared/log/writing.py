@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database.queries import load_queries
+from shared.database.queries import columns, load_queries
 from shared.domain.identity import event_id
 from shared.domain.kernel import Stream
 from shared.log.appending import Append, Appended, Outcome, Receipt, RefusedBefore, Written
@@ -121,11 +121,7 @@ def _arguments(
         [stream for _, stream in keys],
         list(checks.values()),
     ]
-    return [*check_columns, *_columns(receipt_rows, 5), *_columns(rows, 13)], written
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+    return [*check_columns, *columns(receipt_rows, 5), *columns(rows, 13)], written
 
 
 async def find_receipts(connection: Any, commands: Iterable[Key]) -> dict[Key, Receipt]:

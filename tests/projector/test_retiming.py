@@ -19,7 +19,7 @@ from services.projector.folding.timing_fold import TimingFold
 from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
 from services.projector.rebuild import comparing, retiming
-from services.projector.storing import store
+from services.projector.storing import connecting
 from services.projector.storing.halting import Halted
 from shared.codec import decode
 from shared.domain import interview, notification, seeker
@@ -230,7 +230,7 @@ async def test_no_statement_takes_the_longer_the_more_timers_there_are(
     await start(database_url, log, default_policies())
     await owner.execute(_OF_NOBODY)
     await owner.execute(_SLOW)
-    monkeypatch.setattr(store, "PATIENCE", 4.0)
+    monkeypatch.setattr(connecting, "PATIENCE", 4.0)
     monkeypatch.setattr(comparing, "_LOOKED_AT", 3)
     monkeypatch.setattr(retiming, "_AT_ONCE", 3)
     await start(database_url, log, SOONER)

@@ -17,9 +17,10 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector.folding.folder import TIMING, Folder
+from services.projector.folding.folder import Folder
 from services.projector.folding.selection import EVERYTHING, Selected
 from services.projector.folding.timing_fold import TimingFold
+from services.projector.folding.timing_rows import TIMING
 from services.projector.live.mailbox import Mailbox
 from services.projector.models import CONTACTS, LEADS, MODELS, NOTEBOOK, PIPELINE, SEEKERS
 from services.projector.queries.reader import OtherVersion, Reader

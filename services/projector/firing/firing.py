@@ -23,8 +23,9 @@ import structlog
 from services.projector.firing.guarding import Ahead, Waiting, needless, waiting
 from services.projector.firing.verdicts import Addressee, Claimed, Verdict, counted, judge
 from services.projector.live.alarm import Alarm
-from shared.database.pool import PATIENCE, connect, is_away, persist
-from shared.database.queries import load_queries
+from services.projector.storing.connecting import BY_KEYS, two_connections
+from shared.database.pool import is_away
+from shared.database.queries import columns, load_queries
 from shared.log import Log, WrongVersion
 from shared.operations.pauses import Pauses
 from shared.operations.supervision import Stopped, unless_stopped
@@ -40,13 +41,9 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("services.projector.firing", "firing.sql")
 SETTINGS = {
+    **BY_KEYS,
     # A process that is stopped in the middle holds the log's head: the server ends that for it.
     "idle_in_transaction_session_timeout": "5s",
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
 }
 BATCH = 200
 POLL_INTERVAL = 1.0
@@ -107,19 +104,8 @@ class Firing:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[FiringSession]:
         """Connections to fire with: `async with firing.session() as session: await session.run_once()`."""
-        connections: list[Connection] = []
-        try:
-            for _ in range(2):
-                connections.append(
-                    await persist(
-                        "postgresql",
-                        lambda: connect(self._database_url, server_settings=SETTINGS, command_timeout=PATIENCE),
-                    )
-                )
+        async with two_connections(self._database_url, SETTINGS) as connections:
             yield FiringSession(connections, self._policies, self._batch, self._alarm, self._observer)
-        finally:
-            for connection in connections:
-                connection.terminate()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire what falls due until `stop` is set. Waits while PostgreSQL is away."""
@@ -292,7 +278,7 @@ class FiringSession:
         asked = list(dict.fromkeys(verdict.tells for verdict in verdicts if verdict.tells is not None))
         if not asked:
             return {}
-        rows = await connection.fetch(QUERIES["told"], *map(list, zip(*asked, strict=True)))
+        rows = await connection.fetch(QUERIES["told"], *columns(asked, 3))
         return {Addressee(row["tenant"], row["id"], row["since"]): row["times"] for row in rows}
 
     async def _approach(self, connection: Connection, verdicts: Sequence[Verdict]) -> Waiting:
@@ -326,15 +312,9 @@ class FiringSession:
         told = {one.tells[:2]: (one.tells, times[one.tells]) for one in settled if one.tells is not None}
         await connection.execute(
             QUERIES["conclude"],
-            [verdict.claimed.tenant for verdict in settled],
-            [verdict.claimed.id for verdict in settled],
-            [verdict.claimed.tenant for verdict in deferred],
-            [verdict.claimed.id for verdict in deferred],
-            [verdict.until for verdict in deferred],
-            [addressee.tenant for addressee, _ in told.values()],
-            [addressee.id for addressee, _ in told.values()],
-            [addressee.today for addressee, _ in told.values()],
-            [often for _, often in told.values()],
+            *columns([(one.claimed.tenant, one.claimed.id) for one in settled], 2),
+            *columns([(one.claimed.tenant, one.claimed.id, one.until) for one in deferred], 3),
+            *columns([(*addressee, often) for addressee, often in told.values()], 4),
         )
 
     def _count(self, verdict: Verdict, outcome: Any, fired: Fired) -> None:

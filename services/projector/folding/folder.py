@@ -12,21 +12,14 @@ from services.projector.folding.changes import Changes, ContactId, EventId, Owne
 from services.projector.folding.read_model import ReadModel, StoredRows, Telling
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_facts import NOBODY, Concern, TimingFacts
-from services.projector.folding.timing_rows import OF_TIMING
+from services.projector.folding.timing_rows import TIMING
 from shared.codec import UnknownEventType, decode, kind_of
 from shared.domain.contact import Forgotten
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
 from shared.timing.policies import Policies
 
-TIMING = "timing"
-"""The timers and their facts, where a read model is named."""
 _LONGEST_ERROR = 2_000
-
-
-def rebuilt_as(model: str) -> str:
-    """The name by which operators rebuild a model: those of timing, which nobody can have singly, go by one."""
-    return TIMING if model in OF_TIMING else model
 
 
 class Unfoldable(Exception):

@@ -16,7 +16,8 @@ from services.projector.folding.changes import RowId, TimerId
 from services.projector.folding.read_model import StoredRows
 from services.projector.folding.selection import Selection
 from services.projector.rebuild.staging import QUERIES, UNSORTED
-from services.projector.storing.store import columns, timer_row
+from services.projector.storing.store import timer_row
+from shared.database.queries import columns
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.timers import RECIPIENT, SUBJECT, TIMER, Timer, timers
@@ -168,8 +169,7 @@ async def timers_of(
     left = sorted(subjects)
     while left:
         page, left = left[:_PAGE], left[_PAGE:]
-        tenants, keys = [tenant for tenant, _ in page], [key for _, key in page]
-        rows = await connection.fetch(QUERIES["some_subjects"], facts.subjects, facts.recipients, tenants, keys)
+        rows = await connection.fetch(QUERIES["some_subjects"], facts.subjects, facts.recipients, *columns(page, 2))
         for found in await _compared(connection, facts, rows):
             yield found
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from services.projector.folding.folder import rebuilt_as
 from services.projector.folding.read_model import StoredRows
-from services.projector.folding.timing_rows import OF_TIMING, SUBJECT
+from services.projector.folding.timing_rows import OF_TIMING, SUBJECT, rebuilt_as
 from services.projector.models import MODELS
 from services.projector.rebuild.report import Refused, Report, Situation, Told
 from services.projector.rebuild.retiming import refuse_others

@@ -13,12 +13,13 @@ import structlog
 
 from services.projector.folding.selection import EVERYTHING
 from services.projector.folding.timing_rows import RECIPIENT, SUBJECT
-from services.projector.rebuild.comparing import Facts, TimerDifference, differing_timers
+from services.projector.rebuild.comparing import Facts, TimerDifference, differing_timers, write_timers
 from services.projector.rebuild.report import Refused
-from services.projector.rebuild.staging import QUERIES as REBUILD
+from services.projector.rebuild.staging import QUERIES
 from services.projector.storing.halting import Halted
-from services.projector.storing.store import QUERIES, Store, columns, timer_row
+from services.projector.storing.store import Store
 from shared.codec import encode
+from shared.database.queries import columns
 from shared.timing import timers
 from shared.timing.calendar import SOURCES
 from shared.timing.endings import not_asked_for, withdrawal
@@ -103,9 +104,7 @@ async def _differs(store: Store, policies: Policies) -> bool:
 
 
 async def _write(connection: Connection, found: list[TimerDifference], policies: Policies) -> None:
-    pending = [timer_row(one.id, one.afresh) for one in found if one.afresh is not None]
-    if pending:
-        await connection.execute(REBUILD["upsert_timers"], *columns(pending, 9))
+    await write_timers(connection, [one for one in found if one.afresh is not None])
     ended = []
     for one in found:
         if one.afresh is None and one.live is not None:

@@ -11,9 +11,9 @@ from uuid import UUID
 from services.projector.folding.changes import Changes, OwnerId, RowId
 from services.projector.folding.read_model import StoredRows
 from services.projector.folding.timing_rows import LINK
-from services.projector.storing.store import SETTINGS, Store, columns
+from services.projector.storing.store import SETTINGS, Store
 from shared.database.pool import connect
-from shared.database.queries import load_queries
+from shared.database.queries import columns, load_queries
 
 if TYPE_CHECKING:
     import asyncpg

@@ -11,9 +11,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.projector.folding.changes import RowId
-from services.projector.folding.folder import TIMING
 from services.projector.folding.selection import EVERYTHING, Selection
-from services.projector.folding.timing_rows import CONTACT, RECIPIENT, SUBJECT, touched
+from services.projector.folding.timing_rows import CONTACT, RECIPIENT, SUBJECT, TIMING, touched
 from services.projector.models import MODELS
 from services.projector.rebuild.past import read_event
 from services.projector.rebuild.rebuild import begun

@@ -17,10 +17,9 @@ from uuid import UUID
 
 import asyncpg
 
-from services.projector.folding.folder import TIMING
 from services.projector.folding.read_model import StoredRows
 from services.projector.folding.selection import WHOLE, Selection
-from services.projector.folding.timing_rows import LINK, OF_TIMING, RECIPIENT, SUBJECT
+from services.projector.folding.timing_rows import LINK, OF_TIMING, RECIPIENT, SUBJECT, TIMING
 from services.projector.models import MODELS
 from services.projector.rebuild.building import Builder, LeftOut, Part, processors, shared_out
 from services.projector.rebuild.comparing import (
@@ -38,9 +37,8 @@ from services.projector.rebuild.report import Busy, Mode, Refused, Report, Situa
 from services.projector.rebuild.staging import QUERIES
 from services.projector.rebuild.worker import build_in_process
 from services.projector.storing.leftovers import QUERIES as LEFTOVERS
-from services.projector.storing.store import QUERIES as STORE
-from services.projector.storing.store import columns
 from shared.database.pool import PASSING, connect
+from shared.database.queries import columns
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:
@@ -275,7 +273,7 @@ class Work:
             await self._compare_since(builder, note)
             if SUBJECT in self._models:
                 await self._mend_timers(builder, situation)
-                await self._connection.execute(STORE["reckoned"], self._policies.fingerprint)
+                await self._connection.execute(QUERIES["reckoned"], self._policies.fingerprint)
             await self._connection.execute(QUERIES["retire"], list(self._models), situation.position, situation.epoch)
             await self._connection.execute(QUERIES["enliven"], list(self.generations.mine.values()), note)
             if situation.forked:

@@ -21,14 +21,13 @@ from services.projector.folding.changes import (
     StreamId,
     TimerId,
 )
-from services.projector.folding.folder import rebuilt_as
 from services.projector.folding.read_model import StoredRows
-from services.projector.folding.timing_rows import OF_TIMING
+from services.projector.folding.timing_rows import OF_TIMING, rebuilt_as
+from services.projector.storing.connecting import BY_KEYS, two_connections
 from services.projector.storing.halting import Halted
 from services.projector.storing.leftovers import drop_marked, mark_unfinished
 from shared.codec import encode
-from shared.database.pool import PATIENCE, connect, persist
-from shared.database.queries import load_queries
+from shared.database.queries import columns, load_queries
 from shared.envelope import Recorded
 from shared.log import Head
 from shared.timing.timers import TIMER, Timer
@@ -40,16 +39,9 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("services.projector.storing", "store.sql")
 SETTINGS = {
+    **BY_KEYS,
     # What a crash of the server takes from the read models, it takes from the checkpoint too: it is folded again.
     "synchronous_commit": "off",
-    # Every statement here finds its rows by keys; planning it again for each page, over all partitions, costs more than
-    # it gains, and a plan made while tables were small must not go on going through all rows: be it in a scan, or in
-    # a join that begins with them.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
     # A process that is stopped in the middle holds the checkpoint: the server ends that for it.
     "idle_in_transaction_session_timeout": "60s",
 }
@@ -90,18 +82,8 @@ class Store:
     @asynccontextmanager
     async def open(cls, database_url: str, models: Sequence[StoredRows[Any]]) -> AsyncIterator[Store]:
         """Keeps trying while PostgreSQL is away."""
-        connections: list[Connection] = []
-        try:
-            for _ in range(2):
-                connections.append(
-                    await persist(
-                        "postgresql", lambda: connect(database_url, server_settings=SETTINGS, command_timeout=PATIENCE)
-                    )
-                )
-            yield cls(connections[0], connections[1], models)
-        finally:
-            for connection in connections:
-                connection.terminate()
+        async with two_connections(database_url, SETTINGS) as (reading, writing):
+            yield cls(reading, writing, models)
 
     async def begin(self) -> Checkpoint:
         """Where to go on; prepares the models' tables when nothing was folded yet.
@@ -219,23 +201,15 @@ class Store:
         if not ids:
             return {}
         wanted = list(ids)
-        rows = await self._reading.fetch(
-            QUERIES["load"],
-            [self._generations[model] for model, _, _ in wanted],
-            [tenant for _, tenant, _ in wanted],
-            [key for _, _, key in wanted],
-        )
+        filed = [(self._generations[model], tenant, key) for model, tenant, key in wanted]
+        rows = await self._reading.fetch(QUERIES["load"], *columns(filed, 3))
         found = ((wanted[ordinal - 1], body) for ordinal, body in rows)
         return {id: self._models[id[0]].decode(body) for id, body in found}
 
     async def load_owned(self, model: str, owners: Collection[tuple[str, UUID]]) -> list[tuple[OwnerId, RowId, Any]]:
         """All rows of a model whose owner, given with its tenant, is one of `owners`."""
-        rows = await self._reading.fetch(
-            QUERIES["load_owned"],
-            self._generations[model],
-            [tenant for tenant, _ in owners],
-            [owner for _, owner in owners],
-        )
+        of = columns(list(owners), 2)
+        rows = await self._reading.fetch(QUERIES["load_owned"], self._generations[model], *of)
         decode = self._models[model].decode
         return [((model, tenant, owner), (model, tenant, key), decode(body)) for tenant, owner, key, body in rows]
 
@@ -298,7 +272,3 @@ def timer_row(id: TimerId, timer: Timer | Ending) -> tuple[Any, ...]:
 
 def _parked(parked: Parked) -> tuple[Any, ...]:
     return (parked.tenant, parked.stream_id, parked.category, parked.position, parked.model, parked.error)
-
-
-def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
