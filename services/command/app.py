@@ -13,10 +13,11 @@ from services.command.bulk import BULK_PATH, BulkEndpoint
 from services.command.http import CommandRoutes
 from services.command.openapi import describe
 from services.command.service import CommandService
+from services.command.settings import CommandSettings
 from shared.clock import Clock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
-from shared.operations.settings import CommandSettings, of_this_process
+from shared.operations.settings import of_this_process
 from shared.operations.variables import warn_of_unread
 from shared.operations.web import create_web_app
 

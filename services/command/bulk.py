@@ -27,16 +27,16 @@ from services.command.answers import answer
 from services.command.executor import WAITED_FOR, Executor
 from services.command.gate import Gate
 from services.command.messages import as_message_problem, parse_message
+from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import require_all_in_messages, require_uncompressed
+from services.command.settings import CommandSettings
 from services.command.spool import Spool
 from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.immutable import immutable
 from shared.log import Appended, LogUnavailable
-from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Problem, ProblemError
-from shared.operations.settings import CommandSettings
 from shared.operations.turns import in_turns
 
 logger = structlog.get_logger(__name__)

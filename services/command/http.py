@@ -17,17 +17,17 @@ from starlette.types import Receive, Scope, Send
 from services.command.answers import answer_of
 from services.command.gate import Gate
 from services.command.messages import OCCURRED_AT, as_message_problem, parse_message
+from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import PLACES, envelope_fields, read_body, require_all_in_messages
+from services.command.settings import CommandSettings
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
 from shared.domain.values import FROM_CALLER
 from shared.log import Appended
 from shared.operations import strict_json
-from shared.operations.metrics import CommandMetrics
 from shared.operations.problems import Fault, Problem, ProblemError, faults_of, invalid, problem_of
-from shared.operations.settings import CommandSettings
 
 COMMAND_PATH = "/v1/tenants/{tenant}/{category}/{id}/{verb}"
 MESSAGE_PATH = "/v1/commands"

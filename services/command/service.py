@@ -12,8 +12,10 @@ import structlog
 from services.command.executor import Executor
 from services.command.gate import Gate
 from services.command.intake import Intake
+from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.relay import NAME, Relay
+from services.command.settings import CommandSettings
 from shared.clock import Clock
 from shared.database.clock import DatabaseClock
 from shared.database.migrate import migrate
@@ -22,9 +24,7 @@ from shared.database.queries import load_queries
 from shared.domain.catalogue import deciders
 from shared.log import Appended, Log
 from shared.operations.health import OK, Check, Finding, Health, Movement
-from shared.operations.metrics import CommandMetrics
 from shared.operations.policies import load_policies
-from shared.operations.settings import CommandSettings
 from shared.operations.supervision import Loop, Supervised, unless_stopped
 
 logger = structlog.get_logger(__name__)

@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from services.projector.feed.endpoint import create_feed_router
 from services.projector.queries import create_router
 from services.projector.service import ProjectorService
+from services.projector.settings import ProjectorSettings
 from shared.clock import Clock, SystemClock
 from shared.operations.garbage import spare_collections
 from shared.operations.logging import configure_logging
-from shared.operations.settings import ProjectorSettings, of_this_process
+from shared.operations.settings import of_this_process
 from shared.operations.variables import warn_of_unread
 from shared.operations.web import create_web_app
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from services.projector.metrics import ProjectorMetrics
 from services.projector.observing import Kind, Source
-from shared.operations.metrics import ProjectorMetrics
 
 
 class Measuring:

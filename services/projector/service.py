@@ -19,19 +19,19 @@ from services.projector.folding import Folder
 from services.projector.loop import Projector
 from services.projector.mailbox import Mailbox
 from services.projector.measuring import Measuring
+from services.projector.metrics import ProjectorMetrics
 from services.projector.models import MODELS
 from services.projector.progress import Progress
 from services.projector.reader import Reader
+from services.projector.settings import ProjectorSettings
 from services.projector.timing_fold import TimingFold
 from shared.database.migrate import migrate
 from shared.database.pool import open_pool, session_of
 from shared.log import Log
 from shared.log.history import History
 from shared.operations.health import OK, Check, Finding, Health, Movement
-from shared.operations.metrics import ProjectorMetrics
 from shared.operations.policies import load_policies
 from shared.operations.problems import starting
-from shared.operations.settings import ProjectorSettings
 from shared.operations.supervision import Loop, Supervised, unless_stopped
 from shared.timing.calendar import public_holidays
 

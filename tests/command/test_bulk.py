@@ -16,11 +16,11 @@ from starlette.requests import ClientDisconnect
 from services.command.app import create_app
 from services.command.bulk import BulkEndpoint, lines
 from services.command.gate import Gate
+from services.command.metrics import CommandMetrics
 from services.command.spool import IN_MEMORY, Spool
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
 from shared.operations import turns
-from shared.operations.metrics import CommandMetrics
 from tests.broker.events import PATIENCE
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
