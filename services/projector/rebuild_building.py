@@ -21,7 +21,7 @@ from services.projector.timing_facts import NOBODY, Concern, TimingFacts
 from services.projector.timing_models import SUBJECT
 from shared.database.pool import connect
 from shared.envelope import Recorded
-from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.log.reading import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from services.projector.reader import Reader
 from services.projector.settings import ProjectorSettings
 from services.projector.timing_fold import TimingFold
 from shared.database.pool import session_of
-from shared.log import Log
 from shared.log.history import History
+from shared.log.reading import ReadableLog
 from shared.operations.gate import Gate
 from shared.operations.health import Check, Movement
 from shared.operations.policies import load_policies
@@ -56,10 +56,9 @@ class ProjectorService(Service[ProjectorSettings, ProjectorMetrics]):
         mailbox, progress, alarm = Mailbox(), Progress(), Alarm()
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(self._database(stop))
-            log = await stack.enter_async_context(Log.open(pool, settings.database_url))
             projector = Projector(
                 settings.database_url,
-                log,
+                ReadableLog(pool),
                 Folder(MODELS, TimingFold(self.policies)),
                 mailbox,
                 page=settings.page,

@@ -28,7 +28,7 @@ from services.projector.sorting import sort
 from services.projector.store import CheckpointMoved, Look, Store
 from shared.database.pool import is_away
 from shared.envelope import Recorded
-from shared.log import Head
+from shared.log.appending import Head
 from shared.timing.calendar import SOURCES
 from shared.timing.policies import Policies
 

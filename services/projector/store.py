@@ -20,7 +20,7 @@ from shared.codec import encode
 from shared.database.pool import PATIENCE, connect, persist
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
-from shared.log import Head
+from shared.log.appending import Head
 from shared.timing.timers import TIMER, Timer
 
 if TYPE_CHECKING:
