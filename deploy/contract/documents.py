@@ -10,14 +10,15 @@ from fastapi import FastAPI
 
 from services.command.answers import Answer, WrittenEvent
 from services.command.app import create_app as create_command_app
+from services.command.settings import CommandSettings
 from services.projector.app import create_app as create_projector_app
+from services.projector.settings import ProjectorSettings
 from shared.contract import cloudevent_schema, command_schemas, event_schemas
 from shared.contract.asyncapi import asyncapi
 from shared.contract.examples import recorded_example
 from shared.contract.json import Json, render
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.operations.problems import Problem, ProblemDocument
-from shared.operations.settings import CommandSettings, ProjectorSettings
 
 FOLDER = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from services.cli.showing import line, payload
 from services.cli.terminal import misunderstood, printable, wrong
 from services.cli.wanted import Wanted, stream_id
 from shared.envelope import Recorded
-from shared.log.log import NOTIFY_CHANNEL
+from shared.log.reading import NOTIFY_CHANNEL
 
 Event = Recorded[bytes]
 MOST = 500

@@ -23,7 +23,7 @@ from services.projector.storing.loading import PAGE_BYTES
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
-from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.log.reading import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies, PolicyError, check_policies, other_policies
 
 app = typer.Typer(no_args_is_help=True, help="Timing policies.")

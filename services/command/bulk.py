@@ -25,18 +25,18 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.command.answers import answer
 from services.command.executor import WAITED_FOR, Executor
-from services.command.gate import Gate
 from services.command.messages import as_message_problem, parse_message
+from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import require_all_in_messages, require_uncompressed
+from services.command.settings import CommandSettings
 from services.command.spool import Spool
 from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.immutable import immutable
 from shared.log import Appended, LogUnavailable
-from shared.operations.metrics import CommandMetrics
+from shared.operations.gate import Gate
 from shared.operations.problems import Problem, ProblemError
-from shared.operations.settings import CommandSettings
 from shared.operations.turns import in_turns
 
 logger = structlog.get_logger(__name__)
@@ -60,14 +60,14 @@ class Line:
 class BulkEndpoint:
     """An ASGI app, because it sends its answer while it still receives."""
 
-    def __init__(self, gate: Gate, metrics: CommandMetrics, settings: CommandSettings) -> None:
+    def __init__(self, gate: Gate[Executor], metrics: CommandMetrics, settings: CommandSettings) -> None:
         self._gate, self._metrics = gate, metrics
         self._chunk, self._longest = settings.bulk_chunk, settings.bulk_line_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_all_in_messages(scope)
         require_uncompressed(scope)
-        executor = self._gate.executor
+        executor = self._gate()
         # To a caller that asked whether to send (`Expect: 100-continue`), the server says so when it is asked for the
         # body, unless an answer has begun by then. Others may wait for the answer's beginning before they send.
         first = asyncio.ensure_future(receive())

@@ -15,19 +15,20 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.command.answers import answer_of
-from services.command.gate import Gate
+from services.command.executor import Executor
 from services.command.messages import OCCURRED_AT, as_message_problem, parse_message
+from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import PLACES, envelope_fields, read_body, require_all_in_messages
+from services.command.settings import CommandSettings
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
 from shared.domain.values import FROM_CALLER
 from shared.log import Appended
 from shared.operations import strict_json
-from shared.operations.metrics import CommandMetrics
+from shared.operations.gate import Gate
 from shared.operations.problems import Fault, Problem, ProblemError, faults_of, invalid, problem_of
-from shared.operations.settings import CommandSettings
 
 COMMAND_PATH = "/v1/tenants/{tenant}/{category}/{id}/{verb}"
 MESSAGE_PATH = "/v1/commands"
@@ -44,7 +45,7 @@ BY_PATH = {path_of(command): command for command in COMMANDS.values()}
 class CommandRoutes:
     """The endpoints for single commands."""
 
-    def __init__(self, gate: Gate, metrics: CommandMetrics, settings: CommandSettings) -> None:
+    def __init__(self, gate: Gate[Executor], metrics: CommandMetrics, settings: CommandSettings) -> None:
         made = (gate, metrics, settings.body_limit)
         self._by_path: Any = PathEndpoint(*made)
         self._by_message: Any = MessageEndpoint(*made)
@@ -59,7 +60,7 @@ class CommandRoutes:
 class Endpoint:
     """What both have in common. ASGI apps, because a request and a response object cost a tenth of a command."""
 
-    def __init__(self, gate: Gate, metrics: CommandMetrics, limit: int) -> None:
+    def __init__(self, gate: Gate[Executor], metrics: CommandMetrics, limit: int) -> None:
         self._gate, self._metrics, self._limit = gate, metrics, limit
 
     async def _accepted(self, send: Send, envelope: CommandEnvelope, appended: Appended) -> None:
@@ -90,7 +91,7 @@ class PathEndpoint(Endpoint):
         body = await read_body(scope, receive, limit=self._limit)
         try:
             envelope = _envelope(command, fields, body)
-            appended = await self._gate.executor.execute(envelope)
+            appended = await self._gate().execute(envelope)
         except Exception as error:
             problem = problem_of(error).with_members(command_id=str(fields["command_id"]))
             if problem.field == OCCURRED_AT:
@@ -112,7 +113,7 @@ class MessageEndpoint(Endpoint):
             name = envelope.command
             if envelope.correlation_id is None:
                 envelope = envelope.model_copy(update={"correlation_id": scope["correlation_id"]})
-            appended = await self._gate.executor.execute(envelope)
+            appended = await self._gate().execute(envelope)
         except Exception as error:
             self._metrics.commands.labels("http", name, outcome_of(error)).inc()
             raise ProblemError(as_message_problem(error)) from error

@@ -18,6 +18,7 @@ from shared.contract.command_schemas import AsAccepted
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command
 from shared.domain.values import TENANT, Instant
+from shared.operations.openapi import complete
 from shared.operations.problems import CONTENT_TYPE as PROBLEM
 from shared.operations.problems import ProblemDocument
 
@@ -86,17 +87,8 @@ REFUSALS = {
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` tell of the command endpoints, too; made when first asked for."""
-    without_commands = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = without_commands()
-            _add_commands(document)
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+    """Let `app.openapi()` tell of the command endpoints, too."""
+    complete(app, _add_commands)
 
 
 def _add_commands(document: dict[str, Any]) -> None:

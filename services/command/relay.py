@@ -34,7 +34,7 @@ from shared.database.pool import connect as connect_database
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log import LogUnavailable
-from shared.log.log import NOTIFY_CHANNEL
+from shared.log.reading import NOTIFY_CHANNEL
 from shared.operations.health import Presence
 from shared.operations.pauses import Pauses
 from shared.operations.waits import end, first_of

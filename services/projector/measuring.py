@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.projector.live.observing import Kind, Source
-from shared.operations.metrics import ProjectorMetrics
+from services.projector.metrics import ProjectorMetrics
 
 
 class Measuring:

@@ -24,7 +24,8 @@ from shared.database.pool import PASSING, connect
 from shared.database.timeline import UNTOLD, timeline_of
 from shared.log.appending import Append, Appended, LogUnavailable, OtherEra, Outcome
 from shared.log.availability import unfit_told_as_unavailable
-from shared.log.writing import QUERIES, Attempt, prepare, write
+from shared.log.reading import QUERIES
+from shared.log.writing import Attempt, prepare, write
 
 WRITERS = 2
 _MUCH = 32

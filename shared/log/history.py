@@ -13,7 +13,6 @@ from shared.database.pool import session_of
 from shared.database.queries import load_queries
 from shared.envelope import Recorded
 from shared.log.appending import Head
-from shared.log.writing import QUERIES as LOG_QUERIES
 
 QUERIES = load_queries("shared.log", "history.sql")
 
@@ -101,6 +100,6 @@ class History:
             if self._safe < asked:
                 so_far = self._asked
                 async with session_of(self._pool) as session:
-                    self._server = await session.fetchval(LOG_QUERIES["await_stand_by"])
+                    self._server = await session.fetchval(QUERIES["await_stand_by"])
                 self._safe = so_far
             return self._server

@@ -36,3 +36,9 @@ SELECT low FROM range WHERE low = high;
 -- name: head
 -- Where the log ends.
 SELECT position FROM log.head;
+
+-- name: await_stand_by
+-- Where commits wait for a stand-by, wait as they do, and lock nothing; elsewhere, nothing is written.
+-- Answers which server has committed that, by when it was started.
+SELECT pg_postmaster_start_time(),
+       CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'kithlog', '') END;

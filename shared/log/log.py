@@ -13,30 +13,27 @@ import asyncpg
 
 from shared.database.pool import persist, session_of
 from shared.envelope import Recorded
-from shared.log.appending import Append, Appended, Head, KeptRefusal, Known, LogUnavailable, Outcome
+from shared.log.appending import Append, Appended, KeptRefusal, Known, LogUnavailable, Outcome
 from shared.log.availability import unfit_told_as_unavailable
 from shared.log.group_commit import GroupCommit, Observer
+from shared.log.reading import QUERIES as READING
+from shared.log.reading import ReadableLog
 from shared.log.writing import QUERIES, find_receipts, first_answers, write
 
 T = TypeVar("T")
 Session = Any
 """A connection of the pool, which is none by its type."""
 
-NOTIFY_CHANNEL = "kithlog_log"
-"""PostgreSQL channel on which each committed batch announces the log's head."""
 
-NO_BOUND = 2**62
-"""Bytes that no page comes to."""
-
-
-class Log:
+class Log(ReadableLog):
     """Appends are coalesced into one transaction at a time (group commit); reads go through the pool.
 
     Open it with `Log.open(pool, url)`: the writing side has one connection of its own.
     """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], group: GroupCommit, *, patience: float) -> None:
-        self._pool, self._group, self._patience = pool, group, patience
+        super().__init__(pool)
+        self._group, self._patience = group, patience
 
     @classmethod
     @asynccontextmanager
@@ -92,16 +89,6 @@ class Log:
         """Write inside the caller's transaction. It must be the transaction's last act: all appends wait for it."""
         return await write(connection, appends)
 
-    async def head(self) -> Head:
-        row = await self._pool.fetchrow(QUERIES["head"])
-        assert row is not None
-        return Head(row["position"], row["epoch"])
-
-    async def read(self, after: int, limit: int, most_bytes: int = NO_BOUND) -> list[Recorded[bytes]]:
-        """Up to `limit` events with positions after `after`, in order, and up to the one whose payload reaches
-        `most_bytes` in sum. What it returns has no gaps, now or later."""
-        return [Recorded(*row) for row in await self._pool.fetch(QUERIES["read"], after, limit, most_bytes)]
-
     async def read_replicated(self, after: int, limit: int, most_bytes: int) -> list[Recorded[bytes]]:
         """As `read`, and returns when a synchronous stand-by, where there is one, has what was read.
 
@@ -112,20 +99,15 @@ class Log:
         """
         rows = await self._in_time(
             lambda: self._in_session(
-                lambda session: session.fetch(QUERIES["read_replicated"], after, limit, most_bytes)
+                lambda session: session.fetch(READING["read_replicated"], after, limit, most_bytes)
             )
         )
-        return [Recorded(*row) for row in rows]
-
-    async def read_stream(self, tenant: str, stream_id: UUID, after: int = 0) -> list[Recorded[bytes]]:
-        """The events of a stream with versions above `after`, in order."""
-        rows = await self._pool.fetch(QUERIES["read_streams"], [tenant], [stream_id], [after])
         return [Recorded(*row) for row in rows]
 
     async def read_streams(self, tenants: Sequence[str], stream_ids: Sequence[UUID]) -> list[Recorded[bytes]]:
         """All events of several streams, by tenant, stream and version. Raises `LogUnavailable`."""
         versions = [0] * len(stream_ids)
-        query = QUERIES["read_streams"]
+        query = READING["read_streams"]
         rows = await self._patiently(lambda session: session.fetch(query, tenants, stream_ids, versions))
         return [Recorded(*row) for row in rows]
 

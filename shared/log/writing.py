@@ -15,7 +15,7 @@ from shared.domain.kernel import Stream
 from shared.log.appending import Append, Appended, Outcome, Receipt, RefusedBefore, Written
 from shared.log.judging import Key, Verdicts, judge
 
-QUERIES = load_queries("shared.log", "queries.sql")
+QUERIES = load_queries("shared.log", "writing.sql")
 
 _Place = tuple[int, Stream, int, str, UUID]
 """Where an event goes: place in the batch (from 1), stream, version, type, event id."""

@@ -4,6 +4,7 @@ further fields.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,19 +24,24 @@ def problem_response(description: str) -> dict[str, Any]:
 
 def describe_problems(app: FastAPI) -> None:
     """Let `app.openapi()` say that errors are problem documents, where the app is, and that it asks for no login."""
-    plain = app.openapi
+    complete(app, _add_problems)
+
+
+def complete(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
+    """Let `app.openapi()` tell what `add` adds to its document, too; made when first asked for."""
+    without = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = plain()
-            _complete(document)
+            document = without()
+            add(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _complete(document: dict[str, Any]) -> None:
+def _add_problems(document: dict[str, Any]) -> None:
     document["servers"] = [{"url": "/", "description": "Where this document was found."}]
     document["security"] = []
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

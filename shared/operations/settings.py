@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, read from environment variables that begin with `KITHLOG_`.
+"""What can be set from outside, read from environment variables that begin with `KITHLOG_`: here what services share.
 
 `documented(Settings)` lists them with what they mean, for the README's table and the test that compares the two.
 """
@@ -66,46 +66,6 @@ class Settings(BaseSettings):
         description="TOML file in which tables `[<tenant>.<policy>]` change timing policies; checked at start, and one "
         "for both services.",
     )
-
-
-class CommandSettings(Settings):
-    """The command service."""
-
-    body_limit: int = Field(
-        256 * 1024, ge=1024, le=64 * 1024 * 1024, description="Most bytes in the body of one command."
-    )
-    bulk_line_limit: int = Field(
-        256 * 1024, ge=1024, le=64 * 1024 * 1024, description="Most bytes in one line of an import."
-    )
-    bulk_chunk: int = Field(500, ge=1, le=10_000, description="Lines of an import that are written in one transaction.")
-    append_batch: int = Field(1000, ge=1, le=20_000, description="Most events in one group commit.")
-    append_patience: Seconds = Field(
-        10.0,
-        description="Seconds for which a read or an append of a command waits for PostgreSQL before it is answered "
-        "503; commands for one stream wait one after the other.",
-    )
-    kept_states: int = Field(50_000, ge=0, description="Streams whose folded state is kept in memory.")
-    relay: bool = Field(True, description="Publish the log to RabbitMQ; one replica leads, the others stand by.")
-    intake: bool = Field(True, description="Take commands from RabbitMQ's queue `kithlog.commands`.")
-
-
-class ProjectorSettings(Settings):
-    """The projector service."""
-
-    page: int = Field(
-        2_000, ge=1, le=10_000, description="Most events folded in one transaction; fewer where all is slow."
-    )
-    kept_rows: int = Field(30_000, ge=0, description="Rows of the read models that are kept in memory, at least.")
-    poll_interval: Seconds = Field(
-        1.0,
-        description="Seconds between looks at the log's head when the broker rings no bell; after five of them a "
-        "projector without messages takes over from one that has stopped.",
-    )
-    wait_limit: Seconds = Field(
-        5.0, description="Most seconds that a query waits for the position it names in `min_position`."
-    )
-    fire: bool = Field(True, description="Fire timers; off, notifications wait in the schedule.")
-    firing_batch: int = Field(200, ge=1, le=500, description="Most timers settled in one transaction.")
 
 
 class Unusable(Exception):

@@ -9,9 +9,11 @@ from difflib import get_close_matches
 
 import structlog
 
-from shared.operations.settings import PREFIX, CommandSettings, ProjectorSettings, documented
+from shared.operations.settings import PREFIX, Settings, documented
 
 _ELSEWHERE = """
+APPEND_BATCH APPEND_PATIENCE BODY_LIMIT BULK_CHUNK BULK_LINE_LIMIT INTAKE KEPT_STATES RELAY
+FIRE FIRING_BATCH KEPT_ROWS PAGE POLL_INTERVAL WAIT_LIMIT
 ACTOR MANAGEMENT_URL
 COMMAND_URL PROJECTOR_URL
 DELIVERY_COACHES DELIVERY_DOMAIN DELIVERY_GATHER DELIVERY_SENDER DELIVERY_SMTP_HOST DELIVERY_SMTP_PASSWORD
@@ -20,12 +22,9 @@ COMMAND_PORT POSTGRES_PASSWORD POSTGRES_PORT PROJECTOR_PORT RABBITMQ_PASSWORD RA
 CACHE POSTGRES RABBITMQ
 BROKER_KILLS CONSUMER_EVENTS NODE TEST_REBUILD_ROUNDS
 """
-"""What is read by what this package knows nothing of: operators' tool, delivery, `docker-compose.yml`, launcher, tests.
-One environment may be handed to them all."""
-KNOWN = frozenset(
-    {each.variable for kind in (CommandSettings, ProjectorSettings) for each in documented(kind)}
-    | {PREFIX + name for name in _ELSEWHERE.split()}
-)
+"""What is read by what this package knows nothing of: command service, projector, operators' tool, delivery,
+`docker-compose.yml`, launcher, tests. One environment may be handed to them all."""
+KNOWN = frozenset(each.variable for each in documented(Settings)) | {PREFIX + name for name in _ELSEWHERE.split()}
 _SERVICE_HOST = "_SERVICE_HOST"
 logger = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from services.projector.live.mailbox import Mailbox
 from services.projector.models import MODELS
 from shared.database.pool import open_pool
 from shared.log import Log
-from shared.log.log import NOTIFY_CHANNEL
+from shared.log.reading import NOTIFY_CHANNEL
 from shared.timing.policies import default_policies
 from tests.bench import synthetic
 from tests.bench.plots import histogram

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
 from services.command.relay import SESSION_TIMEOUT
+from services.command.settings import CommandSettings
 from shared.clock import SystemClock
-from shared.operations.settings import CommandSettings
 from tests.chaos.faults import FAULTS, LONG_FOR_A_SESSION, LONG_FOR_AN_APPEND, draw
 from tests.chaos.rounds import run
 from tests.chaos.seen import Seen, read

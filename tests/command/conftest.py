@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.command.app import create_app
-from shared.operations.settings import CommandSettings
+from services.command.settings import CommandSettings
 from tests.command.client import Client
 
 NOW = datetime(2026, 11, 17, 9, 0, tzinfo=UTC)

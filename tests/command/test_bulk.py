@@ -15,12 +15,13 @@ from starlette.requests import ClientDisconnect
 
 from services.command.app import create_app
 from services.command.bulk import BulkEndpoint, lines
-from services.command.gate import Gate
+from services.command.executor import Executor
+from services.command.metrics import CommandMetrics
 from services.command.spool import IN_MEMORY, Spool
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
 from shared.operations import turns
-from shared.operations.metrics import CommandMetrics
+from shared.operations.gate import Gate
 from tests.broker.events import PATIENCE
 from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, SEEKER, Client, message, ndjson, problem
 from tests.command.conftest import NOW, FixedClock, serving, settings
@@ -142,7 +143,7 @@ async def test_before_the_log_is_there_an_import_is_not_begun(database_url: str)
 async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
     """Given a caller that reads nothing before it has sent everything, when the outcomes are more than any buffer
     holds, then it can send everything all the same, and gets every outcome."""
-    gate, count = Gate(), 20_000
+    gate, count = Gate[Executor](), 20_000
     endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url))
     gate.open(FailingLog(chunks=count))  # type: ignore[arg-type]  # accepts all of them
     sent_all = asyncio.Event()
@@ -170,7 +171,7 @@ async def test_the_answer_never_waits_for_its_reader(database_url: str) -> None:
 async def test_a_report_of_many_lines_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a chunk of many lines, then other tasks have their turns while what came of each is written down."""
     monkeypatch.setattr(turns, "AT_ONCE", 1)
-    gate, reported = Gate(), list[bytes]()
+    gate, reported = Gate[Executor](), list[bytes]()
     endpoint = BulkEndpoint(gate, CommandMetrics(), settings("postgresql://nobody@127.0.0.1:1/none", bulk_chunk=100))
     gate.open(FailingLog(chunks=1))  # type: ignore[arg-type]
 
@@ -205,7 +206,7 @@ class SlowLog(FailingLog):
 async def test_the_next_chunk_is_read_while_one_is_executed(database_url: str) -> None:
     """Given a chunk that is being executed, then the next one's lines are taken meanwhile, and no more than these; but
     they are executed one after the other, and each is reported once it is, whatever is still to come."""
-    gate, log = Gate(), SlowLog(chunks=9)
+    gate, log = Gate[Executor](), SlowLog(chunks=9)
     endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url, bulk_chunk=10))
     gate.open(log)  # type: ignore[arg-type]
     parts = [ndjson(*(register(number) for number in range(first, first + 10))) for first in (1, 11, 21)]
@@ -242,7 +243,7 @@ async def test_the_next_chunk_is_read_while_one_is_executed(database_url: str) -
 async def test_a_caller_that_goes_away_keeps_what_was_written(database_url: str) -> None:
     """Given a caller that breaks off within the third chunk, then two chunks were executed and the answer is not
     ended as if it were complete."""
-    gate, log = Gate(), FailingLog(chunks=9)
+    gate, log = Gate[Executor](), FailingLog(chunks=9)
     endpoint = BulkEndpoint(gate, CommandMetrics(), settings(database_url, bulk_chunk=10))
     gate.open(log)  # type: ignore[arg-type]
     messages: list[MutableMapping[str, Any]] = [

@@ -17,8 +17,7 @@ from services.projector.feed.feed import Feed
 from shared.broker import cloudevents
 from shared.database.pool import connect, open_pool
 from shared.log import Append, Log, history
-from shared.log.history import History
-from shared.log.writing import QUERIES
+from shared.log.history import QUERIES, History
 from tests.command.stand_by import stand_by_away
 from tests.contract.conftest import PATIENCE, an_append, failing, get, reached
 

@@ -21,10 +21,10 @@ from services.projector.feed import feed as feed_module
 from services.projector.feed.asking import Ask
 from services.projector.feed.endpoint import EventStream
 from services.projector.feed.feed import Feed
+from services.projector.settings import ProjectorSettings
 from shared.broker import cloudevents
 from shared.log import Append, Log
 from shared.log.history import History
-from shared.operations.settings import ProjectorSettings
 from tests.contract.conftest import PATIENCE, an_append, failing, get, reached, served
 
 Write = Callable[[Sequence[Append]], Awaitable[None]]

@@ -14,13 +14,13 @@ from deploy.contract.documents import committed
 from services.command.app import create_app
 from services.command.messages import parse_message
 from services.command.requests import envelope_fields
+from services.command.settings import CommandSettings
 from shared.codec import decode
 from shared.contract.differences import differences
 from shared.contract.examples import recorded_example
 from shared.contract.json import Json
 from shared.domain.catalogue import COMMANDS
 from shared.operations.problems import ProblemError, problem_of
-from shared.operations.settings import CommandSettings
 
 RELEASED = committed()
 OPENAPI = RELEASED["openapi.command.json"]

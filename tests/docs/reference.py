@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deploy.delivery.settings import DeliverySettings, Services
+from services.command.metrics import CommandMetrics
+from services.command.settings import CommandSettings
+from services.projector.metrics import ProjectorMetrics
+from services.projector.settings import ProjectorSettings
 from shared.contract.cloudevent_schema import ATTRIBUTES, HEADERS
-from shared.operations.metrics import CommandMetrics, Metrics, ProjectorMetrics
-from shared.operations.settings import CommandSettings, ProjectorSettings, Settings, documented
+from shared.operations.metrics import Metrics
+from shared.operations.settings import Settings, documented
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

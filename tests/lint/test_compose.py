@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from shared.operations.settings import CommandSettings, ProjectorSettings, documented
+from services.command.settings import CommandSettings
+from services.projector.settings import ProjectorSettings
+from shared.operations.settings import documented
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")

@@ -15,17 +15,12 @@ from fastapi import FastAPI
 
 from deploy.delivery.settings import DeliverySettings
 from services.command.app import create_app as create_command_app
+from services.command.settings import CommandSettings
 from services.projector.app import create_app as create_projector_app
+from services.projector.settings import ProjectorSettings
 from shared.operations.correlation import MalformedCorrelationId, correlated, correlation_of, current_correlation
 from shared.operations.logging import configure_logging
-from shared.operations.settings import (
-    CommandSettings,
-    ProjectorSettings,
-    Settings,
-    Unusable,
-    documented,
-    from_environment,
-)
+from shared.operations.settings import Settings, Unusable, documented, from_environment
 
 ID = UUID("0af76519-16cd-43dd-8448-eb211c80319c")
 

@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings
 
 from deploy.delivery.settings import DeliverySettings, Services
 from services.cli.settings import OperatorSettings
-from shared.operations.settings import PREFIX, CommandSettings, ProjectorSettings
+from services.command.settings import CommandSettings
+from services.projector.settings import ProjectorSettings
+from shared.operations.settings import PREFIX
 from shared.operations.variables import KNOWN, Unread, unread
 from tests.cli.terminal import Terminal
 from tests.lint.test_tree import ROOT, files

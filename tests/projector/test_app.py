@@ -13,9 +13,9 @@ import pytest
 
 from deploy.launcher.infrastructure import Infrastructure
 from services.projector.app import create_app
+from services.projector.settings import ProjectorSettings
 from shared.domain import contact, interview, seeker
 from shared.log import Append, Log, Pending
-from shared.operations.settings import ProjectorSettings
 from tests.projector.conftest import PATIENCE, until, write
 from tests.projector.histories import START, on
 

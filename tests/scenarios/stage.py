@@ -22,11 +22,12 @@ from fastapi import FastAPI
 
 from deploy.demo.consumer import Heard, listening
 from services.command.app import create_app as create_command_app
+from services.command.settings import CommandSettings
 from services.projector.app import create_app as create_projector_app
 from services.projector.firing.firing import Firing, FiringSession
+from services.projector.settings import ProjectorSettings
 from shared.broker import topology
 from shared.domain.identity import relationship_id
-from shared.operations.settings import CommandSettings, ProjectorSettings
 from shared.timing.policies import default_policies
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from services.projector.app import create_app
+from services.projector.settings import ProjectorSettings
 from shared.codec import decode
 from shared.contract.examples import recorded_example
 from shared.domain.catalogue import COMMANDS, EVENTS
 from shared.operations.policies import load_policies
-from shared.operations.settings import ProjectorSettings
 from shared.timing import calendar
 from shared.timing.policies import (
     Policies,

@@ -10,7 +10,7 @@ import structlog
 
 from shared.database.pool import UNAVAILABLE, connect
 from shared.log.history import QUERIES
-from shared.log.log import NOTIFY_CHANNEL
+from shared.log.reading import NOTIFY_CHANNEL
 
 logger = structlog.get_logger(__name__)
 

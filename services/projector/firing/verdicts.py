@@ -14,7 +14,7 @@ import structlog
 from shared.codec import encode
 from shared.domain.kernel import Event, Stream
 from shared.domain.notification import Withdrawn
-from shared.log import Append, Pending
+from shared.log.appending import Append, Pending
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.settling import Defer, Settlement, in_turn, settle, start_of_day

@@ -28,7 +28,7 @@ from services.projector.storing.loading import PAGE_BYTES, Loader
 from services.projector.storing.store import CheckpointMoved, Look, Store
 from shared.database.pool import is_away
 from shared.envelope import Recorded
-from shared.log import Head
+from shared.log.appending import Head
 
 HANDFUL = 250
 """Messages dealt with at a time: half of what may be on its way, so that others come meanwhile."""

@@ -12,7 +12,7 @@ from services.projector.live.mailbox import Delivery
 from services.projector.live.observing import LoopObserver
 from shared.broker import cloudevents
 from shared.envelope import Recorded
-from shared.log import Head
+from shared.log.appending import Head
 
 logger = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from services.projector.rebuild.staging import Staging
 from services.projector.storing.loading import PAGE_BYTES, Loader
 from shared.database.pool import connect
 from shared.envelope import Recorded
-from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.log.reading import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies
 
 if TYPE_CHECKING:

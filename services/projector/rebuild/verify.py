@@ -24,7 +24,7 @@ from shared.database.pool import connect
 from shared.database.queries import load_queries
 from shared.domain.catalogue import EVENTS
 from shared.envelope import Recorded
-from shared.log.writing import QUERIES as LOG_QUERIES
+from shared.log.reading import QUERIES as LOG_QUERIES
 from shared.timing.policies import Policies
 from shared.timing.routing import timed
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from services.projector.folding.changes import Checkpoint
 from shared.codec import UnknownEventType
-from shared.log import Head
+from shared.log.appending import Head
 from shared.timing.calendar import SOURCES
 from shared.timing.policies import Policies
 

@@ -29,7 +29,7 @@ from services.projector.storing.leftovers import drop_marked, mark_unfinished
 from shared.codec import encode
 from shared.database.queries import columns, load_queries
 from shared.envelope import Recorded
-from shared.log import Head
+from shared.log.appending import Head
 from shared.timing.timers import TIMER, Timer
 
 if TYPE_CHECKING:
