@@ -20,13 +20,14 @@ from uuid import UUID
 
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
+from pamqp.common import FieldValue
 
 from services.cli.broker import broker
 from services.cli.replaying_room import Room
 from services.cli.settings import OperatorSettings
 from services.cli.terminal import UNAVAILABLE_CODE, Ended, misunderstood, wrong
 from services.cli.wanted import Wanted
-from shared.broker import cloudevents, topology
+from shared.broker import topology
 from shared.broker.connection import UNREACHABLE
 from shared.broker.outgoing import Outgoing, PublishFailed, Refused, Returned
 from shared.broker.publisher import open_publisher
@@ -309,14 +310,6 @@ async def _read(connection: Any, row: Any, after: int, limit: int) -> tuple[list
 
 def message(event: Recorded[bytes], queue: str, id: UUID) -> Outgoing:
     """The event as the relay sends it, with the headers `replay` (true), `replay-id`, and its own `routing-key`."""
-    body, headers = cloudevents.encode(event)
-    return Outgoing(
-        routing_key=queue,
-        body=body,
-        message_id=str(event.event_id),
-        content_type=cloudevents.CONTENT_TYPE,
-        headers={**headers, "replay": True, "replay-id": str(id), "routing-key": cloudevents.routing_key(event)},
-        type=cloudevents.message_type(event),
-        correlation_id=str(event.correlation_id),
-        timestamp=event.recorded_at,
-    )
+    sent = Outgoing.of(event)
+    ours: dict[str, FieldValue] = {"replay": True, "replay-id": str(id), "routing-key": sent.routing_key}
+    return replace(sent, routing_key=queue, headers={**sent.headers, **ours})

@@ -25,7 +25,7 @@ import asyncpg
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from shared.broker import cloudevents, topology
+from shared.broker import topology
 from shared.broker.connection import UNREACHABLE, connected, lost, told_as_lost
 from shared.broker.outgoing import ConnectionLost, Outgoing, Publisher
 from shared.broker.publisher import open_publisher
@@ -311,7 +311,7 @@ class Relay:
             page = await self._log.read_replicated(after, PAGE, PAGE_BYTES)
             session.check()  # one that was frozen has a successor, who publishes what was read
             if page:
-                publishing = group.create_task(publisher.publish([outgoing(event) for event in page]))
+                publishing = group.create_task(publisher.publish([Outgoing.of(event) for event in page]))
                 await window.put(Batch(publishing, len(page), page[-1], monotonic()))
                 after = page[-1].position
                 if len(page) < PAGE:
@@ -321,21 +321,6 @@ class Relay:
             else:
                 await first_of(session.news.wait(), until.wait(), timeout=self._poll)
         await window.put(None)
-
-
-def outgoing(event: Recorded[bytes]) -> Outgoing:
-    """The message of an event."""
-    body, headers = cloudevents.encode(event)
-    return Outgoing(
-        routing_key=cloudevents.routing_key(event),
-        body=body,
-        message_id=str(event.event_id),
-        content_type=cloudevents.CONTENT_TYPE,
-        headers=dict(headers),
-        type=cloudevents.message_type(event),
-        correlation_id=str(event.correlation_id),
-        timestamp=event.recorded_at,
-    )
 
 
 async def _watch(session: Session, connection: AbstractConnection, until: asyncio.Event) -> None:

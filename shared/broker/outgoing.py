@@ -13,6 +13,9 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from pamqp.commands import Basic
 from pamqp.common import FieldValue
 
+from shared.broker import cloudevents
+from shared.envelope import Recorded
+
 
 class PublishFailed(Exception):
     """Not all of a batch was confirmed. Any part of it may have arrived; the publisher is of no further use."""
@@ -45,6 +48,20 @@ class Outgoing:
     type: str | None = None
     correlation_id: str | None = None
     timestamp: datetime | None = None
+
+    @classmethod
+    def of(cls, event: Recorded[bytes]) -> Outgoing:
+        body, headers = cloudevents.encode(event)
+        return cls(
+            routing_key=cloudevents.routing_key(event),
+            body=body,
+            message_id=str(event.event_id),
+            content_type=cloudevents.CONTENT_TYPE,
+            headers=dict(headers),
+            type=cloudevents.message_type(event),
+            correlation_id=str(event.correlation_id),
+            timestamp=event.recorded_at,
+        )
 
     def properties(self) -> Basic.Properties:
         return Basic.Properties(

@@ -69,9 +69,10 @@ from shared.client.failures import Forked, Park, Unavailable
 from shared.client.handlers import Handlers
 from shared.client.history import History, HttpHistory, Page
 from shared.client.mark import Mark
+from shared.client.message import Incoming
 from shared.client.patterns import Patterns
+from shared.client.rules import Counts, Rules
 from shared.client.store import FileStore, MemoryStore, PositionStore, PostgresStore, Unit
-from shared.client.worker import Counts, Incoming, Rules
 
 __all__ = [
     "CloudEvent",

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import (
-    AMQPError,
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     PublishError,
 )
-from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
 
-from shared.client.connecting import connect
 from shared.client.ends import Queued
 from shared.client.failures import Forked
+from shared.client.hand import Hand
 from shared.client.handlers import Handlers
 from shared.client.history import History
+from shared.client.message import ATTEMPTS
 from shared.client.queues import EXCHANGE, Queues
+from shared.client.rules import Counts, Rules
+from shared.client.session import AWAY, Delivery, Session, Stopped, open_session, told_as_lost
 from shared.client.store import PositionStore
-from shared.client.worker import ATTEMPTS, Counts, Incoming, Rules, Worker
+from shared.client.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-AWAY = (OSError, AMQPError, RuntimeError)
-"""What is raised while RabbitMQ is away or a connection is closed under a call; `OSError` includes timeouts."""
 UNDECLARED = (PublishError, ChannelInvalidStateError)
 """What publishing raises when the queue is not there, or the channel: another session declares and opens them anew."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
@@ -44,16 +42,6 @@ ACKNOWLEDGE_EVERY = 10.0
 """Seconds after which what is through is acknowledged, though the rest of what was taken with it is not."""
 CONFIRMED_WITHIN = 5.0
 """Seconds that the broker has at least to confirm what is sent, though the consumer is told to stop meanwhile."""
-HOLD = 20 * 60.0
-"""Seconds for which a message is held, after which all go back to the queue: RabbitMQ closes the channel of who holds
-one for half an hour, and hands it to a process that stands by while this one is at it. Going back counts as a delivery,
-so none is asked for again before the next event of the history is through: an outage of what handlers need counts once,
-but for processes that stand by, which hand the messages to one another.
-"""
-
-
-class Stopped(Exception):
-    """The consumer is to stop, or its connection is gone: what is in hand comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +78,8 @@ class Consumer(Generic[T]):
         self._queues = Queues(wiring.queue, rules.delays, wiring.max_length)
         self._ends = Queued(self._queues, self._confirmed)
         self._worker = Worker(handlers, store, history, self._ends, rules, self._pause, self._go_on)
-        self._session: _Session | None = None
-        self._hand: _Hand | None = None
+        self._session: Session | None = None
+        self._hand: Hand | None = None
         self._held_too_long = False
         self._paused_until = 0.0
         """When the last pause was to end, on the monotonic clock: what goes back meanwhile cuts it short."""
@@ -110,8 +98,8 @@ class Consumer(Generic[T]):
         while not stop.is_set():
             began = monotonic()
             try:
-                with _told_as_lost():
-                    async with _session(self._wiring.url, stop) as self._session:
+                with told_as_lost():
+                    async with open_session(self._wiring.url, stop) as self._session:
                         await self._consume(self._session)
             except (Forked, ChannelPreconditionFailed):
                 raise
@@ -127,7 +115,7 @@ class Consumer(Generic[T]):
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
 
-    async def _consume(self, session: _Session) -> None:
+    async def _consume(self, session: Session) -> None:
         self._ends.channel = await session.publishing.channel(publisher_confirms=True, on_return_raises=True)
         await _declare_exchange(session.connection)
         channel = await session.connection.channel()
@@ -181,10 +169,10 @@ class Consumer(Generic[T]):
                 taken = False
             await self._work_through(session, deliveries, messages)
 
-    async def _work_through(self, session: _Session, deliveries: Any, messages: Sequence[_Delivery]) -> None:
+    async def _work_through(self, session: Session, deliveries: Any, messages: Sequence[Delivery]) -> None:
         """Acknowledge the messages when they have had their end. What has had it is not done again while what is behind
         it waits; where the consumer is told to stop meanwhile, it is acknowledged by itself."""
-        self._hand = hand = _Hand(self._worker, deliveries, messages)
+        self._hand = hand = Hand(self._worker, deliveries, messages)
         try:
             await self._insist(session, hand.work)
         except (Stopped, Forked):
@@ -196,7 +184,7 @@ class Consumer(Generic[T]):
             self._hand = None
         await hand.acknowledge()
 
-    async def _insist(self, session: _Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    async def _insist(self, session: Session, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Do it until it is done, however long store or history are away. Raises `Stopped`, `Forked`, `UNDECLARED`."""
         pause = FIRST_PAUSE
         while True:
@@ -279,154 +267,3 @@ async def _declare_exchange(connection: AbstractConnection) -> None:
     except ChannelNotFoundEntity:
         async with connection.channel() as attempt:
             await attempt.declare_exchange(EXCHANGE, "topic", durable=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    message: DeliveredMessage
-    at: float
-    """When it came."""
-
-    @property
-    def headers(self) -> dict[str, Any]:
-        return self.message.header.properties.headers or {}
-
-
-class _Hand:
-    """Messages that were taken at once, until all have had their end."""
-
-    def __init__(self, worker: Worker[Any], deliveries: Any, messages: Sequence[_Delivery]) -> None:
-        self._worker, self._deliveries = worker, deliveries
-        self._given = messages
-        self._acknowledged, self._acknowledged_at = 0, monotonic()
-        """How many of them, from the first on, and when that was."""
-
-    async def work(self) -> None:
-        """Begin with the first that was not acknowledged. Raises what `Worker.work` raises."""
-        self._given, self._acknowledged = self._given[self._acknowledged :], 0
-        await self._worker.work([Incoming(each.message.body, each.headers) for each in self._given])
-
-    async def acknowledge(self, every: float = 0.0) -> None:
-        """What has had its end, if it is that many seconds since the last time. Raises `Stopped`."""
-        if monotonic() - self._acknowledged_at < every:
-            return
-        ended, self._acknowledged_at = self._worker.ended, monotonic()
-        if ended > self._acknowledged:
-            self._acknowledged = ended
-            try:
-                await self._deliveries.basic_ack(self._given[ended - 1].message.delivery_tag, multiple=True)
-            except AWAY as error:
-                raise Stopped from error
-
-    @property
-    def may_be_held(self) -> float:
-        """Seconds for which the first may be that has not had its end; where all have, nothing is held."""
-        ended = self._worker.ended
-        return HOLD if ended >= len(self._given) else self._given[ended].at + HOLD - monotonic()
-
-
-class _Session:
-    """What one connection has brought. `publishing` is another, for what is sent: the broker reads nothing of one that
-    publishes while it is short of memory or disk, no acknowledgement either.
-    """
-
-    def __init__(self, connection: AbstractConnection, publishing: AbstractConnection, stop: asyncio.Event) -> None:
-        self.connection, self.publishing, self._stop = connection, publishing, stop
-        self.lost = asyncio.Event()
-        for each in (connection, publishing):
-            # `connection.closed()` answers only to an end that was asked for on this side.
-            each.close_callbacks.add(self.lose)
-        self._waiting: deque[_Delivery] = deque()
-        self.delivered = 0
-        """Messages that it has brought; none to a process that stands by."""
-        self._filled = asyncio.Event()
-        self._losing = asyncio.create_task(self.lost.wait())
-        self._ends = [self._losing, asyncio.create_task(stop.wait())]
-
-    @property
-    def over(self) -> bool:
-        return self.lost.is_set() or self._stop.is_set()
-
-    def lose(self, *why: object) -> None:
-        if not self.over:
-            logger.warning("RabbitMQ brings no more: %r", why[-1])
-        self.lost.set()
-
-    async def put(self, message: DeliveredMessage) -> None:
-        # Nothing is awaited here, so that messages keep their order.
-        self._waiting.append(_Delivery(message, monotonic()))
-        self.delivered += 1
-        self._filled.set()
-
-    @property
-    def waits(self) -> int:
-        """Messages in hand that nobody has taken yet."""
-        return len(self._waiting)
-
-    async def take(self, most: int, seconds: float) -> list[_Delivery]:
-        """The messages that have come; empty when none does within `seconds`. Raises `Stopped`."""
-        filled = asyncio.create_task(self._filled.wait())
-        try:
-            await asyncio.wait([filled, *self._ends], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            filled.cancel()
-        if self.over:
-            raise Stopped
-        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        if not self._waiting:
-            self._filled.clear()
-        return taken
-
-    async def ends_within(self, seconds: float) -> None:
-        """Return after that many seconds, or when it is over."""
-        await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-
-    async def outlives(self, work: asyncio.Future[Any], seconds: float) -> bool:
-        """Whether the work is done, after that many seconds at most, or when the connection is lost."""
-        await asyncio.wait([work, self._losing], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return work.done()
-
-    def close(self) -> None:
-        self.lost.set()
-        for each in self._ends:
-            each.cancel()
-
-
-@asynccontextmanager
-async def _session(url: str, stop: asyncio.Event) -> AsyncIterator[_Session]:
-    async with _connection(url) as publishing, _connection(url) as connection:
-        session = _Session(connection, publishing, stop)
-        try:
-            yield session
-        finally:
-            session.close()
-
-
-@asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        with suppress(*AWAY):
-            await asyncio.wait_for(connection.close(), timeout=5)
-
-
-@contextmanager
-def _told_as_lost() -> Iterator[None]:
-    """Names what the client library ends waiting with when a connection is lost, where it does not say so.
-
-    A cancellation that nobody asked for, which would pass through every `except Exception`, becomes `Stopped`;
-    `Exception` itself, of no class of its own, `ConnectionError`.
-    """
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise Stopped from error
-    except Exception as error:
-        if type(error) is not Exception:
-            raise
-        raise ConnectionError(f"the connection was lost: {error!r}") from error

@@ -11,8 +11,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from pamqp import encode
 
+from shared.client.message import ATTEMPTS, REASON, Incoming
 from shared.client.queues import Queues
-from shared.client.worker import ATTEMPTS, REASON, Incoming
 
 UNSENDABLE = "unsendable"
 """Header that tells of those of the message's own that can't be sent again."""

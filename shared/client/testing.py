@@ -18,9 +18,11 @@ from shared.client.event import parse
 from shared.client.failures import Forked
 from shared.client.handlers import Handlers
 from shared.client.history import Page
+from shared.client.message import ATTEMPTS, Incoming
 from shared.client.patterns import EVERYTHING, Patterns
+from shared.client.rules import Counts, Rules
 from shared.client.store import MemoryStore, PositionStore
-from shared.client.worker import ATTEMPTS, Counts, Incoming, Rules, Worker
+from shared.client.worker import Worker
 
 T = TypeVar("T")
 _IDS = UUID("00000000-0000-4000-8000-0000000c11e7")

@@ -14,7 +14,7 @@ import aio_pika
 import asyncpg
 from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange
 
-from services.command.relay import Relay, outgoing
+from services.command.relay import Relay
 from shared.broker import topology
 from shared.broker.outgoing import Outgoing
 from shared.database.pool import open_pool
@@ -64,7 +64,7 @@ async def run(bench: Bench) -> list[Result]:
     pool = await open_pool(database_url)
     owner = await asyncpg.connect(database_url)
     async with Log.open(pool, database_url) as log:
-        messages = [outgoing(event) for event in await log.read(0, backlog)]
+        messages = [Outgoing.of(event) for event in await log.read(0, backlog)]
         encoded = frames(messages, topology.EVENTS)
 
         async def ours() -> float:

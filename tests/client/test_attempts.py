@@ -21,8 +21,8 @@ from shared.client import (
     Unit,
 )
 from shared.client.failures import Stale
+from shared.client.message import REPLAY
 from shared.client.testing import Trial
-from shared.client.worker import REPLAY
 from tests.client.messages import held
 from tests.client.trials import FIRST, Killed, Taker, some
 
@@ -42,7 +42,7 @@ async def test_a_failing_event_comes_again_and_holds_up_nobody(taker: Taker) -> 
 async def test_where_very_many_fail_the_others_wait(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given that all events fail, then after so many that wait for their next attempt one is repeated in place, and the
     mark does not grow for ever; once they succeed, all are handled."""
-    monkeypatch.setattr("shared.client.worker.MOST_ASIDE", 2)
+    monkeypatch.setattr("shared.client.attempts.MOST_ASIDE", 2)
     trial = Trial(taker.handlers, rules=FIRST)
     taker.fails = lambda event: OSError("no") if not trial.pauses or event.position < 3 else None
     await trial.give(*some(1, 2, 3, 4))

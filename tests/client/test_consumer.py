@@ -19,9 +19,10 @@ from deploy.launcher.infrastructure import Infrastructure
 from shared.broker import topology
 from shared.client import CloudEvent, Consumer, FileStore, Forked, Incoming, Mark, MemoryStore, Park, Wiring
 from shared.client.connecting import connect
+from shared.client.message import REPLAY
 from shared.client.queues import EXCHANGE, Queues
 from shared.client.testing import MemoryHistory, an_event
-from shared.client.worker import REPLAY, SUSPICIOUS
+from shared.client.worker import SUSPICIOUS
 from tests.broker import strange
 from tests.chaos.proxy import Proxy
 from tests.client.disk import safely_renamed, watched
@@ -570,7 +571,7 @@ async def test_a_connection_that_falls_silent_is_opened_again(
         opening.put_nowait(None)
         return await connect(url)
 
-    monkeypatch.setattr("shared.client.consumer.connect", begin)
+    monkeypatch.setattr("shared.client.session.connect", begin)
     async with Proxy(amqp_url) as way, asyncio.timeout(PATIENCE):
         wiring, history = Wiring(way.url, "statistics", audit_every=0.2), MemoryHistory([held(1)])
         async with consuming(Consumer(wiring, RULES, taken.handlers, MemoryStore(), history)):

@@ -17,7 +17,8 @@ from aiormq.abc import DeliveredMessage
 
 from deploy.launcher.infrastructure import Infrastructure
 from shared.client import CloudEvent, Consumer, Incoming, MemoryStore, Unavailable, Wiring
-from shared.client.consumer import _Delivery, _Hand, _Session
+from shared.client.hand import Hand
+from shared.client.session import Delivery, Session
 from shared.client.testing import MemoryHistory, an_event
 from tests.client.messages import PATIENCE, RULES, Taken, a_consumer, consuming, held, listen, publish
 
@@ -27,12 +28,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[AbstractConnection]
     """The connections by which consumers take messages."""
     connections: asyncio.Queue[AbstractConnection] = asyncio.Queue()
 
-    class Observed(_Session):
+    class Observed(Session):
         def __init__(self, connection: AbstractConnection, publishing: AbstractConnection, stop: asyncio.Event) -> None:
             super().__init__(connection, publishing, stop)
             connections.put_nowait(connection)
 
-    monkeypatch.setattr("shared.client.consumer._Session", Observed)
+    monkeypatch.setattr("shared.client.session.Session", Observed)
     return connections
 
 
@@ -68,13 +69,13 @@ async def test_what_is_through_is_acknowledged_while_the_rest_is_in_hand(
     """Given messages that were taken at once, when the process ends in the middle of the second, then the first was
     acknowledged, and does not come again."""
     monkeypatch.setattr("shared.client.consumer.ACKNOWLEDGE_EVERY", 0.0)
-    came, put = asyncio.Semaphore(0), _Session.put
+    came, put = asyncio.Semaphore(0), Session.put
 
-    async def counted(session: _Session, message: DeliveredMessage) -> None:
+    async def counted(session: Session, message: DeliveredMessage) -> None:
         await put(session, message)
         came.release()
 
-    monkeypatch.setattr(_Session, "put", counted)
+    monkeypatch.setattr(Session, "put", counted)
     began, go_on = ({2: asyncio.Event(), 4: asyncio.Event()} for _ in range(2))
 
     @taken.handlers.on("lead.recorded")
@@ -113,7 +114,7 @@ async def test_what_waits_for_long_goes_back_and_is_not_asked_for_again_before_i
 ) -> None:
     """Given that what the handler needs is away for much longer than messages are held, then they go back to their
     queue once, before the broker takes them, and are handled once when it is back."""
-    monkeypatch.setattr("shared.client.consumer.HOLD", 0.1)
+    monkeypatch.setattr("shared.client.hand.HOLD", 0.1)
     away, tries = asyncio.Event(), asyncio.Semaphore(0)
 
     def fail(event: CloudEvent) -> None:
@@ -137,7 +138,7 @@ async def test_what_waits_for_long_goes_back_and_is_not_asked_for_again_before_i
         for _ in range(4):  # for longer than that
             await tries.acquire()
         assert opened.empty()
-        monkeypatch.setattr("shared.client.consumer.HOLD", 3600.0)
+        monkeypatch.setattr("shared.client.hand.HOLD", 3600.0)
         away.clear()
         await taken.until(lambda positions: positions == [1, 2, 3])
         await publish(channel, held(4))
@@ -151,15 +152,15 @@ async def test_a_delay_in_place_is_waited_out_though_messages_go_back(
 ) -> None:
     """Given a delay that is longer than messages are held, then they go back, and the next attempt is not made earlier
     for that."""
-    monkeypatch.setattr("shared.client.consumer.HOLD", 0.1)
+    monkeypatch.setattr("shared.client.hand.HOLD", 0.1)
     tries, waits = [0], asyncio.Queue[float]()
-    ends_within = _Session.ends_within
+    ends_within = Session.ends_within
 
-    async def noting(session: _Session, seconds: float) -> None:
+    async def noting(session: Session, seconds: float) -> None:
         waits.put_nowait(seconds)
         await ends_within(session, seconds)
 
-    monkeypatch.setattr(_Session, "ends_within", noting)
+    monkeypatch.setattr(Session, "ends_within", noting)
 
     def fail(event: CloudEvent) -> None:
         if event.position == 2:
@@ -184,7 +185,7 @@ async def test_what_is_through_is_not_held() -> None:
     message: Any = SimpleNamespace(
         body=b"", delivery_tag=1, header=SimpleNamespace(properties=SimpleNamespace(headers={}))
     )
-    hand = _Hand(cast("Any", worker), deliveries, [_Delivery(message, monotonic())])
+    hand = Hand(cast("Any", worker), deliveries, [Delivery(message, monotonic())])
     for given in (1, 0):
         await hand.work()
         assert worker.given == given

@@ -18,8 +18,8 @@ from shared.client import (
     Rules,
 )
 from shared.client.mark import MOST_PARKED
+from shared.client.message import REPLAY
 from shared.client.testing import MemoryHistory, Trial, an_event
-from shared.client.worker import REPLAY
 from tests.client.messages import held
 from tests.client.trials import FIRST, Taker, some
 

@@ -22,7 +22,7 @@ from services.command.relay import Relay
 from shared.broker import cloudevents
 from shared.client import CloudEvent, Consumer, Handlers, HttpHistory, Incoming, Patterns, PostgresStore, Rules, Wiring
 from shared.client.connecting import connect
-from shared.client.consumer import AWAY
+from shared.client.session import AWAY
 from shared.log import Log
 from tests.client.messages import consuming, publish
 from tests.contract.conftest import an_append

@@ -48,12 +48,7 @@ async def connected(amqp_url: str) -> AsyncIterator[AbstractConnection]:
 
 async def publish(connection: AbstractConnection, events: Sequence[Recorded[bytes]]) -> None:
     publisher = await open_publisher(connection, topology.EVENTS)
-    outgoing = []
-    for event in events:
-        body, headers = cloudevents.encode(event)
-        key = f"{event.tenant}.{event.type}"
-        outgoing.append(Outgoing(key, body, str(event.event_id), cloudevents.CONTENT_TYPE, headers=dict(headers)))
-    await publisher.publish(outgoing)
+    await publisher.publish([Outgoing.of(event) for event in events])
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from functools import cache
@@ -15,13 +15,14 @@ from pydantic import TypeAdapter
 from services.projector.folding.read_model import ReadModel
 from services.projector.models import CONTACTS, SEEKERS
 from services.projector.models.seeker import SeekerRow
-from services.projector.queries.asking import Look
+from services.projector.queries.asking import Look, Paging
 from services.projector.queries.reader import MalformedCursor, NotYetVisible, OtherVersion, Page, Reader
 from shared.domain.moves import LEAVE_IN_PEACE, TO_CONTACTS
 from shared.immutable import immutable
 from shared.operations.problems import Problem, ProblemError, problem_of
 
 Item = TypeVar("Item")
+Shown = TypeVar("Shown")
 
 
 @immutable
@@ -31,6 +32,14 @@ class PageOf(Generic[Item]):
     """Give it as `after` to get the next page; null: this was the last one."""
     position: int
     """Everything up to this position of the log has been taken into account."""
+
+    @classmethod
+    def read(cls, page: Page, decode: Callable[[str], Item]) -> PageOf[Item]:
+        return PageOf(list(map(decode, page.bodies)), None if page.next is None else str(page.next), page.position)
+
+    def shown(self, items: list[Shown]) -> PageOf[Shown]:
+        """The same page with what stands for its rows in the answer."""
+        return PageOf(items, self.next, self.position)
 
 
 @immutable
@@ -59,11 +68,6 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 def json_response(shape: Any, answer: Any) -> Response:
     """`answer`, which has the type `shape`, as JSON."""
     return Response(_adapter(shape).dump_json(answer), media_type="application/json")
-
-
-def next_of(page: Page) -> str | None:
-    """The page's cursor as callers hold it."""
-    return None if page.next is None else str(page.next)
 
 
 def widen(shape: Callable[..., Item], row: Any, **more: Any) -> Item:
@@ -95,6 +99,32 @@ async def require(reader: Reader, model: ReadModel[Item], tenant: str, what: str
     if found.body is None:
         raise unknown(what, id)
     return One(model.decode(found.body), found.position)
+
+
+async def page_of(
+    reader: Reader,
+    model: ReadModel[Item],
+    tenant: str,
+    ask: Paging,
+    *,
+    owner: UUID | None = None,
+    states: Collection[str] | None = None,
+    descending: bool = False,
+) -> PageOf[Item]:
+    """The page that is asked for of a tenant's rows, or of one owner's; see `Reader.page`."""
+    since, until = ask.span
+    page = await reader.page(
+        model.name,
+        tenant,
+        owner=owner,
+        states=states,
+        since=since,
+        until=until,
+        limit=ask.limit,
+        after=ask.cursor,
+        descending=descending,
+    )
+    return PageOf.read(page, model.decode)
 
 
 async def require_seeker(reader: Reader, tenant: str, seeker_id: UUID) -> SeekerRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Path
@@ -81,12 +82,21 @@ class Paging(Look):
         """Raises `MalformedCursor`."""
         return None if self.after is None else Cursor.parse(self.after)
 
+    @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """The first and last instant of what is asked for, in the order in which an answer's items stand."""
+        return None, None
+
 
 class Span(Paging):
     """A stretch of the order in which an answer's items stand, both ends included."""
 
     since: Annotated[Instant | None, Field(description="Only from this instant on.")] = None
     until: Annotated[Instant | None, Field(description="Only up to this instant.")] = None
+
+    @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        return self.since, self.until
 
 
 State = TypeVar("State", bound=str)
@@ -138,3 +148,8 @@ class LoadAsk(Paging):
         str | None,
         Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$", description="Such as 2026-11; absent: all months."),
     ] = None
+
+    @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        month = None if self.month is None else datetime.fromisoformat(f"{self.month}-01").replace(tzinfo=UTC)
+        return month, month

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,9 +10,9 @@ from fastapi import APIRouter, Query, Response
 from services.projector.models import CONTACT_LOAD, CONTACTS
 from services.projector.models.contact import ContactRow
 from services.projector.models.contact_load import LoadRow
-from services.projector.queries.answering import Desk, One, PageOf, json_response, next_of, require, widen
+from services.projector.queries.answering import Desk, One, PageOf, json_response, page_of, require, widen
 from services.projector.queries.asking import LoadAsk, Look, TenantPath
-from services.projector.queries.reader import Page, Reader
+from services.projector.queries.reader import Reader
 from shared.domain.contact import places_left
 from shared.immutable import immutable
 
@@ -27,21 +26,18 @@ class LoadItem(LoadRow):
     """Places left in the month, by today's capacity."""
 
 
-async def _items(reader: Reader, tenant: str, page: Page) -> PageOf[LoadItem]:
-    rows = [CONTACT_LOAD.decode(body) for body in page.bodies]
-    found = await reader.rows(CONTACTS.name, tenant, {str(row.contact_id) for row in rows})
+async def _loads(reader: Reader, tenant: str, ask: LoadAsk, contact_id: UUID | None = None) -> Response:
+    page = await page_of(reader, CONTACT_LOAD, tenant, ask, owner=contact_id, descending=True)
+    found = await reader.rows(CONTACTS.name, tenant, {str(row.contact_id) for row in page.items})
     contacts = {key: CONTACTS.decode(body) for key, body in found.items()}
-    return PageOf([_item(row, contacts.get(str(row.contact_id))) for row in rows], next_of(page), page.position)
+    items = [_item(row, contacts.get(str(row.contact_id))) for row in page.items]
+    return json_response(PageOf[LoadItem], page.shown(items))
 
 
 def _item(row: LoadRow, contact: ContactRow | None) -> LoadItem:
     capacity = contact.capacity if contact else None
     free = places_left(capacity, row.places)
     return widen(LoadItem, row, name=contact.name if contact else None, capacity=capacity, free=free)
-
-
-def _span(month: str | None) -> datetime | None:
-    return None if month is None else datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
 
 
 def add_contact_queries(router: APIRouter, desk: Desk) -> None:
@@ -57,25 +53,9 @@ def add_contact_queries(router: APIRouter, desk: Desk) -> None:
         """Requests, follow-ups, moved appointments and no-shows of all seekers, month by month, against capacity."""
         reader = await desk.reader(ask)
         await require(reader, CONTACTS, tenant, "contact", contact_id)
-        month = _span(ask.month)
-        page = await reader.page(
-            CONTACT_LOAD.name,
-            tenant,
-            owner=contact_id,
-            since=month,
-            until=month,
-            limit=ask.limit,
-            after=ask.cursor,
-            descending=True,
-        )
-        return json_response(PageOf[LoadItem], await _items(reader, tenant, page))
+        return await _loads(reader, tenant, ask, contact_id)
 
     @router.get("/contact-load", response_model=PageOf[LoadItem], summary="Every contact's load, latest month first")
     async def loads(tenant: TenantPath, ask: Annotated[LoadAsk, Query()]) -> Response:
         """All contacts of whom something was asked; `month` shows one month."""
-        reader = await desk.reader(ask)
-        month = _span(ask.month)
-        page = await reader.page(
-            CONTACT_LOAD.name, tenant, since=month, until=month, limit=ask.limit, after=ask.cursor, descending=True
-        )
-        return json_response(PageOf[LoadItem], await _items(reader, tenant, page))
+        return await _loads(await desk.reader(ask), tenant, ask)

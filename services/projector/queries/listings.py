@@ -14,7 +14,7 @@ from services.projector.folding.read_model import ReadModel
 from services.projector.models import AGENDA, CONTACTS, LEADS, NOTIFICATIONS, PIPELINE
 from services.projector.models.contact import ContactRow
 from services.projector.queries import items
-from services.projector.queries.answering import Desk, PageOf, People, json_response, next_of, require_seeker
+from services.projector.queries.answering import Desk, PageOf, People, json_response, page_of, require_seeker
 from services.projector.queries.asking import (
     AgendaState,
     ContactState,
@@ -24,7 +24,6 @@ from services.projector.queries.asking import (
     PipelineState,
     TenantPath,
 )
-from services.projector.queries.reader import Page, Reader
 from shared.clock import Clock
 
 
@@ -130,22 +129,10 @@ def _add(router: APIRouter, desk: Desk, clock: Clock, listing: Listing) -> None:
     ) -> Response:
         reader = await desk.reader(ask)
         await require_seeker(reader, tenant, seeker_id)
-        found = await reader.page(
-            listing.model.name,
-            tenant,
-            owner=seeker_id,
-            states=ask.state,
-            since=ask.since,
-            until=ask.until,
-            limit=ask.limit,
-            after=ask.cursor,
-            descending=listing.descending,
+        found = await page_of(
+            reader, listing.model, tenant, ask, owner=seeker_id, states=ask.state, descending=listing.descending
         )
-        return json_response(shape, await with_names(reader, tenant, found, listing, clock.now()))
-
-
-async def with_names(reader: Reader, tenant: str, page: Page, listing: Listing, now: datetime) -> PageOf[Any]:
-    """The page's rows as items."""
-    rows = [listing.now(listing.model.decode(body), now) for body in page.bodies]
-    people = await People.of(reader, tenant, (each for row in rows for each in listing.mentions(row)))
-    return PageOf([listing.item(row, people) for row in rows], next_of(page), page.position)
+        now = clock.now()
+        rows = [listing.now(row, now) for row in found.items]
+        people = await People.of(reader, tenant, (each for row in rows for each in listing.mentions(row)))
+        return json_response(shape, found.shown([listing.item(row, people) for row in rows]))

@@ -22,7 +22,7 @@ from services.projector.queries.answering import (
     People,
     Person,
     json_response,
-    next_of,
+    page_of,
     require,
     require_seeker,
     unknown,
@@ -92,13 +92,13 @@ def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
         page = await reader.timers(
             tenant, seeker_id, limit=ask.limit, after=ask.cursor, until=clock.now() + timedelta(days=ask.days)
         )
-        pending = [timers.TIMER.validate_json(body) for body in page.bodies]
-        people = await People.of(reader, tenant, (each for timer in pending for each in timer.contact_ids))
+        pending = PageOf.read(page, timers.TIMER.validate_json)
+        people = await People.of(reader, tenant, (each for timer in pending.items for each in timer.contact_ids))
         items = [
             widen(PendingItem, _put_off(timer, due_at), contacts=people.all(timer.contact_ids))
-            for timer, due_at in zip(pending, page.sorts, strict=True)
+            for timer, due_at in zip(pending.items, page.sorts, strict=True)
         ]
-        return json_response(PageOf[PendingItem], PageOf(items, next_of(page), page.position))
+        return json_response(PageOf[PendingItem], pending.shown(items))
 
 
 def _put_off(timer: Timer, until: datetime) -> Timer:
@@ -120,21 +120,11 @@ def _add_told(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """Empty for a coach who was told nothing; coaches have no stream of their own by which one could be unknown."""
         reader = await desk.reader(ask)
-        page = await reader.page(
-            NOTIFICATIONS.name,
-            tenant,
-            owner=coachs_list(coach_id),
-            states=ask.state,
-            since=ask.since,
-            until=ask.until,
-            limit=ask.limit,
-            after=ask.cursor,
-            descending=True,
-        )
-        rows = [NOTIFICATIONS.decode(body) for body in page.bodies]
-        people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
-        items = [notification_item(row, people) for row in rows]
-        return json_response(PageOf[NotificationItem], PageOf(items, next_of(page), page.position))
+        owner = coachs_list(coach_id)
+        page = await page_of(reader, NOTIFICATIONS, tenant, ask, owner=owner, states=ask.state, descending=True)
+        people = await People.of(reader, tenant, (each for row in page.items for each in row.contact_ids))
+        items = [notification_item(row, people) for row in page.items]
+        return json_response(PageOf[NotificationItem], page.shown(items))
 
     @router.get("/notifications/{notification_id}", response_model=One[NotificationItem], summary="A notification")
     async def one(tenant: TenantPath, notification_id: UUID, ask: Annotated[Look, Query()]) -> Response:

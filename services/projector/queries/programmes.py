@@ -15,7 +15,7 @@ from services.projector.queries.answering import (
     Desk,
     PageOf,
     json_response,
-    next_of,
+    page_of,
     require,
     require_seeker,
     unknown,
@@ -67,9 +67,7 @@ def _add_programmes(router: APIRouter, desk: Desk) -> None:
     @router.get("/programmes", response_model=PageOf[ProgrammeRow], summary="Programmes, oldest first")
     async def programmes(tenant: TenantPath, ask: Annotated[Paging, Query()]) -> Response:
         reader = await desk.reader(ask)
-        page = await reader.page(PROGRAMMES.name, tenant, limit=ask.limit, after=ask.cursor)
-        rows = [PROGRAMMES.decode(body) for body in page.bodies]
-        return json_response(PageOf[ProgrammeRow], PageOf(rows, next_of(page), page.position))
+        return json_response(PageOf[ProgrammeRow], await page_of(reader, PROGRAMMES, tenant, ask))
 
     @router.get(
         "/programmes/{programme_id}/participants",
@@ -81,21 +79,13 @@ def _add_programmes(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         reader = await desk.reader(ask)
         programme = await _require_programme(reader, tenant, programme_id)
-        page = await reader.page(
-            PARTICIPANTS.name,
-            tenant,
-            owner=programme_id,
-            states=ask.state,
-            since=ask.since,
-            until=ask.until,
-            limit=ask.limit,
-            after=ask.cursor,
-        )
-        rows = [PARTICIPANTS.decode(body) for body in page.bodies]
-        found = await reader.rows(SEEKERS.name, tenant, [str(row.seeker_id) for row in rows])
+        page = await page_of(reader, PARTICIPANTS, tenant, ask, owner=programme_id, states=ask.state)
+        found = await reader.rows(SEEKERS.name, tenant, [str(row.seeker_id) for row in page.items])
         names = {key: SEEKERS.decode(body).name for key, body in found.items()}
-        items = [widen(ParticipantItem, coached(row, programme), name=names.get(str(row.seeker_id))) for row in rows]
-        return json_response(PageOf[ParticipantItem], PageOf(items, next_of(page), page.position))
+        items = [
+            widen(ParticipantItem, coached(row, programme), name=names.get(str(row.seeker_id))) for row in page.items
+        ]
+        return json_response(PageOf[ParticipantItem], page.shown(items))
 
 
 def _add_candidates(router: APIRouter, desk: Desk, clock: Clock) -> None:

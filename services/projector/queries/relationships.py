@@ -17,7 +17,7 @@ from services.projector.queries.answering import (
     PageOf,
     People,
     json_response,
-    next_of,
+    page_of,
     require_seeker,
     unknown,
 )
@@ -79,18 +79,8 @@ def add_relationship_queries(router: APIRouter, desk: Desk) -> None:
         """How it stands with each contact: warm or cooling, what passed last, when to be in touch next."""
         reader = await desk.reader(ask)
         await require_seeker(reader, tenant, seeker_id)
-        page = await reader.page(
-            RELATIONSHIPS.name,
-            tenant,
-            owner=seeker_id,
-            states=ask.state,
-            since=ask.since,
-            until=ask.until,
-            limit=ask.limit,
-            after=ask.cursor,
-        )
-        items = await _items(reader, tenant, [RELATIONSHIPS.decode(body) for body in page.bodies])
-        return json_response(PageOf[RelationshipItem], PageOf(items, next_of(page), page.position))
+        page = await page_of(reader, RELATIONSHIPS, tenant, ask, owner=seeker_id, states=ask.state)
+        return json_response(PageOf[RelationshipItem], page.shown(await _items(reader, tenant, page.items)))
 
     @router.get(
         "/seekers/{seeker_id}/timeline/{contact_id}",
@@ -104,20 +94,10 @@ def add_relationship_queries(router: APIRouter, desk: Desk) -> None:
         reader = await desk.reader(ask)
         await require_seeker(reader, tenant, seeker_id)
         between = relationship_id(seeker_id, contact_id)
-        page = await reader.page(
-            TIMELINE.name,
-            tenant,
-            owner=between,
-            states=ask.type,
-            since=ask.since,
-            until=ask.until,
-            limit=ask.limit,
-            after=ask.cursor,
-            descending=True,
-        )
+        page = await page_of(reader, TIMELINE, tenant, ask, owner=between, states=ask.type, descending=True)
         found = await reader.get(RELATIONSHIPS.name, tenant, str(between))
         if found.body is None:
             raise unknown("relationship", between, "contact_id")
-        entries = await _with_leads(reader, tenant, [TIMELINE.decode(body) for body in page.bodies])
+        entries = await _with_leads(reader, tenant, page.items)
         [tie] = await _items(reader, tenant, [RELATIONSHIPS.decode(found.body)])
-        return json_response(TimelinePage, TimelinePage(entries, next_of(page), page.position, relationship=tie))
+        return json_response(TimelinePage, TimelinePage(entries, page.next, page.position, relationship=tie))

@@ -15,7 +15,7 @@ from services.projector.queries.answering import (
     PageOf,
     People,
     json_response,
-    next_of,
+    page_of,
     require_seeker,
 )
 from services.projector.queries.asking import Look, NotebookAsk, TenantPath
@@ -41,19 +41,9 @@ def add_seeker_queries(router: APIRouter, desk: Desk) -> None:
         reader = await desk.reader(ask)
         seeker = await require_seeker(reader, tenant, seeker_id)
         if ask.q is None:
-            page = await reader.page(
-                NOTEBOOK.name,
-                tenant,
-                owner=seeker_id,
-                states=ask.kind,
-                since=ask.since,
-                until=ask.until,
-                limit=ask.limit,
-                after=ask.cursor,
-                descending=True,
-            )
+            page = await page_of(reader, NOTEBOOK, tenant, ask, owner=seeker_id, states=ask.kind, descending=True)
         else:
-            page = await reader.search_notebook(
+            found = await reader.search_notebook(
                 tenant,
                 seeker_id,
                 ask.q,
@@ -64,7 +54,7 @@ def add_seeker_queries(router: APIRouter, desk: Desk) -> None:
                 limit=ask.limit,
                 after=ask.cursor,
             )
-        rows = [NOTEBOOK.decode(body) for body in page.bodies]
-        people = await People.of(reader, tenant, (each for row in rows for each in row.contact_ids))
-        items = [notebook_item(row, people) for row in rows]
-        return json_response(PageOf[NotebookItem], PageOf(items, next_of(page), page.position))
+            page = PageOf.read(found, NOTEBOOK.decode)
+        people = await People.of(reader, tenant, (each for row in page.items for each in row.contact_ids))
+        items = [notebook_item(row, people) for row in page.items]
+        return json_response(PageOf[NotebookItem], page.shown(items))
