@@ -221,7 +221,7 @@ class Desk:
             logger.info("not sent, since the seeker has left: %s", ", ".join(keys))
             for each in entries:
                 # Nothing in the log withdraws it: without this, the next process would take it up again.
-                self._ledger.withdraw(each.key, each.notification.epoch, each.notification.position + 1)
+                self._ledger.leave_out(each.key, each.notification.epoch)
             self._end_unsent(keys, before)
         except (Undeliverable, Refused) as error:
             if error.permanent:

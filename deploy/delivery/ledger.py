@@ -53,6 +53,8 @@ CREATE TEMP TABLE left_out ( -- what such alone have ended, or had when it was l
     key text PRIMARY KEY
 ) STRICT;
 """
+_BEYOND = 2**62
+"""A position that no log comes to."""
 _SAID_IN = "EXISTS (SELECT 1 FROM {} w WHERE w.key IN (n.cancellation_key, n.key) AND w.position > n.position)"
 _WITHDRAWN = f"({_SAID_IN.format('withdrawal')} OR {_SAID_IN.format('ahead')})"
 _ENTRY = f"SELECT content, mail, state, attempts, why, permanent, {_WITHDRAWN}, in_vain FROM notification n"
@@ -163,6 +165,10 @@ class Ledger:
         """What has this key, its own or its cancellation key, and is before that position of the log is needless."""
         self._file.execute("INSERT INTO withdrawal VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, epoch, position))
 
+    def leave_out(self, key: str, epoch: int) -> None:
+        """What has this key is needless by what the query API says now, which any restore may undo."""
+        self.withdraw(key, epoch, _BEYOND)
+
     def withdraw_ahead(self, key: str, epoch: int, position: int) -> None:
         """As `withdraw`, by what the broker has not brought yet; known to this process alone, until `forget_ahead`."""
         self._file.execute("INSERT INTO ahead VALUES (?, ?) ON CONFLICT DO NOTHING", (key, position))
@@ -266,9 +272,9 @@ class Ledger:
             self._file.execute(f"DELETE FROM notification WHERE {_DONE_WITH}", values)
             # A withdrawal tells no time of its own; up to here, it is as old as something that expired then.
             self._file.execute(
-                "DELETE FROM withdrawal WHERE position <= ? AND key NOT IN"
+                "DELETE FROM withdrawal WHERE (position <= ? OR position = ?) AND key NOT IN"
                 " (SELECT key FROM notification UNION ALL SELECT cancellation_key FROM notification)",
-                (last,),
+                (last, _BEYOND),
             )
 
     def _next_at(self, which: str, fresh: bool) -> datetime | None:

@@ -99,7 +99,8 @@ class Worker(Generic[T]):
             if message.headers.get(REASON, ABANDONED) != ABANDONED and ahead.gave_up(task.event.position):
                 task = replace(task, replay=True)  # it was moved back from where it was parked
                 ahead = ahead.replayed(task.event.position)  # once: another copy is a duplicate
-            if task.event.epoch != ahead.epoch and not task.replay:
+            # What is sent once more is of the log as it was then: of an earlier timeline, it may be what that has lost.
+            if task.event.epoch < ahead.epoch or (task.event.epoch > ahead.epoch and not task.replay):
                 ahead = await self._attempts.handle(waiting, careful)
                 if not await self._of_this_timeline(task):
                     continue
@@ -258,11 +259,12 @@ class Worker(Generic[T]):
         if event.epoch > mark.epoch:
             await self._raise_epoch(event.epoch)
             return True
-        if mark.has(event.position):
+        if mark.has(event.position) and not task.replay:
             return True
         with suppress(Forked):  # the log, in its later timeline, is not as long as that: so it is not in it
             page = await self._history.page(event.position - 1, 1)
-            if page.events and parse(page.events[0]).id == event.id:
+            # A command that was sent again after the loss leads to the same id, and may have come to the same position.
+            if page.events and (there := parse(page.events[0])).id == event.id and there.epoch == event.epoch:
                 return True
         why = f"epoch {event.epoch} of the log ended before it"
         await self._attempts.park(task.message, task.attempts, ABANDONED, why)

@@ -8,11 +8,12 @@ import pytest
 
 from shared.client import (
     Forked,
+    Incoming,
     Mark,
     MemoryStore,
     Patterns,
 )
-from shared.client.testing import MemoryHistory, Trial
+from shared.client.testing import MemoryHistory, Trial, an_event
 from tests.client.messages import held
 from tests.client.trials import FIRST, Taker, some
 
@@ -91,3 +92,30 @@ async def test_what_was_put_aside_before_a_restore_that_undid_it_stops_the_consu
     with pytest.raises(Forked):
         await trial.worker.recover()
     assert taker.took == []
+
+
+async def test_what_was_replayed_before_a_restore_that_undid_it_is_parked(taker: Taker) -> None:
+    """Given a consumer whose mark was set back to where a log was restored to, when it finds in its queue what was
+    replayed to it before that, then it handles what the log still has, and parks what is of the lost time.
+    """
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    trial = Trial(taker.handlers, rules=FIRST, store=MemoryStore(Mark(epoch=2, proven=2, saves=1)), history=history)
+    kept, lost = (Incoming(each.body, {**each.headers, "replay": True}) for each in (held(1), held(5)))
+    await trial.give(kept, lost, held(3, epoch=2))
+    assert taker.took == [1, 3]
+    assert [each.reason for each in trial.parked] == ["abandoned"]
+
+
+async def test_a_command_that_was_sent_again_after_a_restore_is_not_what_it_led_to_before(taker: Taker) -> None:
+    """Given a lost event and the one that its command led to when it was sent again after the restore, of the same id
+    and at the same position, when the consumer finds both in its queue, then it handles the later one.
+    """
+    id = "5a0c8c0e-0000-4000-8000-000000000003"
+    again = an_event("interview.held", {"minutes": 30}, position=3, id=id, epoch=2)
+    trial = Trial(taker.handlers, rules=replace(FIRST, wanted=Patterns(("*.#",))), history=some(1, 2))
+    await trial.give(*some(1, 2))
+    trial.history.events, trial.history.epoch = [*some(1, 2), again, held(4, epoch=2)], 2
+    await trial.give(held(4, epoch=2), an_event("interview.held", {"minutes": 25}, position=3, id=id), again)
+    await trial.worker.audit()
+    assert taker.took == [1, 2, 4, 3]
+    assert [each.reason for each in trial.parked] == ["abandoned"]

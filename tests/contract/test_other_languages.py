@@ -25,6 +25,7 @@ from shared.broker import topology
 from shared.broker.connection import connect
 from shared.broker.publisher import open_publisher
 from shared.database.pool import open_pool
+from shared.envelope import Recorded
 from shared.log import Append, Log
 from tests.command.client import INTERVIEW, PLAN, REQUEST, Client
 from tests.command.conftest import serving, settings
@@ -277,6 +278,14 @@ async def test_a_consumer_of_a_part_loses_none_of_it(
         await consumer.ended()
 
 
+async def replay(events: Sequence[Recorded[bytes]], amqp_url: str, *category: str) -> None:
+    """To the consumer's queue, and confirmed."""
+    async with await connect(amqp_url, "test") as connection:
+        publisher = await open_publisher(connection, "")
+        queue = f"platform.{''.join(category) or 'events'}"
+        await publisher.publish([replaying.message(each, queue, each.event_id) for each in events])
+
+
 @pytest.mark.parametrize("category", [(), ("interview",)], ids=["all", "a part"])
 async def test_a_consumer_in_another_language_takes_what_is_replayed_to_it(
     node: Programs, database_url: str, amqp_url: str, feed_url: str, log: Log, category: Sequence[str]
@@ -290,10 +299,7 @@ async def test_a_consumer_in_another_language_takes_what_is_replayed_to_it(
         )
         await consumer.go(2)
         await consumer.reached()
-        async with await connect(amqp_url, "test") as connection:
-            publisher = await open_publisher(connection, "")
-            queue = f"platform.{''.join(category) or 'events'}"
-            await publisher.publish([replaying.message(each, queue, each.event_id) for each in await log.read(0, 10)])
+        await replay(await log.read(0, 10), amqp_url, *category)
         await log.append_all([an_append(2)])
         await consumer.go(3)
         lines = news(await consumer.reached())
@@ -323,10 +329,11 @@ async def append(database_url: str, numbers: range) -> dict[int, str]:
 
 @pytest.mark.parametrize("category", [(), ("interview",)], ids=["all", "a part"])
 async def test_a_consumer_in_another_language_survives_a_restore(
-    node: Programs, database_url: str, amqp_url: str, feed_url: str, category: Sequence[str]
+    node: Programs, database_url: str, amqp_url: str, feed_url: str, log: Log, category: Sequence[str]
 ) -> None:
     """Given a consumer in Node.js that has come to position 10, when the log is restored to 6 and goes on in a later
-    epoch, then it goes back to 6, and takes what has a position now that it has seen before for no duplicate.
+    epoch, then it goes back to 6, and takes what has a position now that it has seen before for no duplicate. Of what
+    was replayed before the restore it handles what the log still has.
     """
 
     await declare(amqp_url)
@@ -336,6 +343,7 @@ async def test_a_consumer_in_another_language_survives_a_restore(
             before = await append(database_url, range(10))
             await consumer.go(10)
             first = news(await consumer.reached())
+        lost = await log.read(0, 10)
         await restore(database_url, position=6, fork=True)
         owner = await asyncpg.connect(database_url)
         await owner.execute("UPDATE log.relay_cursor SET position = 6")
@@ -344,12 +352,18 @@ async def test_a_consumer_in_another_language_survives_a_restore(
             after = await append(database_url, range(100, 103))
             await consumer.go(9)
             second = news(await consumer.reached())
+            await replay([lost[5], lost[7]], amqp_url, *category)
+            await append(database_url, range(103, 104))
+            await consumer.go(10)
+            third = news(await consumer.reached())
         await consumer.ended()
 
     assert [(line["position"], line["id"]) for line in first] == list(before.items())
     assert second[0] == {"restored": 6, "epoch": 2}
     assert [(line["position"], line["id"]) for line in second[1:]] == list(after.items())[6:]
     assert [after[position] == before[position] for position in range(1, 10)] == [True] * 6 + [False] * 3
+    assert [line.get("replayed") or line.get("abandoned") for line in third] == [6, 8, None]
+    assert ["abandoned" in line for line in third] == [False, True, False]
 
 
 async def test_what_came_before_a_restore_is_not_handled_again_by_a_consumer_of_a_part(

@@ -206,6 +206,19 @@ async def test_a_log_that_has_another_timeline_at_what_was_brought_ends_the_serv
     assert len(office.mailbox.mails) == (top == 100)
 
 
+async def test_who_left_in_the_lost_time_is_told_again(office: Office) -> None:
+    """Given a notification that was not mailed because its seeker had left, when the log is restored to before that,
+    then it is mailed.
+    """
+    office.kithlog.seeker["left_at"] = "2026-03-02T11:00:00Z"
+    await office.deliver(a_due(90), a_due(91, dedupe_key="forgotten", cancellation_key="another"))
+    assert office.mailbox.mails == []
+    del office.kithlog.seeker["left_at"]
+    await start_at(office, 2, 100)
+    await office.deliver(a_due(102, dedupe_key="new", epoch=2, cancellation_key="another"))
+    assert len(office.mailbox.mails) == 3
+
+
 async def test_what_was_mailed_in_the_lost_time_is_not_mailed_again_but_reported(office: Office) -> None:
     """Given a mail that was sent in the lost time, when it falls due again, then the log is told of its delivery; also
     after a further start.

@@ -13,12 +13,13 @@ import pytest
 
 from services.projector.firing import firing as firing_module
 from services.projector.firing import guarding
+from services.projector.live.mailbox import Mailbox
 from shared.codec import decode
 from shared.domain import interview, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.envelope import Recorded
 from shared.log import Log
-from tests.projector.conftest import At, until_blocked, write
+from tests.projector.conftest import At, letter, projector, until_blocked, write
 from tests.projector.firings import (
     ANA,
     EVENING,
@@ -410,3 +411,43 @@ async def test_what_firing_itself_appends_holds_nothing_back(
     await at((START + timedelta(days=24)).replace(hour=11))
     fired = await fire(database_url, batch=2)
     assert (fired.due, fired.held) == (len(people), 0)
+
+
+AWAY = seeker.Left(), seeker.Returned()
+SWITCHED_OFF = (
+    seeker.PreferencesChanged(overrides={"thank_you": {"enabled": False}}),
+    seeker.PreferencesChanged(overrides={}),
+)
+
+
+@pytest.mark.parametrize(("off", "on_again"), [AWAY, SWITCHED_OFF], ids=["away", "switched off"])
+async def test_what_the_log_says_never_falls_due_does_not(
+    log: Log, database_url: str, at: At, off: Any, on_again: Any
+) -> None:
+    """Given reminders that are all overdue when they end, and what ended them taken back before that is recorded, when
+    the projector has folded that they are wanted again and not that they have ended, then none of them falls due."""
+    overdue = START + timedelta(hours=50)
+    await write(log, [REGISTERED, HELD])
+    mailbox = Mailbox()
+    async with projector(database_url, log, mailbox, poll_interval=3600).session() as session:
+        await session.run_once()
+        await at(EVENING)
+        await fire(database_url)
+        await at(overdue)
+        await log.append_all([second(on("seeker", SEEKER, off, overdue), 10, version=1)])
+        session.next_look = 0.0
+        await session.run_once()
+        await log.append_all([second(on("seeker", SEEKER, on_again, overdue), 11, version=2)])
+        await fire(database_url)
+        [back] = [each for each in await log.read(0, 100) if each.stream_id == SEEKER and each.version == 3]
+        mailbox.put(letter(back))
+        await session.run_once()
+        assert session.checkpoint.position == back.position
+        assert (await fire(database_url)).held > 0
+        session.next_look = 0.0
+        await session.run_once()
+        await fire(database_url)
+    notifications = [each.data for each in await told(log)]
+    ended = {other.id for each in notifications for other in getattr(each, "others", ())}
+    assert len(ended) > 1
+    assert not ended & {each.stream_id for each in await told(log) if each.type == "notification.due"}

@@ -88,12 +88,12 @@ SELECT position, epoch FROM log.head FOR UPDATE;
 SELECT position FROM log.head;
 
 -- name: ahead
--- The first events after a position ($1) up to another ($2), at most $3, without those by which firing itself has settled
--- timers: they make no other needless.
+-- The first events after a position ($1) up to another ($2), at most $3, without those by which timers fell due: they make
+-- no other needless.
 SELECT position, epoch, tenant, category, stream_id, version, event_id, type, schema_version, occurred_at,
        recorded_at, actor, command_id, correlation_id, causation_id, data
 FROM log.event
-WHERE position > $1 AND position <= $2 AND NOT (category = 'notification' AND version = 1)
+WHERE position > $1 AND position <= $2 AND NOT (type = 'notification.due' AND version = 1)
 ORDER BY position
 LIMIT $3;
 

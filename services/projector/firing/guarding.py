@@ -26,6 +26,7 @@ from shared.codec import UnknownEventType, decode
 from shared.database.queries import load_queries
 from shared.domain.catalogue import EVENTS
 from shared.domain.identity import relationship_id
+from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.timing.routing import leads_elsewhere, subjects
 
@@ -60,7 +61,7 @@ class Touched:
     """Whom some events concern, and where the last of them stands that does."""
 
     streams: dict[_Id, int] = field(default_factory=dict)
-    """Those that the events are on."""
+    """Those that the events are on, and those of notifications of which one says that they never fall due."""
     subjects: dict[_Id, int] = field(default_factory=dict)
     """Those whose timing they may change. A seeker's stream moves without that, and a seeker is concerned by what is on
     other streams: the same id here and there says different things."""
@@ -70,6 +71,12 @@ class Touched:
         for id in concerned:
             self.subjects[e.tenant, id] = e.position
 
+    def add_ended(self, tenant: str, ended: Withdrawn, position: int) -> None:
+        """What firing itself has ended makes nothing else needless but the stages that end with it. Where what ended
+        them has been taken back meanwhile, the fold has them pending again until it comes to this event."""
+        for other in ended.others:
+            self.streams[tenant, other.id] = position
+
     def holds(self, one: Claimed, beyond: int) -> bool:
         """Whether something at a position beyond that one may make a timer needless."""
         if one.outcome is not None:  # its end is known, whatever follows
@@ -77,7 +84,7 @@ class Touched:
         concerned = [one.subject_id]
         if one.role == "coach":  # enrolments say who that is, and are no guards before they are known
             concerned.append(one.seeker_id)
-        return any(self.streams.get((one.tenant, id), 0) > beyond for id in one.guards) or any(
+        return any(self.streams.get((one.tenant, id), 0) > beyond for id in (one.id, *one.guards)) or any(
             self.subjects.get((one.tenant, id), 0) > beyond for id in concerned
         )
 
@@ -133,9 +140,14 @@ class Ahead:
         for row in rows:
             recorded: Recorded[bytes] = Recorded(*row)
             try:
-                self._touched.add(recorded, subjects(decode(recorded)))
+                e = decode(recorded)
             except (UnknownEventType, ValidationError):
                 self._unclear = recorded.position
+            else:
+                if isinstance(e.data, Withdrawn) and e.version == 1:
+                    self._touched.add_ended(e.tenant, e.data, e.position)
+                else:
+                    self._touched.add(e, subjects(e))
             self._to = recorded.position
         return len(rows)
 

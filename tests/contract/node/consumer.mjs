@@ -29,11 +29,21 @@ function take(event, via) {
 }
 
 // Sent once more, to this queue alone: handled whatever its position, which moves nothing. Who replays may have named
-// more than this is bound to.
-function takeAgain(event, key) {
-  if (!category || key.split('.')[1] === category) {
-    say({ replayed: Number(event.position), id: event.id, faults: faultsOf(event) });
-  }
+// more than this is bound to, and a restore may have undone since what was replayed.
+async function takeAgain(event, key) {
+  if (category && key.split('.')[1] !== category) return;
+  const position = Number(event.position);
+  if (event.epoch < epoch && !(await holds(event))) return say({ abandoned: position });
+  say({ replayed: position, id: event.id, faults: faultsOf(event) });
+}
+
+// Whether the log has an event of an earlier epoch still.
+async function holds(event) {
+  const answer = await fetch(`${feedUrl}/v1/events?after=${event.position - 1}&limit=1`);
+  const text = await answer.text();
+  if (!answer.ok && answer.status !== 409) throw new Error(`the feed answered ${answer.status}: ${text}`);
+  const there = answer.ok && text && JSON.parse(text);
+  return there && there.id === event.id && there.epoch === event.epoch;
 }
 
 // A page of the history, or null: then the log was restored. What came after the fork is forgotten, where a service
@@ -84,7 +94,10 @@ async function receive(message) {
     ['position', 'previous', 'epoch'].every((name) => String(headers[name]) === String(event[name])) &&
     key === `${event.tenant}.${event.type.split('.').slice(1, 3).join('.')}`;
   if (!agrees) throw new Error(`properties and body disagree at ${event.position}`);
-  if (headers.replay) return takeAgain(event, key);
+  if (headers.replay) {
+    await takeAgain(event, key);
+    return headers.position;
+  }
   epoch ||= event.epoch;
   if (event.epoch > epoch && (await page(Math.max(read, ...beyond), event.epoch))) throw new Error('no fork is told');
   if (!category && event.epoch === epoch && headers.previous > read) await heal(headers.previous);
