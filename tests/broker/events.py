@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import UUID, uuid5
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -69,6 +70,23 @@ def an_append(number: int) -> Append:
         causation_id=an_id(f"command {number}"),
         fingerprint=number.to_bytes(8, "big"),
     )
+
+
+class Runs(Protocol):
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
+@asynccontextmanager
+async def running(service: Runs, stop: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
+    """A relay or an intake, in the background until the block ends."""
+    stop = stop or asyncio.Event()
+    task = asyncio.create_task(service.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        async with asyncio.timeout(PATIENCE):
+            await task
 
 
 class Seen:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from services.command.intake import Intake
 from shared.broker.connection import connect
 from shared.broker.topology import COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log
-from tests.broker.events import NOON, PATIENCE, Seen, an_id, set_up
+from tests.broker.events import NOON, Seen, an_id, set_up
 
 
 class FixedClock:
@@ -57,18 +55,6 @@ def registration(number: int = 1, **changes: Any) -> dict[str, Any]:
         "command_id": str(an_id(f"command {number}")),
         "data": {"name": "Ada Example", "time_zone": "Europe/Vienna"},
     } | changes
-
-
-@asynccontextmanager
-async def running(intake: Intake, stop: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
-    stop = stop or asyncio.Event()
-    task = asyncio.create_task(intake.run(stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        async with asyncio.timeout(PATIENCE):
-            await task
 
 
 class Sender:

@@ -14,15 +14,8 @@ from services.command.executor import Executor
 from services.command.intake import DUBIOUS, Intake
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.log import Log
-from tests.broker.events import an_id, reached, taken
-from tests.broker.senders import (
-    Sender,
-    die_holding,
-    holds,
-    is_empty,
-    registration,
-    running,
-)
+from tests.broker.events import an_id, reached, running, taken
+from tests.broker.senders import Sender, die_holding, holds, is_empty, registration
 
 
 async def test_a_command_is_executed_and_answered(

@@ -14,8 +14,8 @@ from shared.broker.topology import DEAD_COMMANDS
 from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, LogUnavailable
-from tests.broker.events import reached
-from tests.broker.senders import Scripted, Sender, is_empty, registration, running
+from tests.broker.events import reached, running
+from tests.broker.senders import Scripted, Sender, is_empty, registration
 
 HOLD = 100.0
 

@@ -29,7 +29,7 @@ from shared.codec import UnknownEventType
 from shared.command_envelope import CommandEnvelope
 from shared.domain.catalogue import DECIDERS
 from shared.log import Appended, Log, LogUnavailable
-from tests.broker.events import PATIENCE, an_id, reached, taken
+from tests.broker.events import PATIENCE, an_id, reached, running, taken
 from tests.broker.senders import (
     FixedClock,
     Scripted,
@@ -39,7 +39,6 @@ from tests.broker.senders import (
     holds,
     is_empty,
     registration,
-    running,
     send_many,
 )
 from tests.broker.test_relay_outages import Settle

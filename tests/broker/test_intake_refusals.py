@@ -15,8 +15,8 @@ from services.command.intake import Intake
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.domain.catalogue import DECIDERS
 from shared.log import Log
-from tests.broker.events import an_id, reached
-from tests.broker.senders import FixedClock, Sender, is_empty, registration, running
+from tests.broker.events import an_id, reached, running
+from tests.broker.senders import FixedClock, Sender, is_empty, registration
 
 
 def goals(number: int = 2, **changes: Any) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from shared.broker.topology import COMMANDS, DEAD_COMMANDS
 from shared.command_envelope import CommandEnvelope
 from shared.log import Appended, Log
 from tests.broker import strange
-from tests.broker.events import reached, taken
-from tests.broker.senders import Scripted, Sender, die_holding, holds, is_empty, registration, running
+from tests.broker.events import reached, running, taken
+from tests.broker.senders import Scripted, Sender, die_holding, holds, is_empty, registration
 
 PERSISTENT = b"\x10\x00\x02"
 STRANGE = {

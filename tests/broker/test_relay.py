@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -16,7 +14,7 @@ from shared.broker import cloudevents, topology
 from shared.broker.outgoing import ConnectionLost, Returned
 from shared.envelope import Recorded
 from shared.log import Log
-from tests.broker.events import PATIENCE, an_append, an_id, consuming, reached
+from tests.broker.events import an_append, an_id, consuming, reached, running
 
 
 class Observed:
@@ -50,18 +48,6 @@ async def cursor(database_url: str) -> int:
         return int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM log.relay_cursor"))
     finally:
         await connection.close()
-
-
-@asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[asyncio.Task[None]]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(relay.run(stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        async with asyncio.timeout(PATIENCE):
-            await task
 
 
 async def test_what_is_committed_is_published_in_order(database_url: str, amqp_url: str, log: Log) -> None:

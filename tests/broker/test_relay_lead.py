@@ -15,8 +15,8 @@ from services.command.relay import LeadLost, Relay
 from shared.broker.outgoing import ConnectionLost
 from shared.envelope import Recorded
 from shared.log import Log, LogUnavailable
-from tests.broker.events import FOR_EVER, PATIENCE, consuming, reached
-from tests.broker.test_relay import Observed, cursor, fill, running
+from tests.broker.events import FOR_EVER, PATIENCE, consuming, reached, running
+from tests.broker.test_relay import Observed, cursor, fill
 from tests.chaos.proxy import Proxy
 
 

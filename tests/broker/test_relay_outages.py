@@ -17,8 +17,8 @@ from shared.broker.connection import UNREACHABLE, connect, lost
 from shared.broker.outgoing import ConnectionLost
 from shared.database.pool import UNAVAILABLE, open_pool
 from shared.log import Log, LogUnavailable
-from tests.broker.events import PATIENCE, Seen, an_append, consuming, reached
-from tests.broker.test_relay import Observed, cursor, fill, running
+from tests.broker.events import PATIENCE, Seen, an_append, consuming, reached, running
+from tests.broker.test_relay import Observed, cursor, fill
 from tests.command.stand_by import stand_by_away
 
 Settle = Callable[[], Awaitable[None]]

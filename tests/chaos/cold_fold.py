@@ -11,14 +11,14 @@ from typing import Any
 import asyncpg
 
 from services.projector.folding.changes import Ending, OwnerId, RowId, StreamId, TimerId
-from services.projector.folding.folder import Folder, Plan
-from services.projector.folding.rows import Rows
+from services.projector.folding.folder import Folder
 from services.projector.folding.timing_fold import TimingFold
 from services.projector.models import MODELS
 from shared.domain.notification import Withdrawn
 from shared.envelope import Recorded
 from shared.timing.policies import default_policies
 from shared.timing.timers import TIMER, Timer
+from tests.projector.memory import gather
 
 PAGE = 500
 _ROWS = """
@@ -61,7 +61,7 @@ class ColdFold:
         while self._position < len(events):
             page = events[self._position : self._position + PAGE]
             plan = self._folder.plan(page, self._parked)
-            changes = self._folder.fold(plan, self._gather(plan))
+            changes = self._folder.fold(plan, gather(self._folder, plan, self.rows, self._owned.__getitem__))
             self.rows |= changes.rows
             for id, owner in changes.owners.items():
                 self._owned[owner].add(id)
@@ -72,21 +72,6 @@ class ColdFold:
                     self.timers[timer_id] = pending
             self._parked |= changes.parked.keys()
             self._position += len(page)
-
-    def _gather(self, plan: Plan) -> Rows:
-        rows = Rows()
-        rows.add(dict.fromkeys(plan.fresh))
-        wanted, owners = plan.wanted, plan.owners
-        while wanted or owners:
-            rows.add({id: self.rows.get(id) for id in wanted})
-            for owner in owners:
-                ids = self._owned[owner]
-                rows.add({id: self.rows[id] for id in ids})
-                rows.add_owned(owner, ids)
-            wanted, owners = self._folder.further(plan, rows)
-        if plan.forgotten:
-            rows.add({id: row for id, row in self.rows.items() if id not in rows})
-        return rows
 
     def differences(self, shown: Shown) -> list[str]:
         """Where anything else is shown, as sentences."""

@@ -197,34 +197,35 @@ async def shift_the_clock(stage: Stage, rng: Random) -> None:
     service.start(**{HOURS_OFF: str(rng.choice((-7, -3, 3, 30)))})
 
 
-FAULTS: dict[str, Fault] = {
-    fault.__name__.replace("_", " "): fault
-    for fault in (
-        kill_command_service,
-        kill_relay_leader,
-        kill_projector,
-        kill_both_projectors,
-        kill_witness,
-        kill_postgres,
-        stop_command_service_while_postgres_is_away,
-        kill_rabbitmq,
-        wipe_rabbitmq,
-        kill_both_servers,
-        freeze_command_service,
-        freeze_relay_leader,
-        freeze_projector,
-        freeze_postgres,
-        freeze_rabbitmq,
-        cut_connections,
-        cut_after_some_bytes,
-        cut_while_connecting,
-        refuse_connections,
-        delay_connections,
-        half_open_connections,
-        fill_the_disk_of_the_broker,
-        shift_the_clock,
-    )
-}  # fmt: skip
+def _by_name(*faults: Fault) -> dict[str, Fault]:
+    return {fault.__name__.replace("_", " "): fault for fault in faults}
+
+
+FAULTS = _by_name(
+    kill_command_service,
+    kill_relay_leader,
+    kill_projector,
+    kill_both_projectors,
+    kill_witness,
+    kill_postgres,
+    stop_command_service_while_postgres_is_away,
+    kill_rabbitmq,
+    wipe_rabbitmq,
+    kill_both_servers,
+    freeze_command_service,
+    freeze_relay_leader,
+    freeze_projector,
+    freeze_postgres,
+    freeze_rabbitmq,
+    cut_connections,
+    cut_after_some_bytes,
+    cut_while_connecting,
+    refuse_connections,
+    delay_connections,
+    half_open_connections,
+    fill_the_disk_of_the_broker,
+    shift_the_clock,
+)  # fmt: skip
 
 
 PROMOTION = "promote the stand-by"
@@ -274,16 +275,13 @@ async def freeze_postgres_for_long(stage: Stage, rng: Random) -> None:
     await _freeze(stage.postgres, rng.uniform(*LONG_FOR_AN_APPEND))
 
 
-IN_LONG_SILENCE: dict[str, Fault] = {
-    fault.__name__.replace("_", " "): fault
-    for fault in (
-        freeze_rabbitmq_for_long,
-        half_open_connections_for_long,
-        freeze_relay_leader_for_long,
-        half_open_database_for_long,
-        freeze_postgres_for_long,
-    )
-}
+IN_LONG_SILENCE = _by_name(
+    freeze_rabbitmq_for_long,
+    half_open_connections_for_long,
+    freeze_relay_leader_for_long,
+    half_open_database_for_long,
+    freeze_postgres_for_long,
+)
 """Longer than a round should take: not in the deck either."""
 
 

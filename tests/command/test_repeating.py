@@ -36,13 +36,6 @@ async def log(database_url: str) -> AsyncIterator[Log]:
         yield log
 
 
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
 def replica(log: Log) -> Executor:
     """Another process: with a memory of its own."""
     return Executor(log, DECIDERS, FixedClock())
@@ -265,7 +258,7 @@ class Unaware:
 
 
 async def test_a_refusal_never_hides_that_a_command_was_accepted(
-    log: Log, executor: Executor, owner: asyncpg.Connection[asyncpg.Record]
+    log: Log, executor: Executor, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """Given a command that was accepted, then no refusal is kept of it, and one that is there all the same is not
     what a repetition is answered."""
@@ -273,7 +266,7 @@ async def test_a_refusal_never_hides_that_a_command_was_accepted(
     refusal = KeptRefusal("acme", accept().command_id, fingerprint(accept()), '{"expected": 1, "actual": 2}')
     await executor.execute(accept())
     assert await log.refuse([refusal]) == []
-    await owner.execute(
+    await database.execute(
         "INSERT INTO log.refusal (tenant, command_id, fingerprint, refusal) VALUES ($1, $2, $3, $4)",
         refusal.tenant, refusal.command_id, refusal.fingerprint, refusal.refusal,
     )  # fmt: skip
@@ -281,38 +274,38 @@ async def test_a_refusal_never_hides_that_a_command_was_accepted(
     assert (await executor.execute(accept())).repeated
 
 
-async def test_refusals_do_not_pile_up(log: Log, owner: asyncpg.Connection[asyncpg.Record]) -> None:
+async def test_refusals_do_not_pile_up(log: Log, database: asyncpg.Connection[asyncpg.Record]) -> None:
     """Given refusals of which some are older than thirty days, when others are kept, then the old ones go, twice as
     many as came, the oldest first."""
     await log.refuse([KeptRefusal("acme", UUID(int=number), b"f", "{}") for number in range(1, 8)])
-    await owner.execute(
+    await database.execute(
         """UPDATE log.refusal
            SET recorded_at = log.now() - interval '31 days' + right(command_id::text, 1)::integer * interval '1 minute'
            WHERE command_id <> $1""",
         UUID(int=7),
     )
     await log.refuse([KeptRefusal("acme", UUID(int=number), b"f", "{}") for number in (8, 9)])
-    left = await owner.fetch("SELECT command_id FROM log.refusal ORDER BY 1")
+    left = await database.fetch("SELECT command_id FROM log.refusal ORDER BY 1")
     assert [row[0].int for row in left] == [5, 6, 7, 8, 9]
 
 
 @pytest.mark.parametrize("statistics", ["none", "fresh"])
 async def test_refusals_that_stay_are_not_gone_through(
-    owner: asyncpg.Connection[asyncpg.Record], statistics: str
+    database: asyncpg.Connection[asyncpg.Record], statistics: str
 ) -> None:
     """Given many refusals of which none is old, when another is kept, then they are not looked at: the log's head is
     held meanwhile."""
-    await owner.execute(
+    await database.execute(
         """INSERT INTO log.refusal (tenant, command_id, fingerprint, refusal)
            SELECT 'acme', md5(n::text)::uuid, 'f', '{}' FROM generate_series(1, 5000) AS n"""
     )
     if statistics == "fresh":
-        await owner.execute("ANALYZE log.refusal")
-    async with owner.transaction():
+        await database.execute("ANALYZE log.refusal")
+    async with database.transaction():
         keep = "SELECT log.refuse(ARRAY['acme'], ARRAY[$1::uuid], ARRAY['f'::bytea], ARRAY['{}'::json])"
-        await owner.execute(keep, UUID(int=1))
+        await database.execute(keep, UUID(int=1))
         read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'log.refusal'::regclass"
-        assert await owner.fetchval(read) < 10
+        assert await database.fetchval(read) < 10
 
 
 async def test_no_repetition_is_answered_before_the_stand_by_has_it(

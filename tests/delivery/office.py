@@ -174,6 +174,12 @@ class Office:
         while await desk.report_once(self.clock) or await desk.send_once(self.clock):
             pass
 
+    async def work_again(self, after: timedelta) -> None:
+        """The same some time later, with the mail server that takes every mail."""
+        self.port = self.mailbox.port
+        self.clock.instant += after
+        await self.work()
+
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """A process that has just started goes on until it is told to stop, and must not fail."""

@@ -49,9 +49,7 @@ async def test_a_server_that_deals_with_nobody_refuses_no_mail(office: Office, s
         office.port = server.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable, match="takes no mail from us"):
             await office.deliver(a_due())
-    office.port = office.mailbox.port
-    office.clock.instant += A_MOMENT
-    await office.work()
+    await office.work_again(A_MOMENT)
     assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
 
 
@@ -88,9 +86,7 @@ async def test_what_a_server_says_of_us_is_no_word_about_the_recipient(
             await office.deliver(a_due(1), a_due(2, expires_at=(NOON + A_MOMENT).isoformat()))
         with pytest.raises(Unavailable, match="takes no mail from us"):
             await office.work()
-    office.port = office.mailbox.port
-    office.clock.instant += A_MOMENT
-    await office.work()
+    await office.work_again(A_MOMENT)
     reports = sorted(office.kithlog.reports, key=lambda report: report[0])
     assert [each for each, _ in reports] == ["report-delivered", "report-failed"]
     assert reports[1][1]["permanent"] is False
@@ -188,9 +184,7 @@ async def test_a_server_that_goes_away_before_it_wants_the_data_has_taken_nothin
         office.port = server.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable, match="mail server is away"):
             await office.deliver(a_due())
-    office.port = office.mailbox.port
-    office.clock.instant += A_MOMENT
-    await office.work()
+    await office.work_again(A_MOMENT)
     assert [each for each, _ in office.kithlog.reports] == ["report-delivered"]
     assert len(office.mailbox.mails) == 1
 
@@ -210,9 +204,7 @@ async def test_a_server_that_does_not_want_the_data_has_refused_the_mail(
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         office.port = server.sockets[0].getsockname()[1]
         await office.deliver(a_due())
-    office.port = office.mailbox.port
-    office.clock.instant += DELAYS[0]
-    await office.work()
+    await office.work_again(DELAYS[0])
     assert [each for each, _ in office.kithlog.reports] == (report or ["report-delivered"])
     assert len(office.mailbox.mails) == (not report)
 

@@ -76,9 +76,7 @@ async def test_a_server_that_goes_away_before_its_answer_leaves_it_unsure(
     async with server:
         await office.deliver(a_due())
         assert office.kithlog.reports == []
-    office.port = office.mailbox.port
-    office.clock.instant += DELAYS[0]
-    await office.work()
+    await office.work_again(DELAYS[0])
     assert [each for each, _ in office.kithlog.reports] == [report]
     assert len(office.mailbox.mails) == (when_unsure == "again")
 

@@ -12,8 +12,8 @@ from services.projector.queries.answering import People, Person
 from services.projector.queries.items import relationship_item
 from shared.domain import contact, interview, lead, relationship
 from shared.domain.identity import relationship_id
-from shared.domain.kernel import Event, On, Stream
-from shared.domain.notification import Addressee, Cause, Due, Rule
+from shared.domain.kernel import Event, On
+from shared.domain.notification import Cause, Rule
 from tests.domain.scenario import (
     ADDED,
     ANA,
@@ -30,6 +30,7 @@ from tests.domain.scenario import (
     on,
 )
 from tests.models.history import History, happened, row, rows
+from tests.models.test_telling import DUE
 
 PAIR = {"seeker_id": SEEKER, "contact_id": ANA}
 TIE = relationship_id(SEEKER, ANA)
@@ -40,30 +41,20 @@ THANKED = interview.Thanked(**WHOSE, how="email", thanked_ids=(ANA,))
 def due(stage: str, **more: Any) -> On:
     """A keep-in-touch reminder of the tie fell due."""
     cause = Cause(event_id=INTERVIEW, type="interview.thanked", position=1)
-    event = Due(
-        kind="keep_in_touch",
-        stage=stage,
-        rule=Rule(policy="keep_in_touch", version="1"),
-        subject="relationship",
-        subject_id=TIE,
-        occurrence=INTERVIEW,
-        recipient=Addressee(id=SEEKER, role="seeker", time_zone="Europe/Lisbon"),
-        seeker_id=SEEKER,
-        contact_ids=(ANA,),
-        cancellation_key="c",
-        dedupe_key="d",
-        group_key="g",
-        due_at=NOW,
-        local_due=NOW.replace(tzinfo=None),
-        not_before=NOW,
-        expires_at=NOW + timedelta(days=1),
-        late_seconds=0,
-        urgency="low",
-        topic="keeping_in_touch",
-        armed_by=cause,
-        **more,
-    )
-    return On(Stream("notification", UUID(int=len(stage))), event)
+    ours: dict[str, Any] = {
+        "kind": "keep_in_touch",
+        "stage": stage,
+        "rule": Rule(policy="keep_in_touch", version="1"),
+        "subject": "relationship",
+        "subject_id": TIE,
+        "occurrence": INTERVIEW,
+        "interview_id": None,
+        "late_seconds": 0,
+        "urgency": "low",
+        "topic": "keeping_in_touch",
+        "armed_by": cause,
+    }
+    return on("notification", UUID(int=len(stage)), DUE.model_copy(update=ours | more))
 
 
 def added(id: UUID, *chain: UUID, source: str = "referral") -> On:

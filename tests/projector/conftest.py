@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -27,6 +28,7 @@ from shared.envelope import Recorded
 from shared.log import Appended, Log
 from shared.timing.policies import default_policies
 from shared.timing.timers import TIMER, Timer
+from tests.database_clock import set_database_clock
 from tests.projector.histories import START, Happening, appends
 from tests.projector.memory import Memory
 
@@ -66,20 +68,27 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
     await connection.close()
 
 
+@asynccontextmanager
+async def owning(database_url: str) -> AsyncIterator[Connection]:
+    """A connection of who owns the database and all that is in it."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
-async def at(database_url: str) -> AsyncIterator[At]:
+async def owner(database_url: str) -> AsyncIterator[Connection]:
+    async with owning(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def at(owner: Connection) -> At:
     """`await at(moment)` sets the database's clock; it stands still there."""
-    owner = await asyncpg.connect(database_url)
-
-    async def set_clock(moment: datetime) -> None:
-        await owner.execute(
-            f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
-            f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
-        )
-
-    await set_clock(START)
-    yield set_clock
-    await owner.close()
+    await set_database_clock(owner, START)
+    return partial(set_database_clock, owner)
 
 
 async def write(log: Log, happenings: Sequence[Happening], *, after: int = 0) -> list[Recorded[bytes]]:
@@ -212,3 +221,13 @@ async def until_blocked(observer: Connection, sessions: int = 1) -> None:
         return count >= sessions
 
     await until(blocked)
+
+
+async def end_the_blocked(database_url: str) -> None:
+    """End the session of this database that waits for a lock, once one does."""
+    async with owning(database_url) as observer:
+        await until_blocked(observer)
+        await observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,14 +22,18 @@ def alarm() -> Alarm:
     return alarm
 
 
-async def rings(alarm: Alarm) -> bool:
+async def at_once(waiting: Awaitable[None]) -> bool:
     """Whether nobody has to wait for it."""
     try:
         async with asyncio.timeout(0):
-            await alarm.wait()
+            await waiting
     except TimeoutError:
         return False
     return True
+
+
+async def rings(alarm: Alarm) -> bool:
+    return await at_once(alarm.wait())
 
 
 async def test_it_rings_for_a_timer_that_is_due_before_the_next_look(alarm: Alarm) -> None:
@@ -72,12 +77,7 @@ async def test_it_can_be_rung(alarm: Alarm) -> None:
 
 async def given_way(alarm: Alarm) -> bool:
     """Whether the fold does not have to wait."""
-    try:
-        async with asyncio.timeout(0):
-            await alarm.until_let_go()
-    except TimeoutError:
-        return False
-    return True
+    return await at_once(alarm.until_let_go())
 
 
 async def test_way_is_given_while_the_head_is_held(alarm: Alarm) -> None:

@@ -21,13 +21,14 @@ from tests.projector.conftest import (
     PATIENCE,
     Letter,
     assert_equals_a_cold_fold,
+    end_the_blocked,
     folder,
     letter,
+    owning,
     projector,
     running,
     state,
     until,
-    until_blocked,
     write,
 )
 from tests.projector.histories import on
@@ -71,13 +72,7 @@ async def test_killed_before_the_commit(log: Log, database_url: str, connection:
     async with projector(database_url, log).session() as session, connection.transaction():
         await connection.execute("SELECT 1 FROM read.checkpoint FOR UPDATE")
         task = asyncio.create_task(session.run_once())
-        observer = await asyncpg.connect(database_url)
-        await until_blocked(observer)
-        await observer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND datname = current_database()"
-        )
-        await observer.close()
+        await end_the_blocked(database_url)
         with pytest.raises(UNAVAILABLE):
             await task
     assert (await state(connection))["position"] == 0
@@ -106,9 +101,8 @@ async def test_a_full_disk_parks_nothing(log: Log, database_url: str, monkeypatc
 
 
 async def session_parked(database_url: str) -> int:
-    connection = await asyncpg.connect(database_url)
-    parked: int = await connection.fetchval("SELECT count(*) FROM read.parked")
-    await connection.close()
+    async with owning(database_url) as connection:
+        parked: int = await connection.fetchval("SELECT count(*) FROM read.parked")
     return parked
 
 
@@ -134,13 +128,12 @@ async def test_it_begins_again_when_postgresql_was_away(log: Log, database_url: 
     one = projector(database_url, log, page=2000, poll_interval=0.01)
     async with running(one.run):
         await until(lambda: folded(connection, 30))
-        owner = await asyncpg.connect(database_url)
-        cut = await owner.fetchval(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid NOT IN (pg_backend_pid(), $1)",
-            connection.get_server_pid(),
-        )
-        await owner.close()
+        async with owning(database_url) as owner:
+            cut = await owner.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid NOT IN (pg_backend_pid(), $1)",
+                connection.get_server_pid(),
+            )
         assert cut >= 2
         late = [on("contact", UUID(int=82), contact.Added(name="Late", source="event"))]
         events = await write(log, late, after=30)

@@ -27,11 +27,12 @@ from tests.projector.conftest import (
     At,
     CountedLog,
     assert_equals_a_cold_fold,
+    end_the_blocked,
     folder,
+    owning,
     projector,
     running,
     until,
-    until_blocked,
     write,
 )
 from tests.projector.firings import (
@@ -302,9 +303,8 @@ async def test_a_log_that_was_restored_fires_nothing(log: Log, database_url: str
     await write(log, [REGISTERED, HELD])
     await fold(database_url, log)
     await at(EVENING)
-    owner = await asyncpg.connect(database_url)
-    await owner.execute("UPDATE log.head SET epoch = 2")
-    await owner.close()
+    async with owning(database_url) as owner:
+        await owner.execute("UPDATE log.head SET epoch = 2")
     fired = await fire(database_url)
     assert (fired.due, fired.held) == (0, 1)
 
@@ -491,13 +491,7 @@ async def test_it_dies_before_its_commit(log: Log, database_url: str, connection
     async with connection.transaction():
         await connection.execute("SELECT 1 FROM log.head FOR UPDATE")
         task = asyncio.create_task(fire(database_url))
-        observer = await asyncpg.connect(database_url)
-        await until_blocked(observer)
-        await observer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND datname = current_database()"
-        )
-        await observer.close()
+        await end_the_blocked(database_url)
         with pytest.raises(UNAVAILABLE):
             await task
     assert await told(log) == []

@@ -19,7 +19,7 @@ from shared.domain import interview, notification, programme, relationship, seek
 from shared.domain.identity import relationship_id
 from shared.envelope import Recorded
 from shared.log import Log
-from tests.projector.conftest import At, letter, projector, until_blocked, write
+from tests.projector.conftest import At, letter, owning, projector, until_blocked, write
 from tests.projector.firings import (
     ANA,
     EVENING,
@@ -195,9 +195,8 @@ async def test_an_event_that_is_just_being_appended_silences(
         async with connection.transaction():
             await Log.append_within(connection, [second(THANKED, 3, version=1)])
             task = group.create_task(fire(database_url))
-            observer = await asyncpg.connect(database_url)
-            await until_blocked(observer)
-            await observer.close()
+            async with owning(database_url) as observer:
+                await until_blocked(observer)
         fired = await task
     assert (fired.due, fired.held) == (0, 1)
 
@@ -386,9 +385,8 @@ async def test_what_waits_is_read_before_the_log_is_held(
         async with connection.transaction():
             await connection.execute("SELECT FROM log.head FOR UPDATE")
             task = group.create_task(fire(database_url))
-            observer = await asyncpg.connect(database_url)
-            await until_blocked(observer)
-            await observer.close()
+            async with owning(database_url) as observer:
+                await until_blocked(observer)
             assert [each.type for each in decoded] == ["interview.held"]
         await task
     assert [each.type for each in decoded] == ["interview.held"]

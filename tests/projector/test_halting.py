@@ -23,6 +23,7 @@ from tests.projector.conftest import (
     assert_equals_a_cold_fold,
     folder,
     letter,
+    owning,
     projector,
     running,
     state,
@@ -173,9 +174,8 @@ async def test_once_the_log_is_past_what_was_given_up_the_log_is_folded(
 async def test_a_message_of_the_timeline_before_is_dropped(log: Log, database_url: str) -> None:
     """Given a message from before the epoch was raised, then it is acknowledged, and only the log is believed."""
     mailbox, heard = Mailbox(), Heard()
-    owner = await asyncpg.connect(database_url)
-    await owner.execute("UPDATE log.head SET epoch = 2")
-    await owner.close()
+    async with owning(database_url) as owner:
+        await owner.execute("UPDATE log.head SET epoch = 2")
     async with projector(database_url, log, mailbox, observer=heard).session() as session:
         events = await write(log, HISTORY[:10])
         mailbox.put(old := letter(replace(events[0], epoch=1, type="contact.forgotten", data=b"{}")))

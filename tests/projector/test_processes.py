@@ -18,7 +18,7 @@ from shared.domain import interview, seeker
 from shared.log import Log
 from tests.chaos.processes import ServiceProcess, url_of
 from tests.chaos.proxy import Proxy
-from tests.projector.conftest import At, assert_equals_a_cold_fold, folder, state, until, until_blocked, write
+from tests.projector.conftest import At, assert_equals_a_cold_fold, folder, owning, state, until, until_blocked, write
 from tests.projector.firings import ANA, MUCH_LATER, told
 from tests.projector.histories import Happening, on
 from tests.projector.observed import folded
@@ -134,8 +134,8 @@ async def test_two_projectors_race_for_what_is_due(
 
     async with (
         Proxy(amqp_url) as way,
-        as_owner(database_url) as holder,
-        as_owner(database_url) as observer,
+        owning(database_url) as holder,
+        owning(database_url) as observer,
         process(1, database_url, way, tmp_path, KITHLOG_FIRING_BATCH="3") as one,
         process(2, database_url, way, tmp_path, KITHLOG_FIRING_BATCH="4") as two,
     ):
@@ -149,16 +149,6 @@ async def test_two_projectors_race_for_what_is_due(
         await until(lambda: nothing_is_due(connection))
     events = await told(log)
     assert len({event.stream_id for event in events}) == len(events) == pending >= 12 * 3
-
-
-@asynccontextmanager
-async def as_owner(database_url: str) -> AsyncIterator[Connection]:
-    """A connection that may hold the log's head and see who waits for it."""
-    owner = await asyncpg.connect(database_url)
-    try:
-        yield owner
-    finally:
-        await owner.close()
 
 
 async def nothing_is_due(connection: Connection) -> bool:

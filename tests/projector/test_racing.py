@@ -17,6 +17,7 @@ from shared.log import Log
 from tests.projector.conftest import (
     assert_equals_a_cold_fold,
     folder,
+    owning,
     projector,
     state,
     until_blocked,
@@ -37,9 +38,8 @@ async def test_two_projectors_race(log: Log, database_url: str, connection: Conn
         async with connection.transaction():
             await connection.execute("SELECT 1 FROM read.checkpoint FOR UPDATE")
             tasks = [group.create_task(each.run_once()) for each in (first, second)]
-            observer = await asyncpg.connect(database_url)
-            await until_blocked(observer, 2)
-            await observer.close()
+            async with owning(database_url) as observer:
+                await until_blocked(observer, 2)
         await asyncio.gather(*tasks)
         for session in (first, second):
             session.next_look = 0.0
@@ -83,9 +83,8 @@ async def test_an_open_transaction_among_fast_ones_hides_nothing(
         async with connection.transaction():
             await Log.append_within(connection, [slow])
             waiting = group.create_task(log.append(fast))
-            observer = await asyncpg.connect(database_url)
-            await until_blocked(observer)
-            await observer.close()
+            async with owning(database_url) as observer:
+                await until_blocked(observer)
             assert await session.run_once() == 10
         await waiting
         session.next_look = 0.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -29,7 +27,7 @@ from shared.timing.policies import Policies, default_policies, policies_with
 from shared.timing.recipient import Recipient
 from shared.timing.settling import Fire, settle
 from shared.timing.timers import TIMER
-from tests.projector.conftest import letter, projector, until_blocked, write
+from tests.projector.conftest import letter, owning, projector, until_blocked, write
 from tests.projector.histories import appends, on
 
 if TYPE_CHECKING:
@@ -203,22 +201,6 @@ async def test_pending_timers_follow_the_calendar(
     monkeypatch.setattr(calendar, "public_holidays", lambda country, year: {before.date()})
     await start(database_url, log, policies_with(""))
     assert await connection.fetchval(connect) > before
-
-
-@asynccontextmanager
-async def owning(database_url: str) -> AsyncIterator[Connection]:
-    """A connection of who owns the database and all that is in it."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[Connection]:
-    async with owning(database_url) as connection:
-        yield connection
 
 
 async def test_no_statement_takes_the_longer_the_more_timers_there_are(

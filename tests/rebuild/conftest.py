@@ -21,7 +21,8 @@ from services.projector.storing.leftovers import QUERIES
 from shared.database.pool import connect, open_pool, persist
 from shared.log import Append, Appended, Log
 from shared.timing.policies import default_policies
-from tests.projector.conftest import projector, state, unhurried, until, write
+from tests.database_clock import set_database_clock
+from tests.projector.conftest import owning, projector, state, unhurried, until, write
 from tests.projector.histories import START, history
 
 if TYPE_CHECKING:
@@ -42,12 +43,8 @@ class System:
 
     async def at(self, moment: datetime) -> None:
         """Set the database's clock; it stands still there."""
-        owner = await asyncpg.connect(self.url)
-        await owner.execute(
-            f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
-            f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
-        )
-        await owner.close()
+        async with owning(self.url) as owner:
+            await set_database_clock(owner, moment)
 
     async def happen(self, seed: int, seekers: int = 3) -> None:
         """More is written to the log, by other seekers for each seed."""

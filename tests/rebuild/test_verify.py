@@ -19,7 +19,7 @@ from services.projector.rebuild.work import NAMES, working
 from shared.domain import contact, interview, seeker
 from shared.domain.catalogue import EVENTS
 from tests.cli.test_parked import Broken
-from tests.projector.conftest import folder, projector, write
+from tests.projector.conftest import folder, owning, projector, write
 from tests.projector.histories import START, TENANT, on
 from tests.rebuild.conftest import POLICIES, System
 
@@ -234,19 +234,25 @@ async def test_a_receipt_that_was_deleted_is_missed(folded: System) -> None:
         assert "has no receipt, and the log holds 1 events of it up to" in one.detail
 
 
+async def break_a_lead(system: System, data: bytes) -> asyncpg.Record:
+    """The event of the first one that was recorded, with another payload."""
+    async with owning(system.url) as owner:
+        await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
+        [broken] = await owner.fetch(
+            "UPDATE log.event SET data = $1 WHERE position = (SELECT min(position) FROM log.event"
+            " WHERE type = 'lead.recorded') RETURNING position, type, stream_id",
+            data,
+        )
+    return broken
+
+
 async def test_nothing_is_healed_where_a_stream_can_not_be_folded(folded: System) -> None:
     """Given an event whose payload was broken after it was folded, and a row that was changed by hand, when that is to
     be healed, it is refused naming the stream, and the good rows of that stream stay as they are."""
     await folded.spoil("contact", {"notes": "changed"})
     before = await folded.state()
-    owner = await asyncpg.connect(folded.url)
-    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
-    broken = await owner.fetchval(
-        "UPDATE log.event SET data = '{' WHERE position = (SELECT min(position) FROM log.event"
-        " WHERE type = 'lead.recorded') RETURNING stream_id"
-    )
-    await owner.close()
-    with pytest.raises(Refused, match=f"stream {broken} can't be folded afresh .* nothing was healed"):
+    broken = await break_a_lead(folded, b"{")
+    with pytest.raises(Refused, match=f"stream {broken['stream_id']} can't be folded afresh .* nothing was healed"):
         await compare(folded.url, POLICIES, NAMES, heal=True)
     assert await folded.state() == before
     assert [status for _, status in await folded.generations()] == ["live"]
@@ -311,15 +317,8 @@ async def test_what_waits_is_read_all_the_same(folded: System) -> None:
 async def test_an_event_that_nothing_folds_is_read_all_the_same(folded: System) -> None:
     """Given a broken payload of a type that the models which are verified pass over, it is found; where they fold it,
     it is left to the fold to tell."""
-    owner = await asyncpg.connect(folded.url)
-    await owner.execute("ALTER TABLE log.event DISABLE TRIGGER ALL")
-    broken = await owner.fetchrow(
-        "UPDATE log.event SET data = '{}' WHERE position = (SELECT min(position) FROM log.event"
-        " WHERE type = 'lead.recorded') RETURNING position, type"
-    )
-    await owner.close()
-    assert broken is not None
-    position, type = broken
+    broken = await break_a_lead(folded, b"{}")
+    position, type = broken["position"], broken["type"]
     assert type in passed_over(["contact"])
     [finding] = await check_log(folded.url, ["contact"])
     assert (finding.check, finding.subject) == ("payloads", f"position {position}")

@@ -29,6 +29,7 @@ from services.projector.settings import ProjectorSettings
 from shared.broker import topology
 from shared.domain.identity import relationship_id
 from shared.timing.policies import default_policies
+from tests.database_clock import set_database_clock
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -214,14 +215,6 @@ class Stage:
     async def _folded(self) -> None:
         """Wait until the projector has folded all that is in the log."""
         await self.get("/programmes", limit=1)
-
-
-async def set_database_clock(owner: Connection, moment: datetime) -> None:
-    """The one clock of recorded time and of firing stands still at `moment`."""
-    await owner.execute(
-        f"CREATE OR REPLACE FUNCTION log.now() RETURNS timestamptz LANGUAGE sql"
-        f" VOLATILE PARALLEL SAFE RETURN '{moment.isoformat()}'::timestamptz"
-    )
 
 
 @asynccontextmanager
