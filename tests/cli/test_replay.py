@@ -324,7 +324,7 @@ def test_a_broker_that_goes_away_half_way(desk: Terminal, infra: Infrastructure)
     """Given a broker that drops the connection during a replay, when it ends with 3, then resuming sends the rest."""
     process = desk.process("replay", "run", MINE, "--why", "test", *SLOWLY)
     wait_for(lambda: desk.query("SELECT 1 FROM log.replay WHERE sent > 5"))
-    infra.rabbitmq.ctl("close_all_connections", "--vhost", desk.amqp_url.rpartition("/")[2], "test")
+    asyncio.run(cut(desk, infra))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3
     [row] = desk.json("replay", "list").objects
@@ -333,6 +333,16 @@ def test_a_broker_that_goes_away_half_way(desk: Terminal, infra: Infrastructure)
     assert desk.run("replay", "resume", row["id"]).code == 0
     positions = [m.headers["position"] for m in received(desk, MINE)]
     assert list(dict.fromkeys(positions)) == list(range(1, len(desk.log()) + 1))
+
+
+async def cut(desk: Terminal, infra: Infrastructure) -> None:
+    """The connections to the broker. Meanwhile a replay can't write down what it has sent, and so does not end."""
+    owner = await asyncpg.connect(desk.database_url)
+    async with owner.transaction():
+        await owner.execute("SELECT FROM log.replay FOR UPDATE")
+        virtual_host = desk.amqp_url.rpartition("/")[2]
+        await asyncio.to_thread(infra.rabbitmq.ctl, "close_all_connections", "--vhost", virtual_host, "test")
+    await owner.close()
 
 
 def test_a_database_that_goes_away_half_way(desk: Terminal) -> None:
