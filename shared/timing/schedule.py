@@ -159,6 +159,11 @@ def _due(
     """When the stage is due, when it would be by the plain rule, and why the two differ."""
     plain = clock.moved(start, stage.span, -1 if stage.before else 1, stage.at)
     due = clock.open(stage, plain)
+    if stage.at and due.local.date() < plain.local.date():
+        # It is for that day: rather when the recipient wakes on it than on the evening of one before.
+        awake = clock.open_later(stage, plain)
+        if awake.local.date() == plain.local.date() and not (stage.before and awake.instant >= start.instant):
+            due = awake
     moved: tuple[str, ...] = ()
     if due is not plain and due != plain:
         moved = ("quiet_hours" if not clock.hours.allows(plain.local) else "day_off",)
