@@ -177,7 +177,10 @@ class Acknowledged(NotificationEvent, type="notification.acknowledged"):
 
 
 class Snoozed(NotificationEvent, type="notification.snoozed"):
-    """It is to come again then: as a notification of its own, whose occurrence is this event."""
+    """It is to come again then: as a notification of its own, whose occurrence is this event.
+
+    What is counted from it is counted from then.
+    """
 
     until: Instant
 

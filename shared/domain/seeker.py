@@ -72,7 +72,8 @@ class Preferences(Details):
     working_days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(max_length=7)] | None = None
     """ISO weekdays, Monday being 1."""
     digest: bool | None = None
-    """Whether what falls due on one day is to be delivered together."""
+    """Whether what falls due is to wait for the next digest, to be delivered together. What is urgent, and what is
+    counted back from a date, such as a conversation to prepare, comes at its own time."""
     muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = None
     """Policies that are not wanted, by name; complete, so an empty one unmutes all. What they tell the coach, they
     still do."""

@@ -108,7 +108,8 @@ class Stage(Data):
     days: Literal["any", "working"] | None = None
     """Which days it may fall on; absent: working days if it is counted in them, else any."""
     shift: Direction = "later"
-    """Where to out of quiet hours; deadlines go earlier."""
+    """Where to out of quiet hours; deadlines go earlier, though what has a time of day stays on its day where there is
+    time on that."""
     to: Role = "seeker"
     urgency: Urgency | None = None
     expires_after: Lasting | None = None

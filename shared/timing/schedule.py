@@ -115,8 +115,13 @@ def clock_of(recipient: Recipient, policies: Policies) -> Clock:
     return Clock(recipient, recipient.policies(policies))
 
 
-def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list[Planned]:
-    """Every stage of a round, in order; those already settled and those switched off included."""
+def plan(
+    subject: Subject, arming: Arming, policy: Policy, clock: Clock, put_off: tuple[str, Moment] | None = None
+) -> list[Planned]:
+    """Every stage of a round, in order; those already settled and those switched off included.
+
+    `put_off` is a stage that is told again, and when: what is counted from it is counted from then.
+    """
     limit = last_moment(subject, arming, policy, clock)
     base, spread = _base(subject, arming, policy, clock)
     previous: Moment | None = None
@@ -139,6 +144,8 @@ def plan(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> list
         if previous and due.instant < previous.instant:
             due, moved = previous, (*moved, "after_previous")
         previous = due
+        if put_off is not None and put_off[0] == stage.name and put_off[1].instant > due.instant:
+            previous = put_off[1]
         # Of what nobody was reminded of, because all that had passed when it was written down, none is reported.
         unheard = "written_late" in moved and heard_until is not None and heard_until <= arming.recorded_at
         dues.append((stage, due, plain, ("spread", *moved) if spread else moved, unheard))
@@ -159,6 +166,11 @@ def _due(
     """When the stage is due, when it would be by the plain rule, and why the two differ."""
     plain = clock.moved(start, stage.span, -1 if stage.before else 1, stage.at)
     due = clock.open(stage, plain)
+    if stage.at and due.local.date() < plain.local.date():
+        # It is for that day: rather when the recipient wakes on it than on the evening of one before.
+        awake = clock.open_later(stage, plain)
+        if awake.local.date() == plain.local.date() and not (stage.before and awake.instant >= start.instant):
+            due = awake
     moved: tuple[str, ...] = ()
     if due is not plain and due != plain:
         moved = ("quiet_hours" if not clock.hours.allows(plain.local) else "day_off",)

@@ -65,9 +65,9 @@ def settle(
     stage = next((one for one in policy.stages if one.name == timer.stage), None) if policy else None
     if policy is None or stage is None:
         return End(withdrawal(timer, *not_asked_for(policy, timer.stage)))
-    silence = _silence(timer, recipient, policy)
-    if silence is not None:
-        return End(withdrawal(timer, "suppressed", silence))
+    silent = silence(timer, recipient, policy)
+    if silent is not None:
+        return End(withdrawal(timer, "suppressed", silent))
     if now >= timer.expires_at:
         return End(withdrawal(timer, "expired", "already_past" if timer.too_late else "moment_passed"))
     delay = _delay(timer, now, fired_today, stage, policy, clock)
@@ -101,7 +101,7 @@ def start_of_day(time_zone: str, now: datetime) -> datetime:
     return instant(datetime.combine(wall(now, tz).date(), time()), tz)
 
 
-def _silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
+def silence(timer: Timer, recipient: Recipient, policy: Policy) -> str | None:
     """Why the recipient must not be told, where that is so. A clock that is unknown is no leave to ring at night."""
     if recipient.mutes(policy, timer.recipient.role):
         return "muted"

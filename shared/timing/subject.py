@@ -466,7 +466,7 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
     if not later:
         return arming
     last = max(later, key=lambda one: one.occurred_at)
-    before = (*last.before, *last.told)
+    before = (*last.before, *((last.occurrence, stage) for stage in last.fired))
     return replace(
         arming,
         side=last.side,
@@ -477,7 +477,7 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
         days=last.days,
         settled=tuple(dict.fromkeys((*(stage for _, stage in before), *last.settled))),
         before=before,
-        snoozes=tuple(_taken_over(one, arming) for one in last.snoozes if not one.settled),
+        snoozes=tuple(one if one.settled else _taken_over(one, arming) for one in last.snoozes),
         counted_from=last.counted_from or last.type,
     )
 

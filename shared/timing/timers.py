@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from shared.domain.identity import notification_id
 from shared.domain.notification import Addressee, Cause, Role, Urgency
 from shared.immutable import immutable
+from shared.timing.calendar import Moment
 from shared.timing.policies import Policies
 from shared.timing.policy import Policy, Stage
 from shared.timing.recipient import Recipient
@@ -153,26 +154,32 @@ def whom(subject: Subject, arming: Arming, policy: Policy) -> tuple[UUID, ...]:
 def rounds(subject: Subject, arming: Arming, policy: Policy, clock: Clock) -> Iterator[Pending]:
     """Every stage of a round, pending or not, and every snooze of one.
 
-    Until it has come, a snooze stands for the stages that would come before it ends, or with that, and are for who has
-    snoozed: neither the seeker nor the coach silences the other.
+    What is counted from a stage that was snoozed is counted from when the snooze ends, whatever becomes of that. Until
+    it has come, a snooze stands for the stages that would come before it ends all the same, or with that. Both hold for
+    who has snoozed: neither the seeker nor the coach silences the other, or puts off what the other is told.
     """
     stages = plan(subject, arming, policy, clock)
     limit = last_moment(subject, arming, policy, clock) if arming.snoozes else None
     plain = {one.stage.name: one for one in stages}
     again = [(snooze, plain[snooze.stage]) for snooze in arming.snoozes if snooze.stage in plain]
+    last: dict[Role, tuple[str, Moment]] = {}
     awake: dict[Role, datetime] = {}
     for snooze, one in again:
+        to, wakes = one.stage.to, clock.open_before(one.stage, clock.moment(snooze.until), limit)
+        if to not in last or wakes.instant >= last[to][1].instant:
+            last[to] = (one.stage.name, wakes)
         if not _gone(one.stage, snooze.settled):
-            wakes = clock.open_before(one.stage, clock.moment(snooze.until), limit).instant
-            awake[one.stage.to] = max(wakes, awake.get(one.stage.to, wakes))
+            awake[to] = max(wakes.instant, awake.get(to, wakes.instant))
+    following = {to: plan(subject, arming, policy, clock, put_off) for to, put_off in last.items()}
     rest = []
-    for one in stages:
+    for number, one in enumerate(stages):
+        moved = following.get(one.stage.to, stages)[number]
         gone = _gone(one.stage, one.stage.name in arming.settled)
-        if not gone and one.stage.to in awake and one.due_at <= awake[one.stage.to]:
+        if not gone and one.stage.to in awake and moved.due_at <= awake[one.stage.to]:
             gone = "snoozed"
         if not gone:
-            rest.append(one)
-        yield Pending(one, arming.occurrence, gone)
+            rest.append(moved)
+        yield Pending(one if gone else moved, arming.occurrence, gone)
     for snooze, one in again:
         later = snoozed(one, snooze.until, rest, policy, clock, limit)
         yield Pending(later, snooze.event_id, _gone(one.stage, snooze.settled))

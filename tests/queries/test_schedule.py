@@ -54,6 +54,17 @@ async def test_thanks_take_it_off_the_schedule(library: Library) -> None:
     assert "keep_in_touch" not in soon
 
 
+async def test_what_nobody_will_be_told_of_is_marked_on_the_schedule(library: Library) -> None:
+    """Given a seeker without a coach who has muted a kind, then the schedule says of what the coach would be told, and
+    of that kind, that nobody will be, as the reminders do; of nothing else."""
+    await library.fold(happened(*HELD_STORY, seeker.PreferencesChanged(muted=("connect",))))
+    items = (await library.get(f"{MINE}/schedule", days=10))["items"]
+    against = {(item["policy"], item["stage"]): item["will_be"] for item in items if item["will_be"]}
+    assert against == {("connect", "due"): "muted", ("thank_you", "coach"): "no_coach"}
+    for item in items:
+        assert (await _reminder(library, item))[1] == item["will_be"]
+
+
 async def test_the_schedule_comes_in_pages(library: Library) -> None:
     """Given more than a page holds, then pages lead through everything once."""
     await library.fold(happened(*HELD_STORY))

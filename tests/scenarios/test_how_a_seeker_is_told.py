@@ -169,3 +169,27 @@ async def test_a_seeker_says_how_she_is_told(stage: Open) -> None:
         await she_wants_a_digest(story)
         await she_can_not_be_reached(story)
         await story.nothing_twice()
+
+
+async def test_what_she_puts_off_is_followed_up(stage: Open) -> None:
+    """Given a loose agreement, when the reminder to find a date is snoozed until after Easter, then it comes again
+    then, and what is to follow it after that: the schedule says so from the beginning."""
+    async with stage("Europe/Lisbon", "2026-02-10 10:00") as story:
+        await story.do("seekers/register", NINA, {"name": "Nina Prado", "time_zone": "Europe/Lisbon"})
+        await story.do("contacts/add", ANA, {"name": "Ana Reis", "source": "cold", "seeker_id": NINA})
+        plan = {"seeker_id": NINA, "contact_ids": [ANA], "purpose": "field", "about": "Design", "format": "coffee"}
+        await story.do("interviews/plan", TALK, plan)
+        request = {"channel": "email", "minutes": 20, "intent": "To learn how you work"}
+        await story.do("interviews/send-request", TALK, request)
+        await story.do("interviews/agree-loosely", TALK, {"what": "Coffee after Easter"})
+        await story.until("2026-02-12 11:00")
+        first = await last_due(story, "firm_it_up")
+        await story.do("notifications/snooze", first["notification_id"], {"until": story.instant("2026-04-07 10:00")})
+        ahead = [("due", "2026-04-07 10:00"), ("again", "2026-04-09 10:00"), ("lapse_suggested", "2026-04-13 10:00")]
+        pending = await story.ask(f"/seekers/{NINA}/schedule")
+        assert [(each["stage"], story.local(each["due_at"])) for each in pending] == ahead
+        await story.until("2026-05-01 10:00")
+        once = [("firm_it_up", "due", "2026-02-12 10:00"), *(("firm_it_up", *one) for one in ahead)]
+        assert await story.told("firm_it_up") == once
+        assert await story.silenced("firm_it_up") == []
+        await story.nothing_twice()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain import notification, relationship, seeker
+from shared.domain import interview, notification, relationship, seeker
 from shared.timing.settling import End, Fire
 from tests.timing.story import (
     COACH,
@@ -94,44 +94,140 @@ def test_neither_snoozes_for_the_other() -> None:
     assert story.ended("how_did_it_go") == {}
 
 
-def _snoozed_tie(until: str) -> Story:
-    """One left alone for ninety days, whose reminder of 10 April was put off."""
+def _agreed_loosely() -> tuple[Story, notification.Due]:
+    """On Wednesday 10 February; told on Friday that it wants a date."""
+    story = Story("Europe/Lisbon")
+    story.happens(interview.AgreedLoosely, "2027-02-10T10:00+00:00", what="Coffee after Easter")
+    return story, fired(story, "firm_it_up")
+
+
+FOLLOWING = {"again": at("2027-04-01T10:00+01:00"), "lapse_suggested": at("2027-04-05T10:00+01:00")}
+"""What is to follow a reminder of Tuesday 30 March, at ten, to find a date."""
+
+
+def test_what_follows_a_snoozed_reminder_is_counted_from_when_it_comes() -> None:
+    """Given a loose agreement whose first reminder is snoozed for weeks, then the others come after it, each once, as
+    the notifications that they were; also when the snooze has come, and when what comes then is snoozed once more."""
+    story, due = _agreed_loosely()
+    ids = {timer.stage: timer.id for timer in story.timers.values()}
+    answers(story, due, notification.Snoozed, "2027-02-12T11:00+00:00", until=at("2027-03-30T10:00+01:00"))
+    assert story.due("firm_it_up") == {"due": at("2027-03-30T10:00+01:00")} | FOLLOWING
+    assert {stage: story.timer("firm_it_up", stage).id for stage in FOLLOWING} == ids
+    assert story.timer("firm_it_up").expires_at == FOLLOWING["again"]
+    assert story.endings == {}
+    again = fired(story, "firm_it_up")
+    assert story.due("firm_it_up") == FOLLOWING
+    assert id_of(again) in story.timer("firm_it_up", "again").guards
+    answers(story, again, notification.Snoozed, "2027-03-30T11:00+01:00", until=at("2027-04-06T10:00+01:00"))
+    assert story.run_until("2027-06-01T10:00+01:00") == [
+        ("firm_it_up", stage) for stage in ("due", "again", "lapse_suggested")
+    ]
+    assert story.endings == {}
+
+
+def test_what_was_told_before_a_snooze_does_not_come_again() -> None:
+    """Given two reminders that were told, when the second is snoozed, then the last alone follows it; when the first
+    is, too, then what was put off longest counts."""
+    story, due = _agreed_loosely()
+    again = fired(story, "firm_it_up", "again")
+    answers(story, again, notification.Snoozed, "2027-02-16T11:00+00:00", until=at("2027-03-30T10:00+01:00"))
+    assert story.due("firm_it_up") == {
+        "again": at("2027-03-30T10:00+01:00"),
+        "lapse_suggested": at("2027-04-01T10:00+01:00"),
+    }
+    answers(story, due, notification.Snoozed, "2027-02-16T12:00+00:00", until=at("2027-03-16T10:00+00:00"))
+    assert story.due("firm_it_up")["lapse_suggested"] == at("2027-04-01T10:00+01:00")
+    assert story.run_until("2027-06-01T10:00+01:00") == [
+        ("firm_it_up", stage) for stage in ("due", "again", "lapse_suggested")
+    ]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_follows_a_snooze_does_so_whatever_becomes_of_that(told: bool) -> None:
+    """Given a snoozed reminder that is taken back, or not told in time when it came, then the rest of its round comes
+    when it was to come after that."""
+    story, due = _agreed_loosely()
+    answers(story, due, notification.Snoozed, "2027-02-12T11:00+00:00", until=at("2027-03-30T10:00+01:00"))
+    if told:
+        late = story.timer("firm_it_up")
+        assert isinstance(story.settle(late, late.expires_at), End)
+    else:
+        answers(story, due, notification.Withdrawn, "2027-02-13T11:00+00:00", reason="withdrawn", because="asked")
+    assert story.due("firm_it_up") == FOLLOWING
+
+
+def test_a_snooze_of_the_seekers_does_not_put_off_the_coach() -> None:
+    """Given a conversation that was never written up, when the seeker snoozes what they are asked first, then what they
+    are to be told comes after that, and what the coach is to be told comes when it would have come."""
+    story = Story()
+    story.enrols("2026-04-01T10:00+02:00")
+    story.schedules("2026-05-01T10:00+02:00", "2026-05-05T10:00+02:00")
+    due, coach = fired(story, "how_did_it_go"), story.timer("how_did_it_go", "coach")
+    answers(story, due, notification.Snoozed, "2026-05-05T12:00+02:00", until=at("2026-05-18T18:00+02:00"))
+    assert story.due("how_did_it_go") == {
+        "coach": coach.due_at,
+        "due": at("2026-05-18T18:00+02:00"),
+        "next_morning": at("2026-05-19T09:00+02:00"),
+        "again": at("2026-05-22T09:00+02:00"),
+    }
+    assert story.timer("how_did_it_go", "coach").expires_at == coach.expires_at
+    assert story.ended("how_did_it_go") == {}
+
+
+def test_a_shorter_cadence_brings_nothing_before_the_end_of_a_snooze() -> None:
+    """Given a tie left alone for ninety days, whose reminder is snoozed, when a shorter cadence would put the rest of
+    its round before the end of the snooze, then that follows the snooze all the same, before it has come and after; a
+    longer one puts it off."""
     story = Story("Asia/Tokyo")
     story.thanks("2026-01-05T10:00+09:00")
     story.touches("2026-01-10T10:00+09:00")
     due = fired(story, "keep_in_touch")
-    answers(story, due, notification.Snoozed, "2026-04-10T11:00+09:00", until=at(until))
-    return story
+    answers(story, due, notification.Snoozed, "2026-04-10T11:00+09:00", until=at("2026-04-16T10:00+09:00"))
+    before, endings = story.due("keep_in_touch"), dict(story.endings)
+    assert before == {
+        "due": at("2026-04-16T10:00+09:00"),
+        "again": at("2026-04-23T10:00+09:00"),
+        "cooling": at("2026-04-30T10:00+09:00"),
+    }
+    story.between(relationship.CadenceChanged, "2026-04-14T10:00+09:00", cadence_days=60)
+    assert story.due("keep_in_touch") == before
+    fired(story, "keep_in_touch")
+    story.between(relationship.CadenceChanged, "2026-04-17T10:00+09:00", cadence_days=30)
+    assert story.due("keep_in_touch").items() == before.items() - {("due", before["due"])}
+    assert story.endings == endings
+    story.between(relationship.CadenceChanged, "2026-04-18T10:00+09:00", cadence_days=365)
+    assert story.due("keep_in_touch")["again"] == at("2027-01-17T10:00+09:00")
 
 
 def test_a_snooze_that_has_come_stands_for_nothing_more() -> None:
-    """Given a reminder that was snoozed and has come again, when a shorter cadence puts the rest of its round before
-    the end of the snooze, then the seeker is told of it as of any that is late already."""
-    story = _snoozed_tie("2026-04-13T10:00+09:00")
-    fired(story, "keep_in_touch")
-    assert set(story.due("keep_in_touch")) == {"again", "cooling"}
+    """Given a reminder that was snoozed and has come again, when the seeker wants the last call before that, then they
+    are told of it as of any that is late already."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-07T06:00+02:00"))
+    fired(story, "thank_you")
     endings = dict(story.endings)
-    story.between(relationship.CadenceChanged, "2026-04-14T10:00+09:00", cadence_days=60)
+    sooner = {"thank_you": {"stages": {"last_call": {"after": {"hours": 36}}}}}
+    story.prefers("2026-05-07T09:00+02:00", overrides=sooner)
     assert story.endings == endings
-    assert story.due("keep_in_touch") == {
-        "again": at("2026-03-18T10:00+09:00"),
-        "cooling": at("2026-03-25T10:00+09:00"),
-    }
-    again, cooling = story.timer("keep_in_touch", "again"), story.timer("keep_in_touch", "cooling")
-    assert isinstance(story.settle(again, at("2026-04-14T10:00+09:00")), End)
-    assert isinstance(story.settle(cooling, at("2026-04-14T10:00+09:00")), Fire)
+    assert isinstance(story.settle(story.timer("thank_you", "last_call"), at("2026-05-07T09:00+02:00")), Fire)
 
 
-def test_what_a_shorter_cadence_puts_before_the_end_of_a_snooze_is_recorded() -> None:
-    """Given a reminder that is snoozed, when a shorter cadence puts the rest of its round before the end of the snooze,
-    then that stands for it, and it is recorded so."""
-    story = _snoozed_tie("2026-04-16T10:00+09:00")
+def test_what_is_put_before_the_end_of_a_snooze_is_recorded() -> None:
+    """Given a reminder that is snoozed, when the seeker wants those that are to follow the talk by so many hours sooner
+    than the snooze ends, then that stands for them, and it is recorded so."""
+    story = Story()
+    story.holds("2026-05-05T10:00+02:00")
+    due = fired(story, "thank_you")
+    answers(story, due, notification.Snoozed, "2026-05-05T13:00+02:00", until=at("2026-05-06T09:00+02:00"))
     pending = set(story.timers)
-    story.between(relationship.CadenceChanged, "2026-04-14T10:00+09:00", cadence_days=60)
-    assert story.due("keep_in_touch") == {"due": at("2026-04-16T10:00+09:00")}
+    sooner = {"overdue": {"after": {"hours": 20}}, "last_call": {"after": {"hours": 22}}}
+    story.prefers("2026-05-05T14:00+02:00", overrides={"thank_you": {"stages": sooner}})
+    assert set(story.due("thank_you")) == {"due", "coach"}
     gone = pending - set(story.timers)
     (ending,) = [story.endings[id] for id in gone & story.endings.keys()]
-    assert (ending.stages, ending.reason, ending.because) == (("again", "cooling"), "suppressed", "snoozed")
+    assert (ending.stages, ending.reason, ending.because) == (("overdue", "last_call"), "suppressed", "snoozed")
     assert gone <= story.over
 
 

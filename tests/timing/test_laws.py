@@ -68,6 +68,35 @@ def test_a_time_of_day_is_never_on_the_wrong_side_of_a_span_of_hours(
     assert found == Moment.local_at(datetime.combine(found.local.date(), at), tz)
 
 
+@given(instants, zones, hours, st.none() | hours)
+@settings(LAWS)
+@example(datetime(2027, 3, 15, 20, tzinfo=UTC), "America/New_York", (time(10), time(22)), None)
+@example(datetime(2027, 4, 20, 12, tzinfo=UTC), "Europe/Berlin", (time(8), time(21)), (time(16), time(10)))
+def test_a_time_of_day_is_one_of_its_own_day(
+    starts: datetime, zone: str, waking_hours: tuple[time, time], quiet: tuple[time, time] | None
+) -> None:
+    """Given any hours, then what is to come at some time of a day comes on that day, wherever there is a minute on it
+    at which the seeker may be disturbed: in time for what it is counted back from, else not before its time."""
+    story, long_ago = Story(zone, "DE"), (starts - timedelta(days=200)).isoformat()
+    wishes = {"waking_hours": waking_hours, "quiet_hours": quiet}
+    said = {name: {"start": wish[0], "end": wish[1]} for name, wish in wishes.items() if wish}
+    story.prefers("2025-12-02T10:00+00:00", **said)
+    story.registers(long_ago, starts.date().isoformat())
+    story.holds(starts.isoformat())
+    story.schedules(long_ago, starts.isoformat())
+    tz, recipient = ZoneInfo(zone), story.recipients[SEEKER]
+    habits, talk = recipient.waking(story.policies), Moment.of(starts, tz)
+    goal = Moment.local_at(datetime.combine(starts.date(), time()), tz)
+    for policy, anchor in {"connect": talk, "confirmation": talk, "goal_date_ahead": goal}.items():
+        for stage in story.policies.by_name[policy].stages:
+            plain = shifted(anchor, stage.span, -1 if stage.before else 1, tz, recipient.week(), stage.at)
+            midnight = datetime.combine(plain.local.date(), time())
+            day = (midnight + timedelta(minutes=n) for n in range(24 * 60))
+            awake = (Moment.local_at(minute, tz).instant for minute in day if habits.allows(minute))
+            if any(at < anchor.instant if stage.before else at >= plain.instant for at in awake):
+                assert story.timer(policy, stage.name).local_due.date() == midnight.date()
+
+
 STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
@@ -97,8 +126,12 @@ class Told:
 
     def put_off(self, story: Story, now: datetime) -> None:
         if self.open:
-            self.snoozed.append(self.open.pop())
-            answers(story, self.snoozed[-1], Snoozed, now.isoformat(), until=now + timedelta(hours=40))
+            self.snoozed.append(due := self.open.pop())
+            stages = {stage.name: stage for stage in story.policies.by_name[due.rule.policy].stages}
+            left = {id for id, t in story.timers.items() if t.cancellation_key == due.cancellation_key}
+            follow = {id for id in left if stages[story.timers[id].stage].then}
+            answers(story, due, Snoozed, now.isoformat(), until=now + timedelta(hours=40))
+            assert follow <= story.timers.keys()
 
     def take_back(self, story: Story, now: datetime) -> None:
         if of := self.snoozed or self.open:
@@ -186,9 +219,8 @@ def test_any_history(history: list[tuple[str, int]]) -> None:
     """Given any history, then: computing again changes nothing; nothing that settled comes back; nothing is due in
     quiet hours, nor on a day off where working days count; nothing reminds before what armed it happened, unless it is
     counted back from a date, and nothing after the date that ends it; nothing would reach a contact who is to be left
-    alone; of a round the later waits for the earlier; what
-    is taken back does not come again; a timer has one id; everything that vanished has an ending or an event of its
-    own."""
+    alone; of a round the later waits for the earlier; what is to follow a snooze is not lost by that; what is taken
+    back does not come again; a timer has one id; everything that vanished has an ending or an event of its own."""
     story, told, now = Story("Europe/Berlin"), Told(), START
     seen: dict[UUID, str] = {}
     over: set[UUID] = set()

@@ -341,19 +341,22 @@ def test_every_policy_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("waking", "written", "starts", "due"),
     [
-        # Monday 09:00 is quiet: earlier is Friday evening, which is past on Sunday.
-        (("10:00", "22:00"), "2026-05-08T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-08T21:59+02:00"),
+        # Monday 09:00 is quiet, for Tuesday: when they wake on Monday, and not on Friday evening.
+        (("10:00", "22:00"), "2026-05-08T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-11T10:00+02:00"),
         (("10:00", "22:00"), "2026-05-10T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-11T10:00+02:00"),
+        (("10:00", "22:00"), "2026-05-11T09:30+02:00", "2026-05-12T15:00+02:00", "2026-05-11T10:00+02:00"),
+        # Up from six to eight: before nine of that day, or else not before they wake on the next.
+        (("06:00", "08:00"), "2026-05-08T12:00+02:00", "2026-05-12T15:00+02:00", "2026-05-11T07:59+02:00"),
         (("06:00", "08:00"), "2026-05-11T08:30+02:00", "2026-05-12T07:30+02:00", "2026-05-12T06:00+02:00"),
         # Friday 09:00, for Sunday: rather on the day off than never.
         (("06:00", "08:00"), "2026-05-08T08:30+02:00", "2026-05-10T15:00+02:00", "2026-05-09T06:00+02:00"),
     ],
 )
-def test_a_confirmation_that_moved_earlier_would_be_past(
+def test_a_confirmation_at_an_hour_at_which_nobody_is_to_be_disturbed(
     waking: tuple[str, str], written: str, starts: str, due: str
 ) -> None:
-    """Given an hour at which the seeker is not to be disturbed, when there is no time before it any more, but some
-    after it and before the conversation, then the reminder comes then."""
+    """Given nine o'clock as an hour at which the seeker is not to be disturbed, then the reminder comes on the same day
+    all the same; when there is no time for that any more, but some before the conversation, then it comes then."""
     story = Story(country="DE")
     story.prefers("2026-05-01T10:00+02:00", waking_hours=dict(zip(("start", "end"), waking, strict=True)))
     story.schedules(written, starts)

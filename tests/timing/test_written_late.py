@@ -11,7 +11,7 @@ import pytest
 from shared.domain import contact, notification, relationship
 from shared.timing.explain import explain
 from shared.timing.schedule import LATE_DAYS
-from tests.timing.story import CONTACT, INTRODUCER, RELATIONSHIP, Story, answers, at, fired, id_of, local, named
+from tests.timing.story import CONTACT, INTRODUCER, RELATIONSHIP, SEEKER, Story, answers, at, fired, id_of, local, named
 
 HAPPENED: dict[str, Callable[[Story, str], object]] = {
     "thanks": lambda story, written: story.thanks("2026-06-01T12:00+09:00", written=written),
@@ -176,7 +176,7 @@ def test_what_was_snoozed_before_such_pauses_still_comes_again() -> None:
     due = fired(story, "keep_in_touch")
     answers(story, due, notification.Snoozed, "2026-07-19T10:00+09:00", until=at("2026-08-20T10:00+09:00"))
     before = story.due("keep_in_touch")
-    assert before == {"due": at("2026-08-20T10:00+09:00")}
+    assert before["due"] == at("2026-08-20T10:00+09:00")
     for written in ("2026-07-20T10:00+09:00", "2026-07-21T10:00+09:00"):
         pending = set(story.timers)
         _pauses_long_ago(story, written)
@@ -184,7 +184,13 @@ def test_what_was_snoozed_before_such_pauses_still_comes_again() -> None:
         assert pending <= story.over
         assert not pending & story.timers.keys()
     again = fired(story, "keep_in_touch")
-    assert story.due("keep_in_touch") == {}
+    left = story.due("keep_in_touch")
+    assert left == {"again": at("2026-08-27T10:00+09:00"), "cooling": at("2026-09-03T10:00+09:00")}
+    _pauses_long_ago(story, "2026-08-20T11:00+09:00")
+    assert story.due("keep_in_touch") == left
+    explained = explain(story.subjects[RELATIONSHIP], story.recipients[SEEKER], story.policies)
+    told = [one.notification_id for one in explained if (one.policy, one.status) == ("keep_in_touch", "fired")]
+    assert told == [id_of(due), id_of(again)]
     answers(story, again, notification.Acknowledged, "2026-08-21T10:00+09:00", how="acted_on")
     assert story.due("keep_in_touch")["due"] == at("2026-11-19T10:00+09:00")
 
@@ -212,10 +218,10 @@ def test_what_was_told_before_such_a_pause_and_is_taken_back_after_it_comes_no_m
     due = fired(story, "keep_in_touch")
     _pauses_long_ago(story, "2026-07-20T10:00+09:00")
     answers(story, due, notification.Snoozed, "2026-07-21T10:00+09:00", until=at("2026-08-20T10:00+09:00"))
-    assert story.due("keep_in_touch") == {"due": at("2026-08-20T10:00+09:00")}
+    assert story.due("keep_in_touch")["due"] == at("2026-08-20T10:00+09:00")
     answers(story, due, notification.Withdrawn, "2026-07-22T10:00+09:00", reason="withdrawn", because="asked")
-    assert story.due("keep_in_touch") == {}
-    assert story.run_until("2026-09-21T10:00+09:00") == []
+    told = story.run_until("2026-09-21T10:00+09:00")
+    assert told == [("keep_in_touch", "again"), ("keep_in_touch", "cooling")]
 
 
 @pytest.mark.parametrize("told", ["a touch", "a connection", "a conversation"])

@@ -39,7 +39,8 @@ from shared.timing import timers
 from shared.timing.calendar import wall
 from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.policies import Policies
-from shared.timing.settling import without_turn
+from shared.timing.recipient import Recipient
+from shared.timing.settling import silence, without_turn
 from shared.timing.timers import Timer
 from shared.zones import zone
 
@@ -49,6 +50,9 @@ class PendingItem(Timer):
     # On the recipient's wall clock, so without the offset that JSON Schema's date-time asks for.
     local_due: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-11-17T09:00:00"]})]
     contacts: tuple[Person, ...]
+    will_be: str
+    """Why nobody will be told, where that stands already: `muted`, `no_coach`. It will end as suppressed unless that
+    changes."""
 
 
 @immutable(kw_only=True)
@@ -73,19 +77,19 @@ class Explained:
 
 def add_notification_queries(router: APIRouter, desk: Desk, clock: Clock, policies: Policies) -> None:
     """What is ahead is counted from the clock's present; `policies` are those that the timers were folded with."""
-    _add_schedule(router, desk, clock)
+    _add_schedule(router, desk, clock, policies)
     _add_told(router, desk)
     _add_reminders(router, desk, policies)
 
 
-def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
+def _add_schedule(router: APIRouter, desk: Desk, clock: Clock, policies: Policies) -> None:
     @router.get(
         "/seekers/{seeker_id}/schedule", response_model=PageOf[PendingItem], summary="What will fall due, soonest first"
     )
     async def schedule(tenant: TenantPath, seeker_id: UUID, ask: Annotated[ScheduleAsk, Query()]) -> Response:
         """The notifications about this seeker's affairs that are pending and fall due within the next `days`, as things
-        stand: what happens meanwhile moves or ends them. Left out is what will not be told, for it will have expired by
-        then.
+        stand: what happens meanwhile moves or ends them. Left out is what will have expired by then; `will_be` says of
+        what else nobody will be told.
         """
         reader = await desk.reader(ask)
         await require_seeker(reader, tenant, seeker_id)
@@ -93,12 +97,29 @@ def _add_schedule(router: APIRouter, desk: Desk, clock: Clock) -> None:
             tenant, seeker_id, limit=ask.limit, after=ask.cursor, until=clock.now() + timedelta(days=ask.days)
         )
         pending = PageOf.read(page, timers.TIMER.validate_json)
+        recipient = await _recipient(reader, tenant, seeker_id)
         people = await People.of(reader, tenant, (each for timer in pending.items for each in timer.contact_ids))
         items = [
-            widen(PendingItem, _put_off(timer, due_at), contacts=people.all(timer.contact_ids))
+            widen(
+                PendingItem,
+                _put_off(timer, due_at),
+                contacts=people.all(timer.contact_ids),
+                will_be=_against(timer, recipient, policies),
+            )
             for timer, due_at in zip(pending.items, page.sorts, strict=True)
         ]
         return json_response(PageOf[PendingItem], pending.shown(items))
+
+
+async def _recipient(reader: Reader, tenant: str, seeker_id: UUID) -> Recipient | None:
+    found = await reader.get(RECIPIENT, tenant, str(seeker_id))
+    return None if found.body is None else timers.RECIPIENT.validate_json(found.body)
+
+
+def _against(timer: Timer, recipient: Recipient | None, policies: Policies) -> str:
+    """Why nobody will be told, as things stand."""
+    policy = recipient and recipient.policies(policies).by_name.get(timer.policy)
+    return (recipient and policy and silence(timer, recipient, policy)) or ""
 
 
 def _put_off(timer: Timer, until: datetime) -> Timer:
@@ -148,8 +169,7 @@ def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
         if found.body is None:
             raise unknown("subject", subject_id)
         subject = timers.SUBJECT.validate_json(found.body)
-        about = await reader.get(RECIPIENT, tenant, str(subject.seeker_id))
-        recipient = None if about.body is None else timers.RECIPIENT.validate_json(about.body)
+        recipient = await _recipient(reader, tenant, subject.seeker_id)
         people = await People.of(reader, tenant, subject.contact_ids)
         told = await _with_outcomes(reader, tenant, explain(subject, recipient, policies))
         left_aside = [] if recipient is None else recipient.left_aside(policies)
