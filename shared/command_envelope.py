@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
 from shared.domain.values import TENANT, Instant
+from shared.faults import form
 
 Tenant = Annotated[str, Field(pattern=TENANT, description="The career centre, programme or platform it belongs to.")]
-Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,120}$")]
+_ACTOR = form(r"^[A-Za-z0-9._:@-]{1,120}$", "1 to 120 letters, digits and . _ : @ -, such as coach:7")
+Actor = Annotated[str, Field(pattern=_ACTOR)]
 
 
 class CommandEnvelope(BaseModel):

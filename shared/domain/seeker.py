@@ -33,9 +33,13 @@ from shared.domain.values import (
     emptied,
     said,
 )
+from shared.faults import form
 from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing.policies import Policies, default_policies
+
+_OVERRIDE = '{"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}'
+_DIGEST = form(r"^[0-9a-f]{64}$", "the SHA-256 of the secret, in 64 hexadecimal digits, small letters")
 
 
 class Goals(Details):
@@ -101,7 +105,7 @@ class FeedSecret(Details):
     chance; only its digest is told, so that the log can't give it away.
     """
 
-    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    secret_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)]
 
 
 class Leaving(Details):
@@ -328,7 +332,8 @@ def _check_overrides(command: ChangePreferences, policies: Policies) -> None:
     known = ", ".join(policies.by_name)
     for name, settings in (command.overrides or {}).items():
         if problems := policies.problems({name: settings}):
-            raise refusal("unsound_override", "; ".join(problems), field=f"/overrides/{name}", policies=known)
+            told = f"{'; '.join(problems)} (an override looks like {_OVERRIDE})"
+            raise refusal("unsound_override", told, field=f"/overrides/{name}", policies=known)
     kinds = {kind for policy in policies.by_name.values() for kind in (policy.name, policy.kind)}
     for at, name in enumerate(command.muted or ()):
         if name not in kinds:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from shared.codec import UnknownEventType
 from shared.domain.kernel import Refusal
+from shared.faults import in_words
 from shared.log import KeyReused, LogUnavailable, WrongVersion
 from shared.operations.correlation import HEADER as CORRELATION_HEADER
 from shared.operations.correlation import MalformedCorrelationId, current_correlation
@@ -234,7 +235,7 @@ def _(error: RequestValidationError) -> Problem:
     for each in error.errors()[:MOST_FAULTS]:
         place, *rest = each["loc"]
         where = pointer(rest) if place == "body" else ".".join(str(part) for part in (place, *rest))
-        faults.append(Fault(where, _said(each), each["type"]))
+        faults.append(Fault(where, in_words(each), each["type"]))
     return invalid(faults)
 
 
@@ -264,19 +265,21 @@ def invalid(faults: Sequence[Fault]) -> Problem:
     )
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """What pydantic found wrong with a body, as JSON pointers."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Fault(pointer(each["loc"]), _said(each), each["type"]) for each in errors[:MOST_FAULTS]]
+def faults_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Fault]:
+    """What pydantic found wrong with a body, as JSON pointers; `model` is what it was read as, where that is known."""
+    errors = error.errors(include_url=False, include_input=False)
+    told = [each for each in errors if each["type"] != "too_short" or not _items_at_fault(each["loc"], errors)]
+    return [Fault(pointer(each["loc"]), in_words(each, model), each["type"]) for each in told[:MOST_FAULTS]]
+
+
+def _items_at_fault(place: Sequence[str | int], errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Pydantic doesn't count such items: it says of a list of nothing else that it is too short."""
+    return any(len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in errors)
 
 
 def _told_of(field: str | None, detail: str) -> str:
     """The detail behind its field, however long that is."""
     return f"{clean(field, _LONGEST['field'])}: {detail}" if field else detail
-
-
-def _said(error: Mapping[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def malformed_header(name: str, detail: str, remedy: str) -> ProblemError:

@@ -62,6 +62,7 @@ UNSOUND = [
     ({"overrides": {"thank_yuo": {"enabled": False}}}, "/overrides/thank_yuo", "no such policy"),
     ({"overrides": {"thank_you": {"stages": {"du": {"after": {"hours": 3}}}}}}, "/overrides/thank_you", "no stage du"),
     ({"overrides": {"thank_you": {"stages": {"due": {"then": {"hours": 3}}}}}}, "/overrides/thank_you", "then"),
+    ({"overrides": {"thank_you": {"after": 3}}}, "/overrides/thank_you", '"stages": {"due": {"after": {"hours": 3}}}'),
     ({"overrides": {"participant_stalled": {"enabled": False}}}, "/overrides/participant_stalled", "can't change"),
     ({"overrides": {"thank_you": {"stages": {"coach": {"enabled": False}}}}}, "/overrides/thank_you", "for the coach"),
     ({"overrides": {"limits": {"waking_hours": [8, 21]}}}, "/overrides/limits", "written out"),
