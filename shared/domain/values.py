@@ -226,12 +226,16 @@ class Resource(Details):
     """Something to read, follow or join (S1, S3)."""
 
     kind: ResourceKind
+    """What it is."""
     title: Annotated[Name, NO_BLANK]
     url: Url | None = None
+    """Where it is found."""
 
 
 class Hours(Details):
     """From one local time of day to another; an end before the start is on the next day."""
 
     start: TimeOfDay
+    """By the clock of whoever has them, such as 21:30."""
     end: TimeOfDay
+    """Likewise, such as 08:00."""

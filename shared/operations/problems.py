@@ -104,8 +104,8 @@ class FaultDocument(BaseModel):
     """One thing that is wrong with the input."""
 
     field: str | None = Field(description="JSON pointer into the body, or `path.…`, `query.…`, `header.…`.")
-    detail: str
-    code: str
+    detail: str = Field(description="What is wrong, and what would be right.")
+    code: str = Field(description="The kind of fault.", examples=["missing"])
 
 
 class ProblemDocument(BaseModel):
@@ -113,15 +113,15 @@ class ProblemDocument(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["urn:kithlog:problem:out_of_order"])
-    title: str
-    status: int
+    type: str = Field(description="`code` as a URN.", examples=["urn:kithlog:problem:out_of_order"])
+    title: str = Field(description="`code` in words.")
+    status: int = Field(description="The HTTP status, over AMQP, too.")
     code: str = Field(description="Stable: what programs go by.")
     detail: str = Field(description="What was wrong.")
     remedy: str = Field(description="What would be right.")
     field: str | None = Field(None, description="The culprit: JSON pointer, or `path.…`, `query.…`, `header.…`.")
-    errors: list[FaultDocument] = []
-    correlation_id: UUID | None = None
+    errors: list[FaultDocument] = Field([], description="Each thing that is wrong with the input, up to 20.")
+    correlation_id: UUID | None = Field(None, description="That of the request, to find it again in the logs.")
 
 
 class ProblemError(Exception):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -84,6 +87,15 @@ def test_sound_preferences() -> None:
     sound = {"overrides": {"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, "muted": ["connect"]}
     command = seeker.ChangePreferences.model_validate(sound)
     given(REGISTERED).when(command).then(seeker.PreferencesChanged.model_validate(sound))
+
+
+def test_the_example_of_overrides_is_sound() -> None:
+    """Given what the published description of overrides shows, then it is taken."""
+    description = seeker.ChangePreferences.model_fields["overrides"].description
+    [example] = re.findall(r"`(\{.+\})`", description or "")
+    shown = {"overrides": json.loads(example)}
+    command = seeker.ChangePreferences.model_validate(shown)
+    given(REGISTERED).when(command).then(seeker.PreferencesChanged.model_validate(shown))
 
 
 def test_what_is_forgotten_stays_forgotten() -> None:
