@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command, Stream
 from shared.domain.values import TENANT, Instant
+from shared.faults import form
 
 Tenant = Annotated[str, Field(pattern=TENANT, description="The career centre, programme or platform it belongs to.")]
-Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,120}$")]
+_ACTOR = form(r"^[A-Za-z0-9._:@-]{1,120}$", "1 to 120 letters, digits and . _ : @ -, such as coach:7")
+Actor = Annotated[str, Field(pattern=_ACTOR)]
 
 
 class CommandEnvelope(BaseModel):
@@ -23,6 +25,7 @@ class CommandEnvelope(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     command: str
+    """Which one, such as `interview.send_request`."""
     tenant: Tenant
     id: UUID
     """The stream it is for: the interview's id, the contact's …; new for a command that creates one. A relationship's
@@ -35,10 +38,13 @@ class CommandEnvelope(BaseModel):
     occurred_at: Instant | None = None
     """When it happened outside; now, unless told, and if it is said to be a little ahead of now: clocks differ."""
     actor: Actor = "unknown"
+    """Who asks for it, such as `seeker:<id>` or `coach:<id>`."""
     expected_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     """Refuse unless the stream has this version (0: does not exist yet)."""
     correlation_id: UUID | None = None
+    """Ties together all that follows from one first cause."""
     causation_id: UUID | None = None
+    """The command or event that directly caused it."""
 
     @property
     def stream(self) -> Stream:
@@ -47,13 +53,16 @@ class CommandEnvelope(BaseModel):
 
 def message_model(command: type[Command]) -> type[CommandEnvelope]:
     """The envelope with `data` of exactly this command: what validates a message and describes it in schemas."""
+    command_field, data_field = (
+        Field(description=CommandEnvelope.model_fields[name].description) for name in ("command", "data")
+    )
     return create_model(
         # Of the whole type: several categories have a command of the same name, such as correct_details.
         "".join(part.capitalize() for part in re.split(r"[._]", command.type)) + "Message",
         __base__=CommandEnvelope,
         __doc__=command.__doc__,
-        command=(Literal[command.type], ...),  # type: ignore[arg-type]  # built at run time
-        data=(command, ...),
+        command=(Literal[command.type], command_field),  # type: ignore[arg-type]  # built at run time
+        data=(command, data_field),
     )
 
 

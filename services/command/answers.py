@@ -18,17 +18,17 @@ class WrittenEvent(BaseModel):
     """Where one event was written."""
 
     position: int = Field(description="Place in the whole log.")
-    type: str = Field(examples=["interview.request_sent"])
+    type: str = Field(description="What happened.", examples=["interview.request_sent"])
     stream: str = Field(description="`<category>/<id>`.")
     version: int = Field(description="Place in its stream; the stream's version since.")
-    event_id: UUID
+    event_id: UUID = Field(description="Its id wherever it is told: over AMQP, in the feed.")
 
 
 class AdviceGiven(BaseModel):
     """What is allowed and yet better done otherwise."""
 
     code: str = Field(description="Stable.", examples=["longer_than_usual"])
-    detail: str
+    detail: str = Field(description="What would be better.")
     field: str = Field(description="JSON pointer into the command's fields.")
 
 
@@ -37,8 +37,8 @@ class Answer(BaseModel):
 
     command_id: UUID = Field(description="The Idempotency-Key to repeat it with.")
     position: int = Field(description="Of its last event: name it as `min_position` to read your own writes.")
-    events: list[WrittenEvent]
-    recorded_at: datetime
+    events: list[WrittenEvent] = Field(description="What it wrote, in order, also to other streams than its own.")
+    recorded_at: datetime = Field(description="When it was written down.")
     repeated: bool = Field(description="True when this is the first answer to the same command, given again.")
     advice: list[AdviceGiven] = Field(default=[], description="What to do better next time; no reason to refuse.")
 

@@ -134,7 +134,7 @@ def _envelope(command: type[Command], fields: dict[str, Any], body: bytes) -> Co
     try:
         data = command.model_validate_json(body.strip() or b"{}", context=FROM_CALLER)
     except ValidationError as error:
-        faults += faults_of(error)
+        faults += faults_of(error, command)
     try:
         envelope = CommandEnvelope(command=command.type, data=data, **fields)
     except ValidationError as error:

@@ -6,12 +6,14 @@ from codecs import BOM_UTF8
 from dataclasses import replace
 from functools import cache
 
+from pydantic import ValidationError
+
 from shared.command_envelope import CommandEnvelope, message_model
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Refusal
 from shared.domain.values import FROM_CALLER
 from shared.operations import strict_json
-from shared.operations.problems import Problem, ProblemError, problem_of
+from shared.operations.problems import Problem, ProblemError, faults_of, invalid, problem_of
 
 model_of = cache(message_model)
 
@@ -19,17 +21,22 @@ model_of = cache(message_model)
 def parse_message(body: bytes) -> CommandEnvelope:
     """The command message in a JSON document; a byte-order mark before it is passed over.
 
-    Raises `NotJson`, pydantic's `ValidationError`, and `ProblemError` with code `unknown_command`.
+    Raises `NotJson`, and `ProblemError` with code `unknown_command` or `invalid_input`.
     """
     body = body.removeprefix(BOM_UTF8)
     value = strict_json.parse(body)
     name = value.get("command") if isinstance(value, dict) else None
-    if not isinstance(name, str):
-        CommandEnvelope.model_validate(value)  # says what is missing or of the wrong type
-    command = COMMANDS.get(str(name))
-    if command is None:
-        raise unknown_command(str(name))
-    return model_of(command).model_validate_json(body, context=FROM_CALLER)
+    model = CommandEnvelope
+    try:
+        if not isinstance(name, str):
+            model.model_validate(value)  # says what is missing or of the wrong type
+        command = COMMANDS.get(str(name))
+        if command is None:
+            raise unknown_command(str(name))
+        model = model_of(command)
+        return model.model_validate_json(body, context=FROM_CALLER)
+    except ValidationError as error:
+        raise ProblemError(invalid(faults_of(error, model))) from None
 
 
 def unknown_command(name: str) -> ProblemError:

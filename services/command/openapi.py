@@ -14,7 +14,7 @@ from services.command.bulk import CONTENT_TYPE as NDJSON
 from services.command.http import MESSAGE_PATH, path_of
 from services.command.messages import model_of
 from services.command.requests import KEY
-from shared.contract.command_schemas import AsAccepted
+from shared.contract.command_schemas import AsAccepted, told
 from shared.domain.catalogue import COMMANDS
 from shared.domain.kernel import Command
 from shared.domain.values import TENANT, Instant
@@ -130,13 +130,13 @@ def _commands() -> list[type[Command]]:
 
 
 def _by_path(command: type[Command], schema: dict[str, Any]) -> dict[str, Any]:
-    summary, _, rest = (command.__doc__ or command.type).strip().partition("\n")
+    summary, description = told(command)
     required = any(info.is_required() for info in command.model_fields.values())
     return {
         "tags": [command.category],
         "operationId": command.type,
         "summary": summary,
-        "description": rest.strip(),
+        "description": description,
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS],
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}},
         "responses": _responses("201" if command.creates else "200"),
@@ -151,6 +151,8 @@ def _by_message(messages: list[dict[str, Any]]) -> dict[str, Any]:
         "tags": ["commands"],
         "operationId": "command",
         "summary": "One command message of any kind, as over AMQP",
+        "description": "It holds all that else is said by path, query and headers. Answered 201 for a command that may "
+        "be the first of its stream, else 200.",
         "parameters": [{"$ref": "#/components/parameters/correlation_id"}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {"201": responses["200"], **responses},

@@ -210,7 +210,8 @@ def _command_message(file: str, schema: Json) -> Json:
     return {
         "name": file.removesuffix(".json"),
         "title": schema["title"],
-        **({"summary": schema["description"]} if "description" in schema else {}),
+        "summary": schema["description"].partition("\n\n")[0],
+        "description": schema["description"].partition("\n\n")[2],
         "contentType": "application/json",
         "headers": {"$ref": "#/components/schemas/CommandProperties"},
         "correlationId": {"location": "$message.header#/correlation_id"},

@@ -6,12 +6,15 @@ only such changes are made as leave every message valid that was.
 
 from __future__ import annotations
 
+from inspect import cleandoc
+
 from pydantic_core import core_schema
 
 from shared.command_envelope import message_model
 from shared.contract.event_schemas import DIALECT, AsSaid
 from shared.contract.examples import example_of
 from shared.contract.json import Json
+from shared.domain.diagrams import taken
 from shared.domain.kernel import Command
 
 
@@ -32,6 +35,12 @@ def file_of(command: str) -> str:
     return f"{command}.json"
 
 
+def told(command: type[Command]) -> tuple[str, str]:
+    """A command in a sentence, and what else there is to say of it: also when it is taken, and where it leads."""
+    summary, _, rest = cleandoc(command.__doc__ or "").partition("\n\n")
+    return summary.replace("\n", " "), "\n\n".join(filter(None, (rest.replace("\n", " "), taken(command))))
+
+
 def command_schema(command: type[Command]) -> Json:
     """The document for a command. Raises `LookupError` when it has a field that no example is known for."""
     described = message_model(command).model_json_schema(schema_generator=AsAccepted)
@@ -40,7 +49,7 @@ def command_schema(command: type[Command]) -> Json:
         "$schema": DIALECT,
         "$id": f"urn:kithlog:command:{command.type}",
         "title": command.type,
-        **({"description": command.__doc__} if command.__doc__ else {}),
+        "description": "\n\n".join(told(command)),
         **{key: described[key] for key in ("type", "properties", "required", "additionalProperties", "$defs")},
     }
     return {**schema, "examples": [example_of(schema)]}

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.domain import contact, interview, lead, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id
-from shared.domain.kernel import COMMANDS, EVENTS, Command, Decider, Machine
+from shared.domain.kernel import COMMANDS, EVENTS, Command, Decider, Event, Machine
 from shared.timing.policies import Policies
 
 DECIDERS: dict[str, Decider[Any]] = {
@@ -23,6 +23,21 @@ DECIDERS: dict[str, Decider[Any]] = {
     )
 }
 """Category → how its streams live, where no tenant changes the timing policies of this release."""
+
+EVENT_OF: dict[type[Command], type[Event]] = {
+    **seeker.EVENT_OF,
+    **contact.EVENT_OF,
+    **relationship.EVENT_OF,
+    **interview.EVENT_OF,
+    **lead.EVENT_OF,
+    **programme.EVENT_OF,
+    notification.ReportDelivered: notification.Delivered,
+    notification.ReportFailed: notification.Failed,
+    notification.Acknowledge: notification.Acknowledged,
+    notification.Snooze: notification.Snoozed,
+    notification.Withdraw: notification.Withdrawn,
+}
+"""Command → the event that it is about. What follows from it on other streams, or from what is in it, is not told."""
 
 MACHINES: tuple[Machine, ...] = (
     seeker.MACHINE,
@@ -52,4 +67,4 @@ def stream_id_of(command: Command) -> UUID | None:
     return None
 
 
-__all__ = ["CATEGORIES", "COMMANDS", "DECIDERS", "EVENTS", "MACHINES", "deciders", "stream_id_of"]
+__all__ = ["CATEGORIES", "COMMANDS", "DECIDERS", "EVENTS", "EVENT_OF", "MACHINES", "deciders", "stream_id_of"]

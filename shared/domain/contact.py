@@ -48,16 +48,22 @@ class Person(Details):
     email: Annotated[Email | None, Personal("contact")] = None
     phone: Annotated[Phone | None, Personal("contact")] = None
     profile_url: Annotated[Url | None, Personal("contact")] = None
+    """A page about them, such as their profile on a network."""
     employer: Annotated[Name | None, Personal("contact")] = None
+    """Where they work."""
     position: Annotated[Name | None, Personal("contact")] = None
+    """What they are there, such as Art director."""
     fields: Annotated[Annotated[tuple[Name, ...], Field(max_length=20)] | None, Personal("contact")] = None
+    """Those they work in, complete, such as `["marketing"]`."""
     time_zone: ZoneName | None = None
+    """Where they live, such as Europe/Lisbon: their months are counted by it; in UTC where it is not known."""
 
 
 class Origin(Details):
     """How the contact came to be known."""
 
     source: Source
+    """How the contact was found."""
     source_detail: Annotated[Name | None, Personal("contact")] = None
     """Which network, association or event."""
     seeker_id: UUID | None = None
@@ -70,8 +76,11 @@ class Offer(Details):
     """A community member willing to be asked."""
 
     capacity: Capacity
+    """Requests in a calendar month that they are willing to get from all seekers together."""
     formats: tuple[Format, ...] = Field(default=(), max_length=5)
+    """How they are willing to talk; empty: not said."""
     note: Annotated[Text | None, Personal("contact")] = None
+    """What else they said of it."""
 
 
 class Place(Details):
@@ -151,39 +160,72 @@ class Forgotten(ContactEvent, type="contact.forgotten"):
 
 
 class Add(Command, Person, Origin, command="contact.add", creates=True):
+    """Add somebody who may be asked for a conversation.
+
+    Nothing is asked of them yet. What turns out wrong is mended with `contact.correct_details`.
+    """
+
     name: Annotated[Name, Personal("contact")]
     time_zone: Zone | None = None
+    """Where they live, such as Europe/Lisbon: their months are counted by it; in UTC where it is not known."""
     introduced_by: UUID | None = None
     """The contact who made the introduction or gave the referral."""
 
 
 class CorrectDetails(Command, Person, command="contact.correct_details"):
-    """What is absent stays as it was; what is empty, the contact does not have."""
+    """Correct what is known of a contact.
+
+    What is absent stays as it was; what is empty, the contact does not have.
+    """
 
     name: Annotated[Name | None, Personal("contact")] = None
     email: Annotated[Email | None, emptied(Email), Personal("contact")] = None
+    """Empty: they have none."""
     phone: Annotated[Phone | None, emptied(Phone), Personal("contact")] = None
+    """Empty: they have none."""
     profile_url: Annotated[Url | None, emptied(Url), Personal("contact")] = None
+    """A page about them, such as their profile on a network; empty: there is none."""
     employer: Annotated[Name | None, emptied(Name), Personal("contact")] = None
+    """Where they work; empty: nowhere, or it is not known."""
     position: Annotated[Name | None, emptied(Name), Personal("contact")] = None
+    """What they are there, such as Art director; empty: it is not known."""
     time_zone: Annotated[Zone | None, emptied(Zone)] = None
+    """Where they live, such as Europe/Lisbon; empty: it is not known."""
 
 
 class OfferHours(Command, Offer, command="contact.offer_hours"):
-    pass
+    """Record that the contact is willing to be asked, so many times a month.
+
+    What they offered before holds no longer. Whoever asked not to be contacted may be asked again by this.
+    """
 
 
 class ChangeCapacity(Command, command="contact.change_capacity"):
+    """Change how many requests a month the contact is willing to get, the present month included."""
+
     capacity: Capacity | None = None
-    """None: not limited any more."""
+    """Requests in a calendar month from all seekers together; absent: not limited any more."""
 
 
 class AskNotToBeContacted(Command, command="contact.ask_not_to_be_contacted"):
+    """Record that the contact asked not to be contacted: from now on no seeker may ask them for anything.
+
+    Reminders to write to them stop. Only `contact.offer_hours` takes it back.
+    """
+
     why: Annotated[Text | None, Personal("contact")] = None
+    """What they gave as the reason."""
 
 
 class Forget(Command, command="contact.forget"):
+    """Erase the contact's personal data from all that is read, for good.
+
+    Ids, times and states stay. Nothing more can be asked of the contact, or recorded about them; reminders to write to
+    them stop. The bytes of the log, its back-ups and exports still hold the data.
+    """
+
     reason: Literal["asked", "retention", "mistake"] = "asked"
+    """`asked`: by the contact; `retention`: kept for as long as it may be; `mistake`: was never to be there."""
 
 
 MACHINE = Machine(

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.domain.catalogue import MACHINES
-from shared.domain.kernel import NEW, Machine, Move
+from shared.domain.catalogue import EVENT_OF, MACHINES
+from shared.domain.kernel import NEW, Command, Machine, Move
 from shared.domain.moves import MOVES
 from shared.domain.refusals import REFUSALS
 
@@ -54,6 +54,32 @@ def refusals() -> str:
 def moves() -> str:
     """A table of all next moves."""
     return _table(("move", "what to do"), ((f"`{name}`", text) for name, text in MOVES.items()))
+
+
+def taken(command: type[Command]) -> str:
+    """When a command is taken, and where it leads, in a sentence for each machine that its event belongs to."""
+    event = EVENT_OF[command]
+    told = [f"Recorded as `{event.type}`."]
+    for machine in MACHINES:
+        if move := machine.moves.get(event):
+            # An event that may come first need not come by command, as what ends a notification.
+            begins = command.creates or machine.category != command.category
+            while_in = _either(sorted({*move.sources} - ({NEW} if not begins else set()), key=_first))
+            told.append(f"Taken while the {machine.category} is {while_in}; {_becomes(machine, move, begins)}.")
+    return " ".join(told)
+
+
+def _either(states: Iterable[str]) -> str:
+    *more, last = ("not there yet" if state == NEW else f"`{state}`" for state in states)
+    return f"{', '.join(more)} or {last}" if more else last
+
+
+def _becomes(machine: Machine, move: Move, begins: bool) -> str:
+    if move.to is None:
+        return f"it stays so, a new one is `{machine.first}`" if begins and NEW in move.sources else "it stays so"
+    leads_on = any(move.to in other.sources and other.to not in (None, move.to) for other in machine.moves.values())
+    stays = "".join(f", unless `{name}` is `{'` or `'.join(values)}`" for name, values in move.unless.items())
+    return f"it is `{move.to}` then{'' if leads_on else ' and for good'}{stays}"
 
 
 def _chapter(machine: Machine) -> str:

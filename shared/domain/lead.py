@@ -26,10 +26,13 @@ class Lead(Details):
     interview_id: UUID | None = None
     """The conversation it came from; none: from a touchpoint."""
     kind: LeadKind
+    """What it is. A `referral` and a `promised_introduction` lead to a person."""
     what: Annotated[Text, Personal("new_contact")]
+    """In a few words, such as: write to her colleague in Porto."""
     person: Annotated[Name | None, Personal("new_contact")] = None
     """Whom to talk to, for a referral or a promised introduction; not a contact yet."""
     employer: Annotated[Name | None, Personal("new_contact")] = None
+    """Where that person works, or the opening is."""
     resource: Resource | None = None
     """What to read or follow, for a resource."""
     until: Day | None = None
@@ -38,21 +41,26 @@ class Lead(Details):
 
 class Action(Details):
     what: Annotated[Text | None, Personal("new_contact")] = None
+    """What was done."""
 
 
 class Result(Details):
     what: Annotated[Text | None, Personal("new_contact")] = None
+    """What came of it."""
     new_contact_id: UUID | None = None
     """Who became a contact by it: a kept promise of an introduction, a referral that answered."""
 
 
 class Report(Details):
     channel: Channel | None = None
+    """How they were told."""
     note: Annotated[Text | None, Personal("contact")] = None
+    """What they were told, or said to it."""
 
 
 class Reason(Details):
     why: Annotated[Text | None, Personal("new_contact")] = None
+    """The reason."""
 
 
 class LeadEvent(Event):
@@ -93,27 +101,36 @@ class Dropped(LeadFollowed, Reason, type="lead.dropped"):
 
 
 class Record(Command, Lead, command="lead.record", creates=True):
-    pass
+    """Record what a conversation or a touchpoint gave the seeker to act on."""
 
 
 class ActOn(Command, Action, command="lead.act_on"):
-    pass
+    """Record that the seeker followed it up."""
 
 
 class ComeToSomething(Command, Result, command="lead.come_to_something"):
-    pass
+    """Record that it led somewhere.
+
+    What came of a lead is recorded once. Where it led to a new contact, who gave it has introduced the two.
+    """
 
 
 class ComeToNothing(Command, Reason, command="lead.come_to_nothing"):
-    pass
+    """Record that it led nowhere.
+
+    What came of a lead is recorded once.
+    """
 
 
 class ReportBack(Command, Report, command="lead.report_back"):
-    pass
+    """Record that who gave it was told what the seeker did, or what came of it."""
 
 
 class Drop(Command, Reason, command="lead.drop"):
-    pass
+    """Drop the lead: the seeker will not follow it up.
+
+    Its reminders end. It can't be taken up again, only recorded anew with an id of its own.
+    """
 
 
 MACHINE = Machine(

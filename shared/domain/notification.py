@@ -186,33 +186,52 @@ class Snoozed(NotificationEvent, type="notification.snoozed"):
 
 
 class ReportDelivered(Command, command="notification.report_delivered"):
+    """Report that the recipient has been told, as a delivery service does."""
+
     channel: Name | None = None
+    """By what, such as mail."""
 
 
 class ReportFailed(Command, command="notification.report_failed"):
-    """A permanent failure escalates to the seeker's coach, where there is one."""
+    """Report that the recipient could not be told, as a delivery service does.
+
+    A permanent failure escalates to the seeker's coach, where there is one.
+    """
 
     channel: Name | None = None
+    """By what, such as mail."""
     why: Annotated[Text | None, Personal("seeker")] = None
+    """What the channel said, such as: mailbox unavailable."""
     permanent: bool = False
+    """Whether trying again is of no use."""
 
 
 class Acknowledge(Command, command="notification.acknowledge"):
-    """Ends reminders, and records nothing else: that somebody was thanked, say, is recorded by a command that the
-    notification names among its `actions`, which ends them, too, and goes before this one."""
+    """Record that the recipient has taken note of it.
+
+    Ends reminders, and records nothing else: that somebody was thanked, say, is recorded by a command that the
+    notification names among its `actions`, which ends them, too, and goes before this one.
+    """
 
     how: How
     """`acted_on` and `dismissed` end all that is to come of this round, the coach's as well; `seen` ends nothing."""
 
 
 class Snooze(Command, command="notification.snooze"):
+    """Have it come again at another time, as a notification of its own."""
+
     until: Instant
+    """When it is to come again: a day and time with its offset from UTC, such as 2026-03-01T10:00:00Z, not past."""
 
 
 class Withdraw(Command, command="notification.withdraw"):
-    """Take back what fell due and is needless by now."""
+    """Take back what fell due and is needless by now.
+
+    Where it was snoozed, it does not come again either; later reminders of the same round still do.
+    """
 
     because: Slug = "asked"
+    """A code for the reason, such as `asked`."""
 
 
 _OPEN = {"due", "delivered", "failed", "escalated"}

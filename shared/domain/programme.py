@@ -23,7 +23,9 @@ from shared.replacing import replace
 class Outline(Details):
     title: Name
     about: Text | None = None
+    """What it is for, in a few sentences."""
     fields: tuple[Name, ...] = Field(default=(), max_length=50)
+    """Those that it is about, such as `["marketing"]`."""
 
 
 class CoachDetails(Details):
@@ -34,6 +36,7 @@ class CoachDetails(Details):
 
 class Reason(Details):
     why: Annotated[Text | None, Personal("seeker")] = None
+    """The reason."""
 
 
 class Answer(Details):
@@ -52,6 +55,7 @@ class Proposal(Pairing):
     field: Name | None = None
     """The field that both have in common, in the words of either."""
     why: Annotated[Text | None, Personal("contact")] = None
+    """What speaks for the match."""
 
 
 class ProgrammeEvent(Event):
@@ -96,50 +100,77 @@ class MatchAccepted(ParticipantEvent, Pairing, type="programme.match_accepted"):
     """The proposed match is welcome."""
 
     by: Party = "contact"
+    """Who said so."""
 
 
 class MatchTurnedDown(ParticipantEvent, Pairing, Answer, type="programme.match_turned_down"):
     """The proposed match is not wanted."""
 
     by: Party = "contact"
+    """Who said so."""
 
 
 class Create(Command, Outline, command="programme.create", creates=True):
-    pass
+    """Create a programme, in which coaches match seekers with contacts."""
 
 
 class AssignCoach(Command, CoachDetails, command="programme.assign_coach"):
-    """Who enrols from now on without naming a coach is theirs. Of one who was assigned before, what is left out of name
-    and e-mail address stays as it was."""
+    """Assign a coach to the programme.
+
+    Who enrols from now on without naming a coach is theirs, and so is who had none. Of one who was assigned before,
+    what is left out of name and e-mail address stays as it was.
+    """
 
 
 class EnrolParticipant(Command, command="programme.enrol_participant"):
+    """Record that a seeker takes part, looked after by a coach where there is one."""
+
     seeker_id: UUID
     coach_id: UUID | None = None
     """One of the programme's coaches; none: the one assigned last."""
 
 
 class LetParticipantGo(Command, Reason, command="programme.let_participant_go"):
+    """Record that a seeker takes part no longer.
+
+    They may be enrolled again.
+    """
+
     seeker_id: UUID
 
 
 class ChangeCoach(Command, command="programme.change_coach"):
-    """To one of the programme's coaches; all else about the participant stays."""
+    """Have another of the programme's coaches look after a participant; all else about them stays."""
 
     seeker_id: UUID
     coach_id: UUID
 
 
 class ProposeMatch(Command, Proposal, command="programme.propose_match"):
-    pass
+    """Propose a contact to a participant.
+
+    Nothing is asked of the contact by it, and none of their places of the month is taken.
+    """
 
 
 class AcceptMatch(Command, Pairing, command="programme.accept_match"):
+    """Record that a proposed match is welcome.
+
+    The conversation itself is planned with `interview.plan`.
+    """
+
     by: Party = "contact"
+    """Who said so."""
 
 
 class TurnDownMatch(Command, Pairing, Answer, command="programme.turn_down_match"):
+    """Record that a match is not wanted, or not any more.
+
+    It may be proposed again.
+    """
+
     by: Party = "contact"
+    """Who said so."""
 
 
 MACHINE = Machine(

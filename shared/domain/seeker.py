@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -33,24 +33,35 @@ from shared.domain.values import (
     emptied,
     said,
 )
+from shared.faults import form
 from shared.immutable import immutable
 from shared.replacing import replace
 from shared.timing.policies import Policies, default_policies
+
+_OVERRIDE = '{"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}'
+_DIGEST = form(r"^[0-9a-f]{64}$", "the SHA-256 of the secret, in 64 hexadecimal digits, small letters")
 
 
 class Goals(Details):
     """All goals as they stand; what is absent is no longer one."""
 
     stage: Stage = "other"
+    """Where the seeker stands in their career."""
     fields: tuple[Name, ...] = Field(default=(), max_length=20)
+    """Those that the seeker aspires to, such as `["marketing"]`."""
     goal: Text | None = None
+    """What the seeker is after, in a few sentences."""
     goal_date: Day | None = None
+    """By when, such as 2026-09-01: they are reminded months and weeks ahead of it."""
 
 
 class Whereabouts(Details):
     time_zone: ZoneName
+    """Where the seeker lives, such as Europe/Lisbon: notifications come by its clock."""
     country: Country | None = None
+    """ISO 3166-1, such as PT: decides the public holidays."""
     locale: Locale | None = None
+    """The language to be written to in (BCP 47), such as pt-PT."""
 
 
 class Identity(Details):
@@ -62,39 +73,55 @@ class Introduction(Details):
     """The professional introduction that S4 wants ready."""
 
     text: Annotated[Note, Personal("seeker")]
+    """The introduction itself."""
+
+
+def _naming_policies(schema: dict[str, Any]) -> None:
+    named = ", ".join(f"`{policy.name}`" for policy in default_policies().by_name.values() if policy.mutable)
+    schema["description"] += f" The policies are: {named}."
 
 
 class Preferences(Details):
     """How to be notified; what is absent stays as it was."""
 
     quiet_hours: Hours | None = None
+    """When nothing is to come, by the seeker's own clock."""
     waking_hours: Hours | None = None
+    """When something may come, by the seeker's own clock."""
     working_days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(max_length=7)] | None = None
     """ISO weekdays, Monday being 1."""
     digest: bool | None = None
     """Whether what falls due is to wait for the next digest, to be delivered together. What is urgent, and what is
     counted back from a date, such as a conversation to prepare, comes at its own time."""
-    muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = None
-    """Policies that are not wanted, by name; complete, so an empty one unmutes all. What they tell the coach, they
-    still do."""
+    muted: Annotated[tuple[Slug, ...], Field(max_length=50)] | None = Field(None, json_schema_extra=_naming_policies)
+    """Policies that are not wanted, by name or kind, such as `["thank_you"]`; complete, so an empty one unmutes all.
+    What they tell the coach, they still do."""
     overrides: Settings | None = None
-    """Policy → setting → value: changed lead times; complete, so an empty one goes back to the tenant's."""
+    """Policy (by name, or `limits`) → setting → value: changed lead times, such as
+    `{"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}, "connect": {"enabled": false}}`; complete, so an empty
+    one goes back to the tenant's."""
 
 
 class FieldVerdict(Details):
     """What the conversations taught about a field: S3's whole purpose."""
 
     field: Name
+    """Which, such as marketing."""
     verdict: Verdict
+    """Whether to go on with it."""
     why: Annotated[Text | None, Personal("seeker")] = None
+    """The reason."""
 
 
 class Outcome(Details):
     """Where it led, and through whom: most jobs come through people (S2)."""
 
     kind: OutcomeKind
+    """What it led to."""
     what: Annotated[Text | None, Personal("seeker")] = None
+    """The same in words, such as the position found."""
     through_contact_id: UUID | None = None
+    """The contact through whom it came about."""
 
 
 class FeedSecret(Details):
@@ -102,11 +129,13 @@ class FeedSecret(Details):
     chance; only its digest is told, so that the log can't give it away.
     """
 
-    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    secret_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)]
+    """The SHA-256 of the secret, in hexadecimal digits, small letters."""
 
 
 class Leaving(Details):
     why: Annotated[Text | None, Personal("seeker")] = None
+    """The reason."""
 
 
 class SeekerEvent(Event):
@@ -162,11 +191,14 @@ class Returned(SeekerEvent, type="seeker.returned"):
 
 
 class Register(Command, Identity, Goals, Whereabouts, command="seeker.register", creates=True):
+    """Register a seeker: a person who wants to learn through conversations."""
+
     time_zone: Zone
+    """Where the seeker lives, such as Europe/Lisbon: notifications come by its clock."""
 
 
 class CorrectDetails(Command, command="seeker.correct_details"):
-    """What is absent stays as it was."""
+    """Correct a seeker's name or e-mail address; what is absent stays as it was."""
 
     name: Annotated[Name | None, Personal("seeker")] = None
     email: Annotated[Email | None, emptied(Email), Personal("seeker")] = None
@@ -174,46 +206,57 @@ class CorrectDetails(Command, command="seeker.correct_details"):
 
 
 class ChangeGoals(Command, Goals, command="seeker.change_goals"):
-    pass
+    """Record what the seeker is after from now on: all of it, so what is absent is no goal any more."""
 
 
 class WriteIntroduction(Command, Introduction, command="seeker.write_introduction"):
-    pass
+    """Write how the seeker introduces themselves, in place of what was written before."""
 
 
 class Relocate(Command, Whereabouts, command="seeker.relocate"):
-    """An absent country or locale stays as it was."""
+    """Record where the seeker lives now; an absent country or locale stays as it was."""
 
     time_zone: Zone
+    """Such as Europe/Lisbon: notifications come by its clock."""
 
 
 class ChangePreferences(Command, Preferences, command="seeker.change_preferences"):
-    pass
+    """Change how the seeker is notified; what is absent stays as it was."""
 
 
 class RecordVerdict(Command, FieldVerdict, command="seeker.record_verdict"):
-    pass
+    """Record what the conversations taught the seeker about a field."""
 
 
 class RecordOutcome(Command, Outcome, command="seeker.record_outcome"):
-    pass
+    """Record where it led: a job, a course of studies, another field.
+
+    Begins the reminders to tell the contacts of it.
+    """
 
 
 class OpenCalendarFeed(Command, FeedSecret, command="seeker.open_calendar_feed"):
-    """Revokes an earlier secret, too."""
+    """Open the agenda to calendar programs, at a secret address; an earlier one no longer leads to it."""
 
 
 class CloseCalendarFeed(Command, command="seeker.close_calendar_feed"):
-    pass
+    """Close the calendar feed: no address leads to the agenda any more."""
 
 
 class Leave(Command, Leaving, command="seeker.leave"):
-    pass
+    """Record that the seeker does not take part any more.
+
+    No notification about them comes any more, and nothing new can be asked of anybody for them. What was recorded
+    stays, personal data included. `seeker.return` takes it back, except that reminders which ended stay ended.
+    """
 
 
 class Return(Command, command="seeker.return"):
-    """Under the same id, with all contacts and ties. Reminders that ended on leaving stay ended: what happens from now
-    on begins new ones, and `relationship.start_keeping_in_touch` those of a tie."""
+    """Record that a seeker who had left takes part again.
+
+    Under the same id, with all contacts and ties. Reminders that ended on leaving stay ended: what happens from now on
+    begins new ones, and `relationship.start_keeping_in_touch` those of a tie.
+    """
 
 
 MACHINE = Machine(
@@ -329,7 +372,8 @@ def _check_overrides(command: ChangePreferences, policies: Policies) -> None:
     known = ", ".join(policies.by_name)
     for name, settings in (command.overrides or {}).items():
         if problems := policies.problems({name: settings}):
-            raise refusal("unsound_override", "; ".join(problems), field=f"/overrides/{name}", policies=known)
+            told = f"{'; '.join(problems)} (an override looks like {_OVERRIDE})"
+            raise refusal("unsound_override", told, field=f"/overrides/{name}", policies=known)
     kinds = {kind for policy in policies.by_name.values() for kind in (policy.name, policy.kind)}
     for at, name in enumerate(command.muted or ()):
         if name not in kinds:

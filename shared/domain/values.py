@@ -25,9 +25,10 @@ from pydantic import (
     WrapValidator,
 )
 
+from shared.faults import form
 from shared.zones import zone
 
-NO_NUL = r"^[^\x00]*$"
+NO_NUL: Final = form(r"^[^\x00]*$", "a text without NUL (U+0000)")
 """PostgreSQL can't hold NUL in text; lone surrogates are refused by pydantic itself."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
@@ -36,9 +37,12 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=
 """A few sentences."""
 Note = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=NO_NUL)]
 """Some pages."""
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
+_SLUG = form(r"^[a-z][a-z0-9_.]{0,63}$", "at most 64 small letters, digits, _ and ., a letter first, such as thank_you")
+Slug = Annotated[str, StringConstraints(pattern=_SLUG)]
 """A name that software uses, such as a policy's."""
-TENANT: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+TENANT: Final = form(
+    r"^[a-z0-9][a-z0-9-]{0,62}$", "at most 63 small letters, digits and hyphens, no hyphen first, such as career-centre"
+)
 """How a tenant may be called."""
 FROM_CALLER: Final = "from a caller"
 """The context in which commands are validated that somebody sends. What is recorded is read without it."""
@@ -67,13 +71,18 @@ NO_BLANK: Final = AfterValidator(_no_blank)
 
 Email = Annotated[
     str,
-    StringConstraints(max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"),
+    StringConstraints(
+        max_length=320, pattern=form(r"^[^@\s\x00]+@[^@\s\x00]+$", "an e-mail address, such as ana@example.org")
+    ),
     AfterValidator(_same_to_all),
 ]
-Phone = Annotated[str, StringConstraints(max_length=40, pattern=r"^[0-9+()/., x#*-]{3,40}$")]
+_PHONE = form(r"^[0-9+()/., x#*-]{3,40}$", "a telephone number of 3 to 40 characters, such as +351 21 000 0000")
+Phone = Annotated[str, StringConstraints(max_length=40, pattern=_PHONE)]
 Url = Annotated[
     str,
-    StringConstraints(max_length=2_000, pattern=r"^https?://[^\s\x00]+$"),
+    StringConstraints(
+        max_length=2_000, pattern=form(r"^https?://[^\s\x00]+$", "an address, such as https://example.org/ana")
+    ),
     AfterValidator(_same_to_all),
 ]
 
@@ -90,9 +99,11 @@ def _empty_or_valid(value: Any, valid: ValidatorFunctionWrapHandler) -> Any:
     return value if value == "" else valid(value)
 
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+_COUNTRY = form(r"^[A-Z]{2}$", "the two capital letters of a country (ISO 3166-1), such as PT")
+Country = Annotated[str, StringConstraints(pattern=_COUNTRY)]
 """ISO 3166-1 alpha-2; decides the public holidays."""
-Locale = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+_LOCALE = form(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "a language tag (BCP 47), such as pt-PT")
+Locale = Annotated[str, StringConstraints(max_length=35, pattern=_LOCALE)]
 """BCP 47 language tag."""
 
 
@@ -126,7 +137,8 @@ def _known_zone(name: str) -> str:
     return name
 
 
-ZoneName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")]
+_ZONE = form(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "a time zone of the IANA database, such as Europe/Lisbon")
+ZoneName = Annotated[str, StringConstraints(max_length=64, pattern=_ZONE)]
 """A time zone as events hold it: reading the log must not depend on the zones that a release knows."""
 Zone = Annotated[ZoneName, AfterValidator(_known_zone)]
 """A time zone as commands take it: an IANA name that is known here."""
@@ -214,12 +226,16 @@ class Resource(Details):
     """Something to read, follow or join (S1, S3)."""
 
     kind: ResourceKind
+    """What it is."""
     title: Annotated[Name, NO_BLANK]
     url: Url | None = None
+    """Where it is found."""
 
 
 class Hours(Details):
     """From one local time of day to another; an end before the start is on the next day."""
 
     start: TimeOfDay
+    """By the clock of whoever has them, such as 21:30."""
     end: TimeOfDay
+    """Likewise, such as 08:00."""

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from shared.codec import UnknownEventType
 from shared.domain.kernel import Refusal
+from shared.faults import in_words
 from shared.log import KeyReused, LogUnavailable, WrongVersion
 from shared.operations.correlation import HEADER as CORRELATION_HEADER
 from shared.operations.correlation import MalformedCorrelationId, current_correlation
@@ -103,8 +104,8 @@ class FaultDocument(BaseModel):
     """One thing that is wrong with the input."""
 
     field: str | None = Field(description="JSON pointer into the body, or `path.…`, `query.…`, `header.…`.")
-    detail: str
-    code: str
+    detail: str = Field(description="What is wrong, and what would be right.")
+    code: str = Field(description="The kind of fault.", examples=["missing"])
 
 
 class ProblemDocument(BaseModel):
@@ -112,15 +113,15 @@ class ProblemDocument(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["urn:kithlog:problem:out_of_order"])
-    title: str
-    status: int
+    type: str = Field(description="`code` as a URN.", examples=["urn:kithlog:problem:out_of_order"])
+    title: str = Field(description="`code` in words.")
+    status: int = Field(description="The HTTP status, over AMQP, too.")
     code: str = Field(description="Stable: what programs go by.")
     detail: str = Field(description="What was wrong.")
     remedy: str = Field(description="What would be right.")
     field: str | None = Field(None, description="The culprit: JSON pointer, or `path.…`, `query.…`, `header.…`.")
-    errors: list[FaultDocument] = []
-    correlation_id: UUID | None = None
+    errors: list[FaultDocument] = Field([], description="Each thing that is wrong with the input, up to 20.")
+    correlation_id: UUID | None = Field(None, description="That of the request, to find it again in the logs.")
 
 
 class ProblemError(Exception):
@@ -234,7 +235,7 @@ def _(error: RequestValidationError) -> Problem:
     for each in error.errors()[:MOST_FAULTS]:
         place, *rest = each["loc"]
         where = pointer(rest) if place == "body" else ".".join(str(part) for part in (place, *rest))
-        faults.append(Fault(where, _said(each), each["type"]))
+        faults.append(Fault(where, in_words(each), each["type"]))
     return invalid(faults)
 
 
@@ -264,19 +265,21 @@ def invalid(faults: Sequence[Fault]) -> Problem:
     )
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """What pydantic found wrong with a body, as JSON pointers."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Fault(pointer(each["loc"]), _said(each), each["type"]) for each in errors[:MOST_FAULTS]]
+def faults_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Fault]:
+    """What pydantic found wrong with a body, as JSON pointers; `model` is what it was read as, where that is known."""
+    errors = error.errors(include_url=False, include_input=False)
+    told = [each for each in errors if each["type"] != "too_short" or not _items_at_fault(each["loc"], errors)]
+    return [Fault(pointer(each["loc"]), in_words(each, model), each["type"]) for each in told[:MOST_FAULTS]]
+
+
+def _items_at_fault(place: Sequence[str | int], errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Pydantic doesn't count such items: it says of a list of nothing else that it is too short."""
+    return any(len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in errors)
 
 
 def _told_of(field: str | None, detail: str) -> str:
     """The detail behind its field, however long that is."""
     return f"{clean(field, _LONGEST['field'])}: {detail}" if field else detail
-
-
-def _said(error: Mapping[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def malformed_header(name: str, detail: str, remedy: str) -> ProblemError:

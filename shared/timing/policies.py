@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.kernel import Command, Event
 from shared.domain.values import TENANT
+from shared.faults import in_words
 from shared.timing import calendar
 from shared.timing.policy import (
     Arm,
@@ -39,6 +40,8 @@ CHANGED = "+"
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Policy name, or `limits` → setting → value."""
+
+_MODELS = {model.__name__: model for model in (Policy, PolicyOverride, Stage, Limits, LimitsOverride)}
 
 _FIELDS_OF_ANCHOR = {
     "occurred": (),
@@ -173,7 +176,7 @@ def _merged(policy: Policy, settings: Any, by_seeker: bool) -> Policy:
     stages = {stage.name: stage for stage in policy.stages}
     for name, said in override.stages.items():
         if name not in stages:
-            raise ValueError(f"it has no stage {name}")
+            raise ValueError(f"it has no stage {name}, but {', '.join(stages)}")
         if by_seeker and stages[name].to != "seeker":
             raise ValueError(f"stage {name} is for the {stages[name].to}: a seeker can't change it")
         stages[name] = _differing(stages[name], said)
@@ -196,7 +199,7 @@ def _differing(stage: Stage, said: StageOverride) -> Stage:
 def _messages(error: ValueError, name: str) -> list[str]:
     if isinstance(error, ValidationError):
         return [
-            f"{'.'.join(map(str, (name, *one['loc'])))}: {one['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, (name, *one['loc'])))}: {in_words(one, _MODELS.get(error.title))}"
             for one in error.errors()
         ]
     return [f"{name}: {error}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -62,6 +63,9 @@ WRONG: list[Any] = [
     "not-a-uuid", "../../etc/passwd", "Europe/Nowhere", "\u202e", "\U0001f600", [None], [[]], [{}], {"": {}},
 ]  # fmt: skip
 
+PYTHONIC = re.compile(r"Input should|String should|Tuple|Datetime|timezone info|Extra inputs|Value error|\bpattern\b")
+"""Words that tell of what Python would have, not of what would be right."""
+
 NEVER = {"If-Match": "7"}
 """No stream of these tests has that version: a value that happens to be right is refused, too."""
 
@@ -114,7 +118,7 @@ async def test_every_path_refuses_what_no_command_takes(client: Client, category
 @pytest.mark.parametrize(
     ("length", "status", "code", "said"),
     [
-        (1_000, 422, "invalid_input", "should match pattern"),
+        (1_000, 422, "invalid_input", "it must be at most 64 small letters"),
         (100_000, 400, "malformed_json", "this key has 100,000 characters, of at most 1,000"),
     ],
 )
@@ -145,6 +149,7 @@ async def test_every_field_refuses_what_it_is_not(client: Client, category: str)
                 response = await client.send(path, ID, {field: value}, headers=NEVER)
                 assert 400 <= response.status_code < 500, f"{path} {field}={value!r:.80}: {response.text}"
                 assert response.json()["remedy"]
+                assert not PYTHONIC.search(response.text), response.text
             response = await client.send(path, ID, {field: {"no": [{"such": "value"}]}})
             document = problem(response, 422, "invalid_input")
             assert any(fault["field"].startswith(f"/{field}") for fault in document["errors"]), document
@@ -178,6 +183,25 @@ async def test_all_faults_are_named_at_once(client: Client) -> None:
     response = await client.send("seekers/register", "me", {"name": 7}, tenant="A", query="?occurred_at=now")
     named = {fault["field"] for fault in problem(response, 422, "invalid_input")["errors"]}
     assert named == {"path.tenant", "path.id", "query.occurred_at", "/name", "/time_zone"}
+
+
+async def test_the_fields_that_there_are_are_named_for_one_that_there_is_not(client: Client) -> None:
+    """Given a field that is not known, of a command or of a part of it, sent by path, as a message or as a line, then
+    the known ones are named, what is most like it first."""
+    sent = {"days": 30, "seeker_id": str(SEEKER), "contact_id": str(ID)}
+    told = "there is no such field; there are cadence_days, first_after_days, seeker_id, contact_id"
+    document = problem(await client.send("relationships/start-keeping-in-touch", ID, sent), 422, "invalid_input")
+    assert document["detail"] == f"/days: {told}"
+
+    as_message = message("relationship.start_keeping_in_touch", ID, sent, number=1)
+    response = await client.http.post("/v1/commands", json=as_message)
+    assert problem(response, 422, "invalid_input")["detail"] == f"/data/days: {told}"
+    [outcome] = await client.bulk(json.dumps(as_message).encode())
+    assert outcome["problem"]["detail"] == f"/data/days: {told}"
+
+    quiet = {"quiet_hours": {"start": "21:00", "end": "08:00", "form": "21:00"}}
+    document = problem(await client.send("seekers/change-preferences", SEEKER, quiet), 422, "invalid_input")
+    assert document["detail"] == "/quiet_hours/form: there is no such field; there are start, end"
 
 
 async def test_a_body_of_another_kind_is_refused(client: Client) -> None:

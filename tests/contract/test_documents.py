@@ -106,7 +106,7 @@ def test_every_schema_is_valid_and_its_examples_are(path: str) -> None:
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"]
-    assert "description" in schema or path.startswith("commands/")
+    assert schema["description"]
     for example in schema.get("examples", ()):
         validator(path).validate(example)
 
@@ -327,6 +327,47 @@ def test_answers_may_get_further_fields(service: str) -> None:
 
     assert len(found) > 100
     assert not any(each.get("additionalProperties") is False for each in found)
+
+
+SELF_EVIDENT = {"seeker_id", "contact_id", "coach_id", "name", "title", "email", "phone"}
+
+
+def test_openapi_tells_what_every_command_and_field_means() -> None:
+    """Given the command service's document, then each operation has a sentence and a description of its own, and each
+    field, but for a few, what it stands for."""
+    document = RELEASED["openapi.command.json"]
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+
+    assert len(operations) > len(COMMANDS)
+    for operation in operations:
+        assert operation["description"], operation["operationId"]
+        assert operation["summary"] not in ("", operation["operationId"])
+        assert "\n" not in operation["summary"]
+        assert len(operation["summary"]) <= 120
+    untold = [
+        f"{schema}.{name}"
+        for schema, described in document["components"]["schemas"].items()
+        for name, field in described.get("properties", {}).items()
+        if name not in SELF_EVIDENT and "description" not in field
+    ]
+    assert untold == []
+
+
+def test_a_command_tells_when_it_is_taken_and_where_it_leads() -> None:
+    """Given commands of one machine, of two, and one that may come first only by itself, then what is told of them
+    follows from the machines."""
+    told = {name: schema["description"] for name, schema in RELEASED.items() if name.startswith("commands/")}
+
+    assert told["commands/contact.forget.json"].endswith(
+        "Recorded as `contact.forgotten`. Taken while the contact is `do_not_contact` or `reachable`; "
+        "it is `forgotten` then and for good."
+    )
+    assert told["commands/relationship.request_introduction.json"].endswith(
+        "Taken while the relationship is not there yet, `ended`, `open` or `paused`; it stays so, a new one is `open`. "
+        "Taken while the introduction is not there yet, `declined` or `lapsed`; it is `requested` then."
+    )
+    assert "not there yet" not in told["commands/notification.withdraw.json"]
+    assert "for good, unless `how` is `seen`" in told["commands/notification.acknowledge.json"]
 
 
 @pytest.mark.parametrize("service", ["command", "projector"])

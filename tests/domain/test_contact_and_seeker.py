@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -62,6 +65,7 @@ UNSOUND = [
     ({"overrides": {"thank_yuo": {"enabled": False}}}, "/overrides/thank_yuo", "no such policy"),
     ({"overrides": {"thank_you": {"stages": {"du": {"after": {"hours": 3}}}}}}, "/overrides/thank_you", "no stage du"),
     ({"overrides": {"thank_you": {"stages": {"due": {"then": {"hours": 3}}}}}}, "/overrides/thank_you", "then"),
+    ({"overrides": {"thank_you": {"after": 3}}}, "/overrides/thank_you", '"stages": {"due": {"after": {"hours": 3}}}'),
     ({"overrides": {"participant_stalled": {"enabled": False}}}, "/overrides/participant_stalled", "can't change"),
     ({"overrides": {"thank_you": {"stages": {"coach": {"enabled": False}}}}}, "/overrides/thank_you", "for the coach"),
     ({"overrides": {"limits": {"waking_hours": [8, 21]}}}, "/overrides/limits", "written out"),
@@ -83,6 +87,15 @@ def test_sound_preferences() -> None:
     sound = {"overrides": {"thank_you": {"stages": {"due": {"after": {"hours": 3}}}}}, "muted": ["connect"]}
     command = seeker.ChangePreferences.model_validate(sound)
     given(REGISTERED).when(command).then(seeker.PreferencesChanged.model_validate(sound))
+
+
+def test_the_example_of_overrides_is_sound() -> None:
+    """Given what the published description of overrides shows, then it is taken."""
+    description = seeker.ChangePreferences.model_fields["overrides"].description
+    [example] = re.findall(r"`(\{.+\})`", description or "")
+    shown = {"overrides": json.loads(example)}
+    command = seeker.ChangePreferences.model_validate(shown)
+    given(REGISTERED).when(command).then(seeker.PreferencesChanged.model_validate(shown))
 
 
 def test_what_is_forgotten_stays_forgotten() -> None:

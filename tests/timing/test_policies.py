@@ -114,7 +114,7 @@ def test_it_is_known_which_events_lead_to_other_subjects() -> None:
         ("after = { hours = 48 }", "after = { hours = 20 }", "last_call does not come after"),
         ("before = { days = 3 }", "before = { hours = 3 }", "day_before does not come after"),
         ("after = { hours = 24 }", "after = { hours = 24, days = 1 }", "exactly one of hours"),
-        ("after = { hours = 24 }", "after = { hours = -24 }", "greater than or equal to 0"),
+        ("after = { hours = 24 }", "after = { hours = -24 }", "hours: it must be 0.0 or more"),
         ("after = { hours = 24 }", "afer = { hours = 24 }", "afer"),
         ("expires_after = { days = 10 }", "expires_after = { hours = 0 }", "connect.expires_after: .*never told"),
         ("late = { days = 365 }", "late = { days = 0 }", "late: .*never told"),

@@ -8,10 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.command_envelope import Tenant
 from shared.domain.catalogue import CATEGORIES, EVENTS
+from shared.faults import form
 from shared.log.history import Wanted
 from shared.operations.problems import Fault, ProblemError, invalid
 
-Several = Annotated[str, Field(pattern=r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$", max_length=4000)]
+_TYPES = form(
+    r"^[a-z]+\.([a-z_]+|\*)(,[a-z]+\.([a-z_]+|\*))*$", "types of events, such as interview.held or lead.*,contact.added"
+)
+Several = Annotated[str, Field(pattern=_TYPES, max_length=4000)]
 LAST = 2**63 - 1
 """The last position that PostgreSQL can count to."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.projector.queries.reader import Cursor
 from shared.domain.values import NO_NUL, TENANT, Instant
+from shared.faults import form
 
 TenantPath = Annotated[str, Path(pattern=TENANT, description="The career centre, programme or platform.")]
 
@@ -74,7 +75,12 @@ class Paging(Look):
 
     limit: Annotated[int, Field(ge=1, le=200, description="Most items in the answer.")] = 50
     after: Annotated[
-        str | None, Field(max_length=400, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")
+        str | None,
+        Field(
+            max_length=400,
+            pattern=form(r"^[A-Za-z0-9_-]+$", "`next` of the page before, as it was answered"),
+            description="`next` of the page before.",
+        ),
     ] = None
 
     @property
@@ -109,9 +115,12 @@ class Filtered(Span, Generic[State]):
     state: Annotated[list[State] | None, Several] = None
 
 
+_TYPE = form(r"^[a-z]+\.[a-z_]+$", "the type of an event, such as interview.held")
+
+
 class TimelineAsk(Span):
     type: Annotated[
-        list[Annotated[str, Field(pattern=r"^[a-z]+\.[a-z_]+$", max_length=80)]] | None,
+        list[Annotated[str, Field(pattern=_TYPE, max_length=80)]] | None,
         Field(description="Only events of these types, such as `interview.held`.", max_length=50),
     ] = None
 
@@ -143,10 +152,13 @@ class CandidatesAsk(Look):
     ] = None
 
 
+_MONTH = form(r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$", "a month of the years 1900 to 2199, such as 2026-11")
+
+
 class LoadAsk(Paging):
     month: Annotated[
         str | None,
-        Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$", description="Such as 2026-11; absent: all months."),
+        Field(pattern=_MONTH, description="Such as 2026-11; absent: all months."),
     ] = None
 
     @property

@@ -14,10 +14,11 @@ from icalendar import Calendar, Event, Timezone, vDuration, vText
 
 from services.projector.models.agenda import AppointmentRow
 from services.projector.queries.answering import People
+from shared.faults import form
 from shared.zones import zone
 
 REFRESH = timedelta(hours=1)
-SECRET = r"^[A-Za-z0-9_-]{32,128}$"
+SECRET = form(r"^[A-Za-z0-9_-]{32,128}$", "the secret of the address: 32 to 128 letters, digits, _ and -")
 """What a feed's secret must look like: too long to be found by trying."""
 FELL_THROUGH = {"cancelled": "Cancelled: ", "missed": "Missed: "}
 """What the summary of an appointment begins with that did not take place, by its status."""

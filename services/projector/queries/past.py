@@ -16,6 +16,7 @@ from services.projector.rebuild.past import OF_SEEKERS, Moment, Past, Unusable
 from shared.domain.kernel import Event
 from shared.domain.values import Instant
 from shared.envelope import Recorded
+from shared.faults import form
 from shared.operations.problems import Problem, ProblemError, problem_of
 from shared.operations.turns import in_turns
 
@@ -38,7 +39,7 @@ class PastAsk(Look):
         str | None,
         Field(
             max_length=40,
-            pattern=r"^[0-9TZ:.+-]+$",
+            pattern=form(r"^[0-9TZ:.+-]+$", "a position, such as 1042, or a time, such as 2026-03-02T09:00:00Z"),
             description="Only what was written down up to this position, or this time in ISO 8601.",
         ),
     ] = None
