@@ -225,6 +225,13 @@ MACHINE = Machine(
         Snoozed: Move(_OPEN, "snoozed"),
         Withdrawn: Move({NEW, *_OPEN, "snoozed"}, "withdrawn"),
     },
+    commands={
+        ReportDelivered: Delivered,
+        ReportFailed: Failed,
+        Acknowledge: Acknowledged,
+        Snooze: Snoozed,
+        Withdraw: Withdrawn,
+    },
 )
 
 
