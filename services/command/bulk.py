@@ -196,7 +196,7 @@ def _is_settled(outcome: Appended | Exception) -> bool:
 def _report(line: Line, outcome: Appended | Exception) -> bytes:
     """`{"line": 1, "status": 200, "answer": {…}}` or `{"line": 2, "status": 409, "problem": {…}}`."""
     if isinstance(outcome, Appended) and isinstance(line.command, CommandEnvelope):
-        accepted = answer(outcome, line.command.data)
+        accepted = answer(outcome, line.command)
         report: dict[str, Any] = {"line": line.number, "status": 200, "answer": accepted}
     else:
         assert isinstance(outcome, Exception), "what was appended came of a command"

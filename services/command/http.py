@@ -64,7 +64,7 @@ class Endpoint:
 
     async def _accepted(self, send: Send, envelope: CommandEnvelope, appended: Appended) -> None:
         self._metrics.commands.labels("http", envelope.command, outcome_of(appended)).inc()
-        body = answer_of(appended, envelope.data)
+        body = answer_of(appended, envelope)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),

@@ -359,7 +359,7 @@ class Intake:
             if isinstance(outcome, Appended) and envelope is not None:
                 logger.debug("command executed", command_id=str(outcome.command_id), position=outcome.position)
                 if message.reply_to:
-                    await self._reply(broker, message, answer_of(outcome, envelope.data), "application/json")
+                    await self._reply(broker, message, answer_of(outcome, envelope), "application/json")
                 return
             assert isinstance(outcome, Exception), "what was appended came of a command"
             problem = as_message_problem(outcome)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from shared.domain.courtesy import check_wording
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
-from shared.domain.occurrence import check_occurrence
+from shared.domain.occurrence import check_occurrence, is_over
 from shared.domain.people import (
     chain_streams,
     chain_through,
@@ -97,9 +97,6 @@ INTRODUCTION = Machine(
 )
 """The introduction of the seeker to the contact."""
 
-_ZONES = timedelta(hours=14)
-"""By so much a seeker's day may still be the one that is over elsewhere."""
-
 
 @immutable
 class State:
@@ -175,7 +172,7 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             raise refusal("nothing_changes", "the cadence is that already", field="/cadence_days")
         case c.Snooze() if command.until <= context.at:
             raise refusal("already_over", f"{command.until.isoformat()} is past", field="/until")
-        case c.Pause(until=date() as until) if until < (context.at - _ZONES).date():
+        case c.Pause(until=date() as until) if is_over(until, context.at):
             raise refusal("already_over", f"{until.isoformat()} is past", field="/until")
         case c.StartKeepingInTouch() if command.cadence_days is None:
             command = command.model_copy(update={"cadence_days": state.cadence_days})
