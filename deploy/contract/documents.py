@@ -93,7 +93,8 @@ def _replies() -> tuple[Answer, ProblemDocument]:
         409,
         "out_of_order",
         "interview.held can't follow: this interview is planned",
-        "interview.held may follow while the interview is: confirmed, scheduled, started",
+        "record interview.send_request first, then interview.accept; interview.held may follow while the interview is: "
+        "accepted, agreed_loosely, confirmed, scheduled, started, times_offered",
     )
     return accepted, ProblemDocument.model_validate(refused.to_dict())
 

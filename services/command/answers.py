@@ -9,8 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from services.command.before import AppendedAfter
+from shared.command_envelope import CommandEnvelope
 from shared.domain.advice import advise
-from shared.domain.kernel import Command
+from shared.domain.occurrence import occurrence
 from shared.log import Appended
 
 
@@ -29,7 +31,7 @@ class AdviceGiven(BaseModel):
 
     code: str = Field(description="Stable.", examples=["longer_than_usual"])
     detail: str = Field(description="What would be better.")
-    field: str = Field(description="JSON pointer into the command's fields.")
+    field: str = Field(description="JSON pointer into the command's fields; empty: all of them.")
 
 
 class Answer(BaseModel):
@@ -43,8 +45,11 @@ class Answer(BaseModel):
     advice: list[AdviceGiven] = Field(default=[], description="What to do better next time; no reason to refuse.")
 
 
-def answer(appended: Appended, command: Command) -> dict[str, Any]:
-    """The members of `Answer`, for `to_json`. Advice follows from the command alone, so it is repeated with it."""
+def answer(appended: Appended, envelope: CommandEnvelope) -> dict[str, Any]:
+    """The members of `Answer`, for `to_json`. Advice follows from the command and what the log holds from before it, so
+    it is repeated with it."""
+    at = occurrence(envelope.occurred_at, appended.recorded_at)
+    advice = advise(envelope.data, at, appended.before if isinstance(appended, AppendedAfter) else ())
     return {
         "command_id": appended.command_id,
         "position": appended.position,
@@ -60,10 +65,10 @@ def answer(appended: Appended, command: Command) -> dict[str, Any]:
         ],
         "recorded_at": appended.recorded_at.isoformat(),
         "repeated": appended.repeated,
-        "advice": [{"code": advice.code, "detail": advice.detail, "field": advice.field} for advice in advise(command)],
+        "advice": [{"code": each.code, "detail": each.detail, "field": each.field} for each in advice],
     }
 
 
-def answer_of(appended: Appended, command: Command) -> bytes:
+def answer_of(appended: Appended, envelope: CommandEnvelope) -> bytes:
     """The JSON document."""
-    return to_json(answer(appended, command))
+    return to_json(answer(appended, envelope))

@@ -1,4 +1,5 @@
-"""Imports: `POST /v1/commands/bulk` takes command messages as NDJSON, one per line, and answers one outcome per line.
+"""Imports: `POST /v1/commands/bulk` takes command messages as NDJSON, one per line, and answers one outcome for each.
+Blank lines are counted, and passed over.
 
 Lines are executed in order, a chunk in one transaction; a line that is refused or can't be read does not stop those
 after it. Outcomes stream back while lines still come. They are never waited for: a caller that sends everything before
@@ -25,7 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.command.answers import answer
 from services.command.executor import WAITED_FOR, Executor
-from services.command.messages import as_message_problem, parse_message
+from services.command.messages import as_message_problem, name_of, parse_message
 from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import require_all_in_messages, require_uncompressed
@@ -159,8 +160,7 @@ class BulkEndpoint:
         reports: list[bytes] = []
         async for line in in_turns(chunk):
             outcome = next(settled) if isinstance(line.command, CommandEnvelope) else line.command
-            name = line.command.command if isinstance(line.command, CommandEnvelope) else "unknown"
-            self._metrics.commands.labels("bulk", name, outcome_of(outcome)).inc()
+            self._metrics.commands.labels("bulk", name_of(line.command), outcome_of(outcome)).inc()
             reports.append(_report(line, outcome))
         spool.write(b"".join(reports))
         return away
@@ -196,7 +196,7 @@ def _is_settled(outcome: Appended | Exception) -> bool:
 def _report(line: Line, outcome: Appended | Exception) -> bytes:
     """`{"line": 1, "status": 200, "answer": {…}}` or `{"line": 2, "status": 409, "problem": {…}}`."""
     if isinstance(outcome, Appended) and isinstance(line.command, CommandEnvelope):
-        accepted = answer(outcome, line.command.data)
+        accepted = answer(outcome, line.command)
         report: dict[str, Any] = {"line": line.number, "status": 200, "answer": accepted}
     else:
         assert isinstance(outcome, Exception), "what was appended came of a command"

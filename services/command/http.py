@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.command.answers import answer_of
 from services.command.executor import Executor
-from services.command.messages import OCCURRED_AT, as_message_problem, parse_message
+from services.command.messages import OCCURRED_AT, as_message_problem, name_of, parse_message
 from services.command.metrics import CommandMetrics
 from services.command.outcomes import outcome_of
 from services.command.requests import PLACES, envelope_fields, read_body, require_all_in_messages
@@ -65,7 +65,7 @@ class Endpoint:
 
     async def _accepted(self, send: Send, envelope: CommandEnvelope, appended: Appended) -> None:
         self._metrics.commands.labels("http", envelope.command, outcome_of(appended)).inc()
-        body = answer_of(appended, envelope.data)
+        body = answer_of(appended, envelope)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
@@ -107,16 +107,18 @@ class MessageEndpoint(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_all_in_messages(scope)
         body = await read_body(scope, receive, limit=self._limit)
-        name = "unknown"
+        parsed: CommandEnvelope | None = None
         try:
-            envelope = parse_message(body)
-            name = envelope.command
+            parsed = envelope = parse_message(body)
             if envelope.correlation_id is None:
                 envelope = envelope.model_copy(update={"correlation_id": scope["correlation_id"]})
             appended = await self._gate().execute(envelope)
         except Exception as error:
-            self._metrics.commands.labels("http", name, outcome_of(error)).inc()
-            raise ProblemError(as_message_problem(error)) from error
+            self._metrics.commands.labels("http", name_of(parsed or error), outcome_of(error)).inc()
+            problem = as_message_problem(error)
+            if parsed is not None:
+                problem = problem.with_members(command_id=str(parsed.command_id))
+            raise ProblemError(problem) from error
         await self._accepted(send, envelope, appended)
 
 

@@ -32,7 +32,7 @@ from aio_pika.exceptions import ChannelPreconditionFailed, DeliveryError
 from faststream.rabbit import RabbitBroker
 
 from services.command.answers import answer_of
-from services.command.messages import as_message_problem, parse_message
+from services.command.messages import as_message_problem, name_of, parse_message
 from services.command.replying import Replies
 from services.command.waiting import HOLD, HeldTooLong, Waiting, waits
 from shared.broker import topology
@@ -351,7 +351,7 @@ class Intake:
         """Answer the message, or park it if there is nobody to tell that it was not executed, or if it is suspect: the
         answer may be what ends the connection."""
         envelope = parsed if isinstance(parsed, CommandEnvelope) else None
-        self._concluded(envelope.command if envelope else "unknown", outcome)
+        self._concluded(name_of(parsed), outcome)
         correlation = envelope.correlation_id if envelope else None
         correlation = correlation or uuid_or_none(message.correlation_id)
         bound = {"correlation_id": str(correlation)} if correlation else {}
@@ -359,7 +359,7 @@ class Intake:
             if isinstance(outcome, Appended) and envelope is not None:
                 logger.debug("command executed", command_id=str(outcome.command_id), position=outcome.position)
                 if message.reply_to:
-                    await self._reply(broker, message, answer_of(outcome, envelope.data), "application/json")
+                    await self._reply(broker, message, answer_of(outcome, envelope), "application/json")
                 return
             assert isinstance(outcome, Exception), "what was appended came of a command"
             problem = as_message_problem(outcome)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -14,17 +17,43 @@ from shared.domain.kernel import Refusal
 from shared.domain.values import FROM_CALLER
 from shared.operations import strict_json
 from shared.operations.problems import Problem, ProblemError, faults_of, invalid, problem_of
+from shared.operations.strict_json import NotJson
 
 model_of = cache(message_model)
+UNKNOWN = "unknown"
+
+
+class Unreadable(ProblemError):
+    """A message that is no command, and what of it could be read: its command, `unknown` where there is none of that
+    name, and its id, a member of the problem."""
+
+    def __init__(self, error: Exception, value: Any) -> None:
+        said = value if isinstance(value, dict) else {}
+        name, id = said.get("command"), said.get("command_id")
+        self.command = name if isinstance(name, str) and name in COMMANDS else UNKNOWN
+        problem = problem_of(error)
+        with suppress(ValueError):
+            problem = problem.with_members(command_id=str(UUID(id))) if isinstance(id, str) else problem
+        super().__init__(problem)
+
+
+def name_of(parsed: CommandEnvelope | Exception) -> str:
+    """Of the command in a message, as metrics count it."""
+    return parsed.command if isinstance(parsed, CommandEnvelope | Unreadable) else UNKNOWN
 
 
 def parse_message(body: bytes) -> CommandEnvelope:
-    """The command message in a JSON document; a byte-order mark before it is passed over.
-
-    Raises `NotJson`, and `ProblemError` with code `unknown_command` or `invalid_input`.
-    """
+    """The command message in a JSON document; a byte-order mark before it is passed over. Raises `Unreadable`."""
+    value = None
     body = body.removeprefix(BOM_UTF8)
-    value = strict_json.parse(body)
+    try:
+        value = strict_json.parse(body)
+        return _validated(value, body)
+    except (NotJson, ProblemError) as error:
+        raise Unreadable(error, value) from error
+
+
+def _validated(value: Any, body: bytes) -> CommandEnvelope:
     name = value.get("command") if isinstance(value, dict) else None
     model = CommandEnvelope
     try:

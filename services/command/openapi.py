@@ -163,13 +163,17 @@ def _in_bulk() -> dict[str, Any]:
     return {
         "tags": ["commands"],
         "operationId": "commands.bulk",
-        "summary": "Many command messages, one per line (NDJSON); one outcome per line in the same order",
+        "summary": "Many command messages, one per line (NDJSON); one outcome for each in the same order",
         "description": 'An outcome is `{"line": 1, "status": 200, "answer": {…}}` or `{"line": 2, "status": 409, '
-        '"problem": {…}}`. Sending the same lines again is always safe.',
+        '"problem": {…}}`, by the number of the line; blank lines are counted and have none. Sending the same lines '
+        "again is always safe.",
         "parameters": [{"$ref": "#/components/parameters/correlation_id"}],
         "requestBody": {"required": True, "content": {NDJSON: {"schema": {"type": "string"}}}},
         "responses": {
-            "200": {"description": "One outcome per line.", "content": {NDJSON: {"schema": {"type": "string"}}}},
+            "200": {
+                "description": "One outcome for each line that is not blank.",
+                "content": {NDJSON: {"schema": {"type": "string"}}},
+            },
             "400": {"$ref": "#/components/responses/Problem400"},
             "415": {"$ref": "#/components/responses/Problem415"},
             "422": {"$ref": "#/components/responses/Problem422"},

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
-from shared.domain import interview, relationship
+from shared.domain import interview, relationship, seeker
 from shared.domain.conversation.question_list import check_list
-from shared.domain.courtesy import Wording, judged
+from shared.domain.courtesy import Wording, instead, judged
 from shared.domain.interview.decider import question_wordings
-from shared.domain.kernel import Command
+from shared.domain.kernel import Command, Event
+from shared.domain.occurrence import is_over
 from shared.immutable import immutable
+from shared.timing.calendar import public_holidays
 
 USUAL_MINUTES = (20, 30)
 """S0, S2, S3; career centres say the same."""
+AT_ONCE = timedelta(days=3)
+"""Within so much of a message nobody has failed to answer it. The reminder to follow up comes after five working days:
+Carleton says a week."""
+FAR_AHEAD = timedelta(days=366)
+"""Nobody fixes a conversation further ahead: it is the year that was mistyped."""
+MESSAGES: dict[type[Command], tuple[type[Event], ...]] = {
+    interview.FollowUp: (interview.RequestSent, interview.RequestFollowedUp)
+}
+"""Command → the events of its stream that it may come too soon after."""
 
 
 @immutable
 class Advice:
-    """`code` is stable, `field` a JSON pointer into the body."""
+    """`code` is stable, `field` a JSON pointer into the body; empty: the whole of it."""
 
     code: str
     detail: str
@@ -28,6 +40,11 @@ ADVICE: dict[str, str] = {
     "longer_than_usual": "More than 30 minutes are asked for.",
     "shorter_than_usual": "Less than 20 minutes are asked for.",
     "not_personalised": "The request does not say what made it personal.",
+    "too_soon": "The contacts were written to less than three days before.",
+    "in_the_past": "A time that is agreed on, or offered, is past.",
+    "far_ahead": "A time that is agreed on, or offered, is more than a year ahead.",
+    "goal_date_is_past": "The day by which a goal is to be reached is over.",
+    "holidays_not_known": "For the country no public holidays are known.",
     "the_seeker_yields": "The seeker asks for another time.",
     "connector_is_no_contact": "Who introduces is only named, and is no contact.",
     "too_few": "Fewer questions are chosen than half an hour needs.",
@@ -41,23 +58,26 @@ ADVICE: dict[str, str] = {
 """Code → when it is given."""
 
 
-def advise(command: Command) -> list[Advice]:
-    """What to do better next time; empty for most commands."""
-    return list(_advice(command))
+def advise(command: Command, at: datetime, before: Iterable[datetime] = ()) -> list[Advice]:
+    """What to do better next time; empty for most commands. `at` is when it happened, `before` when that of `MESSAGES`
+    did which came before it."""
+    return [*_advice(command, before, at), *_on_times(command, at)]
 
 
-def _advice(command: Command) -> Iterator[Advice]:
+def _advice(command: Command, before: Iterable[datetime], at: datetime) -> Iterator[Advice]:
     match command:
         case interview.SendRequest():
             yield from _on_request(command)
         case interview.FollowUp():
+            if any(at - AT_ONCE < earlier <= at for earlier in before):
+                yield Advice("too_soon", "They had no time to answer yet: give them about a week.", "")
             yield from _on_wording([("/message", command.message)])
         case interview.SetObjectives():
-            yield from _on_wording([(f"/objectives/{at}", text) for at, text in enumerate(command.objectives)])
+            yield from _on_wording([(f"/objectives/{number}", text) for number, text in enumerate(command.objectives)])
         case interview.ChooseQuestions():
             for remark in check_list([question.text for question in command.questions], USUAL_MINUTES[1]):
-                at = f"/{remark.indexes[0]}/text" if remark.indexes else ""
-                yield Advice(remark.code, remark.text, f"/questions{at}")
+                where = f"/{remark.indexes[0]}/text" if remark.indexes else ""
+                yield Advice(remark.code, remark.text, f"/questions{where}")
             yield from _on_wording(list(question_wordings(command)))
         case interview.Reschedule() if command.asked_by == "seeker":
             yield Advice(
@@ -71,6 +91,30 @@ def _advice(command: Command) -> Iterator[Advice]:
                 "Add them as a contact and give connector_id: then you are reminded to thank them once you have met.",
                 "/connector",
             )
+
+
+def _on_times(command: Command, at: datetime) -> Iterator[Advice]:
+    """On what is valid and most likely mistyped: nothing would come of it, or at the wrong time."""
+    match command:
+        case interview.Schedule() | interview.Reschedule():
+            yield from _on_time(command.starts_at, at, "/starts_at")
+        case interview.OfferTimes():
+            for number, offered in enumerate(command.times):
+                yield from _on_time(offered.starts_at, at, f"/times/{number}/starts_at")
+    body: object = command  # of the commands' shared fields, which are no commands themselves
+    if isinstance(body, seeker.Goals) and body.goal_date is not None and is_over(body.goal_date, at):
+        yield Advice("goal_date_is_past", f"{body.goal_date} is over: nothing will remind of it.", "/goal_date")
+    if isinstance(body, seeker.Whereabouts) and body.country and not public_holidays(body.country, at.year):
+        told = f"No public holidays are known for {body.country}: working days are counted without them."
+        yield Advice("holidays_not_known", told, "/country")
+
+
+def _on_time(starts_at: datetime, at: datetime, field: str) -> Iterator[Advice]:
+    if starts_at < at:
+        told = "It is past: if this is written up late, say by occurred_at when it was agreed; else correct it."
+        yield Advice("in_the_past", told, field)
+    elif starts_at > at + FAR_AHEAD:
+        yield Advice("far_ahead", "It is more than a year ahead: is it the right year?", field)
 
 
 def _on_request(command: interview.SendRequest) -> Iterator[Advice]:
@@ -93,6 +137,8 @@ def _on_request(command: interview.SendRequest) -> Iterator[Advice]:
 def _on_wording(wordings: list[Wording]) -> Iterator[Advice]:
     for pointer, judgement in judged(wordings):
         if judgement.verdict == "warn":
-            yield Advice(judgement.code or "near_job_ask", judgement.suggestion or judgement.reason or "", pointer)
+            yield Advice(
+                judgement.code or "near_job_ask", instead(pointer, judgement) or judgement.reason or "", pointer
+            )
         elif not judgement.judged:
             yield Advice("not_judged", judgement.reason or "", pointer)

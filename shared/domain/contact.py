@@ -228,6 +228,15 @@ class Forget(Command, command="contact.forget"):
     """`asked`: by the contact; `retention`: kept for as long as it may be; `mistake`: was never to be there."""
 
 
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Add: Added,
+    CorrectDetails: DetailsCorrected,
+    OfferHours: HoursOffered,
+    ChangeCapacity: CapacityChanged,
+    AskNotToBeContacted: AskedNotToBeContacted,
+    Forget: Forgotten,
+}
+
 MACHINE = Machine(
     "contact",
     {
@@ -241,16 +250,9 @@ MACHINE = Machine(
         AskedNotToBeContacted: Move({"reachable"}, "do_not_contact"),
         Forgotten: Move({"reachable", "do_not_contact"}, "forgotten"),
     },
+    commands=EVENT_OF,
+    setbacks={"do_not_contact", "forgotten"},
 )
-
-EVENT_OF: dict[type[Command], type[Event]] = {
-    Add: Added,
-    CorrectDetails: DetailsCorrected,
-    OfferHours: HoursOffered,
-    ChangeCapacity: CapacityChanged,
-    AskNotToBeContacted: AskedNotToBeContacted,
-    Forget: Forgotten,
-}
 
 
 def month_of(at: datetime, time_zone: str | None) -> str:

@@ -188,11 +188,16 @@ class Machine:
         moves: Mapping[type[Event], Move],
         *,
         first: str = NEW,
+        commands: Mapping[type[Command], type[Event]] | None = None,
+        setbacks: Collection[str] = (),
         leads_on: Mapping[type[Event], Mapping[str, str]] | None = None,
     ) -> None:
-        """`first` is where a stream stands after an event that stays where it is, coming first. `leads_on` says by
-        which commands one gets on, in words, from states in which an event may not follow but is often tried."""
-        self.category, self.moves, self.first, self.leads_on = category, moves, first, leads_on or {}
+        """`first` is where a stream stands after an event that stays where it is, coming first; a stream that may begin
+        so is never unknown. `commands` are those that lead to the events: a refusal names the way by them, though none
+        through `setbacks`, states that nobody goes to for the sake of another. `leads_on` says in words what gets on
+        where that is more or other than the way."""
+        self.category, self.moves, self.first = category, moves, first
+        self.commands, self.setbacks, self.leads_on = commands or {}, setbacks, leads_on or {}
 
     def next(self, status: str, event: Event) -> str:
         """The status after `event`; never refuses, since the event has happened."""
@@ -202,35 +207,73 @@ class Machine:
         return move.leads(event) or (self.first if status == NEW else status)
 
     def require(self, status: str, event: type[Event]) -> None:
-        """Refuse unless `event` may follow in `status`; the refusal names the states in which it may, and what leads
-        on, where that is known.
+        """Refuse unless `event` may follow in `status`; the refusal names the states in which it may, and by which
+        commands one gets there, where that is known.
 
-        Raises `Refusal` with code `unknown_<category>`, `already_exists` or `out_of_order`.
+        Raises `Refusal` with code `unknown_<category>`, `already_exists`, `already_done` or `out_of_order`.
         """
-        sources = self.moves[event].sources
-        if status in sources:
+        move = self.moves[event]
+        if status in move.sources:
             return
         what = event.type
-        if status == NEW:
+        if status == NEW == self.first:
+            way = self.way(status, move.sources)
             raise Refusal(
                 f"unknown_{self.category}",
                 f"there is no {self.category} with this id",
-                remedy=f"send the command that creates the {self.category} first, or correct the id",
+                remedy=f"record {way[0]} first, or correct the id" if way else "correct the id: no command begins one",
                 kind="missing",
             )
-        if set(sources) == {NEW}:
+        if set(move.sources) == {NEW}:
             raise Refusal(
                 "already_exists",
                 f"this {self.category} exists already (status {status})",
                 remedy="use a new id, or repeat the first command with its own Idempotency-Key to get its answer",
             )
-        allowed = ", ".join(sorted(set(sources) - {NEW})) or NEW
         leads_on = self.leads_on.get(event, {}).get(status)
+        if status == move.to and leads_on is None:
+            told = f"this {self.category} is {status} already"
+            raise Refusal("already_done", told, remedy=f"{what} needs no repetition: leave it")
+        leads_on = leads_on or self._leads_on(status, move)
+        allowed = ", ".join(sorted(set(move.sources) - {NEW})) or NEW
         raise Refusal(
             "out_of_order",
             f"{what} can't follow: this {self.category} is {status}",
             remedy=f"{leads_on + '; ' if leads_on else ''}{what} may follow while the {self.category} is: {allowed}",
         )
+
+    def _leads_on(self, status: str, move: Move) -> str | None:
+        """What to do about an event that can't follow, by the table alone."""
+        if move.to not in self.setbacks and any(self.way(source, {status}) for source in move.sources):
+            return f"the {self.category} is past that: leave it"
+        way = [] if {move.to, status} <= set(self.setbacks) else self.way(status, move.sources)
+        return ", then ".join([f"record {way[0]} first", *way[1:]]) if way else None
+
+    def way(self, status: str, goals: Collection[str]) -> list[str]:
+        """The commands that lead from one state to the nearest of others, step by step; none where no way is known."""
+        ways: dict[str, list[str]] = {status: []}
+        left = [status]
+        for here in left:
+            for there, names in self._steps(here).items():
+                if there not in ways:
+                    ways[there] = [*ways[here], " or ".join(names)]
+                    left.append(there)
+                    if there in goals:
+                        return ways[there]
+        return []
+
+    def _steps(self, here: str) -> dict[str, list[str]]:
+        """The states that are one command away, and by which."""
+        steps: dict[str, list[str]] = {}
+        for command, event in self.commands.items():
+            move = self.moves.get(event)
+            # A part of a stream may begin with any command that the stream takes.
+            begins = here != NEW or command.creates or command.category != self.category
+            if move is not None and here in move.sources and begins:
+                there = move.to or (self.first if here == NEW else here)
+                if there not in self.setbacks:
+                    steps.setdefault(there, []).append(command.type)
+        return steps
 
     def mermaid(self) -> str:
         """The table as a Mermaid state diagram, edges that share their ends merged into one."""

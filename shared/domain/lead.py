@@ -133,6 +133,15 @@ class Drop(Command, Reason, command="lead.drop"):
     """
 
 
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Record: Recorded,
+    ActOn: ActedOn,
+    ComeToSomething: CameToSomething,
+    ComeToNothing: CameToNothing,
+    ReportBack: ReportedBack,
+    Drop: Dropped,
+}
+
 MACHINE = Machine(
     "lead",
     {
@@ -143,8 +152,10 @@ MACHINE = Machine(
         ReportedBack: Move({"acted_on", "came_to_something", "came_to_nothing"}, "reported_back"),
         Dropped: Move({"recorded", "acted_on"}, "dropped"),
     },
+    commands=EVENT_OF,
+    setbacks={"dropped"},
     leads_on={
-        ActedOn: {"dropped": "record it anew with lead.record"},
+        **{each: {"dropped": "record it anew with lead.record"} for each in (ActedOn, CameToSomething, CameToNothing)},
         ReportedBack: {
             "recorded": "record lead.act_on, lead.come_to_something or lead.come_to_nothing first",
             "dropped": "tell them all the same, and record that with relationship.record_touchpoint",
@@ -152,15 +163,6 @@ MACHINE = Machine(
     },
 )
 """A promise may come true without the seeker acting; who reported what they did may report again what came of it."""
-
-EVENT_OF: dict[type[Command], type[Event]] = {
-    Record: Recorded,
-    ActOn: ActedOn,
-    ComeToSomething: CameToSomething,
-    ComeToNothing: CameToNothing,
-    ReportBack: ReportedBack,
-    Drop: Dropped,
-}
 
 KINDS_OF: dict[str, frozenset[str]] = {
     "person": frozenset({"referral", "promised_introduction"}),

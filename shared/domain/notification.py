@@ -247,6 +247,13 @@ MACHINE = Machine(
         Snoozed: Move(_OPEN, "snoozed"),
         Withdrawn: Move({NEW, *_OPEN, "snoozed"}, "withdrawn"),
     },
+    commands={
+        ReportDelivered: Delivered,
+        ReportFailed: Failed,
+        Acknowledge: Acknowledged,
+        Snooze: Snoozed,
+        Withdraw: Withdrawn,
+    },
 )
 
 

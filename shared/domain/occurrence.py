@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from shared.domain.kernel import Context
 from shared.domain.refusals import refusal
 
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
+_ZONES = timedelta(hours=14)
+"""By so much a seeker's day may still be the one that is over elsewhere."""
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -17,6 +19,11 @@ def occurrence(said: datetime | None, now: datetime) -> datetime:
     Else what is written down next, undated, would count as the earlier of the two.
     """
     return now if said is None or now < said <= now + CLOCKS_DIFFER_BY else said
+
+
+def is_over(day: date, at: datetime) -> bool:
+    """Whether a day is over at `at`, wherever the seeker lives."""
+    return day < (at - _ZONES).date()
 
 
 def check_occurrence(context: Context) -> None:

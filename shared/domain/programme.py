@@ -173,6 +173,17 @@ class TurnDownMatch(Command, Pairing, Answer, command="programme.turn_down_match
     """Who said so."""
 
 
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Create: Created,
+    AssignCoach: CoachAssigned,
+    EnrolParticipant: ParticipantEnrolled,
+    LetParticipantGo: ParticipantLeft,
+    ChangeCoach: CoachChanged,
+    ProposeMatch: MatchProposed,
+    AcceptMatch: MatchAccepted,
+    TurnDownMatch: MatchTurnedDown,
+}
+
 MACHINE = Machine(
     "programme",
     {
@@ -185,6 +196,7 @@ MACHINE = Machine(
         MatchAccepted: Move({"running"}),
         MatchTurnedDown: Move({"running"}),
     },
+    commands=EVENT_OF,
 )
 
 MATCH = Machine(
@@ -194,19 +206,10 @@ MATCH = Machine(
         MatchAccepted: Move({"proposed"}, "accepted"),
         MatchTurnedDown: Move({"proposed", "accepted"}, "turned_down"),
     },
+    commands=EVENT_OF,
+    setbacks={"turned_down"},
 )
 """One participant with one contact."""
-
-EVENT_OF: dict[type[Command], type[Event]] = {
-    Create: Created,
-    AssignCoach: CoachAssigned,
-    EnrolParticipant: ParticipantEnrolled,
-    LetParticipantGo: ParticipantLeft,
-    ChangeCoach: CoachChanged,
-    ProposeMatch: MatchProposed,
-    AcceptMatch: MatchAccepted,
-    TurnDownMatch: MatchTurnedDown,
-}
 
 
 @immutable

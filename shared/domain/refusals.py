@@ -28,7 +28,7 @@ REFUSALS: dict[str, Rule] = {
     "out_of_order": Rule(
         "conflict",
         "The event can't follow in the present state.",
-        "the answer names the states in which it may, and often what leads on",
+        "the answer names the states in which it may, and the commands that lead there, or says that it is past that",
     ),
     "already_exists": Rule(
         "conflict",
@@ -71,9 +71,6 @@ REFUSALS: dict[str, Rule] = {
     # Things that must be there
     "unknown_seeker": Rule("missing", "No seeker has this id.", "register the seeker first, or correct the id"),
     "unknown_contact": Rule("missing", "No contact has this id.", "add the contact first, or correct the id"),
-    "unknown_relationship": Rule(
-        "missing", "Nothing has passed between the two yet.", "record what comes first, or correct the id"
-    ),
     "unknown_introduction": Rule(
         "missing", "No introduction was asked for.", "record relationship.request_introduction first"
     ),

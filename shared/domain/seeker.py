@@ -259,6 +259,21 @@ class Return(Command, command="seeker.return"):
     """
 
 
+EVENT_OF: dict[type[Command], type[Event]] = {
+    Register: Registered,
+    CorrectDetails: DetailsCorrected,
+    ChangeGoals: GoalsChanged,
+    WriteIntroduction: IntroductionWritten,
+    Relocate: Moved,
+    ChangePreferences: PreferencesChanged,
+    RecordVerdict: VerdictRecorded,
+    RecordOutcome: OutcomeRecorded,
+    OpenCalendarFeed: CalendarFeedOpened,
+    CloseCalendarFeed: CalendarFeedClosed,
+    Leave: Left,
+    Return: Returned,
+}
+
 MACHINE = Machine(
     "seeker",
     {
@@ -275,22 +290,9 @@ MACHINE = Machine(
         Left: Move({"registered"}, "left"),
         Returned: Move({"left"}, "registered"),
     },
+    commands=EVENT_OF,
+    setbacks={"left"},
 )
-
-EVENT_OF: dict[type[Command], type[Event]] = {
-    Register: Registered,
-    CorrectDetails: DetailsCorrected,
-    ChangeGoals: GoalsChanged,
-    WriteIntroduction: IntroductionWritten,
-    Relocate: Moved,
-    ChangePreferences: PreferencesChanged,
-    RecordVerdict: VerdictRecorded,
-    RecordOutcome: OutcomeRecorded,
-    OpenCalendarFeed: CalendarFeedOpened,
-    CloseCalendarFeed: CalendarFeedClosed,
-    Leave: Left,
-    Return: Returned,
-}
 
 
 @immutable

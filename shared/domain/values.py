@@ -22,6 +22,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 
@@ -122,7 +123,12 @@ Instant = Annotated[
     BeforeValidator(_written_out),
 ]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1)), BeforeValidator(_written_out)]
-TimeOfDay = Annotated[time, BeforeValidator(_written_out)]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_written_out),
+    # As answers show it: the format `time` has an offset from UTC.
+    WithJsonSchema({"type": "string", "examples": ["21:00:00"]}, mode="serialization"),
+]
 Minutes = Annotated[int, Field(ge=1, le=600)]
 CadenceDays = Annotated[int, Field(ge=7, le=730)]
 """Days from one touch to the next; 30, 60, 90 and 180 are the usual ones."""

@@ -195,7 +195,8 @@ async def test_what_can_not_be_executed_is_answered_with_its_problem(
 
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["remedy"]
-    assert problem.get("command_id") == (str(an_id("command 1")) if code == "unknown_seeker" else None)
+    legible = isinstance(body, dict) and code in {"unknown_seeker", "unknown_command", "invalid_input"}
+    assert problem.get("command_id") == (str(an_id("command 1")) if legible else None)
     assert message.content_type == "application/problem+json"
     assert message.correlation_id == "mine"
     assert await log.read(0, 1) == []

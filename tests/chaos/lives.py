@@ -359,7 +359,7 @@ class Life:
         return self._wish("lead", self._lead, verb, body, at, **how)
 
     def _answers(self, notification: UUID, verb: str, body: dict[str, Any], **how: Any) -> Wish:
-        how["may_be_refused"] = ("unknown_notification", "out_of_order", "already_over")
+        how["may_be_refused"] = ("unknown_notification", "out_of_order", "already_done", "already_over")
         return self._wish("notification", notification, verb, body, **how)
 
     def _wish(

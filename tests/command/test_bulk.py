@@ -51,6 +51,31 @@ async def test_lines_are_executed_in_order_and_reported_by_number(client: Client
     assert outcomes[2]["problem"]["command_id"] == str(UUID(int=4))
 
 
+async def test_an_unreadable_line_is_told_by_its_id(client: Client) -> None:
+    """Given lines at fault whose command and id can be read, then outcomes name the id, and metrics count the command;
+    of what there is no command, or that is no JSON, only as much as there is. A message alone is told so, too."""
+    wrong = [
+        message("contact.add", UUID(int=1), {"name": 1}, number=1),
+        message("contact.greet", UUID(int=1), {}, number=2),
+        {**message("contact.add", UUID(int=1), {}, number=3), "command_id": "three"},
+    ]
+    outcomes = await client.bulk(ndjson(*wrong) + b"{")
+    assert [each["status"] for each in outcomes] == [422, 422, 422, 400]
+    ids = [each["problem"].get("command_id") for each in outcomes]
+    assert ids == [str(UUID(int=1)), str(UUID(int=2)), None, None]
+    response = await client.http.post("/v1/commands", json=wrong[0])
+    assert problem(response, 422, "invalid_input")["command_id"] == str(UUID(int=1))
+    page = (await client.http.get("/metrics")).text
+    for channel, command, outcome, count in (
+        ("bulk", "contact.add", "invalid_input", 2),
+        ("bulk", "unknown", "unknown_command", 1),
+        ("bulk", "unknown", "malformed_json", 1),
+        ("http", "contact.add", "invalid_input", 1),
+    ):
+        line = f'kithlog_commands_total{{channel="{channel}",command="{command}",outcome="{outcome}"}} {count}.0'
+        assert line in page, page
+
+
 async def test_an_import_may_be_sent_again(client: Client, database: asyncpg.Connection[asyncpg.Record]) -> None:
     """Given an import of several chunks, when it is sent twice, then the answers are the same and all is there once."""
     content = ndjson(*(register(number) for number in range(1, 1201)))

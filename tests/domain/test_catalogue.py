@@ -16,7 +16,7 @@ from shared.domain.catalogue import COMMANDS, DECIDERS, EVENTS, MACHINES, stream
 from shared.domain.conversation.judgement import RULES
 from shared.domain.diagrams import DOCUMENT, document, moves, refusals, state_machines
 from shared.domain.identity import relationship_id
-from shared.domain.kernel import Machine, Refusal
+from shared.domain.kernel import NEW, Event, Machine, Refusal
 from shared.domain.moves import LEAVE_IN_PEACE, MOVES, TO_CONTACTS
 from shared.domain.refusals import REFUSALS
 from tests.domain.scenario import ANA, SEEKER
@@ -59,7 +59,8 @@ def test_every_event_is_in_a_machine() -> None:
 
 def test_every_refusal_is_listed_and_every_listed_one_is_used() -> None:
     """Given the sources, then refusals come with listed codes only, and no listed code is a leftover."""
-    from_machines = {"out_of_order", "already_exists"} | {f"unknown_{machine.category}" for machine in MACHINES}
+    from_machines = {"out_of_order", "already_exists", "already_done"}
+    from_machines |= {f"unknown_{machine.category}" for machine in MACHINES if machine.first == NEW}
     from_wording = {rule.code for rule in RULES if rule.verdict == "refused"}
     while_loading = {"id_in_use"}
     used = strings("refusal") | from_machines | from_wording | while_loading
@@ -81,6 +82,35 @@ def test_what_leads_on_does(machine: Machine) -> None:
             for command in named:
                 if command.category == machine.category and not command.creates:
                     assert status in machine.moves[EVENT_OF[command]].sources, (event.type, status, command.type)
+
+
+def statuses(machine: Machine) -> set[str]:
+    """All that a machine knows."""
+    moves = machine.moves.values()
+    return {status for move in moves for status in (*move.sources, move.to or machine.first)}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.category)
+def test_a_way_leads_there(machine: Machine) -> None:
+    """Given any state and any event that can't follow in it, when a way to it is named, then each of its commands may
+    come after those before it, the event may come at the end, and nothing fell through for its sake."""
+    at_once = {type.type: event for type, event in machine.commands.items()}
+
+    def after(status: str, event: type[Event]) -> str:
+        move = machine.moves[event]
+        assert status in move.sources, (status, event.type)
+        return move.to or (machine.first if status == NEW else status)
+
+    ways = 0
+    for event, move in machine.moves.items():
+        for status in statuses(machine) - set(move.sources):
+            ends = {status}
+            for step in machine.way(status, move.sources):
+                ends = {after(each, at_once[name]) for each in ends for name in step.split(" or ")}
+                assert ends.isdisjoint(machine.setbacks)
+                ways += 1
+            assert ends <= {status} or ends <= set(move.sources), (status, event.type)
+    assert ways
 
 
 def test_every_advice_is_listed() -> None:

@@ -102,7 +102,7 @@ def test_what_is_forgotten_stays_forgotten() -> None:
     """Given a forgotten contact, when something is recorded about them, then it is refused."""
     gone = given(ADDED, contact.Forgotten())
     gone.when(contact.CorrectDetails(name="Ana")).refused("out_of_order")
-    gone.when(contact.Forget()).refused("out_of_order")
+    gone.when(contact.Forget()).refused("already_done")
     gone.when(contact.OfferHours(capacity=1)).refused("out_of_order")
 
 
@@ -209,8 +209,8 @@ def test_who_left_may_return() -> None:
     pair = {"seeker_id": SEEKER, "contact_id": ANA}
     asked = relationship.ReferralAsked.model_validate(pair)
     given(*PEOPLE, left, returned).when(relationship.AskReferral.model_validate(pair)).then(asked)
-    given(REGISTERED).when(seeker.Return()).refused("out_of_order")
-    given(REGISTERED, left, returned).when(seeker.Return()).refused("out_of_order")
+    given(REGISTERED).when(seeker.Return()).refused("already_done")
+    given(REGISTERED, left, returned).when(seeker.Return()).refused("already_done")
 
 
 def test_first_move_is_the_introduction() -> None:

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from shared.domain import contact, interview, relationship, seeker
 from shared.domain.advice import advise
+from shared.domain.conversation.judgement import RULES, check_question
+from shared.domain.courtesy import INTENTS
 from shared.domain.kernel import Command, Event, On
 from tests.domain.scenario import (
     ACCEPTED,
@@ -18,6 +20,7 @@ from tests.domain.scenario import (
     ASKED,
     BEN,
     INTERVIEW,
+    NOW,
     OTHER_INTERVIEW,
     OTHER_SEEKER,
     PEOPLE,
@@ -292,6 +295,14 @@ def test_it_is_not_a_job_interview(command: Command, code: str, field: str) -> N
     """Given a text that asks for a job or the contact's pay, then it is refused with a better way to ask (rule 3)."""
     refusal = given(*PEOPLE, PLANNED).when(command).refused(code, field=field)
     assert "The words:" in refusal.detail
+    assert refusal.remedy.startswith("To learn ") == (not field.startswith("/reserve"))
+
+
+@pytest.mark.parametrize("code", INTENTS)
+def test_an_intent_that_is_offered_is_one(code: str) -> None:
+    """Given what is offered in place of an intent, then it would be accepted, and every code has one."""
+    assert check_question(INTENTS[code]).verdict == "ok"
+    assert set(INTENTS) == {rule.code for rule in RULES}
 
 
 POLITE = [
@@ -316,4 +327,69 @@ POLITE = [
 @pytest.mark.parametrize(("command", "codes"), POLITE)
 def test_advice_is_no_refusal(command: Command, codes: list[str]) -> None:
     """Given what is allowed and yet better done otherwise, then advice comes with it."""
-    assert [each.code for each in advise(command)] == codes
+    assert [each.code for each in advise(command, NOW)] == codes
+
+
+TIMES = {"time_zone": "Europe/Lisbon", "format": "coffee"}
+
+
+def schedule(starts_at: datetime) -> Command:
+    return interview.Schedule.model_validate({"starts_at": starts_at, **TIMES})
+
+
+def register(**more: Any) -> Command:
+    return seeker.Register.model_validate({"name": "Mona Quist", "time_zone": "Europe/Lisbon", **more})
+
+
+DUBIOUS = [
+    (schedule(NOW - timedelta(days=365)), "in_the_past", "/starts_at"),
+    (schedule(NOW + timedelta(days=367)), "far_ahead", "/starts_at"),
+    (
+        interview.Reschedule.model_validate({"starts_at": NOW - timedelta(hours=1), **TIMES}),
+        "in_the_past",
+        "/starts_at",
+    ),
+    (
+        interview.OfferTimes.model_validate(
+            {"times": [{"starts_at": NOW + timedelta(days=at)} for at in (2, 700)], "time_zone": "Europe/Lisbon"}
+        ),
+        "far_ahead",
+        "/times/1/starts_at",
+    ),
+    (register(goal_date="2020-01-01"), "goal_date_is_past", "/goal_date"),
+    (seeker.ChangeGoals(goal_date=NOW.date() - timedelta(days=2)), "goal_date_is_past", "/goal_date"),
+    (register(country="XX"), "holidays_not_known", "/country"),
+    (seeker.Relocate(time_zone="Europe/Lisbon", country="QQ"), "holidays_not_known", "/country"),
+]
+SOUND = [
+    schedule(NOW),
+    schedule(NOW + timedelta(days=300)),
+    register(country="PT", goal_date=NOW.date() + timedelta(days=90)),
+    # Where the seeker lives, that may still be today.
+    seeker.ChangeGoals(goal_date=NOW.date() - timedelta(days=1)),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "field"), DUBIOUS)
+def test_what_is_most_likely_mistyped_is_told(command: Command, code: str, field: str) -> None:
+    """Given a date or country of which nothing would come, then it is accepted, and advice asks whether it is meant."""
+    assert [(each.code, each.field) for each in advise(command, NOW)] == [(code, field)]
+
+
+@pytest.mark.parametrize("command", SOUND)
+def test_what_may_well_be_meant_is_not_questioned(command: Command) -> None:
+    assert advise(command, NOW) == []
+
+
+def test_an_appointment_that_is_written_up_late_is_none_in_the_past() -> None:
+    """Given a conversation of last week, when it is said that it was agreed before, then nothing is to be asked."""
+    last_week = NOW - timedelta(days=7)
+    assert advise(schedule(last_week), last_week - timedelta(days=2)) == []
+
+
+@pytest.mark.parametrize(("days", "codes"), [(0, ["too_soon"]), (2.9, ["too_soon"]), (3, []), (-1, [])])
+def test_whoever_was_just_written_to_needs_time_to_answer(days: float, codes: list[str]) -> None:
+    """Given a request, when it is followed up before anybody could answer, then the advice is to wait; what was written
+    down before it and happened later is no reason."""
+    written = [NOW - timedelta(days=30), NOW - timedelta(days=days)]
+    assert [each.code for each in advise(interview.FollowUp(channel="email"), NOW, written)] == codes

@@ -153,13 +153,13 @@ def test_too_early(history: list[Event], command: Command, code: str) -> None:
 
 
 ONCE = [
-    ([PLANNED, REQUESTED], REQUEST, "out_of_order"),
-    ([PLANNED, REQUESTED, ACCEPTED], interview.Accept(), "out_of_order"),
+    ([PLANNED, REQUESTED], REQUEST, "already_done"),
+    ([PLANNED, REQUESTED, ACCEPTED], interview.Accept(), "already_done"),
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], SCHEDULE, "out_of_order"),
     ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED], reschedule(), "nothing_changes"),
-    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Confirmed(**WHOSE)], interview.Confirm(), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, interview.Confirmed(**WHOSE)], interview.Confirm(), "already_done"),
     ([PLANNED, REQUESTED, ACCEPTED, interview.Prepared(**WHOSE)], interview.Prepare(), "already_done"),
-    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD], interview.Hold(minutes=30), "out_of_order"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD], interview.Hold(minutes=30), "already_done"),
     (
         [PLANNED, REQUESTED, ACCEPTED, SCHEDULED, HELD, THANKED],
         interview.Thank(how="handwritten_note"),
@@ -177,6 +177,8 @@ def test_twice(history: list[Event], command: Command, code: str) -> None:
 MISSED = interview.Missed(**WHOSE, by="contact")
 LEADS_ON = [
     ([], interview.Thank(how="email"), "interview.hold"),
+    ([], interview.Accept(), "the interview is past that"),
+    ([HELD], interview.Start(), "the interview is past that"),
     ([MISSED], SCHEDULE, "interview.reschedule"),
     ([CANCELLED], SCHEDULE, "interview.reschedule"),
     ([MISSED], interview.Hold(), "interview.reschedule"),
@@ -191,6 +193,20 @@ def test_a_refusal_says_what_leads_on(more: list[Event], command: Command, next:
     refused = given(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, SCHEDULED, *more).when(command).refusal
     assert refused is not None
     assert next in refused.remedy
+
+
+EARLY = [
+    ([PLANNED], interview.Hold(), "record interview.send_request first, then interview.accept;"),
+    ([PLANNED], interview.Confirm(), "record interview.send_request first, then interview.accept, then"),
+    ([PLANNED, REQUESTED], interview.Start(), "record interview.accept first, then interview.schedule;"),
+    ([PLANNED, REQUESTED, ACCEPTED, SCHEDULED, MISSED], interview.Prepare(), "record interview.reschedule first;"),
+]
+
+
+@pytest.mark.parametrize(("history", "command", "way"), EARLY)
+def test_a_refusal_names_the_steps_that_are_left_out(history: list[Event], command: Command, way: str) -> None:
+    """Given how far it has come, when a command comes that skips steps, then the remedy names them in their order."""
+    assert given(*PEOPLE, *history).when(command).refused("out_of_order").remedy.startswith(way)
 
 
 OFFER = interview.OfferTimes.model_validate({"times": [{"starts_at": STARTS_AT}], "time_zone": "Europe/Lisbon"})

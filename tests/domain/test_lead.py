@@ -248,10 +248,10 @@ def test_only_who_was_to_be_met_becomes_a_contact_by_it(kind: str) -> None:
     [
         ([], lead.ActOn(), "unknown_lead"),
         ([RECORDED], lead.ReportBack(), "out_of_order"),
-        ([RECORDED, ACTED], lead.ActOn(), "out_of_order"),
+        ([RECORDED, ACTED], lead.ActOn(), "already_done"),
         ([RECORDED, ACTED, NOTHING], lead.ComeToSomething(), "out_of_order"),
         ([RECORDED, ACTED, NOTHING, REPORTED], lead.ComeToNothing(), "already_done"),
-        ([RECORDED, ACTED, NOTHING, REPORTED], lead.ReportBack(), "out_of_order"),
+        ([RECORDED, ACTED, NOTHING, REPORTED], lead.ReportBack(), "already_done"),
         ([RECORDED, ACTED, NOTHING], lead.Drop(), "out_of_order"),
         ([RECORDED, lead.Dropped(**FOLLOWED)], lead.ActOn(), "out_of_order"),
         ([RECORDED], RECORD, "already_exists"),

@@ -127,8 +127,8 @@ def test_what_a_forgotten_contact_did_is_not_kept() -> None:
         ([CREATED, ASSIGNED, ENROLLED], programme.ChangeCoach(seeker_id=SEEKER, coach_id=COACH), "already_done"),
         ([CREATED], programme.ProposeMatch(**PAIR), "not_a_participant"),
         ([CREATED, ENROLLED], programme.AcceptMatch(**PAIR), "unknown_match"),
-        ([CREATED, ENROLLED, PROPOSED], programme.ProposeMatch(**PAIR), "out_of_order"),
-        ([CREATED, ENROLLED, PROPOSED, ACCEPTED], programme.AcceptMatch(**PAIR), "out_of_order"),
+        ([CREATED, ENROLLED, PROPOSED], programme.ProposeMatch(**PAIR), "already_done"),
+        ([CREATED, ENROLLED, PROPOSED, ACCEPTED], programme.AcceptMatch(**PAIR), "already_done"),
         (
             [CREATED, ENROLLED, contact.AskedNotToBeContacted()],
             programme.ProposeMatch(**PAIR),

@@ -50,17 +50,17 @@ def test_introduction_needs_a_connector(connector: dict[str, Any], code: str) ->
 @pytest.mark.parametrize(
     ("history", "command", "code"),
     [
-        ([], relationship.DeclineIntroduction(**PAIR), "unknown_relationship"),
+        ([], relationship.DeclineIntroduction(**PAIR), "unknown_introduction"),
         ([KEEPING], relationship.DeclineIntroduction(**PAIR), "unknown_introduction"),
-        ([MADE], relationship.RecordIntroduction(**PAIR, connector_id=BEN), "out_of_order"),
-        ([REQUESTED, relationship.IntroductionLapsed(**PAIR)], relationship.LapseIntroduction(**PAIR), "out_of_order"),
+        ([MADE], relationship.RecordIntroduction(**PAIR, connector_id=BEN), "already_done"),
+        ([REQUESTED, relationship.IntroductionLapsed(**PAIR)], relationship.LapseIntroduction(**PAIR), "already_done"),
         ([MADE], relationship.RequestIntroduction(**PAIR, connector_id=BEN), "out_of_order"),
         ([KEEPING], relationship.StartKeepingInTouch(**PAIR), "already_done"),
         ([relationship.Connected(**PAIR)], relationship.Connect(**PAIR), "already_done"),
         ([KEEPING], relationship.ChangeCadence(**PAIR, cadence_days=90), "nothing_changes"),
         ([KEEPING], relationship.Resume(**PAIR), "out_of_order"),
         ([relationship.Paused(**PAIR)], relationship.Pause(**PAIR), "out_of_order"),
-        ([relationship.Ended(**PAIR)], relationship.End(**PAIR), "out_of_order"),
+        ([relationship.Ended(**PAIR)], relationship.End(**PAIR), "already_done"),
         ([relationship.Ended(**PAIR)], relationship.Pause(**PAIR), "out_of_order"),
         ([KEEPING], relationship.Snooze(**PAIR, until=NOW), "already_over"),
         ([contact.Forgotten()], THANKS, "contact_forgotten"),
@@ -73,6 +73,15 @@ def test_introduction_needs_a_connector(connector: dict[str, Any], code: str) ->
 def test_refused(history: list[Event], command: relationship.RelationshipCommand, code: str) -> None:
     """Given how things stand, when the command comes too early, twice or unwanted, then it is refused."""
     given(*PEOPLE, BEN_KNOWN, *history).when(command).refused(code)
+
+
+def test_a_tie_that_nothing_was_recorded_of_is_not_unknown() -> None:
+    """Given two who are known, when their tie is to be resumed that was never paused, then the refusal says that, and
+    what begins it; it does not send the caller to correct an id that is right."""
+    refused = given(*PEOPLE).when(relationship.Resume(**PAIR)).refused("out_of_order")
+    assert refused.kind == "conflict"
+    assert refused.remedy.startswith("it is not paused")
+    assert "relationship.start_keeping_in_touch" in refused.remedy
 
 
 def test_a_cadence_is_not_keeping_in_touch() -> None:

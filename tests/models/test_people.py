@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from services.projector.models import CONTACT_LOAD, CONTACTS, SEEKERS
 from shared.domain import contact, interview, seeker
+from shared.domain.values import Hours
 from tests.domain.scenario import ADDED, ANA, ASKED, BEN, HELD, INTERVIEW, NOW, REGISTERED, SEEKER, WHOSE
 from tests.models.history import happened, row, rows
 
@@ -28,6 +29,19 @@ def test_a_seeker_is_as_they_said_last() -> None:
     assert (found.fields, found.goal_date) == (("Publishing",), date(2027, 4, 1))
     assert (found.time_zone, found.country, found.locale) == ("Asia/Kolkata", "IN", "en-IN")
     assert (found.introduction, found.left_at) == ("I edit.", None)
+
+
+def test_a_seeker_prefers_what_they_have_set_last() -> None:
+    """Given preferences, when some are changed, then what is absent stays, lists are complete, and an empty one is."""
+    night = Hours(start=time(22), end=time(7))
+    first = seeker.PreferencesChanged(quiet_hours=night, muted=("connect", "thank_you"), digest=True)
+    history = happened(REGISTERED, first, seeker.PreferencesChanged(overrides={"thank_you": {"enabled": False}}))
+    assert row(SEEKERS, history).preferences == seeker.Preferences(
+        quiet_hours=night, muted=("connect", "thank_you"), digest=True, overrides={"thank_you": {"enabled": False}}
+    )
+    found = row(SEEKERS, history.add(seeker.PreferencesChanged(muted=(), digest=False))).preferences
+    assert (found.muted, found.digest, found.quiet_hours) == ((), False, night)
+    assert SEEKERS.decode(SEEKERS.encode(row(SEEKERS, history))) == row(SEEKERS, history)
 
 
 def test_a_seeker_who_left_and_returned_is_here() -> None:

@@ -188,6 +188,16 @@ def test_the_words_of_a_connector_go_with_the_connector() -> None:
     assert emptied(told, {BEN: 1}, frozenset()) is told
 
 
+def test_a_conversation_opens_a_tie() -> None:
+    """Given a plan, then nothing has passed between the two; once they have talked, their tie is open, and what is
+    recorded of it since counts as it would have before."""
+    history = happened(PLANNED, REQUESTED)
+    assert row(RELATIONSHIPS, history).status == "new"
+    assert row(RELATIONSHIPS, history.add(HELD, THANKED)).status == "open"
+    assert row(RELATIONSHIPS, history.add(relationship.Paused(**PAIR))).status == "paused"
+    assert row(RELATIONSHIPS, history.add(THANKED)).status == "paused"
+
+
 def test_a_pause_ends_when_the_seeker_keeps_in_touch_anew() -> None:
     paused = relationship.Paused(**PAIR, until=date(2027, 1, 1))
     tie = row(RELATIONSHIPS, happened(paused, relationship.KeepInTouchStarted(**PAIR)))

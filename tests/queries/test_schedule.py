@@ -142,6 +142,31 @@ async def test_what_a_seeker_has_set_in_vain_is_told(library: Library) -> None:
     assert "+" not in first["rule_version"]
 
 
+async def test_what_a_seeker_prefers_is_told_as_set_and_as_in_force(library: Library) -> None:
+    """Given a seeker who has set nothing, then all is as the tenant has it; of what they set, it is told what holds."""
+    history = happened(*HELD_STORY)
+    await library.fold(history)
+    item = (await library.get(MINE))["item"]
+    assert set(item["preferences"].values()) == {None}
+    assert item["in_force"] == {
+        "quiet_hours": None,
+        "waking_hours": {"start": "08:00:00", "end": "21:00:00"},
+        "working_days": [1, 2, 3, 4, 5],
+        "digest": False,
+        "digest_at": "09:00:00",
+        "cap_per_day": 8,
+        "muted": [],
+        "left_aside": [],
+    }
+    overrides = {"limits": {"cap_per_day": 3}, "thank_you": {"stages": {"due": {"after": {"hours": 30}}}}}
+    wish = seeker.PreferencesChanged(muted=("connect",), working_days=(7, 1), overrides=overrides)
+    await library.fold(history.add(wish))
+    item = (await library.get(MINE))["item"]
+    assert (item["preferences"]["muted"], item["preferences"]["overrides"]) == (["connect"], overrides)
+    assert (item["in_force"]["working_days"], item["in_force"]["cap_per_day"]) == ([1, 7], 3)
+    assert item["in_force"]["left_aside"] == ["thank_you: stage overdue does not come after the one before it"]
+
+
 async def test_the_schedule_ends_where_it_was_asked_to(library: Library) -> None:
     """Given reminders over days, when one day is asked for, then nothing beyond it comes."""
     await library.fold(History(start=NOW - timedelta(hours=7)).add(*HELD_STORY))

@@ -79,7 +79,7 @@ async def she_snoozes(story: Stage) -> None:
     row = await story.ask(f"/notifications/{first['notification_id']}")
     assert (row["state"], story.local(row["snoozed_until"])) == ("snoozed", "2026-03-02 18:00")
     await story.refused(
-        "notifications/snooze", first["notification_id"], {"until": "2026-04-01T09:00Z"}, "out_of_order"
+        "notifications/snooze", first["notification_id"], {"until": "2026-04-01T09:00Z"}, "already_done"
     )
 
 

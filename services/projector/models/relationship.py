@@ -28,7 +28,7 @@ class TieRow:
     since: datetime
     """When the two first came into each other's sight."""
     status: str = NEW
-    """The relationship's own: new, open, paused or ended."""
+    """new (nothing has passed between the two), open, paused or ended."""
     introduction: str = NEW
     """new (none was asked for), requested, made, declined or lapsed."""
     warmth: str = "untouched"
@@ -58,8 +58,9 @@ Fold = Callable[[TieRow, Recorded[Any]], TieRow]
 
 def _touched(row: TieRow, e: Recorded[Any], what: str) -> TieRow:
     """A touch counts whenever it is written down. The last one is the latest that happened: what was before that warms
-    nothing any more, as it has no reminder wait."""
-    row = replace(row, touches=row.touches + 1)
+    nothing any more, as it has no reminder wait. A conversation opens the relationship as its own events do."""
+    status = relationship.MACHINE.first if row.status == NEW else row.status
+    row = replace(row, status=status, touches=row.touches + 1)
     if _is_before(e, row.last_touch_at):
         return row
     row = replace(row, warmth="warm", last_touch_at=e.occurred_at, last_touch=what)
@@ -178,7 +179,7 @@ def _both(data: Any) -> tuple[UUID, ...]:
 
 class Relationships(ReadModel[TieRow]):
     name = "relationship"
-    version = 5
+    version = 6
     folds = FOLDS.keys()
     row = TieRow
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from services.projector.folding.read_model import Filed
 from services.projector.models.per_stream import PerStream
 from shared.domain import seeker
+from shared.domain.values import said
 from shared.envelope import Recorded
 from shared.immutable import immutable
 from shared.replacing import replace
@@ -36,6 +37,8 @@ class SeekerRow:
     feed_sha256: str | None = None
     """Of the secret of the calendar feed, while that is open."""
     left_at: datetime | None = None
+    preferences: seeker.Preferences = seeker.Preferences()
+    """How to be notified, as the seeker has set it; null: never set."""
 
 
 def _registered(e: Recorded[seeker.Registered]) -> SeekerRow:
@@ -72,6 +75,11 @@ def _moved(row: SeekerRow, e: Recorded[seeker.Moved]) -> SeekerRow:
     return replace(row, time_zone=e.data.time_zone, country=e.data.country, locale=e.data.locale)
 
 
+def _prefers(row: SeekerRow, e: Recorded[seeker.PreferencesChanged]) -> SeekerRow:
+    wish = {name: value for name, value in said(e.data).items() if value is not None}
+    return replace(row, preferences=row.preferences.model_copy(update=wish))
+
+
 def _feed_opened(row: SeekerRow, e: Recorded[seeker.CalendarFeedOpened]) -> SeekerRow:
     return replace(row, feed_sha256=e.data.secret_sha256)
 
@@ -90,7 +98,7 @@ def _returned(row: SeekerRow, e: Recorded[seeker.Returned]) -> SeekerRow:
 
 class Seekers(PerStream[SeekerRow]):
     name = "seeker"
-    version = 2
+    version = 3
     row = SeekerRow
     begins: ClassVar = {seeker.Registered: _registered}
     changes: ClassVar = {
@@ -98,6 +106,7 @@ class Seekers(PerStream[SeekerRow]):
         seeker.GoalsChanged: _goals,
         seeker.IntroductionWritten: _introduced,
         seeker.Moved: _moved,
+        seeker.PreferencesChanged: _prefers,
         seeker.CalendarFeedOpened: _feed_opened,
         seeker.CalendarFeedClosed: _feed_closed,
         seeker.Left: _left,

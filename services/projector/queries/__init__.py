@@ -41,7 +41,7 @@ def create_router(
     router = APIRouter(
         prefix="/v1/tenants/{tenant}", route_class=QueryRoute, responses=documented_failures(), tags=["queries"]
     )
-    add_seeker_queries(router, desk)
+    add_seeker_queries(router, desk, policies)
     add_listings(router, desk, clock)
     add_relationship_queries(router, desk)
     add_network_queries(router, desk)

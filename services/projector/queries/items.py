@@ -12,7 +12,6 @@ from services.projector.models.pipeline import PipelineRow
 from services.projector.models.relationship import TieRow
 from services.projector.queries.answering import People, Person, widen
 from shared.domain.interview.machine import FIXED
-from shared.domain.kernel import NEW
 from shared.domain.moves import MOVES
 from shared.domain.relationship import State, next_move
 from shared.immutable import immutable
@@ -84,10 +83,7 @@ def agenda_item(row: AppointmentRow, people: People) -> AgendaItem:
 
 
 def relationship_item(row: TieRow, people: People, next_touch_at: datetime | None) -> RelationshipItem:
-    # A conversation opens the relationship as its own events do, and is a touch; a plan for one does not.
-    touched = row.touches > 0
-    status = "open" if row.status == NEW and touched else row.status
-    move = next_move(State(status=status, introduction=row.introduction, touched=touched))
+    move = next_move(State(status=row.status, introduction=row.introduction, touched=row.touches > 0))
     if move == "write_to_contact" and row.wrote_at and row.introduced_at and row.wrote_at >= row.introduced_at:
         # They are in touch: what is next is the conversation's own.
         move = None

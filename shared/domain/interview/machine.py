@@ -51,6 +51,33 @@ LEADS_ON: dict[type[Event], dict[str, str]] = {
 }
 """By which commands one gets on where an event is often tried and can't follow."""
 
+EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
+    c.Plan: e.Planned,
+    c.SendRequest: e.RequestSent,
+    c.FollowUp: e.RequestFollowedUp,
+    c.Accept: e.Accepted,
+    c.Decline: e.Declined,
+    c.DropOut: e.DroppedOut,
+    c.Lapse: e.Lapsed,
+    c.Reschedule: e.Rescheduled,
+    c.AgreeLoosely: e.AgreedLoosely,
+    c.OfferTimes: e.TimesOffered,
+    c.Schedule: e.Scheduled,
+    c.Confirm: e.Confirmed,
+    c.Cancel: e.Cancelled,
+    c.RecordResearch: e.ResearchRecorded,
+    c.SetObjectives: e.ObjectivesSet,
+    c.ChooseQuestions: e.QuestionsChosen,
+    c.Prepare: e.Prepared,
+    c.Start: e.Started,
+    c.Hold: e.Held,
+    c.Miss: e.Missed,
+    c.TakeNotes: e.NotesTaken,
+    c.RecordReflection: e.ReflectionRecorded,
+    c.Thank: e.Thanked,
+}
+"""Of several ways that are equally short, a refusal names the first."""
+
 MACHINE = Machine(
     "interview",
     {
@@ -78,35 +105,10 @@ MACHINE = Machine(
         e.ReflectionRecorded: Move({"held", "thanked"}),
         e.Thanked: Move({"held", "thanked"}, "thanked"),
     },
+    commands=EVENT_OF,
+    setbacks={*_FELL_THROUGH, *_CAME_TO_NOTHING},
     leads_on=LEADS_ON,
 )
-
-EVENT_OF: dict[type[Command], type[e.InterviewEvent]] = {
-    c.Plan: e.Planned,
-    c.SendRequest: e.RequestSent,
-    c.FollowUp: e.RequestFollowedUp,
-    c.Accept: e.Accepted,
-    c.Decline: e.Declined,
-    c.DropOut: e.DroppedOut,
-    c.Lapse: e.Lapsed,
-    c.AgreeLoosely: e.AgreedLoosely,
-    c.OfferTimes: e.TimesOffered,
-    c.Schedule: e.Scheduled,
-    c.Reschedule: e.Rescheduled,
-    c.Confirm: e.Confirmed,
-    c.Cancel: e.Cancelled,
-    c.RecordResearch: e.ResearchRecorded,
-    c.SetObjectives: e.ObjectivesSet,
-    c.ChooseQuestions: e.QuestionsChosen,
-    c.Prepare: e.Prepared,
-    c.Start: e.Started,
-    c.Hold: e.Held,
-    c.Miss: e.Missed,
-    c.TakeNotes: e.NotesTaken,
-    c.RecordReflection: e.ReflectionRecorded,
-    c.Thank: e.Thanked,
-}
-
 
 NOBODY = UUID(int=0)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from shared.domain.courtesy import check_wording
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import NEW, Command, Context, Decider, Event, Machine, Move, On, Stream
-from shared.domain.occurrence import check_occurrence
+from shared.domain.occurrence import check_occurrence, is_over
 from shared.domain.people import (
     chain_streams,
     chain_through,
@@ -30,6 +30,24 @@ from shared.replacing import replace
 ALIVE = {NEW, "open", "paused"}
 ANY = {*ALIVE, "ended"}
 
+EVENT_OF: dict[type[Command], type[Event]] = {
+    c.AskReferral: e.ReferralAsked,
+    c.RequestIntroduction: e.IntroductionRequested,
+    c.RecordIntroduction: e.IntroductionMade,
+    c.DeclineIntroduction: e.IntroductionDeclined,
+    c.LapseIntroduction: e.IntroductionLapsed,
+    c.Connect: e.Connected,
+    c.StartKeepingInTouch: e.KeepInTouchStarted,
+    c.ChangeCadence: e.CadenceChanged,
+    c.RecordTouchpoint: e.TouchpointRecorded,
+    c.Snooze: e.Snoozed,
+    c.Pause: e.Paused,
+    c.Resume: e.Resumed,
+    c.End: e.Ended,
+}
+
+_KEEP = "to be reminded to keep in touch, record relationship.start_keeping_in_touch"
+
 MACHINE = Machine(
     "relationship",
     {
@@ -48,6 +66,15 @@ MACHINE = Machine(
         e.Ended: Move(ALIVE, "ended"),
     },
     first="open",
+    commands=EVENT_OF,
+    setbacks={"paused", "ended"},
+    leads_on={
+        e.Paused: {"paused": "to have it end on another day, record relationship.resume first"},
+        e.Resumed: {
+            **dict.fromkeys((NEW, "open"), f"it is not paused, so nothing has to be resumed; {_KEEP}"),
+            "ended": _KEEP,
+        },
+    },
 )
 """The tie. What happened is recorded even after the end: one may thank somebody whom one no longer writes to."""
 
@@ -59,28 +86,16 @@ INTRODUCTION = Machine(
         e.IntroductionDeclined: Move({"requested"}, "declined"),
         e.IntroductionLapsed: Move({"requested"}, "lapsed"),
     },
+    commands=EVENT_OF,
+    setbacks={"declined", "lapsed"},
+    leads_on={
+        e.IntroductionRequested: {
+            "requested": "to ask another connector, record relationship.decline_introduction or "
+            "relationship.lapse_introduction first"
+        }
+    },
 )
 """The introduction of the seeker to the contact."""
-
-EVENT_OF: dict[type[Command], type[Event]] = {
-    c.AskReferral: e.ReferralAsked,
-    c.RequestIntroduction: e.IntroductionRequested,
-    c.RecordIntroduction: e.IntroductionMade,
-    c.DeclineIntroduction: e.IntroductionDeclined,
-    c.LapseIntroduction: e.IntroductionLapsed,
-    c.Connect: e.Connected,
-    c.StartKeepingInTouch: e.KeepInTouchStarted,
-    c.ChangeCadence: e.CadenceChanged,
-    c.RecordTouchpoint: e.TouchpointRecorded,
-    c.Snooze: e.Snoozed,
-    c.Pause: e.Paused,
-    c.Resume: e.Resumed,
-    c.End: e.Ended,
-}
-
-
-_ZONES = timedelta(hours=14)
-"""By so much a seeker's day may still be the one that is over elsewhere."""
 
 
 @immutable
@@ -130,9 +145,9 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
     state = state or State()
     event = EVENT_OF[type(command)]
     _check_pair(command, state, context)
-    MACHINE.require(state.status, event)
     if event in INTRODUCTION.moves:
         INTRODUCTION.require(state.introduction, event)
+    MACHINE.require(state.status, event)
     match command:
         case c.AskReferral():
             require_seeker(context, command.seeker_id)
@@ -157,7 +172,7 @@ def decide(command: c.RelationshipCommand, state: State | None, context: Context
             raise refusal("nothing_changes", "the cadence is that already", field="/cadence_days")
         case c.Snooze() if command.until <= context.at:
             raise refusal("already_over", f"{command.until.isoformat()} is past", field="/until")
-        case c.Pause(until=date() as until) if until < (context.at - _ZONES).date():
+        case c.Pause(until=date() as until) if is_over(until, context.at):
             raise refusal("already_over", f"{until.isoformat()} is past", field="/until")
         case c.StartKeepingInTouch() if command.cadence_days is None:
             command = command.model_copy(update={"cadence_days": state.cadence_days})
