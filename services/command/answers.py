@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from services.command.before import AppendedAfter
 from shared.command_envelope import CommandEnvelope
 from shared.domain.advice import advise
 from shared.domain.occurrence import occurrence
@@ -46,10 +45,8 @@ class Answer(BaseModel):
 
 
 def answer(appended: Appended, envelope: CommandEnvelope) -> dict[str, Any]:
-    """The members of `Answer`, for `to_json`. Advice follows from the command and what the log holds from before it, so
-    it is repeated with it."""
-    at = occurrence(envelope.occurred_at, appended.recorded_at)
-    advice = advise(envelope.data, at, appended.before if isinstance(appended, AppendedAfter) else ())
+    """The members of `Answer`, for `to_json`. Advice follows from the command alone, so it is repeated with it."""
+    advice = advise(envelope.data, occurrence(envelope.occurred_at, appended.recorded_at))
     return {
         "command_id": appended.command_id,
         "position": appended.position,

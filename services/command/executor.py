@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.command.before import with_before
 from services.command.repeating import FirstAnswers, RepetitionLog, accepted, fingerprint, refused_as
 from services.command.states import States, StreamLog, Streams
 from services.command.turns import Turns
@@ -73,10 +72,6 @@ class Executor:
         Raises `Refusal`, `WrongVersion` (the envelope's expected version does not hold), `KeyReused`, and what is in
         `WAITED_FOR`.
         """
-        [outcome] = await with_before(self._log, [envelope], [await self._execute(envelope)])
-        return accepted(outcome)
-
-    async def _execute(self, envelope: CommandEnvelope) -> Appended:
         tenant, stream = envelope.tenant, envelope.stream
         async with self._turns.take(tenant, stream.id):
             at_once: set[Stream] = set()
@@ -122,9 +117,8 @@ class Executor:
             except WAITED_FOR as error:
                 if not outcomes:
                     raise
-                outcomes += [error] * (len(envelopes) - len(outcomes))
-                break
-        return await with_before(self._log, envelopes, outcomes)
+                return outcomes + [error] * (len(envelopes) - len(outcomes))
+        return outcomes
 
     async def _execute_part(self, envelopes: Sequence[CommandEnvelope]) -> list[Appended | Exception]:
         """Those of one id are the same command."""
@@ -223,7 +217,7 @@ class Executor:
 
     async def _outcome(self, envelope: CommandEnvelope) -> Appended | Exception:
         try:
-            return await self._execute(envelope)
+            return await self.execute(envelope)
         except (Refusal, WrongVersion, KeyReused) as error:
             return error
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from shared.domain import interview, relationship, seeker
 from shared.domain.conversation.question_list import check_list
 from shared.domain.courtesy import Wording, instead, judged
 from shared.domain.interview.decider import question_wordings
-from shared.domain.kernel import Command, Event
+from shared.domain.kernel import Command
 from shared.domain.occurrence import is_over
 from shared.immutable import immutable
 from shared.timing.calendar import public_holidays
 
 USUAL_MINUTES = (20, 30)
 """S0, S2, S3; career centres say the same."""
-AT_ONCE = timedelta(days=3)
-"""Within so much of a message nobody has failed to answer it. The reminder to follow up comes after five working days:
-Carleton says a week."""
 FAR_AHEAD = timedelta(days=366)
 """Nobody fixes a conversation further ahead: it is the year that was mistyped."""
-MESSAGES: dict[type[Command], tuple[type[Event], ...]] = {
-    interview.FollowUp: (interview.RequestSent, interview.RequestFollowedUp)
-}
-"""Command → the events of its stream that it may come too soon after."""
 
 
 @immutable
@@ -40,7 +33,6 @@ ADVICE: dict[str, str] = {
     "longer_than_usual": "More than 30 minutes are asked for.",
     "shorter_than_usual": "Less than 20 minutes are asked for.",
     "not_personalised": "The request does not say what made it personal.",
-    "too_soon": "The contacts were written to less than three days before.",
     "in_the_past": "A time that is agreed on, or offered, is past.",
     "far_ahead": "A time that is agreed on, or offered, is more than a year ahead.",
     "goal_date_is_past": "The day by which a goal is to be reached is over.",
@@ -58,19 +50,16 @@ ADVICE: dict[str, str] = {
 """Code → when it is given."""
 
 
-def advise(command: Command, at: datetime, before: Iterable[datetime] = ()) -> list[Advice]:
-    """What to do better next time; empty for most commands. `at` is when it happened, `before` when that of `MESSAGES`
-    did which came before it."""
-    return [*_advice(command, before, at), *_on_times(command, at)]
+def advise(command: Command, at: datetime) -> list[Advice]:
+    """What to do better next time; empty for most commands. `at` is when it happened."""
+    return [*_advice(command), *_on_times(command, at)]
 
 
-def _advice(command: Command, before: Iterable[datetime], at: datetime) -> Iterator[Advice]:
+def _advice(command: Command) -> Iterator[Advice]:
     match command:
         case interview.SendRequest():
             yield from _on_request(command)
         case interview.FollowUp():
-            if any(at - AT_ONCE < earlier <= at for earlier in before):
-                yield Advice("too_soon", "They had no time to answer yet: give them about a week.", "")
             yield from _on_wording([("/message", command.message)])
         case interview.SetObjectives():
             yield from _on_wording([(f"/objectives/{number}", text) for number, text in enumerate(command.objectives)])

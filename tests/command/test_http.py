@@ -13,7 +13,7 @@ from services.command.http import BY_PATH
 from shared.domain.catalogue import COMMANDS
 from shared.domain.identity import relationship_id
 from shared.operations.problems import ProblemDocument
-from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson, problem
+from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, problem
 
 Connection = asyncpg.Connection
 
@@ -275,19 +275,3 @@ async def test_advice_comes_with_the_answer(client: Client) -> None:
     assert advice == [("longer_than_usual", "/minutes"), ("not_personalised", "/personalised_by")]
     again = await client.send("interviews/send-request", INTERVIEW, long, headers=headers)
     assert again.json() == {**first.json(), "repeated": True}
-
-
-async def test_a_follow_up_that_comes_at_once_is_advised_against(client: Client) -> None:
-    """Given a double click on a follow-up, long after the request, then both are accepted, as any two are, and the
-    second with advice; each is told the same when it comes again, whichever way."""
-    await client.given_people()
-    await client.send("interviews/plan", INTERVIEW, PLAN)
-    sent = await client.send("interviews/send-request", INTERVIEW, REQUEST, query="?occurred_at=2025-01-06T09:00:00Z")
-    assert sent.status_code == 200, sent.text
-    clicks = [message("interview.follow_up", INTERVIEW, {"channel": "email"}, number=number) for number in (1, 2)]
-    for _ in range(2):
-        outcomes = await client.bulk(ndjson(*clicks))
-        codes = [[each["code"] for each in outcome["answer"]["advice"]] for outcome in outcomes]
-        assert codes == [[], ["too_soon"]]
-    again = await client.http.post("/v1/commands", json=clicks[1])
-    assert [each["code"] for each in again.json()["advice"]] == ["too_soon"]

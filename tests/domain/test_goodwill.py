@@ -385,11 +385,3 @@ def test_an_appointment_that_is_written_up_late_is_none_in_the_past() -> None:
     """Given a conversation of last week, when it is said that it was agreed before, then nothing is to be asked."""
     last_week = NOW - timedelta(days=7)
     assert advise(schedule(last_week), last_week - timedelta(days=2)) == []
-
-
-@pytest.mark.parametrize(("days", "codes"), [(0, ["too_soon"]), (2.9, ["too_soon"]), (3, []), (-1, [])])
-def test_whoever_was_just_written_to_needs_time_to_answer(days: float, codes: list[str]) -> None:
-    """Given a request, when it is followed up before anybody could answer, then the advice is to wait; what was written
-    down before it and happened later is no reason."""
-    written = [NOW - timedelta(days=30), NOW - timedelta(days=days)]
-    assert [each.code for each in advise(interview.FollowUp(channel="email"), NOW, written)] == codes
