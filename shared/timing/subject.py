@@ -45,7 +45,7 @@ class Snooze:
     """A stage that is to come again: its own occurrence, named by the event that asked for it."""
 
     event_id: UUID
-    """Of one that a round has taken over from an earlier one: made of that and the round's, see `_taken_over`."""
+    """Of a pending one that a round has taken over from an earlier: made of that and the round's, see `_taken_over`."""
     stage: str
     until: datetime
     settled: bool = False
@@ -76,7 +76,7 @@ class Arming:
     fired: tuple[str, ...] = ()
     """Those that fell due, and were not taken back."""
     before: tuple[tuple[UUID, str], ...] = ()
-    """What fell due in rounds that this one goes on from, see `_going_on`: occurrence and stage."""
+    """What fell due in rounds that this one goes on from, see `_going_on`: occurrence and stage. Not by a snooze."""
     snoozes: tuple[Snooze, ...] = ()
     acknowledged: bool = False
     done_with: tuple[UUID, ...] = ()
