@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import asyncpg
 
@@ -22,7 +21,7 @@ from shared.broker.topology import COMMANDS, PROJECTOR
 from shared.client import Consumer, Handlers, MemoryStore, Rules, Wiring
 from shared.client.testing import MemoryHistory
 from shared.log import Log
-from tests.broker.events import PATIENCE, reached
+from tests.broker.events import PATIENCE, Runs, reached
 from tests.broker.senders import Scripted
 from tests.broker.test_relay import fill
 from tests.chaos.processes import consumers
@@ -34,10 +33,6 @@ CUTS = (1, *range(GREETING, 1300, 12))
 """Bytes of what the broker says after which connections are cut: within each of its words until all is set up, and
 beyond."""
 STATISTICS = "statistics"
-
-
-class Runs(Protocol):
-    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 class CutOnce(Proxy):
