@@ -24,21 +24,6 @@ DECIDERS: dict[str, Decider[Any]] = {
 }
 """Category → how its streams live, where no tenant changes the timing policies of this release."""
 
-EVENT_OF: dict[type[Command], type[Event]] = {
-    **seeker.EVENT_OF,
-    **contact.EVENT_OF,
-    **relationship.EVENT_OF,
-    **interview.EVENT_OF,
-    **lead.EVENT_OF,
-    **programme.EVENT_OF,
-    notification.ReportDelivered: notification.Delivered,
-    notification.ReportFailed: notification.Failed,
-    notification.Acknowledge: notification.Acknowledged,
-    notification.Snooze: notification.Snoozed,
-    notification.Withdraw: notification.Withdrawn,
-}
-"""Command → the event that it is about. What follows from it on other streams, or from what is in it, is not told."""
-
 MACHINES: tuple[Machine, ...] = (
     seeker.MACHINE,
     contact.MACHINE,
@@ -51,6 +36,11 @@ MACHINES: tuple[Machine, ...] = (
     notification.MACHINE,
 )
 """Every state machine, those of parts of a stream after the stream's own."""
+
+EVENT_OF: dict[type[Command], type[Event]] = {
+    command: event for machine in MACHINES for command, event in machine.commands.items()
+}
+"""Command → the event that it is about. What follows from it on other streams, or from what is in it, is not told."""
 
 CATEGORIES = tuple(DECIDERS)
 
