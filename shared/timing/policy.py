@@ -28,7 +28,7 @@ Remember = Literal["no", "later", "ever"]
 """What a disarming event that is folded first does to an arming one folded after it: nothing; ends it if it happened
 later; ends it in any case."""
 Side = Literal["contact", "introducer"]
-"""Whose relationship an interview's event concerns: the contact's, or that of a person who introduced."""
+"""Whose relationship an event concerns: the contact's, or that of a person who introduced, or was asked to."""
 
 
 WallTime = Annotated[TimeOfDay, AfterValidator(lambda said: said.replace(tzinfo=None))]
@@ -75,6 +75,8 @@ class Arm(Trigger):
     """Only restarts what is armed already."""
     begun: bool = False
     """Only restarts a round of which the first stage has ended: one that is all ahead stays as it is."""
+    over: bool = False
+    """Only where nothing of a round is left to come; the one that it begins has the first stage alone."""
     side: Side = "contact"
     through: Literal["connector_id"] | None = None
     """Field that names another contact, who is to be asked: no more of it once they are to be left in peace."""

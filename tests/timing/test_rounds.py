@@ -546,11 +546,14 @@ def test_a_pause_that_is_written_down_after_its_end_is_not_asked_about() -> None
 
 
 def test_cooling_and_then_a_touch() -> None:
-    """Given nobody touched, when due, again and cooling have come, then silence, until a touch starts it again."""
+    """Given nobody touched, when due, again and cooling have come, then silence for a cadence, until a touch starts it
+    again."""
     story = Story("Asia/Tokyo")
     story.thanks("2026-05-01T10:00+09:00")
-    told = [stage for policy, stage in story.run_until("2026-12-01T10:00+09:00") if policy == "keep_in_touch"]
+    told = [stage for policy, stage in story.run_until("2026-09-11T10:00+09:00") if policy == "keep_in_touch"]
     assert told == ["due", "again", "cooling"]
+    story.touches("2026-09-11T11:00+09:00")
+    assert story.run_until("2026-12-01T10:00+09:00") == []
     story.touches("2026-12-01T10:00+09:00")
     assert story.due("keep_in_touch")["due"] == at("2027-03-01T10:00+09:00")
 
