@@ -30,7 +30,7 @@ class Subjects(ReadModel[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 18
+    version = 19
     row = Subject
 
     def __init__(self, policies: Policies) -> None:

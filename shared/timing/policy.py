@@ -17,8 +17,9 @@ from shared.domain.values import Slug, TimeOfDay
 from shared.timing.offsets import Span
 from shared.timing.waking import Direction
 
-Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until"]
-"""What the stages are counted from: when the arming event happened, or a time that it names."""
+Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until", "not_before"]
+"""What the stages are counted from: when the arming event happened, or a time that it names (`not_before`: where that
+is later)."""
 Delay = Literal["none", "first", "cadence"]
 """What is added to the anchor: nothing, the relationship's first interval, or its cadence."""
 Rearm = Literal["replace", "latest", "each", "advance", "keep"]
@@ -105,6 +106,8 @@ class Stage(Data):
     after: Span | None = None
     before: Span | None = None
     then: Span | None = None
+    after_times: bool = False
+    """Counted from the last of the times that the arming event offers, where that comes later."""
     at: WallTime | None = None
     """Time of day on the day found; absent: as the arithmetic leaves it."""
     days: Literal["any", "working"] | None = None

@@ -67,6 +67,8 @@ class Arming:
     """The anchor where it is an instant …"""
     on: date | None = None
     """… or a day."""
+    offered: datetime | None = None
+    """The last of the times that the event offers."""
     days: int | None = None
     """The first interval, where the event names one."""
     round: int = 0
@@ -451,6 +453,7 @@ def _arming(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> A
         recorded_at=e.recorded_at,
         at=at,
         on=on,
+        offered=max((time.starts_at for time in getattr(e.data, "times", ())), default=None),
         days=getattr(e.data, "first_after_days", None) if arm.delay == "first" else None,
         through=getattr(e.data, arm.through) if arm.through else None,
         interview_id=e.stream_id if e.category == "interview" else getattr(e.data, "interview_id", None),
@@ -523,6 +526,9 @@ def _anchor(arm: Arm, e: Recorded[Event]) -> tuple[datetime | None, date | None]
             return data.starts_at + timedelta(minutes=data.minutes), None
         case "goal_date":
             return None, data.goal_date
+        case "not_before":
+            ahead = data.not_before is not None and data.not_before > e.occurred_at.date()
+            return (None, data.not_before) if ahead else (e.occurred_at, None)
         case "until":
             return (data.until, None) if isinstance(data.until, datetime) else (None, data.until)
 

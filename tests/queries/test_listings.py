@@ -347,7 +347,11 @@ async def test_a_connector_has_a_timeline(library: Library) -> None:
     await library.fold(happened(*PEOPLE, on("contact", BEN, ADDED), asked))
     answer = await library.get(f"{MINE}/timeline/{BEN}")
     assert [item["type"] for item in answer["items"]] == ["relationship.introduction_requested"]
-    assert (answer["relationship"]["contact"]["contact_id"], answer["relationship"]["next_move"]) == (str(BEN), None)
+    assert answer["relationship"]["contact"]["contact_id"] == str(BEN)
+    assert (answer["relationship"]["last_touch"], answer["relationship"]["next_move"]) == (
+        "introduction_requested",
+        "keep_in_touch",
+    )
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -360,6 +364,19 @@ async def test_what_is_over_is_to_be_recorded(library: Library, minutes: int, ov
     await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, begun, *more))
     [item] = (await library.get(f"{MINE}/pipeline"))["items"]
     assert item["next_move"] == ("record_conversation" if over else "prepare")
+    assert (await library.get(f"{TENANT}/interviews/{INTERVIEW}"))["item"] == item
+
+
+@pytest.mark.parametrize(("by", "move"), [("contact", "take_offered_time"), ("seeker", "await_choice")])
+@pytest.mark.parametrize("ahead", [True, False])
+async def test_times_that_have_passed_are_no_choice(library: Library, ahead: bool, by: str, move: str) -> None:
+    """Given times that were offered, then the next move is about them until the last of them has come, and from then on
+    to agree on another."""
+    times = [{"starts_at": NOW + timedelta(minutes=minutes)} for minutes in (1 if ahead else 0, -60)]
+    offered = interview.TimesOffered.model_validate({**WHOSE, "times": times, "time_zone": "Europe/Lisbon", "by": by})
+    await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, offered))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == (move if ahead else "agree_time")
     assert (await library.get(f"{TENANT}/interviews/{INTERVIEW}"))["item"] == item
 
 

@@ -14,6 +14,7 @@ from shared.domain.values import (
     AdviceAbout,
     AskedBy,
     Channel,
+    Day,
     Details,
     Format,
     Instant,
@@ -83,6 +84,8 @@ class LooseAgreement(Details):
 
     what: Annotated[Text, Personal("contact")]
     format: Format | None = None
+    not_before: Day | None = None
+    """When a time is to be found at the earliest, such as after the holidays; absent: from now on."""
 
 
 class OfferedTime(Details):
