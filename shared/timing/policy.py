@@ -171,7 +171,8 @@ class Policy(Data):
     actions: tuple[str, ...] = ()
     """Commands that would answer it."""
     reaches_contact: bool = False
-    """Asks the seeker to write to the contact: pointless once the contact asked to be left alone."""
+    """Asks the seeker to write to the contact, or to prepare to meet them: pointless once the contact asked to be left
+    alone."""
     mutable: bool = True
     """Whether the seeker may mute or change it."""
     enabled: bool = True

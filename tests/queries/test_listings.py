@@ -126,6 +126,17 @@ async def test_nobody_is_told_to_write_to_who_is_to_be_left_in_peace(
     assert tie["next_move"] == "leave_in_peace"
 
 
+@pytest.mark.parametrize("ready", [False, True])
+async def test_nobody_prepares_to_meet_who_is_to_be_left_in_peace(library: Library, ready: bool) -> None:
+    """Given an appointment that is ahead, prepared and confirmed or not, when the contact asks for peace, then the next
+    move is to leave them in it."""
+    later = SCHEDULED.model_copy(update={"starts_at": NOW + timedelta(days=3)})
+    more = [interview.Prepared(**WHOSE), interview.Confirmed(**WHOSE)] if ready else []
+    await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, later, *more, contact.AskedNotToBeContacted()))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == "leave_in_peace"
+
+
 async def test_a_plan_alone_is_no_tie_to_keep(library: Library) -> None:
     """Given a conversation that is only planned, then nothing is to be kept in touch with yet."""
     await library.fold(happened(*PEOPLE, PLANNED))
