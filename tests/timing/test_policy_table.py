@@ -308,6 +308,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
         "report_back",
         {"due": "2026-11-27T16:00-05:00", "again": "2026-12-04T16:00-05:00"},
     ),
+    "an introduction that was promised and is made on a Sunday": (
+        "America/New_York",
+        "US",
+        lambda s: s.pursues(lead.CameToSomething, "2026-11-22T16:00-05:00", "promised_introduction"),
+        "report_on_introduction",
+        {"introduced": "2026-12-21T08:00-05:00", "again": "2026-12-28T08:00-05:00"},
+    ),
     "a job found through somebody before a long weekend": (
         "America/Sao_Paulo",
         "BR",  # off: Mon 7 September
