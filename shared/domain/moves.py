@@ -41,8 +41,11 @@ TO_CONTACTS = frozenset(
         "follow_up",
         "agree_time",
         "take_offered_time",
+        "await_choice",
         "send_questions",
+        "prepare",
         "confirm",
+        "meet",
         "thank",
         "offer_new_time",
         "apologise",
@@ -52,4 +55,4 @@ TO_CONTACTS = frozenset(
         "keep_in_touch",
     }
 )
-"""Moves that are to write to the contacts, or to have somebody do so."""
+"""Moves that are to write to the contacts, or to have somebody do so, or that lead up to meeting them."""

@@ -114,9 +114,10 @@ def _of_stage(
     stage = planned.stage
     status: Status = "pending"
     because = arming.type
-    told = {name: id for id, name in arming.before} if pending.occurrence == arming.occurrence else {}
-    told |= {name: id for id, name in arming.told if id == pending.occurrence}
+    told: dict[str, UUID] = {}
     if pending.gone == "settled":
+        before = arming.before if pending.occurrence == arming.occurrence else ()
+        told = {name: id for id, name in (*before, *arming.told) if (id, name) in before or id == pending.occurrence}
         status = "fired" if stage.name in told else "not_fired"
     elif pending.gone or still:
         status, because = "silent", pending.gone or still or ""

@@ -49,6 +49,7 @@ _FIELDS_OF_ANCHOR = {
     "ends_at": ("starts_at", "minutes"),
     "goal_date": ("goal_date",),
     "until": ("until",),
+    "not_before": ("not_before",),
 }
 
 

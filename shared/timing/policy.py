@@ -17,8 +17,9 @@ from shared.domain.values import Slug, TimeOfDay
 from shared.timing.offsets import Span
 from shared.timing.waking import Direction
 
-Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until"]
-"""What the stages are counted from: when the arming event happened, or a time that it names."""
+Anchor = Literal["occurred", "starts_at", "ends_at", "goal_date", "until", "not_before"]
+"""What the stages are counted from: when the arming event happened, or a time that it names (`not_before`: where that
+is later)."""
 Delay = Literal["none", "first", "cadence"]
 """What is added to the anchor: nothing, the relationship's first interval, or its cadence."""
 Rearm = Literal["replace", "latest", "each", "advance", "keep"]
@@ -28,7 +29,7 @@ Remember = Literal["no", "later", "ever"]
 """What a disarming event that is folded first does to an arming one folded after it: nothing; ends it if it happened
 later; ends it in any case."""
 Side = Literal["contact", "introducer"]
-"""Whose relationship an interview's event concerns: the contact's, or that of a person who introduced."""
+"""Whose relationship an event concerns: the contact's, or that of a person who introduced, or was asked to."""
 
 
 WallTime = Annotated[TimeOfDay, AfterValidator(lambda said: said.replace(tzinfo=None))]
@@ -75,6 +76,8 @@ class Arm(Trigger):
     """Only restarts what is armed already."""
     begun: bool = False
     """Only restarts a round of which the first stage has ended: one that is all ahead stays as it is."""
+    over: bool = False
+    """Only where nothing of a round is left to come; the one that it begins has the first stage alone."""
     side: Side = "contact"
     through: Literal["connector_id"] | None = None
     """Field that names another contact, who is to be asked: no more of it once they are to be left in peace."""
@@ -103,6 +106,8 @@ class Stage(Data):
     after: Span | None = None
     before: Span | None = None
     then: Span | None = None
+    after_times: bool = False
+    """Counted from the last of the times that the arming event offers, where that comes later."""
     at: WallTime | None = None
     """Time of day on the day found; absent: as the arithmetic leaves it."""
     days: Literal["any", "working"] | None = None
@@ -167,7 +172,8 @@ class Policy(Data):
     actions: tuple[str, ...] = ()
     """Commands that would answer it."""
     reaches_contact: bool = False
-    """Asks the seeker to write to the contact: pointless once the contact asked to be left alone."""
+    """Asks the seeker to write to the contact, or to prepare to meet them: pointless once the contact asked to be left
+    alone."""
     mutable: bool = True
     """Whether the seeker may mute or change it."""
     enabled: bool = True

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared.domain import interview, lead, notification, programme, seeker
+from shared.domain import interview, lead, notification, programme, relationship, seeker
 from shared.domain.identity import relationship_id
 from shared.domain.kernel import Event
 from shared.envelope import Recorded
@@ -21,7 +21,6 @@ UNTIMED = frozenset(
         "interview.questions_chosen",
         "interview.notes_taken",
         "interview.reflection_recorded",
-        "relationship.referral_asked",
         "notification.failed",
     }
 )
@@ -50,6 +49,7 @@ _LEADING_ELSEWHERE: frozenset[type[Event]] = frozenset(
     {
         *_CORRESPONDING,
         *(interview.Held, interview.Thanked, lead.ReportedBack),
+        *(relationship.IntroductionRequested, relationship.IntroductionMade, relationship.IntroductionDeclined),
         seeker.OutcomeRecorded,
         *(programme.ParticipantEnrolled, programme.ParticipantLeft),
     }
@@ -125,6 +125,8 @@ def _of_interview(e: Recorded[Event], data: Any) -> Iterator[Route]:
 
 def _of_relationship(e: Recorded[Event], data: Any) -> Iterator[Route]:
     yield Route(e.stream_id, "relationship", contact_id=data.contact_id)
+    if (connector_id := getattr(data, "connector_id", None)) is not None:
+        yield from _relationships(data.seeker_id, (connector_id,), "introducer")
 
 
 def _of_lead(e: Recorded[Event], data: Any) -> Iterator[Route]:

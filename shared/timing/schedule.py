@@ -132,6 +132,8 @@ def plan(
     dues = []
     for stage in policy.stages[arming.round :]:
         start = previous if previous and stage.then else base
+        if stage.after_times and arming.offered is not None and arming.offered > start.instant:
+            start = clock.moment(arming.offered)
         due, plain, moved = _due(stage, start, arming, policy, clock, limit)
         gone = due.instant + (stage.expires_after or policy.expires_after).nominal
         if stage.late and gone <= arming.recorded_at < due.instant + stage.late.nominal:

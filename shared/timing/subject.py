@@ -67,6 +67,8 @@ class Arming:
     """The anchor where it is an instant …"""
     on: date | None = None
     """… or a day."""
+    offered: datetime | None = None
+    """The last of the times that the event offers."""
     days: int | None = None
     """The first interval, where the event names one."""
     round: int = 0
@@ -203,14 +205,14 @@ def evolve(
         if route.id == id:
             subject = subject or _new(route, e)
             subject = _knowing(subject, e, policies)
+            if answer is not None:
+                subject = _answered(subject, answer, e)
             for meaning in policies.by_event.get(e.type, ()):
                 policy = meaning.policy
                 if policy.subject == route.kind and (answer is None or _own(policy, subject, answer)):
                     subject = _under(subject, meaning, route, e)
             if closed or subject.closed:
                 subject = _closing(subject, closed)
-            if answer is not None:
-                subject = _answered(subject, answer, e)
     return subject
 
 
@@ -373,8 +375,23 @@ def _ending(subject: Subject, armings: list[Arming], reason: Reason, e: Recorded
 
 
 def _begun(policy: Policy, arming: Arming) -> bool:
-    """Whether its first stage has ended; a later one may have, too, where it was switched off."""
-    return any(stage.name in arming.settled for stage in policy.stages[arming.round : arming.round + 1])
+    """Whether its first stage has ended, or came in the round before; a later one may have ended, too, where it was
+    switched off."""
+    first = policy.stages[arming.round : arming.round + 1]
+    return bool(arming.before) or any(stage.name in arming.settled for stage in first)
+
+
+def _over(policy: Policy, arming: Arming) -> bool:
+    """Whether nothing of it is left to come."""
+    left = {stage.name for stage in policy.stages[arming.round :]} - set(arming.settled)
+    return not left and all(snooze.settled for snooze in arming.snoozes)
+
+
+def _once_more(arming: Arming, over: Arming, policy: Policy) -> Arming:
+    """The first stage alone, after a round that went by unheeded. It happened when that one did: a touch since then,
+    written down later, begins a round of its own."""
+    rest = tuple(stage.name for stage in policy.stages[1:])
+    return replace(arming, occurred_at=over.occurred_at, settled=rest, before=over.told)
 
 
 def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], released: bool) -> Subject:
@@ -391,6 +408,11 @@ def _armed(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event], relea
         return _ending(subject, present, "withdrawn", e)
     if arm.restart and not any(not arm.begun or _begun(policy, one) for one in present):
         return subject if arm.begun else _missing(subject, arming)
+    if arm.over:
+        over = next((one for one in present if _over(policy, one)), None)
+        if over is None:
+            return subject
+        arming = _once_more(arming, over, policy)
     memory = next((m for m in subject.memory if m.policy == policy.name), None)
     if memory and (memory.remember == "ever" or memory.occurred_at >= e.occurred_at):
         return subject
@@ -431,6 +453,7 @@ def _arming(subject: Subject, policy: Policy, arm: Arm, e: Recorded[Event]) -> A
         recorded_at=e.recorded_at,
         at=at,
         on=on,
+        offered=max(time.starts_at for time in e.data.times) if isinstance(e.data, interview.TimesOffered) else None,
         days=getattr(e.data, "first_after_days", None) if arm.delay == "first" else None,
         through=getattr(e.data, arm.through) if arm.through else None,
         interview_id=e.stream_id if e.category == "interview" else getattr(e.data, "interview_id", None),
@@ -503,6 +526,9 @@ def _anchor(arm: Arm, e: Recorded[Event]) -> tuple[datetime | None, date | None]
             return data.starts_at + timedelta(minutes=data.minutes), None
         case "goal_date":
             return None, data.goal_date
+        case "not_before":
+            ahead = data.not_before is not None and data.not_before > e.occurred_at.date()
+            return (None, data.not_before) if ahead else (e.occurred_at, None)
         case "until":
             return (data.until, None) if isinstance(data.until, datetime) else (None, data.until)
 

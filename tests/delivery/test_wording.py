@@ -146,6 +146,7 @@ def test_every_policy_and_stage_has_words() -> None:
         ("thank_you", "overdue", "within a day"),  # over
         ("thank_you", "last_call", "days have passed"),  # it comes earlier where that is at night
         ("thank_you", "coach", "three days"),  # working days, after a write-up that may be late
+        ("keep_in_touch", "cooling", "long"),  # the first time it is six weeks after the thanks
     ],
 )
 def test_a_mail_states_nothing_that_its_stage_makes_false(kind: str, stage: str, not_said: str) -> None:

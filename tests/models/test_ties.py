@@ -169,8 +169,22 @@ def test_a_connector_sees_the_introduction_too() -> None:
     ties = {tie.contact_id: tie for tie in rows(RELATIONSHIPS, happened(made)).values()}
     assert [(ties[each].status, ties[each].introduction, ties[each].introduced_by) for each in (ANA, BEN)] == [
         ("open", "made", (BEN,)),
-        ("new", "new", ()),
+        ("open", "new", ()),
     ]
+
+
+def test_who_is_asked_or_introduces_is_in_touch() -> None:
+    """Given a tie that cools, when the contact is asked for an introduction to somebody else and makes it, then they
+    were in touch; whom it is about was not yet, and whoever is asked for names was."""
+    asked = relationship.IntroductionRequested(seeker_id=SEEKER, contact_id=CLEO, connector_id=ANA)
+    made = relationship.IntroductionMade(seeker_id=SEEKER, contact_id=CLEO, connector_id=ANA, introduced_by=(ANA,))
+    history = happened(HELD, due("cooling"))
+    assert row(RELATIONSHIPS, history).warmth == "cooling"
+    ties = {tie.contact_id: tie for tie in rows(RELATIONSHIPS, history.add(asked, made)).values()}
+    assert (ties[ANA].warmth, ties[ANA].touches, ties[ANA].last_touch) == ("warm", 3, "introduction_made")
+    assert (ties[CLEO].warmth, ties[CLEO].touches, ties[CLEO].introduction) == ("untouched", 0, "made")
+    history.add(relationship.ReferralAsked(**PAIR))
+    assert rows(RELATIONSHIPS, history)[str(TIE)].last_touch == "referral_asked"
 
 
 def test_the_words_of_a_connector_go_with_the_connector() -> None:

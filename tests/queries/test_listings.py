@@ -126,6 +126,17 @@ async def test_nobody_is_told_to_write_to_who_is_to_be_left_in_peace(
     assert tie["next_move"] == "leave_in_peace"
 
 
+@pytest.mark.parametrize("ready", [False, True])
+async def test_nobody_prepares_to_meet_who_is_to_be_left_in_peace(library: Library, ready: bool) -> None:
+    """Given an appointment that is ahead, prepared and confirmed or not, when the contact asks for peace, then the next
+    move is to leave them in it."""
+    later = SCHEDULED.model_copy(update={"starts_at": NOW + timedelta(days=3)})
+    more = [interview.Prepared(**WHOSE), interview.Confirmed(**WHOSE)] if ready else []
+    await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, later, *more, contact.AskedNotToBeContacted()))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == "leave_in_peace"
+
+
 async def test_a_plan_alone_is_no_tie_to_keep(library: Library) -> None:
     """Given a conversation that is only planned, then nothing is to be kept in touch with yet."""
     await library.fold(happened(*PEOPLE, PLANNED))
@@ -347,7 +358,11 @@ async def test_a_connector_has_a_timeline(library: Library) -> None:
     await library.fold(happened(*PEOPLE, on("contact", BEN, ADDED), asked))
     answer = await library.get(f"{MINE}/timeline/{BEN}")
     assert [item["type"] for item in answer["items"]] == ["relationship.introduction_requested"]
-    assert (answer["relationship"]["contact"]["contact_id"], answer["relationship"]["next_move"]) == (str(BEN), None)
+    assert answer["relationship"]["contact"]["contact_id"] == str(BEN)
+    assert (answer["relationship"]["last_touch"], answer["relationship"]["next_move"]) == (
+        "introduction_requested",
+        "keep_in_touch",
+    )
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -360,6 +375,19 @@ async def test_what_is_over_is_to_be_recorded(library: Library, minutes: int, ov
     await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, begun, *more))
     [item] = (await library.get(f"{MINE}/pipeline"))["items"]
     assert item["next_move"] == ("record_conversation" if over else "prepare")
+    assert (await library.get(f"{TENANT}/interviews/{INTERVIEW}"))["item"] == item
+
+
+@pytest.mark.parametrize(("by", "move"), [("contact", "take_offered_time"), ("seeker", "await_choice")])
+@pytest.mark.parametrize("ahead", [True, False])
+async def test_times_that_have_passed_are_no_choice(library: Library, ahead: bool, by: str, move: str) -> None:
+    """Given times that were offered, then the next move is about them until the last of them has come, and from then on
+    to agree on another."""
+    times = [{"starts_at": NOW + timedelta(minutes=minutes)} for minutes in (1 if ahead else 0, -60)]
+    offered = interview.TimesOffered.model_validate({**WHOSE, "times": times, "time_zone": "Europe/Lisbon", "by": by})
+    await library.fold(happened(*PEOPLE, PLANNED, REQUESTED, ACCEPTED, offered))
+    [item] = (await library.get(f"{MINE}/pipeline"))["items"]
+    assert item["next_move"] == (move if ahead else "agree_time")
     assert (await library.get(f"{TENANT}/interviews/{INTERVIEW}"))["item"] == item
 
 

@@ -185,7 +185,7 @@ async def test_what_she_puts_off_is_followed_up(stage: Open) -> None:
         await story.until("2026-02-12 11:00")
         first = await last_due(story, "firm_it_up")
         await story.do("notifications/snooze", first["notification_id"], {"until": story.instant("2026-04-07 10:00")})
-        ahead = [("due", "2026-04-07 10:00"), ("again", "2026-04-09 10:00"), ("lapse_suggested", "2026-04-13 10:00")]
+        ahead = [("due", "2026-04-07 10:00"), ("again", "2026-04-09 10:00"), ("lapse_suggested", "2026-04-16 10:00")]
         pending = await story.ask(f"/seekers/{NINA}/schedule")
         assert [(each["stage"], story.local(each["due_at"])) for each in pending] == ahead
         await story.until("2026-05-01 10:00")

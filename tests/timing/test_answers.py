@@ -101,7 +101,7 @@ def _agreed_loosely() -> tuple[Story, notification.Due]:
     return story, fired(story, "firm_it_up")
 
 
-FOLLOWING = {"again": at("2027-04-01T10:00+01:00"), "lapse_suggested": at("2027-04-05T10:00+01:00")}
+FOLLOWING = {"again": at("2027-04-01T10:00+01:00"), "lapse_suggested": at("2027-04-08T10:00+01:00")}
 """What is to follow a reminder of Tuesday 30 March, at ten, to find a date."""
 
 
@@ -133,10 +133,10 @@ def test_what_was_told_before_a_snooze_does_not_come_again() -> None:
     answers(story, again, notification.Snoozed, "2027-02-16T11:00+00:00", until=at("2027-03-30T10:00+01:00"))
     assert story.due("firm_it_up") == {
         "again": at("2027-03-30T10:00+01:00"),
-        "lapse_suggested": at("2027-04-01T10:00+01:00"),
+        "lapse_suggested": at("2027-04-06T10:00+01:00"),
     }
     answers(story, due, notification.Snoozed, "2027-02-16T12:00+00:00", until=at("2027-03-16T10:00+00:00"))
-    assert story.due("firm_it_up")["lapse_suggested"] == at("2027-04-01T10:00+01:00")
+    assert story.due("firm_it_up")["lapse_suggested"] == at("2027-04-06T10:00+01:00")
     assert story.run_until("2027-06-01T10:00+01:00") == [
         ("firm_it_up", stage) for stage in ("due", "again", "lapse_suggested")
     ]

@@ -101,6 +101,7 @@ STEPS = (
     *("ask", "follow up", "schedule", "reschedule", "prepare", "hold", "thank", "touch", "start", "pause"),
     *("resume", "snooze", "end", "move", "lead", "goal", "enrol", "mute", "digest", "switch off", "switch on"),
     *("fire", "fire", "fire", "put off", "take back", "close", "open", "connect", "report back", "change cadence"),
+    "introduce",
 )
 
 steps = st.lists(
@@ -161,6 +162,8 @@ def _lives(story: Story, told: Told, step: str, now: datetime) -> None:
             story.touches(when)
         case "connect":
             story.between(relationship.Connected, when)
+        case "introduce":
+            story.between(relationship.IntroductionMade, when, named("new contact"), connector_id=CONTACT)
         case "report back":
             story.pursues(lead.ReportedBack, when)
         case "start":
@@ -259,6 +262,7 @@ def _settled_now(story: Story, gone: set[UUID]) -> list[UUID]:
     fired = []
     for subject in story.subjects.values():
         for arming in subject.armings:
+            fired += [notification_id(arming.policy, subject.id, *told) for told in arming.before]
             fired += [notification_id(arming.policy, subject.id, arming.occurrence, stage) for stage in arming.settled]
             again = [snooze for snooze in arming.snoozes if snooze.fired]
             fired += [notification_id(arming.policy, subject.id, one.event_id, one.stage) for one in again]

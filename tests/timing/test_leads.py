@@ -131,6 +131,24 @@ def test_who_was_asked_through_a_promise_is_no_longer_waited_for() -> None:
     assert story.ended("promised_introduction")["due"] == ("withdrawn", "lead.acted_on")
 
 
+def test_who_kept_a_promise_is_told_how_it_went_on_not_that_it_was_kept() -> None:
+    """Given a promised introduction that is made, then whoever made it is to be told what came of it weeks later, by
+    which time there was a talk, or there will be none; not once they have been told. Where none came, that is reported
+    at once."""
+    story = Story()
+    story.leads("2026-05-04T10:00+02:00", "promised_introduction")
+    story.pursues(lead.CameToSomething, "2026-05-06T10:00+02:00", "promised_introduction")
+    assert story.due("report_back") == {}
+    assert story.run_until("2026-06-02T10:00+02:00") == []
+    assert story.run_until("2026-06-03T10:00+02:00") == [("report_on_introduction", "introduced")]
+    story.pursues(lead.ReportedBack, "2026-06-04T10:00+02:00", "promised_introduction")
+    assert not story.timers
+    in_vain = Story()
+    in_vain.leads("2026-05-04T10:00+02:00", "promised_introduction")
+    in_vain.pursues(lead.CameToNothing, "2026-05-06T10:00+02:00", "promised_introduction")
+    assert in_vain.due("report_back")["due"] == at("2026-05-07T10:00+02:00")
+
+
 def test_results_are_reported_back_once() -> None:
     story = Story()
     story.leads("2026-05-04T10:00+02:00")

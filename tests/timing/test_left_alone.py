@@ -38,15 +38,16 @@ def test_who_is_left_to_thank_asked_to_be_left_alone(thanked_first: bool) -> Non
 
 
 def test_a_contact_who_asked_to_be_left_alone() -> None:
-    """Given an open request and a tie, when the contact asks not to be contacted, then all that would reach them is
-    withdrawn; what the seeker does alone stays."""
+    """Given an appointment and a tie, when the contact asks not to be contacted, then all that would reach them is
+    withdrawn, and nobody is to prepare to meet them; how it went is still asked."""
     story = Story()
     story.schedules("2026-05-01T10:00+02:00", "2026-05-20T10:00+02:00")
     story.thanks("2026-05-01T11:00+02:00")
     story.tell(CONTACT, contact.AskedNotToBeContacted(), "2026-05-02T10:00+02:00")
-    assert story.due("confirmation") == story.due("keep_in_touch") == {}
+    assert story.due("confirmation") == story.due("keep_in_touch") == story.due("preparation") == {}
     assert story.ended("confirmation") == {"due": ("withdrawn", "contact_closed")}
-    assert "due" in story.due("preparation")
+    assert story.ended("preparation") == dict.fromkeys(("due", "day_before"), ("withdrawn", "contact_closed"))
+    assert "due" in story.due("how_did_it_go")
 
 
 def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
@@ -61,7 +62,7 @@ def test_one_of_two_contacts_asked_to_be_left_alone() -> None:
 
 def test_a_conversation_that_goes_on_without_the_one_who_may_be_asked() -> None:
     """Given an appointment with two of whom one asked to be left alone, when the other drops out, then nobody is left
-    to confirm it with, and it does not come back; what concerns the seeker stays."""
+    to confirm it with, and it does not come back; what is to be recorded of it stays."""
     story = Story()
     other = named("other contact")
     both = (CONTACT, other)
@@ -72,7 +73,7 @@ def test_a_conversation_that_goes_on_without_the_one_who_may_be_asked() -> None:
     story.happens(interview.DroppedOut, "2026-05-03T10:00+02:00", contact_ids=both, dropped_ids=(CONTACT,))
     assert story.due("confirmation") == {}
     assert story.ended("confirmation") == {"due": ("withdrawn", "contact_closed")}
-    assert story.timer("preparation").contact_ids == (other,)
+    assert story.timer("how_did_it_go").contact_ids == (other,)
     story.tell(other, contact.HoursOffered(capacity=3), "2026-05-04T10:00+02:00")
     assert story.due("confirmation") == {}
 

@@ -16,6 +16,12 @@ from tests.timing.story import CONTACT, INTRODUCER, RELATIONSHIP, SEEKER, Story,
 
 Told = Callable[[Story], object]
 
+
+def offers(story: Story, when: str, *times: str) -> None:
+    offered = [{"starts_at": time} for time in times]
+    story.happens(interview.TimesOffered, when, times=offered, time_zone="Europe/Berlin")
+
+
 CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
     # name: zone, country, what is told, policy, stage → due with its offset
     "an introduction asked for before Easter": (
@@ -77,7 +83,42 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
         {
             "due": "2026-09-04T15:00-03:00",
             "again": "2026-09-09T15:00-03:00",
-            "lapse_suggested": "2026-09-11T15:00-03:00",
+            "lapse_suggested": "2026-09-16T15:00-03:00",
+        },
+    ),
+    "coffee some time after Easter": (
+        "Europe/Berlin",
+        "DE",  # off: Fri 26 and Mon 29 March
+        lambda s: s.happens(
+            interview.AgreedLoosely, "2027-02-12T10:00+01:00", what="After Easter", not_before="2027-03-30"
+        ),
+        "firm_it_up",
+        {
+            "due": "2027-04-01T08:00+02:00",
+            "again": "2027-04-05T08:00+02:00",
+            "lapse_suggested": "2027-04-12T08:00+02:00",
+        },
+    ),
+    "times that are offered for the next days": (
+        "Europe/Berlin",
+        "DE",
+        lambda s: offers(s, "2026-02-10T10:00+01:00", "2026-02-12T15:00+01:00", "2026-02-11T15:00+01:00"),
+        "firm_it_up",
+        {
+            "due": "2026-02-12T10:00+01:00",
+            "again": "2026-02-16T10:00+01:00",
+            "lapse_suggested": "2026-02-23T10:00+01:00",
+        },
+    ),
+    "times that are offered for next month": (
+        "Europe/Berlin",
+        "DE",  # five working days after the last of them
+        lambda s: offers(s, "2026-02-10T10:00+01:00", "2026-03-12T15:00+01:00", "2026-03-11T15:00+01:00"),
+        "firm_it_up",
+        {
+            "due": "2026-02-12T10:00+01:00",
+            "again": "2026-02-16T10:00+01:00",
+            "lapse_suggested": "2026-03-19T15:00+01:00",
         },
     ),
     "a talk by e-mail, before Easter": (
@@ -266,6 +307,13 @@ CASES: dict[str, tuple[str, str | None, Told, str, dict[str, str]]] = {
         lambda s: s.pursues(lead.CameToSomething, "2026-11-25T16:00-05:00"),
         "report_back",
         {"due": "2026-11-27T16:00-05:00", "again": "2026-12-04T16:00-05:00"},
+    ),
+    "an introduction that was promised and is made on a Sunday": (
+        "America/New_York",
+        "US",
+        lambda s: s.pursues(lead.CameToSomething, "2026-11-22T16:00-05:00", "promised_introduction"),
+        "report_on_introduction",
+        {"introduced": "2026-12-21T08:00-05:00", "again": "2026-12-28T08:00-05:00"},
     ),
     "a job found through somebody before a long weekend": (
         "America/Sao_Paulo",

@@ -203,10 +203,26 @@ def test_a_plain_yes_is_to_become_a_date() -> None:
     assert story.due("firm_it_up") == {
         "due": at("2026-05-07T11:00+02:00"),
         "again": at("2026-05-11T11:00+02:00"),
-        "lapse_suggested": at("2026-05-13T11:00+02:00"),
+        "lapse_suggested": at("2026-05-18T11:00+02:00"),
     }
     story.schedules("2026-05-06T10:00+02:00", "2026-05-20T10:00+02:00")
     assert story.due("firm_it_up") == {}
+
+
+def test_what_is_agreed_on_for_later_is_not_asked_for_before() -> None:
+    """Given two who agree to talk after a day, then a time is to be found from that day on, whether or not that is said
+    again; a day that has come already, or none, is from now on."""
+    story = Story()
+    story.happens(interview.Accepted, "2026-02-12T10:00+01:00")
+    story.happens(interview.AgreedLoosely, "2026-02-12T11:00+01:00", what="After Easter", not_before="2026-04-07")
+    pending = dict(story.timers)
+    story.happens(interview.AgreedLoosely, "2026-03-12T11:00+01:00", what="Coffee", not_before="2026-04-07")
+    assert story.timers == pending
+    assert story.run_until("2026-04-08T10:00+02:00") == []
+    assert story.run_until("2026-04-09T10:00+02:00") == [("firm_it_up", "due")]
+    for said in ({"not_before": "2026-04-07"}, {}):
+        story.happens(interview.AgreedLoosely, "2026-04-09T11:00+02:00", what="Coffee", **said)
+        assert story.due("firm_it_up")["due"] == at("2026-04-13T11:00+02:00")
 
 
 def test_a_new_time_supersedes_the_old_one() -> None:
@@ -546,11 +562,14 @@ def test_a_pause_that_is_written_down_after_its_end_is_not_asked_about() -> None
 
 
 def test_cooling_and_then_a_touch() -> None:
-    """Given nobody touched, when due, again and cooling have come, then silence, until a touch starts it again."""
+    """Given nobody touched, when due, again and cooling have come, then silence for a cadence, until a touch starts it
+    again."""
     story = Story("Asia/Tokyo")
     story.thanks("2026-05-01T10:00+09:00")
-    told = [stage for policy, stage in story.run_until("2026-12-01T10:00+09:00") if policy == "keep_in_touch"]
+    told = [stage for policy, stage in story.run_until("2026-09-11T10:00+09:00") if policy == "keep_in_touch"]
     assert told == ["due", "again", "cooling"]
+    story.touches("2026-09-11T11:00+09:00")
+    assert story.run_until("2026-12-01T10:00+09:00") == []
     story.touches("2026-12-01T10:00+09:00")
     assert story.due("keep_in_touch")["due"] == at("2027-03-01T10:00+09:00")
 

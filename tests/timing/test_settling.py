@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain import programme, relationship, seeker
+from shared.domain import interview, programme, relationship, seeker
 from shared.domain.notification import Due
 from shared.timing.endings import withdrawal
 from shared.timing.policies import Policies
@@ -464,6 +464,9 @@ LONG_AGO: dict[tuple[str, str], Callable[[Story], object]] = {
     ("interview.rescheduled", "ends_at"): lambda story: story.schedules(NOW, EARLIEST, again=True),
     ("relationship.paused", "until"): lambda story: story.between(relationship.Paused, NOW, until="1900-01-01"),
     ("relationship.snoozed", "until"): lambda story: story.between(relationship.Snoozed, NOW, until=at(EARLIEST)),
+    ("interview.agreed_loosely", "not_before"): lambda story: story.happens(
+        interview.AgreedLoosely, NOW, what="Coffee", not_before="1900-01-01"
+    ),
     ("interview.held", "occurred"): lambda story: story.holds(EARLIEST, NOW, introduced_by=(named("introducer"),)),
     ("interview.thanked", "occurred"): lambda story: story.thanks(EARLIEST, written=NOW),
     ("lead.recorded", "occurred"): lambda story: story.leads(EARLIEST, "job_opening", until="1900-01-01"),

@@ -203,7 +203,7 @@ def _concerned(recorded: Recorded[bytes]) -> Sequence[UUID]:
     try:
         seeker_id = UUID(said["seeker_id"])
         people = [UUID(id) for name in _PEOPLE for id in said.get(name) or ()]
-        people += [UUID(said["contact_id"])] if "contact_id" in said else []
+        people += [UUID(said[name]) for name in ("contact_id", "connector_id") if name in said]
         about = [UUID(said["subject_id"])] if "subject_id" in said else []
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"whom the event at {recorded.position} concerns can't be said") from error

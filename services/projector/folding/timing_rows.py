@@ -29,7 +29,7 @@ class Subjects(StoredRows[Subject]):
     """What is armed for an interview, a relationship, a lead, a seeker; by its id, owned by the seeker."""
 
     name = SUBJECT
-    version = 18
+    version = 19
     row = Subject
 
     def file(self, row: Subject) -> Filed:

@@ -59,6 +59,8 @@ class PipelineRow:
     """Who cancelled or missed it last."""
     offered_by: str | None = None
     """Who offered times last."""
+    offered_until: datetime | None = None
+    """When the last of those begins."""
 
 
 def _planned(e: Recorded[interview.Planned]) -> PipelineRow:
@@ -122,7 +124,9 @@ def _appointed(row: PipelineRow, e: Recorded[Any]) -> Changed:
 
 
 def _times_offered(row: PipelineRow, e: Recorded[interview.TimesOffered]) -> Changed:
-    return {"accepted_at": row.accepted_at or e.occurred_at, "offered_by": e.data.by, **_NO_TIME}
+    until = max(time.starts_at for time in e.data.times)
+    offered = {"offered_by": e.data.by, "offered_until": until}
+    return {"accepted_at": row.accepted_at or e.occurred_at, **offered, **_NO_TIME}
 
 
 def _let_down(row: PipelineRow, e: Recorded[Any]) -> Changed:
@@ -215,7 +219,7 @@ def _next_move(row: PipelineRow, status: str, changed: Changed) -> str | None:
 
 class Pipeline(PerStream[PipelineRow]):
     name = "pipeline"
-    version = 5
+    version = 6
     row = PipelineRow
     begins: ClassVar = {interview.Planned: _planned}
     changes: ClassVar = dict.fromkeys(CHANGES, _moved)

@@ -37,7 +37,8 @@ class TieRow:
     touches: int = 0
     last_touch_at: datetime | None = None
     last_touch: str | None = None
-    """What it was: held, thanked, connected, reported_back or the touchpoint's kind."""
+    """What it was: held, thanked, connected, reported_back, referral_asked, the touchpoint's kind, or, of an
+    introduction to somebody else, introduction_requested, introduction_made or introduction_declined."""
     networks: tuple[str, ...] = ()
     """Where they are connected."""
     introduced_by: tuple[UUID, ...] = ()
@@ -93,6 +94,11 @@ def _reported_back(row: TieRow, e: Recorded[lead.ReportedBack]) -> TieRow:
     return _touched(row, e, "reported_back")
 
 
+def _in_touch(row: TieRow, e: Recorded[Any]) -> TieRow:
+    """Of whom else to talk to: with who was asked for a referral, or is or was to introduce."""
+    return _touched(row, e, e.type.partition(".")[2])
+
+
 def _touchpoint(row: TieRow, e: Recorded[relationship.TouchpointRecorded]) -> TieRow:
     return _touched(row, e, e.data.kind)
 
@@ -138,7 +144,7 @@ def _ended(row: TieRow, e: Recorded[relationship.Ended]) -> TieRow:
 
 
 OWN: dict[type[Event], Fold] = {
-    relationship.ReferralAsked: _seen,
+    relationship.ReferralAsked: _in_touch,
     relationship.IntroductionRequested: _seen,
     relationship.IntroductionMade: _introduced,
     relationship.IntroductionDeclined: _seen,
@@ -201,7 +207,7 @@ class Relationships(ReadModel[TieRow]):
             contact_id = next(each for each in others if pair(seeker_id, each) == key)
             row = TieRow(UUID(key), seeker_id, contact_id, since=e.occurred_at)
         if kind in OWN and row.contact_id != e.data.contact_id:
-            return row
+            return _in_touch(row, e)
         row = FOLDS[kind](row, e)
         if kind not in OWN:
             return row

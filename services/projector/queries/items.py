@@ -60,9 +60,12 @@ def in_words(move: str | None) -> str | None:
 
 
 def as_of_now(row: PipelineRow, now: datetime) -> PipelineRow:
-    """Where an appointment stands whose end is past, it is too late for whatever was to come before it."""
+    """Where an appointment stands whose end is past, it is too late for whatever was to come before it; times that were
+    offered and have passed are no choice any more."""
     if row.status in FIXED and row.starts_at and row.starts_at + timedelta(minutes=row.minutes or 0) <= now:
         return replace(row, next_move="record_conversation")
+    if row.status == "times_offered" and row.offered_until and row.offered_until <= now:
+        return replace(row, next_move="agree_time")
     return row
 
 

@@ -15,6 +15,7 @@ from shared.domain.values import (
     AdviceAbout,
     AskedBy,
     Channel,
+    Day,
     Details,
     Format,
     Instant,
@@ -99,6 +100,8 @@ class LooseAgreement(Details):
     """What was agreed on, in words."""
     format: Format | None = None
     """How they mean to talk; absent: as was asked."""
+    not_before: Day | None = None
+    """When a time is to be found at the earliest, such as after the holidays; absent: from now on."""
 
 
 class OfferedTime(Details):

@@ -128,7 +128,7 @@ def evolve(state: State | None, event: Event) -> State:
             return replace(state, introduced_by=event.introduced_by)
         case e.Connected():
             return replace(state, networks=state.networks | {event.network}, touched=True)
-        case e.TouchpointRecorded():
+        case e.TouchpointRecorded() | e.ReferralAsked():
             return replace(state, touched=True)
         case e.KeepInTouchStarted():
             return replace(state, cadence_days=event.cadence_days, keeping=True)
