@@ -36,7 +36,7 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     """
     if settings is None:
         settings = of_this_process(CommandSettings)
-        configure_logging(settings.log_level, settings.log_format)
+        configure_logging(settings.log_level, settings.log_format, service="command")
         warn_of_unread()
         spare_collections()
     service = CommandService(settings, clock)

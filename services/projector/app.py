@@ -34,7 +34,7 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     """
     if settings is None:
         settings = of_this_process(ProjectorSettings)
-        configure_logging(settings.log_level, settings.log_format)
+        configure_logging(settings.log_level, settings.log_format, service="projector")
         warn_of_unread()
         spare_collections()
     service = ProjectorService(settings)
