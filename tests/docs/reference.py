@@ -14,6 +14,7 @@ from shared.operations.settings import CommandSettings, ProjectorSettings, Setti
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "deploy" / "contract" / "README.md", ROOT / "deploy" / "delivery" / "README.md")
+METRICS: tuple[Metrics, ...] = (CommandMetrics(), ProjectorMetrics())
 
 
 def settings_table() -> Iterator[str]:
@@ -31,8 +32,7 @@ def metrics_table() -> Iterator[str]:
     yield "| metric | kind | meaning |"
     yield "|---|---|---|"
     seen: set[str] = set()
-    services: tuple[tuple[str, Metrics], ...] = (("command", CommandMetrics()), ("projector", ProjectorMetrics()))
-    for _, metrics in services:
+    for metrics in METRICS:
         for family in metrics.registry.collect():
             if family.name.startswith("kithlog_") and family.name not in seen:
                 seen.add(family.name)
