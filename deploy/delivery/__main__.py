@@ -35,7 +35,7 @@ def main() -> None:
         help="go back to where a restored log goes on, as `kithlog log fork` tells it, and end",
     )
     restored_to = parser.parse_args().restored_to
-    configure_logging("info", "auto")
+    configure_logging("info", "auto", service="delivery")
     warn_of_unread()
     settings = of_this_process(DeliverySettings)
     try:

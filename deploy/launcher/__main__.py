@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from deploy.launcher.child import Child
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.infrastructure import Infrastructure
 from deploy.launcher.interruption import Interrupted, interruptible
 from deploy.launcher.report import say, tail
-from deploy.launcher.services import ROOT, SERVICES, Running, Service, running, watch
+from deploy.launcher.services import ROOT, SERVICES, Running, Service, keep_up, running, watch
 
 STORY = [sys.executable, "-m", "deploy.demo"]
 
@@ -49,13 +50,14 @@ def demo(
         return code
 
 
-def run(infrastructure: Infrastructure, env: Mapping[str, str], services: Sequence[Service]) -> int:
+def run(infrastructure: Infrastructure, env: Mapping[str, str], services: Sequence[Service]) -> NoReturn:
     """Keeps the services up, their logs on the terminal, until interrupted."""
-    with running(services, {**env, **settings_of(infrastructure)}, logs=None) as up:
+    given = {**env, **settings_of(infrastructure)}
+    with running(services, given, logs=None) as up:
         for one in up:
             say(f"{one.service.name} service: {one.url} (API at {one.url}/docs)")
         _print_ways_in(infrastructure)
-        return watch([one.child for one in up])
+        keep_up(up, given)
 
 
 def infra(infrastructure: Infrastructure, env: Mapping[str, str], command: Sequence[str]) -> int:
@@ -103,7 +105,7 @@ def main(
             if chosen.what == "demo":
                 return demo(infrastructure, env, services, story)
             if chosen.what == "run":
-                return run(infrastructure, env, services)
+                run(infrastructure, env, services)
             return infra(infrastructure, env, chosen.command)
     except LaunchFailure as failure:
         say(str(failure))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 
@@ -18,6 +19,11 @@ from deploy.launcher.report import say
 ROOT = Path(__file__).parents[2]
 _READY_TIMEOUT = 60.0
 _STOP_TIMEOUT = 20.0
+_PAUSE = 1.0
+"""Seconds until a service that has ended by itself is started again."""
+_SOON = 10.0
+_IN_VAIN = 3
+"""One that has ended so often within `_SOON` seconds of its start is not started once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +76,46 @@ def running(
     """
     with contextlib.ExitStack() as ends:
         started: list[Running] = []
-        for service in services:
-            one = _start(service, env, logs, root)
-            ends.callback(one.child.stop, timeout=_STOP_TIMEOUT)
-            started.append(one)
+        for index, service in enumerate(services):
+            started.append(_start(service, pick(service.preferred_port), env, logs, root))
+            ends.callback(_stop, started, index)
         for one in started:
             one.child.wait_until(one.ready, _READY_TIMEOUT)
         yield started
 
 
-def watch(watched: Sequence[Child], until: Child | None = None) -> int:
-    """Waits for ``until`` to end by itself; its exit code. Without it, waits for ever.
+def _stop(started: Sequence[Running], index: int) -> None:
+    started[index].child.stop(timeout=_STOP_TIMEOUT)  # the one that is there now: `keep_up` may have replaced it
 
-    LaunchFailure when one of the watched programs ends before.
-    """
-    while True:
-        if until is not None and (code := until.exit_code) is not None:
-            return code
+
+def watch(watched: Sequence[Child], until: Child) -> int:
+    """Waits for ``until`` to end by itself; its exit code. LaunchFailure when one of the watched ends before."""
+    while (ended := until.exit_code) is None:
         for child in watched:
             if (code := child.exit_code) is not None:
                 raise child.failure(f"ended with {code}")
         time.sleep(0.2)
+    return ended
 
 
-def _start(service: Service, env: Mapping[str, str], logs: Path | None, root: Path) -> Running:
-    port = pick(service.preferred_port)
+def keep_up(up: list[Running], env: Mapping[str, str], root: Path = ROOT) -> NoReturn:
+    """Starts each again that has ended by itself, on its port, in its place in ``up``. LaunchFailure when that does not
+    help."""
+    began, in_vain = [time.monotonic()] * len(up), [0] * len(up)
+    while True:
+        for index, one in enumerate(up):
+            if (code := one.child.exit_code) is not None:
+                in_vain[index] = in_vain[index] + 1 if time.monotonic() - began[index] < _SOON else 0
+                if in_vain[index] == _IN_VAIN:
+                    raise one.child.failure(f"ended with {code}")
+                say(f"{one.child.name} ended with {code}: once more in {_PAUSE:.0f} s")
+                time.sleep(_PAUSE)
+                up[index] = _start(one.service, one.port, env, None, root)
+                began[index] = time.monotonic()
+        time.sleep(0.2)
+
+
+def _start(service: Service, port: int, env: Mapping[str, str], logs: Path | None, root: Path) -> Running:
     command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--factory", service.factory]
     command += ["--host", LOOPBACK, "--port", str(port), "--log-level", "warning"]
     command += ["--timeout-graceful-shutdown", "10"]

@@ -10,7 +10,8 @@ from uuid import UUID
 import typer
 
 from services.cli.database import database
-from services.cli.terminal import AsJson, misunderstood, note, run, second, settings, show_json, show_table
+from services.cli.tables import show_table
+from services.cli.terminal import AsJson, misunderstood, note, run, second, settings, show_json
 from services.cli.wanted import instant, wanted
 from services.projector.rebuild.past import OF_SEEKERS, Moment, Past, PastRows
 from shared.domain.kernel import Event

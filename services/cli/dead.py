@@ -9,7 +9,8 @@ import typer
 
 from services.cli.database import QUERIES, database, record
 from services.cli.dead_letters import MOST, DeadLetter, DeadLetters, dead_letters
-from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, show_table, wrong
+from services.cli.tables import show_table
+from services.cli.terminal import WRONG, AlsoWhy, AsJson, Why, note, run, settings, show_json, wrong
 
 app = typer.Typer(no_args_is_help=True, help="Commands sent over AMQP that could not be executed, with the reason.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `kithlog dead list` shows it.")]

@@ -12,7 +12,8 @@ from services.cli.doctor_broker import look_at_broker
 from services.cli.doctor_database import look_at_database
 from services.cli.doctor_services import look_at_services
 from services.cli.findings import Finding, State
-from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, note, run, settings, show_json, show_table
+from services.cli.tables import show_table
+from services.cli.terminal import UNAVAILABLE_CODE, WRONG, AsJson, note, run, settings, show_json
 from shared.operations.variables import unread
 
 app = typer.Typer()
@@ -49,9 +50,9 @@ def doctor(
         show_json(finding.to_dict() for finding in findings)
     else:
         show_table(
-            ("where", "what", "state", "detail", "what to do"),
+            ("where", "what", "state", "detail, and what to do"),
             [
-                (each.where, each.what, each.state, each.detail, each.remedy)
+                (each.where, each.what, each.state, "\n→ ".join(filter(None, (each.detail, each.remedy))))
                 for each in sorted(findings, key=lambda each: _STATES.index(each.state))
             ],
             style=lambda row: _STYLES.get(row[2]),

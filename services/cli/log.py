@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from services.cli import log_files, log_reading
 from services.cli.log_fork import fork_log
 from services.cli.showing import as_object, branches, line, stream_tree, trees
-from services.cli.terminal import AsJson, Why, misunderstood, note, run, second, settings, show_json, show_table
+from services.cli.tables import console, show_table
+from services.cli.terminal import AsJson, Why, misunderstood, note, run, second, settings, show_json
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, wanted
 
 app = typer.Typer(no_args_is_help=True, help="The log: tail, show, stats, export, import, fork.")
@@ -78,10 +78,10 @@ def show(
                 causes, effects = branches(found.near, event)
                 show_json([as_object(event) | {"causes": causes, "effects": effects}])
         elif stream:
-            Console().print(stream_tree(found.near, found.asked_for))
+            console().print(stream_tree(found.near, found.asked_for))
         else:
             log_reading.print_event(found.asked_for[0])
-            Console().print(*trees(found.near, found.asked_for), sep="\n")
+            console().print(*trees(found.near, found.asked_for), sep="\n")
         _note_left_out(found)
 
     run(verb())

@@ -15,7 +15,8 @@ import typer
 from services.cli.database import QUERIES, database
 from services.cli.settings import OperatorSettings
 from services.cli.showing import line, payload
-from services.cli.terminal import misunderstood, printable, wrong
+from services.cli.tables import printable
+from services.cli.terminal import misunderstood, wrong
 from services.cli.wanted import Wanted, stream_id
 from shared.envelope import Recorded
 from shared.log.reading import NOTIFY_CHANNEL

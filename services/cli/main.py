@@ -20,6 +20,7 @@ GROUPS: dict[str, str] = {
     "policy": "services.cli.policy",
     "questions": "services.cli.questions",
     "rebuild": "services.cli.rebuild",
+    "reminders": "services.cli.reminders",
     "replay": "services.cli.replay",
     "rollback": "services.cli.rollback",
     "verify": "services.cli.verify",

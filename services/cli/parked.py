@@ -11,6 +11,7 @@ from services.cli.database import database, record
 from services.cli.rebuild_showing import policies_of
 from services.cli.settings import OperatorSettings
 from services.cli.showing import as_object
+from services.cli.tables import printable, show_table
 from services.cli.terminal import (
     WRONG,
     AlsoWhy,
@@ -19,12 +20,10 @@ from services.cli.terminal import (
     Why,
     misunderstood,
     note,
-    printable,
     run,
     second,
     settings,
     show_json,
-    show_table,
     wrong,
 )
 from services.cli.wanted import Tenant, stream_id, wanted

@@ -14,7 +14,8 @@ import typer
 
 from services.cli.database import database
 from services.cli.rebuild_showing import PolicyFile, policies_of
-from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json, show_table
+from services.cli.tables import show_table
+from services.cli.terminal import AsJson, misunderstood, note, progress, run, settings, show_json
 from services.cli.wanted import Tenant, instant, wanted
 from services.projector.folding.simulation import Firing, Simulation
 from services.projector.rebuild.past import Unusable, read_event

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.tables import console
 from shared.domain.conversation import Judgement, ProposedQuestion, check_question, propose
 from shared.domain.values import Purpose
 
@@ -125,7 +125,7 @@ def _print_judgements(judged: list[tuple[int, Judgement]]) -> None:
         remarks = [remark for remark in (judgement.reason, judgement.suggestion) if remark]
         verdict = judgement.verdict if judgement.judged else "not judged"
         table.add_row(str(number), Text(verdict, _STYLES[judgement.verdict]), question, Text("\n→ ".join(remarks)))
-    Console().print(table)
+    console().print(table)
 
 
 def _printable(text: str) -> str:
@@ -134,7 +134,8 @@ def _printable(text: str) -> str:
 
 
 def _print_questions(title: str, questions: tuple[ProposedQuestion, ...]) -> None:
-    table = Table("", "topic", "question", "id", title=title)
+    table = Table("", "topic", "question", title=title)
+    table.add_column("id", no_wrap=True)
     for number, question in enumerate(questions, start=1):
         table.add_row(str(number), question.topic.replace("_", " "), Text(question.text), question.id)
-    Console().print(table)
+    console().print(table)

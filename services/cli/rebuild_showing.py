@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.terminal import away, misunderstood, note, progress, show_json, show_table, wrong
+from services.cli.tables import show_table
+from services.cli.terminal import away, misunderstood, note, progress, show_json, wrong
 from services.projector.rebuild.building import CannotFold
 from services.projector.rebuild.comparing import TIMERS, Difference
 from services.projector.rebuild.report import Mode, Refused, Report, Told

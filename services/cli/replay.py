@@ -12,6 +12,7 @@ from services.cli import replaying
 from services.cli.database import database, record
 from services.cli.replaying import QUERIES, Span
 from services.cli.replaying_room import ROOM
+from services.cli.tables import show_table
 from services.cli.terminal import (
     WRONG,
     AsJson,
@@ -24,7 +25,6 @@ from services.cli.terminal import (
     second,
     settings,
     show_json,
-    show_table,
     wrong,
 )
 from services.cli.wanted import Categories, StreamOption, Tenant, Types, instant, wanted

@@ -10,7 +10,7 @@ from uuid import UUID
 from rich.text import Text
 from rich.tree import Tree
 
-from services.cli.terminal import printable
+from services.cli.tables import printable
 from shared.envelope import Recorded
 
 _LONGEST = 200

@@ -18,12 +18,11 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-import re
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -32,7 +31,6 @@ import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from services.cli.settings import OperatorSettings
@@ -59,8 +57,6 @@ Why = Annotated[str, typer.Option("--why", help="The reason; it is recorded.", c
 AlsoWhy = Annotated[str | None, typer.Option("--why", help="A reason, to be recorded.", callback=given)]
 
 T = TypeVar("T")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NUMBER = re.compile(r"-?[\d,]*\d(\.\d+)?")
 MIGRATE = "start a projector service once: it migrates the database, and executes no commands"
 
 
@@ -225,39 +221,9 @@ def show_json(rows: Iterable[Any]) -> None:
         typer.echo(json.dumps(row, default=str, ensure_ascii=ascii_only))
 
 
-def show_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    title: str | None = None,
-    style: Callable[[Sequence[str]], str | None] = lambda row: None,
-) -> None:
-    """A table with its numbers to the right, in which nothing is cut off and ids stay in one piece, to be copied.
-
-    `style` gives a row a style of Rich's, by its cells.
-    """
-    cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
-    table = Table(title=title)
-    for index, column in enumerate(columns):
-        filled = [row[index] for row in cells if row[index]]
-        if filled and all(_ID.fullmatch(cell) for cell in filled):
-            table.add_column(column, no_wrap=True, min_width=len(filled[0]))
-        else:
-            numbers = bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
-            table.add_column(column, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
-    for row in cells:
-        table.add_row(*map(Text, row), style=style(row))
-    Console().print(table)
-
-
 def second(text: str | None) -> str | None:
     """An instant in ISO 8601 as people read it: in UTC, without what is below a second."""
     return text and f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-
-
-def printable(text: str) -> str:
-    """Keep control characters in the data from the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class _Rate(ProgressColumn):

@@ -19,7 +19,8 @@ from services.cli.rebuild_showing import (
     show,
 )
 from services.cli.settings import OperatorSettings
-from services.cli.terminal import WRONG, AsJson, misunderstood, note, run, settings, show_json, show_table
+from services.cli.tables import show_table
+from services.cli.terminal import WRONG, AsJson, misunderstood, note, run, settings, show_json
 from services.cli.wanted import StreamOption, Tenant, wanted
 from services.projector.folding.selection import EVERYTHING, WHOLE, Selection
 from services.projector.rebuild.report import Report

@@ -29,7 +29,7 @@ def create_app(settings: CommandSettings | None = None, *, clock: Clock | None =
     Without `settings` it is taken to be a process of its own: they are read from the environment, and logging and
     garbage collection are set up accordingly; settings that can't be used end it with a message.
     """
-    settings = settings or set_up_process(CommandSettings)
+    settings = settings or set_up_process(CommandSettings, "command")
     service = CommandService(settings, clock)
     app = service.web_app("Kithlog commands", DESCRIPTION)
     app.state.gate = service.gate

@@ -29,6 +29,7 @@ from shared.log import Appended
 from shared.operations import strict_json
 from shared.operations.gate import Gate
 from shared.operations.problems import Fault, Problem, ProblemError, faults_of, invalid, problem_of
+from shared.operations.web import NOTED
 
 COMMAND_PATH = "/v1/tenants/{tenant}/{category}/{id}/{verb}"
 MESSAGE_PATH = "/v1/commands"
@@ -87,6 +88,7 @@ class PathEndpoint(Endpoint):
         command = BY_PATH.get((path["category"], path["verb"]))
         if command is None:
             raise unknown_command_path(path["category"], path["verb"])
+        scope[NOTED]["command"] = command.type
         fields = envelope_fields(scope, path["tenant"], path["id"])
         body = await read_body(scope, receive, limit=self._limit)
         try:
@@ -110,6 +112,7 @@ class MessageEndpoint(Endpoint):
         parsed: CommandEnvelope | None = None
         try:
             parsed = envelope = parse_message(body)
+            scope[NOTED].update(command=envelope.command, tenant=envelope.tenant)
             if envelope.correlation_id is None:
                 envelope = envelope.model_copy(update={"correlation_id": scope["correlation_id"]})
             appended = await self._gate().execute(envelope)

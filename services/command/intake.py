@@ -355,9 +355,12 @@ class Intake:
         correlation = envelope.correlation_id if envelope else None
         correlation = correlation or uuid_or_none(message.correlation_id)
         bound = {"correlation_id": str(correlation)} if correlation else {}
+        if envelope:
+            bound |= {"command": envelope.command, "tenant": envelope.tenant}
+            bound |= {"stream": str(envelope.stream), "command_id": str(envelope.command_id)}
         with structlog.contextvars.bound_contextvars(**bound):
             if isinstance(outcome, Appended) and envelope is not None:
-                logger.debug("command executed", command_id=str(outcome.command_id), position=outcome.position)
+                logger.debug("command executed", position=outcome.position)
                 if message.reply_to:
                     await self._reply(broker, message, answer_of(outcome, envelope), "application/json")
                 return
@@ -393,7 +396,6 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
     Headers: `kithlog-reason` (the problem's code), `kithlog-detail`, and `kithlog-headers`, the message's own: among
     ours they would take effect again (`CC`, for one). What can't be sent again as it came is told as text.
     """
-    detail = clean(problem.detail, LONGEST_DETAIL)
     parked = Message(
         message.body,
         content_type=message.content_type,
@@ -403,7 +405,7 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
         delivery_mode=DeliveryMode.PERSISTENT,
         headers={
             "kithlog-reason": problem.code,
-            "kithlog-detail": detail,
+            "kithlog-detail": clean(problem.detail, LONGEST_DETAIL),
             "kithlog-headers": sendable(message.headers or {}),
         },
     )
@@ -415,7 +417,7 @@ async def park(broker: RabbitBroker, message: AbstractIncomingMessage, problem: 
             await asyncio.sleep(1)
             await topology.declare_on(await broker.connect())
         else:
-            logger.warning("command parked", reason=problem.code, detail=detail)
+            logger.warning("command parked", reason=problem.code)  # the detail may quote what was sent
             return
 
 

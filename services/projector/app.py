@@ -26,7 +26,7 @@ def create_app(settings: ProjectorSettings | None = None, *, clock: Clock | None
     garbage collection are set up accordingly; settings that can't be used end it with a message. `clock` says what
     queries about the future count from; timers fire by PostgreSQL's (`log.now()`).
     """
-    settings = settings or set_up_process(ProjectorSettings)
+    settings = settings or set_up_process(ProjectorSettings, "projector")
     service = ProjectorService(settings)
     app = service.web_app("Kithlog read models", DESCRIPTION)
     app.include_router(

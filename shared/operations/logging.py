@@ -22,8 +22,11 @@ def configure_logging(
     level: str = "info",
     format: Literal["auto", "json", "console"] = "auto",
     stream: TextIO | None = None,
+    *,
+    service: str | None = None,
 ) -> None:
-    """Set up structlog and the standard library's logging for this process. Calling again replaces the set-up."""
+    """Set up structlog and the standard library's logging for this process, whose lines name `service`. Calling again
+    replaces the set-up."""
     stream = stream or sys.stdout
     json = format == "json" or (format == "auto" and not stream.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -32,6 +35,8 @@ def configure_logging(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if service is not None:
+        shared.append(lambda logger, method, line: {**line, "service": service})
     # Tracebacks without local variables: they may hold passwords and personal data.
     renderer: Processor
     if json:

@@ -26,11 +26,11 @@ S = TypeVar("S", bound=Settings)
 M = TypeVar("M", bound=Metrics)
 
 
-def set_up_process(kind: type[S]) -> S:
-    """The settings of a process of its own, from its environment; logging and garbage collection are set up
-    accordingly. Ones that can't be used end it with a message."""
+def set_up_process(kind: type[S], service: str) -> S:
+    """The settings of a process of its own, from its environment; logging, by which each line names the service, and
+    garbage collection are set up accordingly. Ones that can't be used end it with a message."""
     settings = of_this_process(kind)
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, service=service)
     warn_of_unread()
     spare_collections()
     return settings

@@ -31,6 +31,9 @@ UNLOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
 _SECRET = re.compile(r"(?<=/calendars/).+?(?=(\.ics)?/?$)", re.IGNORECASE | re.DOTALL)
 """What in a path opens the door to whoever reads it, as the logs' readers may."""
 
+NOTED = "kithlog.noted"
+"""Where in a request's scope lies what else its line in the log is to tell: ids, codes and types, nobody's data."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Those that are counted by name: callers may invent others without end."""
 
@@ -96,6 +99,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began, status = perf_counter(), 0
+        scope[NOTED] = noted = dict[str, str]()
         unreadable: MalformedCorrelationId | None = None
         try:
             correlation = correlation_of(scope["headers"])
@@ -120,6 +124,7 @@ class Edge:
                 logger.info("caller went away", path=_shown(scope))
             except Exception as error:
                 problem = problem_of(error)
+                noted["code"] = problem.code
                 if problem.status == 500:
                     logger.error("request failed", path=_shown(scope), exc_info=error)
                 if status:  # the answer has begun: all that is left is to break it off
@@ -132,12 +137,15 @@ class Edge:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.requests.labels(method, status).observe(seconds)
         if self._access_log and scope["path"] not in UNLOGGED:
+            if (tenant := scope.get("path_params", {}).get("tenant")) is not None:
+                scope[NOTED].setdefault("tenant", tenant)
             logger.info(
                 "answered",
                 method=scope["method"],
                 path=_shown(scope),
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
+                **scope[NOTED],
             )
 
 

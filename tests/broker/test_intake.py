@@ -265,20 +265,30 @@ async def test_an_answer_that_nobody_waits_for_holds_up_nothing(
 async def test_every_line_about_a_command_carries_its_correlation_id(
     amqp_url: str, sender: Sender, executor: Executor
 ) -> None:
-    """Given a message with a correlation id, then the lines about it carry that id, also when it is malformed."""
+    """Given a message with a correlation id, then the lines about it carry that id, also when it is malformed; those
+    about a command say which, of which tenant and stream."""
     good, bad = str(an_id("good")), str(an_id("bad"))
+    refused = registration(3, command="seeker.leave", data={})
     heard: list[str] = []
     with capture_logs(processors=[_merge]) as lines:
         async with running(Intake(amqp_url, executor, concluded=lambda command, _: heard.append(command))):
             await sender.send(registration(), correlation=good)
             await sender.send(b"no json", correlation=bad, reply=False)
+            await sender.send(refused, reply=False)
             await sender.send(registration(2))
             await sender.answer(2)
 
     by_event = {line["event"]: line for line in lines if "correlation_id" in line}
     assert by_event["command executed"]["correlation_id"] == good
     assert by_event["command parked"]["correlation_id"] == bad
-    assert sorted(heard) == ["seeker.register", "seeker.register", "unknown"]
+    assert "command" not in by_event["command parked"]
+    assert sorted(heard) == ["seeker.leave", "seeker.register", "seeker.register", "unknown"]
+    told = next(line for line in lines if line.get("reason") == "unknown_seeker")
+    known = {"command", "tenant", "stream", "command_id"}
+    assert {name: told[name] for name in known} == {
+        **{name: refused[name] for name in known - {"stream"}},
+        "stream": f"seeker/{refused['id']}",
+    }
 
 
 def _merge(logger: Any, name: str, event: Any) -> Any:

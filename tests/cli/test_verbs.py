@@ -51,6 +51,7 @@ def test_a_verb_has_an_example_and_json(words: str, verb: Any) -> None:
         "parked list",
         "policy simulate --policy shared/timing/policies.toml --from 2026-03-01 --to 2026-04-01",
         "rebuild",
+        "reminders 6a2e0c1e-7d55-4d0b-9a0b-7b0f5f5f3a03 --tenant acme",
         "replay list",
         "rollback pipeline --why x",
         "verify",
@@ -97,7 +98,7 @@ def test_there_is_shell_completion() -> None:
     asked = {"_KITHLOG_COMPLETE": "complete_bash", "COMP_WORDS": "kithlog re", "COMP_CWORD": "1"}
     command = [sys.executable, "-m", "services.cli.main"]
     said = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["rebuild", "replay"]
+    assert said.stdout.split() == ["rebuild", "reminders", "replay"]
 
 
 def test_policies_to_try_that_are_no_tables(tmp_path: Path) -> None:

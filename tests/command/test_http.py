@@ -7,13 +7,14 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.command.answers import Answer
-from services.command.http import BY_PATH
+from services.command.http import BY_PATH, MESSAGE_PATH
 from shared.domain.catalogue import COMMANDS
 from shared.domain.identity import relationship_id
 from shared.operations.problems import ProblemDocument
-from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, problem
+from tests.command.client import ADD, ANA, INTERVIEW, PLAN, REGISTER, REQUEST, SEEKER, Client, message, ndjson, problem
 
 Connection = asyncpg.Connection
 
@@ -275,3 +276,25 @@ async def test_advice_comes_with_the_answer(client: Client) -> None:
     assert advice == [("longer_than_usual", "/minutes"), ("not_personalised", "/personalised_by")]
     again = await client.send("interviews/send-request", INTERVIEW, long, headers=headers)
     assert again.json() == {**first.json(), "repeated": True}
+    [outcome] = await client.bulk(ndjson(message("interview.follow_up", INTERVIEW, {"channel": "email"}, number=1)))
+    assert outcome["answer"]["advice"] == []
+
+
+async def test_the_access_log_says_which_command_whose_and_why_not(client: Client) -> None:
+    """Given commands by path and as messages, then a line names each, its tenant, and why it was refused, and tells
+    nothing of what was sent."""
+    with capture_logs() as lines:
+        await client.send("seekers/register", SEEKER, REGISTER)
+        await client.send("seekers/register", SEEKER, REGISTER)
+        await client.send("seekers/register", SEEKER, {"name": "Mona Quist", "time_zone": "Mars/Olympus"})
+        for number, content in enumerate((message("contact.add", ANA, ADD, number=1), {"command": "Mona Quist"})):
+            await client.http.post(MESSAGE_PATH, json=content, headers={"X-Correlation-Id": str(UUID(int=number))})
+    told = [(line.get("command"), line.get("tenant"), line.get("code")) for line in lines]
+    assert told == [
+        ("seeker.register", "acme", None),
+        ("seeker.register", "acme", "already_exists"),
+        ("seeker.register", "acme", "invalid_input"),
+        ("contact.add", "acme", None),
+        (None, None, "unknown_command"),
+    ]
+    assert "Mona" not in str(lines)

@@ -11,18 +11,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import aiormq
 import httpx
 import pytest
 
+from deploy.launcher import services
 from deploy.launcher.__main__ import demo
 from deploy.launcher.child import descendants
 from deploy.launcher.failure import LaunchFailure
 from deploy.launcher.folders import RunFolder
 from deploy.launcher.infrastructure import Infrastructure
-from deploy.launcher.services import ROOT, Service, running
+from deploy.launcher.services import ROOT, Service, keep_up, running
 from deploy.launcher.sql import fetch_value
 from shared.broker.topology import COMMANDS
 
@@ -187,6 +189,45 @@ def test_servers_that_do_not_answer_end_the_launcher_with_1(scratch: Path) -> No
     assert launcher.returncode == 1
     assert "kithlog: PostgreSQL at 127.0.0.1:1/kithlog: " in said
     assert "Traceback" not in said
+
+
+def test_a_service_that_is_killed_is_started_again(infra: Infrastructure, scratch: Path) -> None:
+    """Given `run`, when a service is killed with SIGKILL, then a line says so, another is at its place, which ends with
+    the launcher."""
+    urls = {"DATABASE_URL": infra.database_url, "AMQP_URL": infra.amqp_url}
+    with launch(scratch, "run", INFRA="external", **urls) as launcher:
+        [url] = [line.split()[3] for line in lines_until(launcher, "Ctrl-C ends it") if "API at" in line]
+        [killed] = descendants(launcher.pid)
+        os.kill(killed, signal.SIGKILL)
+        assert "the command service ended with 137: once more in 1 s" in lines_until(launcher, "once more")[-1]
+        lines_until(launcher, f"starting the command service on port {url.rpartition(':')[2]} …")
+        patient = httpx.HTTPTransport(retries=10)  # waits for longer and longer, together for some minutes
+        with httpx.Client(transport=patient) as client:
+            assert client.get(url).text == infra.database_url
+        [another] = descendants(launcher.pid)
+        assert another != killed
+        end = os.pidfd_open(another)
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(LIMIT) == 0
+        assert select.select([end], [], [], LIMIT)[0]
+        os.close(end)
+
+
+def test_a_service_that_never_stays_up_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Given a service that can't start any more, when it has ended, then after three times it is the failure that it is
+    elsewhere at once."""
+    monkeypatch.setattr(services, "_PAUSE", 0)
+    monkeypatch.setattr(services, "_SOON", LIMIT)
+    with running([STANDIN], os.environ, tmp_path) as up:
+        up[0] = replace(up[0], service=BROKEN)
+        up[0].child.kill()
+        with pytest.raises(LaunchFailure, match="the projector service ended with 1"):
+            keep_up(up, os.environ)
+    said = capfd.readouterr().err
+    assert (said.count("once more"), said.count("RuntimeError: the stand-in cannot start")) == (2, 2)
+    assert stand_ins() == []
 
 
 def stand_ins() -> list[int]:

@@ -18,6 +18,7 @@ from shared.operations.settings import Settings, documented
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "deploy" / "contract" / "README.md", ROOT / "deploy" / "delivery" / "README.md")
+METRICS: tuple[Metrics, ...] = (CommandMetrics(), ProjectorMetrics())
 
 
 def settings_table() -> Iterator[str]:
@@ -35,8 +36,7 @@ def metrics_table() -> Iterator[str]:
     yield "| metric | kind | meaning |"
     yield "|---|---|---|"
     seen: set[str] = set()
-    services: tuple[tuple[str, Metrics], ...] = (("command", CommandMetrics()), ("projector", ProjectorMetrics()))
-    for _, metrics in services:
+    for metrics in METRICS:
         for family in metrics.registry.collect():
             if family.name.startswith("kithlog_") and family.name not in seen:
                 seen.add(family.name)

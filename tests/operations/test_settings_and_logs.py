@@ -89,7 +89,7 @@ def test_passwords_are_not_shown() -> None:
 def log() -> io.StringIO:
     """What is written to the log as JSON."""
     stream = io.StringIO()
-    configure_logging("info", "auto", stream)
+    configure_logging("info", "auto", stream, service="command")
     return stream
 
 
@@ -98,7 +98,8 @@ def lines(log: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_a_line_is_an_object_with_the_correlation_id(log: io.StringIO) -> None:
-    """Given no terminal, then each line is JSON, whoever wrote it, and carries the correlation id."""
+    """Given no terminal, then each line is JSON, whoever wrote it, and carries the correlation id and the service's
+    name."""
     with correlated(ID):
         structlog.get_logger("kithlog").info("something", position=7)
         logging.getLogger("uvicorn.error").warning("theirs %s", 1)
@@ -112,6 +113,7 @@ def test_a_line_is_an_object_with_the_correlation_id(log: io.StringIO) -> None:
     )  # fmt: skip
     assert "timestamp" in ours
     assert "timestamp" in theirs
+    assert ours["service"] == theirs["service"] == "command"
 
 
 def test_a_traceback_tells_no_values(log: io.StringIO) -> None:

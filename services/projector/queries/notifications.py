@@ -41,6 +41,7 @@ from shared.timing.explain import Explanation, explain, put_off
 from shared.timing.policies import Policies
 from shared.timing.recipient import Recipient
 from shared.timing.settling import silence, without_turn
+from shared.timing.subject import Subject
 from shared.timing.timers import Timer
 from shared.zones import zone
 
@@ -169,12 +170,17 @@ def _add_reminders(router: APIRouter, desk: Desk, policies: Policies) -> None:
         if found.body is None:
             raise unknown("subject", subject_id)
         subject = timers.SUBJECT.validate_json(found.body)
-        recipient = await _recipient(reader, tenant, subject.seeker_id)
-        people = await People.of(reader, tenant, subject.contact_ids)
-        told = await _with_outcomes(reader, tenant, explain(subject, recipient, policies))
-        left_aside = [] if recipient is None else recipient.left_aside(policies)
-        explained = Explained(subject.kind, subject.id, people.all(subject.contact_ids), told, left_aside)
-        return json_response(One[Explained], One(explained, found.position))
+        told = await explained(reader, tenant, subject, policies)
+        return json_response(One[Explained], One(told, found.position))
+
+
+async def explained(reader: Reader, tenant: str, subject: Subject, policies: Policies) -> Explained:
+    """Every policy that could concern the subject, by the policies that the timers were folded with."""
+    recipient = await _recipient(reader, tenant, subject.seeker_id)
+    people = await People.of(reader, tenant, subject.contact_ids)
+    told = await _with_outcomes(reader, tenant, explain(subject, recipient, policies))
+    left_aside = [] if recipient is None else recipient.left_aside(policies)
+    return Explained(subject.kind, subject.id, people.all(subject.contact_ids), told, left_aside)
 
 
 async def _with_outcomes(reader: Reader, tenant: str, explanations: Sequence[Explanation]) -> list[Reminder]:
