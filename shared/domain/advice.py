@@ -90,11 +90,12 @@ def _on_times(command: Command, at: datetime) -> Iterator[Advice]:
         case interview.OfferTimes():
             for number, offered in enumerate(command.times):
                 yield from _on_time(offered.starts_at, at, f"/times/{number}/starts_at")
-    body: object = command  # of the commands' shared fields, which are no commands themselves
-    if isinstance(body, seeker.Goals) and body.goal_date is not None and is_over(body.goal_date, at):
-        yield Advice("goal_date_is_past", f"{body.goal_date} is over: nothing will remind of it.", "/goal_date")
-    if isinstance(body, seeker.Whereabouts) and body.country and not public_holidays(body.country, at.year):
-        told = f"No public holidays are known for {body.country}: working days are counted without them."
+    goal_date = command.goal_date if isinstance(command, seeker.Register | seeker.ChangeGoals) else None
+    if goal_date is not None and is_over(goal_date, at):
+        yield Advice("goal_date_is_past", f"{goal_date} is over: nothing will remind of it.", "/goal_date")
+    country = command.country if isinstance(command, seeker.Register | seeker.Relocate) else None
+    if country is not None and not public_holidays(country, at.year):
+        told = f"No public holidays are known for {country}: working days are counted without them."
         yield Advice("holidays_not_known", told, "/country")
 
 

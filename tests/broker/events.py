@@ -158,8 +158,8 @@ async def taken(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage
     return seen.messages[0]
 
 
-async def reached(holds: Callable[[], Awaitable[bool]]) -> None:
+async def reached(holds: Callable[[], Awaitable[bool]], *, patience: float = PATIENCE) -> None:
     """Ask again until it holds."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while not await holds():  # noqa: ASYNC110 - what is asked about gives no signal
             await asyncio.sleep(0.01)

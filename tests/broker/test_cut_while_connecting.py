@@ -33,6 +33,8 @@ CUTS = (1, *range(GREETING, 1300, 12))
 """Bytes of what the broker says after which connections are cut: within each of its words until all is set up, and
 beyond."""
 STATISTICS = "statistics"
+LONG = 5 * PATIENCE
+"""All that connect do so at once, and some of them again: where much else runs, that takes a minute."""
 
 
 class CutOnce(Proxy):
@@ -63,11 +65,11 @@ async def begin_again(amqp_url: str, make: Callable[[str, int], Runs], all_work:
         ways = [await open_ways.enter_async_context(CutOnce(amqp_url, after)) for after in CUTS]
         tasks = [asyncio.create_task(make(way.url, number).run(stop)) for number, way in enumerate(ways)]
         try:
-            await reached(all_work)
+            await reached(all_work, patience=LONG)
             cut = [way.has_cut for way in ways]
         finally:
             stop.set()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(LONG):
                 await asyncio.gather(*tasks)
     assert cut[0]
     assert not cut[-1], "the last cuts should lie beyond all that is said in the beginning"

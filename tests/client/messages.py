@@ -88,8 +88,10 @@ def held(position: int, **attributes: Any) -> Incoming:
     return an_event("interview.held", {"minutes": 25}, position=position, **attributes)
 
 
-def a_consumer(amqp_url: str, taken: Taken, *log: Incoming, store: MemoryStore | None = None) -> Consumer[None]:
-    wiring = Wiring(amqp_url, "statistics", audit_every=0.2)
+def a_consumer(
+    amqp_url: str, taken: Taken, *log: Incoming, store: MemoryStore | None = None, audit_every: float = 0.2
+) -> Consumer[None]:
+    wiring = Wiring(amqp_url, "statistics", audit_every=audit_every)
     return Consumer(wiring, RULES, taken.handlers, store or MemoryStore(), MemoryHistory(log))
 
 
