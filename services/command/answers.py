@@ -45,7 +45,7 @@ class Answer(BaseModel):
 
 
 def answer(appended: Appended, envelope: CommandEnvelope) -> dict[str, Any]:
-    """The members of `Answer`, for `to_json`. Advice follows from the command alone, so it is repeated with it."""
+    """The members of `Answer`, for `to_json`. Advice follows from the command and when it was: it is repeated."""
     advice = advise(envelope.data, occurrence(envelope.occurred_at, appended.recorded_at))
     return {
         "command_id": appended.command_id,

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from shared.client.attempts import Attempts, Task
-from shared.client.event import parse
+from shared.client.event import CloudEvent, parse
 from shared.client.failures import Forked, NotACloudEvent, Unavailable
 from shared.client.handlers import Handlers
 from shared.client.history import History, as_known
@@ -64,6 +65,8 @@ class Worker(Generic[T]):
         """Until some event of the history was handled: the process before may have ended of it, and nothing but its
         place tells."""
         self._taken, self._waiting = 0, list[Task]()
+        self._kept_events: dict[int, tuple[UUID, int]] = {}
+        """Position → id and epoch of events that the log has, as the messages in hand were asked about."""
         self._looked: _Look | None = None
         """The last look, or that from which on the mark has stood still."""
 
@@ -83,7 +86,7 @@ class Worker(Generic[T]):
         """
         careful = any(message.deliveries >= SUSPICIOUS for message in messages)
         waiting: list[Task] = []
-        self._taken, self._waiting = 0, waiting
+        self._taken, self._waiting, self._kept_events = 0, waiting, {}
         ahead = await self._kept.mark()
         for number, message in enumerate(messages):
             self._taken = number
@@ -99,8 +102,13 @@ class Worker(Generic[T]):
             if message.headers.get(REASON, ABANDONED) != ABANDONED and ahead.gave_up(task.event.position):
                 task = replace(task, replay=True)  # it was moved back from where it was parked
                 ahead = ahead.replayed(task.event.position)  # once: another copy is a duplicate
-            # What is sent once more is of the log as it was then: of an earlier timeline, it may be what that has lost.
-            if task.event.epoch < ahead.epoch or (task.event.epoch > ahead.epoch and not task.replay):
+            if task.replay:
+                # It is of the log as it was when it was sent: of an earlier timeline, it may be what that has lost.
+                if task.event.epoch < ahead.epoch and not await self._is_kept(task.event):
+                    ahead = await self._attempts.handle(waiting, careful)
+                    await self._park_abandoned(task)
+                    continue
+            elif task.event.epoch != ahead.epoch:
                 ahead = await self._attempts.handle(waiting, careful)
                 if not await self._of_this_timeline(task):
                     continue
@@ -259,16 +267,24 @@ class Worker(Generic[T]):
         if event.epoch > mark.epoch:
             await self._raise_epoch(event.epoch)
             return True
-        if mark.has(event.position) and not task.replay:
+        if mark.has(event.position) or await self._is_kept(event):
             return True
-        with suppress(Forked):  # the log, in its later timeline, is not as long as that: so it is not in it
-            page = await self._history.page(event.position - 1, 1)
-            # A command that was sent again after the loss leads to the same id, and may have come to the same position.
-            if page.events and (there := parse(page.events[0])).id == event.id and there.epoch == event.epoch:
-                return True
-        why = f"epoch {event.epoch} of the log ended before it"
-        await self._attempts.park(task.message, task.attempts, ABANDONED, why)
+        await self._park_abandoned(task)
         return False
+
+    async def _is_kept(self, event: CloudEvent) -> bool:
+        """Whether the log, in its later timeline, has an event of an earlier one."""
+        if event.position not in self._kept_events:
+            self._kept_events = {}
+            with suppress(Forked):  # it is not as long as that
+                page = await self._history.page(event.position - 1)
+                self._kept_events = {each.position: (each.id, each.epoch) for each in map(parse, page.events)}
+        # A command that was sent again after the loss leads to the same id, and may have come to the same position.
+        return self._kept_events.get(event.position) == (event.id, event.epoch)
+
+    async def _park_abandoned(self, task: Task) -> None:
+        why = f"epoch {task.event.epoch} of the log ended before it"
+        await self._attempts.park(task.message, task.attempts, ABANDONED, why)
 
     async def _raise_epoch(self, epoch: int) -> None:
         """Go on in a later timeline, if the log up to our mark is that which we know. Raises `Forked`."""

@@ -12,7 +12,7 @@ from shared.domain.interview.decider import question_wordings
 from shared.domain.kernel import Command
 from shared.domain.occurrence import is_over
 from shared.immutable import immutable
-from shared.timing.calendar import public_holidays
+from shared.timing.calendar import COUNTRIES
 
 USUAL_MINUTES = (20, 30)
 """S0, S2, S3; career centres say the same."""
@@ -34,7 +34,7 @@ ADVICE: dict[str, str] = {
     "shorter_than_usual": "Less than 20 minutes are asked for.",
     "not_personalised": "The request does not say what made it personal.",
     "in_the_past": "A time that is agreed on, or offered, is past.",
-    "far_ahead": "A time that is agreed on, or offered, is more than a year ahead.",
+    "far_ahead": "A time or day that is agreed on, or offered, is more than a year ahead.",
     "goal_date_is_past": "The day by which a goal is to be reached is over.",
     "holidays_not_known": "For the country no public holidays are known.",
     "the_seeker_yields": "The seeker asks for another time.",
@@ -90,11 +90,14 @@ def _on_times(command: Command, at: datetime) -> Iterator[Advice]:
         case interview.OfferTimes():
             for number, offered in enumerate(command.times):
                 yield from _on_time(offered.starts_at, at, f"/times/{number}/starts_at")
+        case interview.AgreeLoosely():
+            if command.not_before is not None and command.not_before > (at + FAR_AHEAD).date():
+                yield _far_ahead("/not_before")
     goal_date = command.goal_date if isinstance(command, seeker.Register | seeker.ChangeGoals) else None
     if goal_date is not None and is_over(goal_date, at):
         yield Advice("goal_date_is_past", f"{goal_date} is over: nothing will remind of it.", "/goal_date")
     country = command.country if isinstance(command, seeker.Register | seeker.Relocate) else None
-    if country is not None and not public_holidays(country, at.year):
+    if country is not None and country not in COUNTRIES:
         told = f"No public holidays are known for {country}: working days are counted without them."
         yield Advice("holidays_not_known", told, "/country")
 
@@ -104,7 +107,11 @@ def _on_time(starts_at: datetime, at: datetime, field: str) -> Iterator[Advice]:
         told = "It is past: if this is written up late, say by occurred_at when it was agreed; else correct it."
         yield Advice("in_the_past", told, field)
     elif starts_at > at + FAR_AHEAD:
-        yield Advice("far_ahead", "It is more than a year ahead: is it the right year?", field)
+        yield _far_ahead(field)
+
+
+def _far_ahead(field: str) -> Advice:
+    return Advice("far_ahead", "It is more than a year ahead: is it the right year?", field)
 
 
 def _on_request(command: interview.SendRequest) -> Iterator[Advice]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import holidays
+from holidays.registry import EntityLoader
 
 ONE_DAY = timedelta(days=1)
 MONDAY_TO_FRIDAY = frozenset({1, 2, 3, 4, 5})
@@ -55,6 +56,10 @@ def plus_months(day: date, months: int) -> date:
     """The same day of another month, or that month's last day: 31 January and a month is 28 or 29 February."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+COUNTRIES = frozenset(EntityLoader.get_country_codes())
+"""Those whose public holidays are known; told without loading them, which takes most of a second."""
 
 
 @lru_cache(maxsize=4096)

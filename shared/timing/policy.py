@@ -237,7 +237,8 @@ class Limits(Data):
     waking_hours: tuple[WallTime, WallTime]
     """Where the recipient named none."""
     cap_per_day: int = Field(ge=1, le=1_000)
-    """Notifications for one person in one local day; those of urgency `high` come through and are counted."""
+    """Notifications for one person in one local day; those of urgency `high` come through and are counted, and those of
+    urgency `low` come only while half of the day's are left."""
     digest_at: WallTime
     """When the digest of the day is put together."""
     version: int = Field(default=1, ge=1)

@@ -120,7 +120,9 @@ def _delay(timer: Timer, now: datetime, fired_today: int, stage: Stage, policy: 
     if awake != moment:
         return Defer(awake.instant, "quiet_hours")
     capped = timer.recipient.role == "seeker" and timer.urgency != "high"
-    if capped and fired_today >= clock.policies.limits.cap_per_day:
+    cap = clock.policies.limits.cap_per_day
+    # Ties without number must not take the place of what is due for once, day after day.
+    if capped and fired_today >= (max(1, cap // 2) if timer.urgency == "low" else cap):
         tomorrow = clock.midnight(moment.local.date() + ONE_DAY)
         if digested(stage, policy, clock):
             digest = clock.next_digest(stage, tomorrow).instant

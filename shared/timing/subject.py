@@ -558,7 +558,7 @@ def _standing(
         case notification.Due():
             return _settled(replace(arming, fired=(*arming.fired, data.stage)), (data.stage,))
         case notification.Withdrawn():
-            return _withdrawn(arming, snooze, data)
+            return _withdrawn(arming, snooze, data, told=e.version > 1)
         case notification.Snoozed():
             again = Snooze(e.event_id, data.stage, data.until)
             return replace(arming, snoozes=(*arming.snoozes, again)[-_ROUNDS_KEPT:])
@@ -568,15 +568,16 @@ def _standing(
             return arming
 
 
-def _withdrawn(arming: Arming, snooze: Snooze | None, data: notification.Withdrawn) -> Arming:
-    """What is taken back does not come again either, where it had been snoozed."""
+def _withdrawn(arming: Arming, snooze: Snooze | None, data: notification.Withdrawn, *, told: bool) -> Arming:
+    """What is taken back, having been told, does not come again either, where it had been snoozed. Of a round that this
+    one goes on from it ends nothing that is still to come."""
     snoozes = tuple(
         replace(one, settled=True, fired=False)
-        if one is snooze or (one.stage == data.stage and not one.settled)
+        if one is snooze or (told and one.stage == data.stage and not one.settled)
         else one
         for one in arming.snoozes
     )
-    if snooze:
+    if snooze or data.occurrence != arming.occurrence:
         return replace(arming, snoozes=snoozes)
     fired = tuple(stage for stage in arming.fired if stage != data.stage)
     return _settled(replace(arming, fired=fired, snoozes=snoozes), data.stages)

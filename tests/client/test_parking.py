@@ -141,6 +141,16 @@ async def test_a_parked_message_that_was_moved_back_is_handled_once(taker: Taker
     assert taker.took == [1]
 
 
+async def test_a_parked_message_that_was_moved_back_after_a_restore_is_handled_once(taker: Taker) -> None:
+    """Given two copies of what was parked before a restore that kept it, when they are moved back, then it is handled
+    once."""
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    store = MemoryStore(Mark(epoch=2, proven=2, parked={1: "failed"}, saves=1))
+    moved = replace(held(1), headers={**held(1).headers, "reason": "failed"})
+    await Trial(taker.handlers, rules=FIRST, store=store, history=history).give(moved, moved)
+    assert taker.took == [1]
+
+
 async def test_what_was_parked_and_then_undone_by_a_restore_is_not_handled(taker: Taker) -> None:
     """Given what was parked beyond the position to which the log was restored then, when it is moved back, then it is
     parked as of an abandoned history.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.client import (
     Incoming,
     Mark,
     MemoryStore,
+    Page,
     Patterns,
 )
 from shared.client.testing import MemoryHistory, Trial, an_event
@@ -100,10 +102,19 @@ async def test_what_was_replayed_before_a_restore_that_undid_it_is_parked(taker:
     """
     history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
     trial = Trial(taker.handlers, rules=FIRST, store=MemoryStore(Mark(epoch=2, proven=2, saves=1)), history=history)
-    kept, lost = (Incoming(each.body, {**each.headers, "replay": True}) for each in (held(1), held(5)))
-    await trial.give(kept, lost, held(3, epoch=2))
-    assert taker.took == [1, 3]
+    first, second, lost = (Incoming(each.body, {**each.headers, "replay": True}) for each in (*some(1, 2), held(5)))
+    asked = []
+    ask = history.page
+
+    async def page(after: int, *which: Any) -> Page:
+        asked.append(after)
+        return await ask(after, *which)
+
+    history.page = page  # type: ignore[assignment, method-assign]
+    await trial.give(first, second, lost, held(3, epoch=2))
+    assert taker.took == [1, 2, 3]
     assert [each.reason for each in trial.parked] == ["abandoned"]
+    assert asked == [0, 4], "the first two are of one page"
 
 
 async def test_a_command_that_was_sent_again_after_a_restore_is_not_what_it_led_to_before(taker: Taker) -> None:

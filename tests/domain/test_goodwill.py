@@ -356,6 +356,11 @@ DUBIOUS = [
         "far_ahead",
         "/times/1/starts_at",
     ),
+    (
+        interview.AgreeLoosely(what="After the holidays", not_before=NOW.date() + timedelta(days=368)),
+        "far_ahead",
+        "/not_before",
+    ),
     (register(goal_date="2020-01-01"), "goal_date_is_past", "/goal_date"),
     (seeker.ChangeGoals(goal_date=NOW.date() - timedelta(days=2)), "goal_date_is_past", "/goal_date"),
     (register(country="XX"), "holidays_not_known", "/country"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -61,6 +62,8 @@ class Story:
     closed: set[UUID] = field(default_factory=set)
     timers: dict[UUID, Timer] = field(default_factory=dict)
     endings: dict[UUID, notification.Withdrawn] = field(default_factory=dict)
+    _versions: Counter[UUID] = field(default_factory=Counter)
+    """Of each stream."""
 
     def __post_init__(self) -> None:
         if self.registered:
@@ -72,6 +75,7 @@ class Story:
 
     def _record(self, id: UUID, event: Event, occurred: datetime, recorded: datetime) -> Recorded[Event]:
         self.position += 1
+        self._versions[id] += 1
         cause = named(f"command {self.position}")
         e = Recorded(
             self.position,
@@ -79,7 +83,7 @@ class Story:
             TENANT,
             event.type.partition(".")[0],
             id,
-            self.position,
+            self._versions[id],
             named(f"event {self.position}"),
             event.type,
             event.schema_version,

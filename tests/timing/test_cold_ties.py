@@ -120,6 +120,33 @@ def test_the_last_reminder_of_a_round_can_be_put_off() -> None:
     assert story.due("keep_in_touch") == {"due": at("2027-03-01T10:00+09:00")}
 
 
+def test_the_word_of_a_cold_tie_can_be_put_off_beyond_the_next() -> None:
+    """Given a tie that has been mentioned once more, when that is put off until after the next one, then it comes once,
+    when it was asked for, and the next a cadence after it."""
+    story = _cold()
+    once_more = fired(story, "keep_in_touch")
+    answers(story, once_more, notification.Snoozed, "2026-09-13T10:00+09:00", until=at("2027-02-01T10:00+09:00"))
+    assert [stage for _, stage in story.run_until("2027-04-01T10:00+09:00")] == ["due"]
+    assert story.due("keep_in_touch") == {"due": at("2027-05-02T10:00+09:00")}
+
+
+def test_a_word_that_is_taken_back_ends_nothing_that_is_to_come() -> None:
+    """Given a tie that has been mentioned once more, when that, or a reminder of the round before, is taken back, then
+    the next comes all the same."""
+    story = Story("Asia/Tokyo")
+    story.thanks("2026-05-01T10:00+09:00")
+    first, *_, cooling = [fired(story, "keep_in_touch", stage) for stage in FIRST_ROUND]
+    because = {"reason": "withdrawn", "because": "sent_elsewhere"}
+    for taken_back in (first, cooling):
+        answers(story, taken_back, notification.Withdrawn, "2026-06-15T10:00+09:00", **because)
+        assert story.due("keep_in_touch") == {"due": NEXT}
+    once_more = fired(story, "keep_in_touch")
+    following = story.due("keep_in_touch")
+    answers(story, once_more, notification.Withdrawn, "2026-09-13T10:00+09:00", **because)
+    assert list(following) == ["due"]
+    assert story.due("keep_in_touch") == following
+
+
 def test_a_touch_that_is_written_down_after_the_round_begins_a_whole_one() -> None:
     """Given a round that nobody heeded, when a touch in the midst of it is written down, then the next round is counted
     from that; one of before the round changes nothing."""

@@ -235,6 +235,16 @@ def test_the_cap_of_the_day() -> None:
         assert isinstance(settle(timer, timer.due_at, recipient, cap, story.policies), Fire)
 
 
+def test_what_is_low_leaves_half_of_the_day_to_what_is_not() -> None:
+    """Given so many ties that there is a reminder of some on any day, then they take half of the day's places."""
+    story = Story()
+    story.thanks("2026-05-04T10:00+02:00")
+    timer, recipient = story.timer("keep_in_touch"), story.recipients[SEEKER]
+    half = story.policies.limits.cap_per_day // 2
+    assert isinstance(settle(timer, timer.due_at, recipient, half - 1, story.policies), Fire)
+    assert isinstance(settle(timer, timer.due_at, recipient, half, story.policies), Defer)
+
+
 def test_what_the_cap_puts_off_comes_with_the_next_digest() -> None:
     """Given the day's cap is reached by a digest, then the rest comes with the next one."""
     story = Story()

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.projector.folding.changes import OwnerId, RowId, TimerId
 from services.projector.folding.rows import Rows
 from services.projector.folding.timing_fold import TimingFold
 from services.projector.folding.timing_rows import RECIPIENT
+from shared.domain.identity import event_id
 from shared.domain.kernel import Event
 from shared.domain.notification import Due, Withdrawn
 from shared.envelope import Recorded
@@ -142,6 +143,6 @@ class Simulation:
     def _record(self, tenant: str, id: UUID, event: Due | Withdrawn, now: datetime) -> None:
         """What firing would have appended, folded as the projector would."""
         self._fold(
-            Recorded(self._position, 1, tenant, "notification", id, 1, uuid5(id, event.type), event.type,
+            Recorded(self._position, 1, tenant, "notification", id, 1, event_id(id, 0), event.type,
                      event.schema_version, now, now, f"policy:{event.rule.policy}", id, id, id, event)
         )  # fmt: skip

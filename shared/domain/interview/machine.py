@@ -28,7 +28,10 @@ _NO_YES = ("requested", *_CAME_TO_NOTHING)
 
 LEADS_ON: dict[type[Event], dict[str, str]] = {
     e.Accepted: dict.fromkeys(_FELL_THROUGH, f"{_NEW_TIME}, or interview.agree_loosely where there is none yet"),
-    e.AgreedLoosely: dict.fromkeys(_CAME_TO_NOTHING, _ACCEPT),
+    e.AgreedLoosely: {
+        **dict.fromkeys(_CAME_TO_NOTHING, _ACCEPT),
+        **dict.fromkeys(STANDING, f"{_NEW_TIME}; where there is none yet, {_CANCEL} first"),
+    },
     e.Declined: dict.fromkeys(STANDING, _CANCEL),
     e.Lapsed: dict.fromkeys(STANDING, f"{_CANCEL}, or record interview.miss"),
     e.TimesOffered: {**dict.fromkeys(_NO_YES, _ACCEPT), **dict.fromkeys(STANDING, _NEW_TIME)},
