@@ -37,6 +37,8 @@ ALLOWED = {
     # Of a table that grows, too, which is vacuumed each time a fifth of it is dead.
     "dead tuples (%)": Allowance(1.0, 20),
 }
+FEWEST = 8
+"""Samples in which growth can be seen: two a quarter."""
 LAG_SECONDS = 2.0
 """Lag, and what waits in a queue, is flat while it is no more than the events of so many seconds."""
 EVENTS_PER_COMMAND = 2.0
@@ -45,11 +47,11 @@ EVENTS_PER_COMMAND = 2.0
 def grown(samples: Sequence[Sample], rate: float) -> list[str]:
     """What grew, as sentences; `rate` is the load's, in commands a second.
 
-    Raises ValueError for under 8 samples, and where the second half of them saw no event.
+    Raises ValueError for under `FEWEST` samples, and where the second half of them saw no event.
     """
     quarter = len(samples) // 4
-    if quarter < 2:
-        raise ValueError(f"{len(samples)} samples are too few to see growth in: 8 at least")
+    if len(samples) < FEWEST:
+        raise ValueError(f"{len(samples)} samples are too few to see growth in: {FEWEST} at least")
     found = []
     for name in samples[-1].figures:
         kind = name.partition(": ")[2]

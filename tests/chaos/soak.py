@@ -25,9 +25,11 @@ from deploy.launcher.infrastructure import Infrastructure
 from shared.broker.topology import COMMANDS, DEAD_COMMANDS, PROJECTOR
 from shared.database.migrate import migrate
 from tests.chaos import witness
-from tests.chaos.growth import EVENTS, Sample, grown, growth
+from tests.chaos.growth import EVENTS, FEWEST, Sample, grown, growth
 from tests.chaos.processes import Stage, grown_beyond, stage
 
+MOST = 720
+"""Samples that are taken, however long it goes on: all pairs of them are looked at in the end."""
 _LAGS = """
     SELECT h.position AS head, h.position - c.position AS relay, h.position - p.position AS projector
     FROM log.head h, log.relay_cursor c, read.checkpoint p
@@ -112,12 +114,16 @@ def summary(samples: Sequence[Sample]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
+    parser.add_argument("--every", type=float, help=f"seconds between samples; absent: 5, or as {MOST} samples take")
     parser.add_argument("--rate", type=float, default=100.0, help="commands a second")
     chosen = parser.parse_args()
+    seconds = chosen.minutes * 60
+    every = chosen.every or max(5.0, seconds / MOST)
+    if seconds < every * FEWEST:
+        parser.error(f"growth is not to be seen in {seconds:g} s, with a sample each {every:g} s: {FEWEST} are needed")
     with Infrastructure.start(mode="local") as infra:
         print(infra.banner, flush=True)
-        samples = uvloop.run(soak(infra, chosen.minutes * 60, chosen.every, chosen.rate))
+        samples = uvloop.run(soak(infra, seconds, every, chosen.rate))
     print(summary(samples))
     growing = grown(samples, chosen.rate)
     for each in growing:
