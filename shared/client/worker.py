@@ -103,8 +103,10 @@ class Worker(Generic[T]):
                 task = replace(task, replay=True)  # it was moved back from where it was parked
                 ahead = ahead.replayed(task.event.position)  # once: another copy is a duplicate
             if task.replay:
-                # It is of the log as it was when it was sent: of an earlier timeline, it may be what that has lost.
-                if task.event.epoch < ahead.epoch and not await self._is_kept(task.event):
+                # It is of the log as it was when it was sent: of an earlier timeline, or from beyond what is known of
+                # this one, it may be what a restore has undone.
+                doubtful = task.event.epoch < ahead.epoch or task.event.position > ahead.top
+                if doubtful and not await self._is_kept(task.event):
                     ahead = await self._attempts.handle(waiting, careful)
                     await self._park_abandoned(task)
                     continue
@@ -277,7 +279,7 @@ class Worker(Generic[T]):
         if event.position not in self._kept_events:
             self._kept_events = {}
             with suppress(Forked):  # it is not as long as that
-                page = await self._history.page(event.position - 1)
+                page = await self._history.page(event.position - 1, wanted=self._rules.wanted)
                 self._kept_events = {each.position: (each.id, each.epoch) for each in map(parse, page.events)}
         # A command that was sent again after the loss leads to the same id, and may have come to the same position.
         return self._kept_events.get(event.position) == (event.id, event.epoch)

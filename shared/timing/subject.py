@@ -78,7 +78,7 @@ class Arming:
     fired: tuple[str, ...] = ()
     """Those that fell due, and were not taken back."""
     before: tuple[tuple[UUID, str], ...] = ()
-    """What fell due in rounds that this one goes on from, see `_going_on`: occurrence and stage. Not by a snooze."""
+    """What fell due in rounds that this one goes on from, see `_going_on`: occurrence and stage."""
     snoozes: tuple[Snooze, ...] = ()
     acknowledged: bool = False
     done_with: tuple[UUID, ...] = ()
@@ -498,7 +498,7 @@ def _going_on(arming: Arming, later: list[Arming]) -> Arming:
         at=last.at,
         on=last.on,
         days=last.days,
-        settled=tuple(dict.fromkeys((*(stage for _, stage in before), *last.settled))),
+        settled=last.settled,
         before=before,
         snoozes=tuple(one if one.settled else _taken_over(one, arming) for one in last.snoozes),
         counted_from=last.counted_from or last.type,

@@ -96,9 +96,10 @@ async def test_a_handler_may_park(taker: Taker) -> None:
 async def test_what_no_pattern_matches_is_not_handled_when_it_is_replayed(taker: Taker) -> None:
     """Given a consumer of one tenant, when all tenants' events are replayed to it, then it handles its own, and none of
     the others is handled, parked or kept in the mark."""
-    trial = Trial(taker.handlers, rules=Rules(Patterns(("demo.#",)), "first"))
     others = [held(1, tenant="other"), an_event("lead.recorded", {}, position=2, tenant="other")]
-    await trial.give(*(replace(each, headers={REPLAY: True}) for each in (*others, held(3))))
+    log = [*others, held(3)]
+    trial = Trial(taker.handlers, rules=Rules(Patterns(("demo.#",)), "first"), history=log)
+    await trial.give(*(replace(each, headers={REPLAY: True}) for each in log))
     assert (taker.took, trial.parked, trial.waiting) == ([3], [], [])
     assert (trial.counts.handled, trial.counts.unwanted) == (1, 2)
     assert ((await trial.store.load()) or Mark()).top == 0

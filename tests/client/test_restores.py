@@ -106,9 +106,9 @@ async def test_what_was_replayed_before_a_restore_that_undid_it_is_parked(taker:
     asked = []
     ask = history.page
 
-    async def page(after: int, *which: Any) -> Page:
+    async def page(after: int, **which: Any) -> Page:
         asked.append(after)
-        return await ask(after, *which)
+        return await ask(after, **which)
 
     history.page = page  # type: ignore[assignment, method-assign]
     await trial.give(first, second, lost, held(3, epoch=2))
@@ -129,4 +129,15 @@ async def test_a_command_that_was_sent_again_after_a_restore_is_not_what_it_led_
     await trial.give(held(4, epoch=2), an_event("interview.held", {"minutes": 25}, position=3, id=id), again)
     await trial.worker.audit()
     assert taker.took == [1, 2, 4, 3]
+    assert [each.reason for each in trial.parked] == ["abandoned"]
+
+
+async def test_what_was_replayed_before_a_restore_is_not_handled_by_who_has_not_heard_of_it(taker: Taker) -> None:
+    """Given a consumer that has come to where a log was restored to, and does not know of that, when what was replayed
+    of the lost time is the first that it finds, then it is parked."""
+    history = MemoryHistory([*some(1, 2), held(3, epoch=2)], epoch=2)
+    trial = Trial(taker.handlers, rules=FIRST, store=MemoryStore(Mark(epoch=1, proven=2, saves=1)), history=history)
+    lost = held(5)
+    await trial.give(Incoming(lost.body, {**lost.headers, "replay": True}), held(3, epoch=2))
+    assert taker.took == [3]
     assert [each.reason for each in trial.parked] == ["abandoned"]

@@ -231,3 +231,13 @@ def test_who_introduces_somebody_is_not_told_of_as_lost() -> None:
         ("superseded", "relationship.introduction_requested"),
         ("superseded", "relationship.introduction_made"),
     }
+
+
+def test_a_pause_of_before_the_round_that_is_written_down_late_leaves_a_cold_tie_as_it_is() -> None:
+    """Given a cold tie, when a pause is written down that was over before its round began, then it is mentioned when it
+    was to be."""
+    story = _cold()
+    story.between(relationship.Paused, "2026-04-20T10:00+09:00", CONTACT, "2026-07-01T10:00+09:00")
+    story.between(relationship.Resumed, "2026-04-25T10:00+09:00", CONTACT, "2026-07-01T11:00+09:00")
+    assert story.due("keep_in_touch") == {"due": NEXT}
+    assert story.run_until("2027-02-01T10:00+09:00") == [("keep_in_touch", "due")] * 2

@@ -33,7 +33,8 @@ function take(event, via) {
 async function takeAgain(event, key) {
   if (category && key.split('.')[1] !== category) return;
   const position = Number(event.position);
-  if (event.epoch < epoch && !(await holds(event))) return say({ abandoned: position });
+  const doubtful = event.epoch < epoch || position > Math.max(read, ...beyond);
+  if (doubtful && !(await holds(event))) return say({ abandoned: position });
   say({ replayed: position, id: event.id, faults: faultsOf(event) });
 }
 
